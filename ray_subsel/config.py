@@ -1,0 +1,216 @@
+"""The configuration of a run: one frozen dataclass a stage, checked once, each field its own command-line flag.
+
+A field's ``help`` is its documentation, here and in ``--help``. ``fingerprint_fields`` leaves out what cannot change a
+result (paths, numbers of workers), so that a run may be resumed on another machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ray_subsel.errors import invalid
+
+T = TypeVar("T")
+
+TASKS = ("text", "story-cloze", "classification")
+FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "text")
+STORY_TEXTS = ("context+right", "context", "everything")
+EMBEDDERS = ("minilm", "bert", "doc2vec", "precomputed")
+ARMS = ("subset", "random", "random-dedup", "full")
+
+
+def option(
+    default: T,
+    help: str,  # noqa: A002 - the word that argparse and every reader knows
+    *,
+    choices: tuple[str, ...] = (),
+    flag: str = "",
+    metavar: str = "",
+    identity: bool = True,
+) -> T:
+    """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity."""
+    metadata = {"help": help, "choices": choices, "flag": flag, "metavar": metavar, "identity": identity}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _check_choices(config: Any) -> None:
+    for field in dataclasses.fields(config):
+        choices = field.metadata.get("choices")
+        value = getattr(config, field.name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if choices and one not in choices:
+                raise invalid(field.name, f"be one of {', '.join(choices)}", one)
+
+
+def _check_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise invalid(name, "be above 0", value)
+
+
+def _check_share(config: Any, *names: str, zero: bool = False) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not ((0 <= value if zero else 0 < value) and value <= 1):
+            raise invalid(name, f"lie in {'[' if zero else '('}0, 1]", value)
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """What to read and what counts as an item."""
+
+    data: tuple[str, ...] = option((), "files, folders or globs", identity=False)
+    task: str = option("text", "what a row is", choices=TASKS)
+    format: str = option("auto", "file format; auto goes by the file's ending", choices=FORMATS)
+    text: tuple[str, ...] = option(
+        (), "column that holds the text; repeat to join several with a space", metavar="COLUMN"
+    )
+    vectors: str | None = option(None, "column that holds ready vectors; nothing is embedded then", metavar="COLUMN")
+    label: str | None = option(None, "column that holds the class", metavar="COLUMN")
+    group: str | None = option(None, "column that holds a group", metavar="COLUMN")
+    id: str | None = option(
+        None, "column that holds your own id; must be unique; kept beside the row id", metavar="COLUMN"
+    )
+    story_text: str = option("context+right", "which part of a story is embedded", choices=STORY_TEXTS)
+    copies: str = option(
+        "collapse", "equal texts: one item (collapse) or one each (keep)", choices=("collapse", "keep")
+    )
+    augment: bool = option(False, "add exact copies, as the paper does: 1 %% of the items, 100 copies of each")
+    augment_share: float = option(0.01, "share of the items that --augment copies")
+    augment_copies: int = option(100, "copies that --augment adds of each")
+    max_rejected: float = option(0.05, "stop when more than this share of the rows cannot be used")
+    seed: int = option(0, "seed of everything that is drawn")
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        _check_share(self, "augment_share")
+        _check_share(self, "max_rejected", zero=True)
+        _check_positive(self, "augment_copies")
+        if self.vectors is not None and self.augment:
+            raise invalid("augment", "be used with texts", "vectors", "Copies of vectors are rows like any other.")
+        if self.task == "classification" and self.label is None:
+            raise invalid("label", "name the class column when task is classification", None, "Use --label COLUMN.")
+        if self.task != "story-cloze" and not self.text and self.vectors is None and self.format != "text":
+            raise invalid("text", "name a column", None, "Use --text COLUMN, --vectors COLUMN, or --task story-cloze.")
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """How a text becomes a vector."""
+
+    embedder: str = option("minilm", "minilm (packaged, offline), bert (any encoder), doc2vec", choices=EMBEDDERS)
+    model: str = option(
+        "bert-base-uncased", "hub name or local folder of the encoder for --embedder bert", metavar="MODEL"
+    )
+    batch_size: int = option(64, "texts a forward pass")
+    max_length: int = option(256, "tokens after which a text is cut")
+    vector_size: int = option(100, "dimension of doc2vec vectors")
+    doc2vec_epochs: int = option(20, "passes over the corpus when doc2vec is trained")
+    seed: int = option(0, "seed of doc2vec")
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        _check_positive(self, "batch_size", "max_length", "vector_size", "doc2vec_epochs")
+
+
+@dataclass(frozen=True)
+class SelectConfig:
+    """What to choose."""
+
+    k: int | None = option(None, "number of items to choose")
+    fraction: float | None = option(None, "share of the rows to choose, in (0, 1]")
+    mode: str = option("greedi", "greedi: partitions select, a reducer decides", choices=("greedi",))
+    partitions: int = option(1, "number of random partitions; 1 is exact centralized greedy")
+    candidates: float = option(2.0, "c: each of m partitions hands ceil(c k / m) candidates to the reducer")
+    lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
+    seed: int = option(0, "seed of the random partitions")
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        if (self.k is None) == (self.fraction is None):
+            both = "neither" if self.k is None else "both"
+            raise invalid("k, fraction", "be given, exactly one of them", both, "Use --k N or --fraction F.")
+        if self.k is not None and self.k < 1:
+            raise invalid("k", "be at least 1", self.k)
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise invalid("fraction", "lie in (0, 1]", self.fraction, "Use --k for a number of items.")
+        if isinstance(self.lam, str):
+            if self.lam != "auto":
+                raise invalid("lam", "be a number >= 0 or auto", self.lam)
+        elif not (math.isfinite(self.lam) and self.lam >= 0):
+            raise invalid("lam", "be a number >= 0 or auto", self.lam)
+        if self.partitions < 1:
+            raise invalid("partitions", "be at least 1", self.partitions)
+        if not (math.isfinite(self.candidates) and self.candidates >= 1):
+            raise invalid("candidates", "be at least 1", self.candidates)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to fine-tune, on what, and how. Defaults are the paper's."""
+
+    test: tuple[str, ...] = option((), "labelled file to measure accuracy on", metavar="FILE", identity=False)
+    arms: tuple[str, ...] = option(("subset", "random"), "training sets to compare", choices=ARMS, flag="arm")
+    train_model: str | None = option(
+        None, "encoder to fine-tune: minilm, a hub name or a folder; default: the embedder", metavar="MODEL"
+    )
+    epochs: int = option(5, "passes over the training set")
+    lr: float = option(2e-5, "AdamW's peak learning rate; 1e-4 serves minilm")
+    train_batch_size: int = option(16, "examples a step over all workers")
+    weight_decay: float = option(0.01, "AdamW's weight decay")
+    warmup: float = option(0.0, "share of the steps over which the learning rate rises")
+    schedule: str = option("linear", "learning rate after the warmup", choices=("linear", "constant"))
+    train_max_length: int = option(128, "tokens after which a training text is cut")
+    precision: str = option(
+        "auto", "auto takes bf16 where the hardware is faster with it", choices=("auto", "fp32", "bf16")
+    )
+    checkpoint_every: int = option(1, "epochs between checkpoints; 0 keeps the last only")
+    train_seed: int = option(0, "seed of initial head, order of batches and random arms")
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        _check_positive(self, "epochs", "lr", "train_batch_size", "train_max_length")
+        _check_share(self, "warmup", zero=True)
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise invalid("weight_decay", "be at least 0", self.weight_decay)
+        if self.checkpoint_every < 0:
+            raise invalid("checkpoint_every", "be at least 0", self.checkpoint_every)
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """Where it runs and where results go. Nothing here changes a result."""
+
+    out: str = option("", "directory of the run: a local path or a URI", metavar="DIR", identity=False)
+    overwrite: bool = option(False, "replace results of stages whose settings or input changed", identity=False)
+    address: str = option(
+        "auto",
+        "Ray: local, auto (the cluster of a submitted job, else local), or an address",
+        metavar="ADDRESS",
+        identity=False,
+    )
+    workers: int | None = option(None, "actors that embed; default: one a GPU, or one a CPU", identity=False)
+    num_gpus: float | None = option(
+        None, "GPUs an actor; default: 1 where the cluster has GPUs, else 0", identity=False
+    )
+    train_workers: int = option(0, "Ray Train workers; 0 trains in one process", identity=False)
+
+    def __post_init__(self) -> None:
+        if not self.out:
+            raise invalid("out", "name a directory", self.out, "Use --out DIR.")
+        if self.workers is not None and self.workers < 1:
+            raise invalid("workers", "be at least 1", self.workers)
+        if self.num_gpus is not None and not (math.isfinite(self.num_gpus) and self.num_gpus >= 0):
+            raise invalid("num_gpus", "be at least 0", self.num_gpus)
+        if self.train_workers < 0:
+            raise invalid("train_workers", "be at least 0", self.train_workers)
+
+
+def fingerprint_fields(config: Any) -> dict[str, Any]:
+    """Return the fields of a configuration that decide its result, ready for JSON."""
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.metadata.get("identity", True)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}

@@ -1,0 +1,176 @@
+"""The run directory: every file that a run makes, written whole or not at all.
+
+A directory on any filesystem that pyarrow reads (a local path, ``s3://``, ``gs://``, ``hdfs://``). Each file is written
+under a temporary name and renamed, so what exists under its final name is complete; a run killed in between leaves
+only ``*.tmp-*`` names, which the next run removes. Objects are small and picklable: workers open the same directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from ray_subsel.errors import InputError, invalid
+
+TEMPORARY = ".tmp-"
+
+
+@lru_cache(maxsize=64)
+def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the filesystem and the path inside it of a local path or a URI that pyarrow knows.
+
+    Raises
+    ------
+    InputError
+        When the scheme is unknown or the filesystem does not answer.
+    """
+    try:
+        if "://" in uri:
+            filesystem, path = fs.FileSystem.from_uri(uri)
+            return filesystem, path
+        return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise invalid("path", "be a local path or a URI that pyarrow reads", uri, f"({error})") from error
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run's directory.
+
+    Parameters
+    ----------
+    uri : str
+        A local path or a URI. It need not exist yet.
+    """
+
+    uri: str
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        return open_filesystem(self.uri)[0]
+
+    def path(self, name: str = "") -> str:
+        """Return the path of ``name`` inside the filesystem."""
+        root = open_filesystem(self.uri)[1]
+        return f"{root}/{name}" if name else root
+
+    def local_path(self, name: str = "") -> str | None:
+        """Return the path of ``name`` where the directory is on a local disk, else None."""
+        return self.path(name) if isinstance(self.filesystem, fs.LocalFileSystem) else None
+
+    def exists(self, name: str) -> bool:
+        return bool(self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound)
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes."""
+        return int(self.filesystem.get_file_info(self.path(name)).size)
+
+    def names(self, folder: str = "", suffix: str = "") -> list[str]:
+        """Return the sorted names, relative to the run directory, of the finished files right under ``folder``."""
+        selector = fs.FileSelector(self.path(folder), allow_not_found=True)
+        prefix = f"{folder}/" if folder else ""
+        return sorted(
+            prefix + info.base_name
+            for info in self.filesystem.get_file_info(selector)
+            if info.base_name.endswith(suffix) and TEMPORARY not in info.base_name
+        )
+
+    def delete(self, name: str) -> None:
+        """Delete a file or a folder; nothing happens when there is none."""
+        kind = self.filesystem.get_file_info(self.path(name)).type
+        if kind == fs.FileType.Directory:
+            self.filesystem.delete_dir(self.path(name))
+        elif kind == fs.FileType.File:
+            self.filesystem.delete_file(self.path(name))
+
+    def sweep(self) -> None:
+        """Delete what a killed run left half-written."""
+        selector = fs.FileSelector(self.path(), recursive=True, allow_not_found=True)
+        for info in self.filesystem.get_file_info(selector):
+            if TEMPORARY in info.base_name and info.type == fs.FileType.File:
+                self.filesystem.delete_file(info.path)
+
+    @contextmanager
+    def atomic(self, name: str) -> Iterator[str]:
+        """Yield a temporary path next to ``name`` that takes its name when the block ends well, else vanishes."""
+        final = self.path(name)
+        self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
+        temporary = f"{final}{TEMPORARY}{uuid.uuid4().hex[:12]}"
+        try:
+            yield temporary
+            self.filesystem.move(temporary, final)
+        except BaseException:
+            if self.filesystem.get_file_info(temporary).type == fs.FileType.File:
+                self.filesystem.delete_file(temporary)
+            raise
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        with self.atomic(name) as temporary, self.filesystem.open_output_stream(temporary) as stream:
+            stream.write(content)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write JSON; NaN and infinity, which JSON does not have, are refused."""
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        self.write_bytes(name, (text + "\n").encode())
+
+    def read_bytes(self, name: str) -> bytes:
+        with self.filesystem.open_input_stream(self.path(name)) as stream:
+            return bytes(stream.read())
+
+    def read_json(self, name: str) -> Any:
+        """Read JSON; a file that is not JSON is named in the error."""
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise InputError(f"{self.path(name)} must be JSON; it could not be read ({error}).") from error
+
+    def write_table(self, name: str, table: pa.Table, row_groups: list[int] | None = None) -> None:
+        """Write a Parquet file.
+
+        Parameters
+        ----------
+        row_groups : list of int, optional
+            The number of rows of each row group, in order, summing to ``table.num_rows``; a group of 0 rows is not
+            written, so the reader must know the counts. By default Arrow decides.
+        """
+        with self.atomic(name) as temporary:
+            if row_groups is None:
+                pq.write_table(table, temporary, filesystem=self.filesystem)
+                return
+            assert sum(row_groups) == table.num_rows
+            with pq.ParquetWriter(temporary, table.schema, filesystem=self.filesystem) as writer:
+                start = 0
+                for rows in row_groups:
+                    if rows:
+                        writer.write_table(table.slice(start, rows), row_group_size=rows)
+                    start += rows
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read a Parquet file; a truncated or foreign one is named in the error."""
+        try:
+            return pq.read_table(self.path(name), columns=columns, filesystem=self.filesystem, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{self.path(name)} must be a whole Parquet file; it could not be read "
+                f"({str(error).splitlines()[0]}). Delete it and run the same command again."
+            ) from error
+
+    def parquet(self, name: str) -> pq.ParquetFile:
+        """Open a Parquet file for reading by row group."""
+        try:
+            return pq.ParquetFile(self.path(name), filesystem=self.filesystem)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{self.path(name)} must be a whole Parquet file; it could not be read "
+                f"({str(error).splitlines()[0]}). Delete it and run the same command again."
+            ) from error
