@@ -1,0 +1,11 @@
+"""Small training subsets by submodular maximization, on one machine or a Ray cluster."""
+
+from __future__ import annotations
+
+from ray_subsel.errors import InputError
+from ray_subsel.select import select
+from ray_subsel.selection import Selection
+
+__version__ = "0.1.0"
+
+__all__ = ["InputError", "Selection", "__version__", "select"]

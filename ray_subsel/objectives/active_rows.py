@@ -1,0 +1,184 @@
+"""Upper bounds of facility-location gains in float32, and the memory that makes the next ones cheap.
+
+Two facts make lazy greedy fast without a similarity matrix.
+
+1. A bound may be wrong upwards. With e the largest error of a similarity in float32 and best_i that of the chosen set,
+
+       gain(x | S) <= sum_i c_i max(0, fl(w_ix) + e - best_i),
+
+   so nearly all work is float32 matrix products, and only the few items at the top are evaluated in float64.
+2. The represented items that x can still improve, {i : w_ix > best_i}, only become fewer as S grows. Once they are a
+   small share, their numbers and similarities are remembered, and later bounds and gains of x read only these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.objectives.base import Float64s, Indices
+from ray_subsel.objectives.represented import Represented
+
+Singles = NDArray[np.float32]
+
+CAPACITY = 8 << 20
+"""Entries remembered over all items, 8 bytes each."""
+_SHARE = 1 / 12  # an item is remembered once it can improve less than this share of the represented set
+_CANDIDATES, _ITEMS = 256, 2048  # a block of similarities, 2 MiB: it stays in a core's cache
+
+
+@dataclass(frozen=True, eq=False)
+class _Active:
+    """What an item could still improve when it was looked at last: their numbers and float32 similarities."""
+
+    rows: NDArray[np.int32]
+    similarities: Singles
+
+
+@dataclass(eq=False)
+class ActiveRows:
+    """Bounds and gains for the states of one growing chosen set.
+
+    What is remembered holds for supersets of the set it was computed for. ``size`` is that of the largest set so far:
+    a state of another size (somebody went back, or tries alternatives) is answered without the memory, and its
+    children start an empty one.
+
+    Attributes
+    ----------
+    to : Represented
+    error : float
+        The most by which a float32 similarity is wrong.
+    items, weights : float32 arrays of shape (m, d) and (m,)
+    size : int
+    known : dict
+        Item to what it can still improve.
+    entries : int
+        Sum of lengths over ``known``.
+    """
+
+    to: Represented
+    error: float
+    items: Singles
+    weights: Singles
+    size: int = 0
+    known: dict[int, _Active] = field(default_factory=dict)
+    entries: int = 0
+
+    @staticmethod
+    def start(to: Represented, error: float) -> ActiveRows:
+        """Copy the represented items to float32 and remember nothing yet."""
+        items = np.empty((to.m, to.items.d), dtype=np.float32)
+        for start, stop in to.items.blocks():
+            items[start:stop] = to.items.slice(start, stop)
+        # taking a floor off a similarity, adding it again and taking another off rounds numbers below 2 three times
+        return ActiveRows(to, error + 2.0**-21, items, _upward(to.weights))
+
+    def after(self, size: int) -> ActiveRows:
+        """Return the memory of a child of a state of ``size`` items."""
+        if size != self.size:
+            return replace(self, size=size + 1, known={}, entries=0)
+        self.size += 1
+        return self
+
+    def bounds(self, ids: Indices | None, best: Float64s, size: int) -> Float64s:
+        """Return upper bounds of the gains of some items, all n by default."""
+        ids = np.arange(self.to.candidates.n) if ids is None else ids
+        floor = _downward(best - self.error)
+        bounds = np.empty(ids.size)
+        remember = size == self.size
+        seen = np.fromiter((remember and int(i) in self.known for i in ids), dtype=np.bool_, count=ids.size)
+        if seen.any():
+            bounds[seen] = self._remembered(ids[seen], floor)
+        new = np.flatnonzero(~seen)
+        for start in range(0, new.size, _CANDIDATES):
+            some = new[start : start + _CANDIDATES]
+            bounds[some] = self._computed(ids[some], floor, remember)
+        return bounds
+
+    def gains(self, ids: Indices, best: Float64s, size: int) -> Float64s:
+        """Return the gains of a few items in float64."""
+        gains = np.empty(ids.size)
+        for place, item in enumerate(ids.tolist()):
+            rows, similarities = self.improved(item, best, size)
+            better = np.maximum(similarities - best[rows], 0.0)
+            gains[place] = np.sum(better * self.to.weights[rows])
+        return gains
+
+    def improved(self, item: int, best: Float64s, size: int) -> tuple[Indices, Float64s]:
+        """Return a superset of the represented items that one item improves, and its float64 similarities to them."""
+        to = self.to
+        vector = to.candidates.take(np.array([item]))
+        known = self.known.get(item) if size == self.size else None
+        if known is None:
+            single = to.kernel.of(vector.astype(np.float32), self.items)[0]
+            rows = np.flatnonzero(single > _downward(best - self.error))
+        else:
+            rows = known.rows.astype(np.int64)
+        if rows.size * 4 > to.m:  # reading in order beats gathering
+            return np.arange(to.m), to.row(item)
+        return rows, to.kernel.of(vector, to.items.take(rows))[0]
+
+    def _computed(self, ids: Indices, floor: Singles, remember: bool) -> Float64s:
+        """Return bounds from matrix products, and remember items that can improve few represented ones."""
+        vectors = self.to.candidates.take(ids).astype(np.float32)
+        bounds = np.zeros(ids.size)
+        found: list[tuple[NDArray[np.intp], NDArray[np.intp], Singles]] = []
+        m = self.to.m
+        for start in range(0, m, _ITEMS):
+            part = slice(start, min(start + _ITEMS, m))
+            block = self.to.kernel.of(vectors, self.items[part])
+            block -= floor[part]
+            np.maximum(block, 0.0, out=block)
+            bounds += block @ self.weights[part]
+            if remember:
+                flat = block.ravel()
+                positive = flat > 0
+                remember = start > 0 or bool(np.count_nonzero(positive) < _SHARE * flat.size)
+            if remember:
+                places = np.flatnonzero(positive)
+                which, column = np.divmod(places, block.shape[1])
+                found.append((which, column + start, flat[places] + floor[column + start]))
+        if remember and found:
+            self._remember(ids, found)
+        return bounds * (1.0 + 4.0 * _ITEMS * 2.0**-24)  # the float32 sums' rounding
+
+    def _remember(self, ids: Indices, found: list[tuple[NDArray[np.intp], NDArray[np.intp], Singles]]) -> None:
+        which = np.concatenate([part[0] for part in found])
+        order = np.argsort(which, kind="stable")
+        rows = np.concatenate([part[1] for part in found])[order].astype(np.int32)
+        similarities = np.concatenate([part[2] for part in found])[order].astype(np.float32)
+        ends = np.cumsum(np.bincount(which, minlength=ids.size))
+        for place, item in enumerate(ids.tolist()):
+            start, stop = int(ends[place - 1]) if place else 0, int(ends[place])
+            if stop - start <= _SHARE * self.to.m and self.entries + stop - start <= CAPACITY:
+                self.known[item] = _Active(rows[start:stop].copy(), similarities[start:stop].copy())
+                self.entries += stop - start
+
+    def _remembered(self, ids: Indices, floor: Singles) -> Float64s:
+        """Return bounds from what is known, and forget what can no longer be improved."""
+        bounds = np.empty(ids.size)
+        for place, item in enumerate(ids.tolist()):
+            known = self.known[item]
+            better = known.similarities - floor[known.rows]
+            alive = better > 0
+            count = int(np.count_nonzero(alive))
+            if 2 * count < alive.size:
+                self.known[item] = _Active(known.rows[alive], known.similarities[alive])
+                self.entries -= alive.size - count
+            better = np.maximum(better, 0.0)
+            bounds[place] = np.dot(better.astype(np.float64), self.weights[known.rows].astype(np.float64))
+        return bounds * (1.0 + 2.0**-20)
+
+
+def _downward(numbers: Float64s) -> Singles:
+    """Return float32 numbers that are not above the given ones."""
+    down: Singles = np.nextafter(numbers.astype(np.float32), np.float32(-np.inf))
+    return down
+
+
+def _upward(numbers: Float64s) -> Singles:
+    """Return float32 numbers that are not below the given ones, exact where float32 holds them."""
+    singles = numbers.astype(np.float32)
+    return np.where(singles >= numbers, singles, np.nextafter(singles, np.float32(np.inf)))

@@ -1,0 +1,91 @@
+"""The items that facility location and saturated coverage want represented, and their similarities to candidates.
+
+Either all rows of the ground set, or a matrix of other vectors: a sample that is shared by all partitions keeps the
+cost of one gain at O(m d) however large the ground set is, and makes partitions agree on what they maximize.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ray_subsel.errors import Said, invalid
+from ray_subsel.objectives.base import Float64s, Floats, Indices
+from ray_subsel.objectives.kernels import Kernel, kernel_of
+from ray_subsel.vectors import UnitRows
+
+BLOCK_NUMBERS = 1 << 19
+"""Similarities held at a time: 4 MiB in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Represented:
+    """m represented items and n candidates.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    candidates : UnitRows
+        n rows.
+    items : UnitRows
+        m rows; the same object as ``candidates`` where the ground set represents itself.
+    weights : float64 array of shape (m,)
+        How much each represented item counts.
+    """
+
+    kernel: Kernel
+    candidates: UnitRows
+    items: UnitRows
+    weights: Float64s
+
+    @property
+    def m(self) -> int:
+        """Number of represented items."""
+        return self.items.n
+
+    def similarities(self, ids: Indices) -> Iterator[tuple[slice, Float64s]]:
+        """Yield ``(part of the represented set, similarities)`` in float64, the latter of shape (len(ids), part)."""
+        vectors = self.candidates.take(ids)
+        step = max(64, BLOCK_NUMBERS // max(ids.size, self.items.d))
+        for start in range(0, self.m, step):
+            part = slice(start, min(start + step, self.m))
+            yield part, self.kernel.of(vectors, self.items.slice(part.start, part.stop))
+
+    def row(self, item: int) -> Float64s:
+        """Return the similarities of one candidate to all represented items, shape (m,), in float64."""
+        row = np.empty(self.m)
+        for part, block in self.similarities(np.array([item])):
+            row[part] = block[0]
+        return row
+
+    def batches(self, ids: Indices) -> Iterator[tuple[slice, Indices]]:
+        """Yield consecutive pieces of some ids, short enough for :meth:`similarities`."""
+        for start in range(0, ids.size, 256):
+            piece = slice(start, min(start + 256, ids.size))
+            yield piece, ids[piece]
+
+
+def represent(X: Any, represented: Floats | None, weights: Any, kernel: str | Kernel) -> Represented:
+    """Check all parameters that the objectives with a represented set share, and return it."""
+    kind = kernel_of(kernel)
+    candidates = kind.read(X)
+    items = candidates if represented is None else kind.read(represented, "represented")
+    if items.d != candidates.d:
+        raise invalid("represented", f"have the {candidates.d} columns of X", Said(f"{items.d} columns"))
+    return Represented(kind, candidates, items, _weights(weights, items.n))
+
+
+def _weights(weights: Any, m: int) -> Float64s:
+    if weights is None:
+        return np.ones(m)
+    given = np.asarray(weights)
+    if given.shape != (m,) or given.dtype.kind not in "iuf":
+        raise invalid(
+            "weights", f"be {m} numbers, one per represented item", Said(f"{given.dtype} of shape {given.shape}")
+        )
+    if not (np.isfinite(given).all() and (given >= 0).all()):
+        raise invalid("weights", "be finite and >= 0", Said("a negative number, NaN or infinity"))
+    return given.astype(np.float64)

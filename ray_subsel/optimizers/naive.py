@@ -1,0 +1,58 @@
+"""Greedy as in the textbook: all gains, the largest wins, repeat. The yardstick of the faster ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from ray_subsel.objectives.base import Float64s, Objective
+from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
+from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.room import Room
+from ray_subsel.optimizers.speculation import Law
+
+
+@final
+@dataclass(frozen=True)
+class NaiveGreedy(Optimizer):
+    """Evaluate every gain before every pick: n k evaluations of any objective, no assumption at all.
+
+    At least 1 - 1/e of the optimum for monotone submodular f (Nemhauser, Wolsey, Fisher 1978), 1/2 under quotas
+    (Fisher, Nemhauser, Wolsey 1978). Wins over the others only where n is small or gains may grow.
+    """
+
+    name: ClassVar[str] = "naive"
+
+    def maximize(self, problem: Problem) -> Picks:
+        """Return the picks."""
+        room = Room.of(problem)
+        state = problem.objective.init(problem.X)
+        indices: list[int] = []
+        gains: list[float] = []
+        evaluations = 0
+        while len(indices) < problem.include.size or not room.exhausted:
+            forced = len(indices) < problem.include.size
+            ids = problem.include[len(indices) : len(indices) + 1] if forced else np.flatnonzero(room.open)
+            candidates = problem.gains(state, ids)
+            evaluations += ids.size
+            best = int(np.argmax(candidates >= candidates.max() - tie_width(problem.objective, state, candidates)))
+            item, gain = int(ids[best]), float(candidates[best])
+            if not forced and problem.stop_when_gain is not None and gain <= problem.stop_when_gain:
+                break
+            room.take(item, forced=forced)
+            state = problem.objective.add(state, item)
+            indices.append(item)
+            gains.append(gain)
+            if problem.progress is not None:
+                problem.progress(len(indices), problem.k)
+        stats = {"evaluations": float(evaluations)}
+        return Picks(np.array(indices, dtype=np.int64), np.array(gains, dtype=np.float64), stats)
+
+
+def tie_width(objective: Objective[Any], state: Any, gains: Float64s) -> float:
+    """Return by how much gains may differ from the largest and still tie with it."""
+    if isinstance(objective, GraphCut) and isinstance(state, GraphCutState):
+        return Law(state.total, objective.lam).tie(state.size)
+    return objective.rounding * max(1.0, abs(float(gains.max())))

@@ -1,0 +1,101 @@
+"""Threshold greedy: take whatever gains enough, then ask for less."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from ray_subsel.objectives.base import Float64s, Indices
+from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone, warn_unless_submodular
+from ray_subsel.optimizers.lazy import Run
+from ray_subsel.optimizers.room import Room
+from ray_subsel.optimizers.stochastic import check_epsilon
+
+_BATCH = 64
+
+
+@final
+@dataclass(frozen=True)
+class ThresholdGreedy(Optimizer):
+    """Sweep over the items, taking each whose gain reaches a threshold, which falls by 1 - epsilon from sweep to sweep.
+
+    At least 1 - 1/e - epsilon of the optimum for monotone submodular objectives, in O(n / epsilon log(n / epsilon))
+    evaluations whatever k is; an item whose old gain is below the threshold is not looked at. Items within one
+    threshold come in index order, so ranks are coarse. The last threshold is epsilon / n of the first; items that gain
+    less are then added in index order until there are k, as long as no gain is negative.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        In (0, 1).
+
+    Source: Badanidiyuru & Vondrak 2014.
+    """
+
+    name: ClassVar[str] = "threshold"
+
+    epsilon: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_epsilon(self.epsilon)
+
+    def maximize(self, problem: Problem) -> Picks:
+        """Return the picks."""
+        warn_unless_submodular(problem, self.name, "old gains are no bounds, and items may be missed")
+        warn_unless_monotone(problem, self.name, "1 - 1/e - epsilon")
+        warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
+        room = Room.of(problem)
+        run = Run.start(problem, room)
+        ids = np.flatnonzero(room.open)
+        if room.exhausted:
+            return run.picks({"evaluations": 0.0})
+        bounds = np.full(problem.n, -np.inf)
+        bounds[ids] = problem.gains(run.state, ids)
+        evaluations = ids.size
+        threshold = largest = float(bounds.max())
+        stop = -np.inf if problem.stop_when_gain is None else problem.stop_when_gain
+        while threshold > max(self.epsilon / problem.n * largest, stop, 0.0) and not room.exhausted:
+            evaluations += sweep(run, bounds, threshold, stop)
+            threshold *= 1.0 - self.epsilon
+        if not room.exhausted:
+            evaluations += sweep(run, bounds, max(0.0, stop), stop)
+        return run.picks({"evaluations": float(evaluations)})
+
+
+def sweep(run: Run, bounds: Float64s, threshold: float, stop: float) -> int:
+    """Go once through the open items in index order and take those whose gain reaches the threshold.
+
+    Parameters
+    ----------
+    run : Run
+        Receives the picks.
+    bounds : float64 array of shape (n,)
+        Gains as last seen; updated in place.
+    threshold, stop : float
+        A gain must be at least the former and above the latter.
+
+    Returns
+    -------
+    int
+        The number of evaluations.
+    """
+    room, problem = run.room, run.problem
+    evaluations = 0
+    waiting: Indices = np.flatnonzero(room.open & (bounds >= threshold))
+    while waiting.size and not room.exhausted:
+        batch = waiting[:_BATCH]
+        gains = problem.gains(run.state, batch)
+        bounds[batch] = gains
+        evaluations += batch.size
+        good = np.flatnonzero((gains >= threshold) & (gains > stop))
+        if good.size == 0:
+            waiting = waiting[_BATCH:]
+            continue
+        first = int(good[0])
+        run.take(int(batch[first]), float(gains[first]))
+        rest = waiting[first:] if room.open[batch[first]] else waiting[first + 1 :]
+        waiting = rest[room.open[rest] & (bounds[rest] >= threshold)]
+    return evaluations
