@@ -1,0 +1,266 @@
+"""Ingest: input files become validated rows in the run directory, by Ray tasks that each read one unit.
+
+What is read equals what is kept plus what is rejected; every rejected row is in ``rejected.parquet`` with its file,
+line and reason. ``rows/index.json`` is written last: where it is, the stage is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ray_subsel.config import CorpusConfig
+from ray_subsel.corpus.augment import write_copies
+from ray_subsel.corpus.batches import Reject
+from ray_subsel.corpus.duplicates import REASON as DUPLICATE
+from ray_subsel.corpus.duplicates import Cleaned, reject_duplicate_ids
+from ray_subsel.corpus.files import content_hash
+from ray_subsel.corpus.planning import IngestPlan, input_fingerprint, plan_ingest
+from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore
+from ray_subsel.corpus.units import FOLDER, REJECT_SCHEMA, Unit, marker_name, read_unit, rejects_table
+from ray_subsel.errors import InputError
+from ray_subsel.rundir import RunDir
+
+__all__ = ["ingest", "input_fingerprint", "plan_ingest"]
+
+PLAN = f"{FOLDER}/plan.json"
+MAX_BLOCKS = 1000
+
+Progress = Callable[[int, int], None]
+"""Called as ``progress(units done, units)``."""
+
+
+def ingest(
+    config: CorpusConfig,
+    run: RunDir,
+    *,
+    shards: int | None = None,
+    distributed: bool = True,
+    progress: Progress | None = None,
+) -> RowStore:
+    """Read a corpus into a run directory, or open it where that is done already.
+
+    Units that a killed run finished are not read again.
+
+    Parameters
+    ----------
+    config : CorpusConfig
+    run : RunDir
+    shards : int, optional
+        By default it follows from the size of the input.
+    distributed : bool
+        Read by Ray tasks (Ray must be initialized), or else in this process, by the same function.
+    progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        Missing or unreadable input, unknown columns, no rows, no usable row, more rejected rows than
+        ``config.max_rejected``, or a directory that holds the rows of another corpus.
+    """
+    plan = plan_ingest(config, shards)
+    if run.exists(INDEX):
+        store = RowStore.open(run)
+        if store.index["fingerprint"] != plan.fingerprint:
+            raise InputError(
+                f"{run.path(FOLDER)} must hold the rows of this corpus; it holds those of another, or of other "
+                "settings. Use another --out, or --overwrite."
+            )
+        _check_rejected(config, store)
+        return store
+    results = _results(plan, run, distributed, progress)
+    store = _assemble(plan, run, results)
+    _check_rejected(config, store)
+    if config.augment:
+        copies = write_copies(store, config.augment_share, config.augment_copies, config.seed)
+        index = {**store.index, "parts": [*store.index["parts"], *copies]}
+        index["n_augmented"] = sum(part["rows"] for part in copies)
+        store = RowStore(run, index)
+    run.write_json(INDEX, store.index)
+    _tidy(run, store)
+    return store
+
+
+def _results(plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None) -> list[dict[str, Any]]:
+    """Return every unit's counts, reading those that are not there yet."""
+    if run.exists(PLAN) and run.read_json(PLAN) != plan.fingerprint:
+        run.delete(FOLDER)  # left by a killed run over another input; never mixed with this one
+    run.write_json(PLAN, plan.fingerprint)
+    results = {unit.number: run.read_json(marker_name(unit.number)) for unit in _finished(plan, run)}
+    pending = [unit for unit in plan.units if unit.number not in results]
+    reading = _by_ray(pending, run, plan.shards) if distributed else _in_process(pending, run, plan.shards)
+    for number, result in reading:
+        if "error" in result:
+            raise InputError(result["error"])
+        results[number] = result
+        if progress is not None:
+            progress(len(results), len(plan.units))
+    lost = [unit.file.uri for unit in plan.units if unit.number not in results]
+    if lost:
+        raise RuntimeError(f"{len(lost)} of {len(plan.units)} units were not read, the first in {lost[0]}")
+    return [results[unit.number] for unit in plan.units]
+
+
+def _finished(plan: IngestPlan, run: RunDir) -> Iterator[Unit]:
+    done = set(run.names(FOLDER, suffix=".json"))
+    return (unit for unit in plan.units if marker_name(unit.number) in done)
+
+
+def _guarded(unit: Unit, run: RunDir, shards: int) -> dict[str, Any]:
+    """Read a unit; what is the user's to mend comes back as a value, anything else names the file."""
+    try:
+        return read_unit(unit, run, shards)
+    except InputError as error:
+        return {"error": str(error)}
+    except Exception as error:
+        raise RuntimeError(f"reading {unit.file.uri} failed: {error}") from error
+
+
+def _in_process(units: list[Unit], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    for unit in units:
+        yield unit.number, _guarded(unit, run, shards)
+
+
+def _by_ray(units: list[Unit], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read units in Ray Data tasks, several at a time; results come in any order."""
+    if not units:
+        return
+    import ray
+
+    def read(batch: dict[str, Any]) -> dict[str, Any]:
+        at = batch["at"].tolist()
+        return {"at": at, "result": [json.dumps(_guarded(units[i], run, shards)) for i in at]}
+
+    # One block a unit: Ray's own file readers merge and split files as they like, in no order.
+    items = [{"at": i} for i in range(len(units))]
+    blocks = ray.data.from_items(items, override_num_blocks=min(len(items), MAX_BLOCKS))
+    for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
+        yield units[int(row["at"])].number, json.loads(row["result"])
+
+
+def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> RowStore:
+    """Put the units together: offsets, duplicate ids, ``rejected.parquet``, the index (in memory)."""
+    offsets: list[int] = []
+    n_read = 0
+    for result in results:
+        offsets.append(n_read)
+        n_read += result["rows"]
+    parts = [
+        {**part, "unit": unit, "offset": offsets[unit]}
+        for unit, result in enumerate(results)
+        for part in result["parts"]
+    ]
+    cleaned = Cleaned(parts, {}, [])
+    if plan.config.id is not None:
+        cleaned = reject_duplicate_ids(run, parts, plan.shards)
+    reasons: dict[str, int] = {}
+    examples: dict[str, list[Any]] = {}
+    for unit, result in enumerate(results):
+        for reason, count in result["reasons"].items():
+            reasons[reason] = reasons.get(reason, 0) + count
+            examples.setdefault(reason, [result["file"], *result["examples"][reason]])
+        for reject in cleaned.rejects.get(unit, []):
+            reasons[DUPLICATE] = reasons.get(DUPLICATE, 0) + 1
+            examples.setdefault(DUPLICATE, [result["file"], reject.line, reject.detail])
+    _write_rejected(run, results, offsets, cleaned.rejects)
+    index = {
+        "format": FORMAT,
+        "fingerprint": plan.fingerprint,
+        "files": _file_counts(plan, results, cleaned),
+        "skipped_files": plan.skipped,
+        "n_read": n_read,
+        "n_augmented": 0,
+        "rejected_by_reason": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        "reject_examples": examples,
+        "shards": plan.shards,
+        "dimension": plan.dimension,
+        "vectors": plan.config.vectors,
+        "has_source_id": plan.config.id is not None,
+        "columns": _columns(run, cleaned.parts),
+        "parts": cleaned.parts,
+    }
+    store = RowStore(run, index)
+    assert store.n_read == store.n_rows + store.n_rejected, "a row was lost"
+    return store
+
+
+def _columns(run: RunDir, parts: list[dict[str, Any]]) -> list[str]:
+    names: dict[str, None] = {}
+    for part in parts:
+        with run.parquet(part["name"]) as parquet:
+            names.update(dict.fromkeys(parquet.schema_arrow.names))
+    return list(names)
+
+
+def _file_counts(plan: IngestPlan, results: list[dict[str, Any]], cleaned: Cleaned) -> list[dict[str, Any]]:
+    counts = {file.uri: [0, 0] for file in plan.files}
+    for unit, result in zip(plan.units, results, strict=True):
+        counts[unit.file.uri][0] += result["rows"]
+        counts[unit.file.uri][1] += result["rejected"] + len(cleaned.rejects.get(unit.number, []))
+    return [
+        {
+            "path": file.uri,
+            "format": file.format,
+            "bytes": file.size,
+            "hash": content_hash(file),
+            "rows": counts[file.uri][0],
+            "rejected": counts[file.uri][1],
+        }
+        for file in plan.files
+    ]
+
+
+def _write_rejected(
+    run: RunDir, results: list[dict[str, Any]], offsets: list[int], late: dict[int, list[Reject]]
+) -> None:
+    """Write ``rejected.parquet`` in order of row, one unit's piece after the other."""
+    with (
+        run.atomic(REJECTED) as temporary,
+        pq.ParquetWriter(temporary, REJECT_SCHEMA, filesystem=run.filesystem) as writer,
+    ):
+        for unit, result in enumerate(results):
+            pieces: Iterator[pa.Table] = (run.read_table(name) for name in result["reject_files"])
+            if unit in late:
+                tables = [*pieces, rejects_table(result["file"], late[unit])]
+                pieces = iter([pa.concat_tables(tables).sort_by("row")])
+            for piece in pieces:
+                rows = pa.array(piece["row"].to_numpy() + offsets[unit])
+                writer.write_table(piece.set_column(2, "row", rows))
+
+
+def _check_rejected(config: CorpusConfig, store: RowStore) -> None:
+    """Stop when there are no rows, no usable rows, or more rejected rows than allowed."""
+    read, rejected = store.n_read, store.n_rejected
+    if not read:
+        files = store.files
+        raise InputError(f"data must hold at least one row; got none in {len(files)} files, as {files[0]['path']}.")
+    if rejected < read and rejected <= config.max_rejected * read:
+        return
+    reasons = store.rejected_by_reason
+    reason = next(iter(reasons))
+    file, line, detail = store.index["reject_examples"][reason]
+    most = f"most often: {reason} ({reasons[reason]:,} times, first at {file}:{line}{f': {detail}' if detail else ''})"
+    where = store.run.path(REJECTED)
+    if rejected == read:
+        raise InputError(
+            " ".join(f"data must hold a usable row; got none in {read:,} rows, {most}. See {where}.".split())
+        )
+    raise InputError(
+        " ".join(
+            f"max_rejected must be at least the share of rows that cannot be used; got {config.max_rejected:g}, but "
+            f"{rejected:,} of {read:,} rows ({100 * rejected / read:.1f} %) cannot, {most}. See {where}; mend the rows "
+            "or raise --max-rejected.".split()
+        )
+    )
+
+
+def _tidy(run: RunDir, store: RowStore) -> None:
+    """Delete what only a killed run would have needed."""
+    keep = {INDEX, *(part["name"] for part in store.index["parts"])}
+    for name in run.names(FOLDER):
+        if name not in keep:
+            run.delete(name)

@@ -1,0 +1,239 @@
+"""The ingested corpus on disk: rows by shard, by id, or one part after the other, never all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_subsel.corpus.groups import EqualGroups, group_equal
+from ray_subsel.corpus.tables import unify
+from ray_subsel.corpus.validate import SOURCE
+from ray_subsel.errors import InputError, invalid
+from ray_subsel.rundir import RunDir
+
+__all__ = ["INDEX", "REJECTED", "EqualGroups", "RowStore", "group_equal"]
+
+INDEX = "rows/index.json"
+REJECTED = "rejected.parquet"
+FORMAT = 1
+"""Version of the part files and their index."""
+
+_ADDED = ("rank", "id", "source_id", "origin")
+
+
+@dataclass(frozen=True)
+class RowStore:
+    """The valid rows of a corpus in a run directory.
+
+    Row ids are the rows' positions in the concatenated input, rejected rows counted; ids of copies that augmentation
+    added follow. Objects are small and picklable: workers read the same files.
+
+    Attributes
+    ----------
+    run : RunDir
+    index : dict
+        The content of ``rows/index.json``.
+    """
+
+    run: RunDir
+    index: dict[str, Any]
+
+    @staticmethod
+    def open(run: RunDir) -> RowStore:
+        """Open the rows that an earlier :func:`~ray_subsel.corpus.ingest.ingest` wrote."""
+        if not run.exists(INDEX):
+            raise InputError(f"{run.path()} must hold an ingested corpus; {INDEX} is missing. Run ingest first.")
+        index = run.read_json(INDEX)
+        if not isinstance(index, dict) or index.get("format") != FORMAT:
+            raise InputError(f"{run.path(INDEX)} must be of format {FORMAT}; it is not. Use another --out.")
+        return RowStore(run, index)
+
+    @property
+    def n_rows(self) -> int:
+        """Usable rows, copies that augmentation added included."""
+        return sum(part["rows"] for part in self.index["parts"])
+
+    @property
+    def n_read(self) -> int:
+        """Rows in the input, usable or not."""
+        return int(self.index["n_read"])
+
+    @property
+    def n_rejected(self) -> int:
+        """Rows that could not be used."""
+        return sum(self.rejected_by_reason.values())
+
+    @property
+    def n_augmented(self) -> int:
+        """Copies that augmentation added."""
+        return int(self.index["n_augmented"])
+
+    @property
+    def shards(self) -> int:
+        """The number of shards; rows with equal texts are in one."""
+        return int(self.index["shards"])
+
+    @property
+    def dimension(self) -> int | None:
+        """The length of the vectors, or None where rows have texts only."""
+        value = self.index["dimension"]
+        return None if value is None else int(value)
+
+    @property
+    def rejected_by_reason(self) -> dict[str, int]:
+        """Rejected rows by reason, the most frequent first."""
+        return dict(self.index["rejected_by_reason"])
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """Each input file's ``path``, ``format``, ``bytes``, ``hash``, ``rows`` and ``rejected``."""
+        return list(self.index["files"])
+
+    @property
+    def skipped_files(self) -> list[str]:
+        """Files of the input folders that were left out because their ending is unknown."""
+        return list(self.index["skipped_files"])
+
+    @cached_property
+    def _firsts(self) -> NDArray[np.int64]:
+        return np.array([part["offset"] + part["first"] for part in self.index["parts"]], dtype=np.int64)
+
+    def shard(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of one shard, in order of id.
+
+        Parameters
+        ----------
+        shard : int
+            In [0, shards).
+        columns : sequence of str, optional
+            All by default.
+        """
+        if not 0 <= shard < self.shards:
+            raise invalid("shard", f"lie in [0, {self.shards})", shard)
+        tables = []
+        for part in self.index["parts"]:
+            counts = part["shard_rows"]
+            if counts[shard]:
+                # Shards without a row in this part have no row group.
+                group = sum(1 for count in counts[:shard] if count)
+                tables.append(self._read(part, [group], columns))
+        return unify(tables) if tables else self._empty(columns)
+
+    def take(self, ids: Sequence[int] | NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return rows by id, in the order given; an id may come twice.
+
+        Memory: the rows asked for, and the ids and touched row groups of one part.
+
+        Raises
+        ------
+        InputError
+            For an id that no usable row has.
+        """
+        wanted = np.asarray(ids, dtype=np.int64)
+        if not len(wanted):
+            return self._empty(columns)
+        distinct, back = np.unique(wanted, return_inverse=True)
+        part_of = np.searchsorted(self._firsts, distinct, side="right") - 1
+        tables = []
+        for number in np.unique(part_of).tolist():
+            here = distinct[part_of == number]
+            if number < 0:
+                raise _unknown_id(int(here[0]))
+            tables.append(self._take_from(self.index["parts"][number], here, columns))
+        return unify(tables).combine_chunks().take(pa.array(back))
+
+    def _take_from(self, part: dict[str, Any], ids: NDArray[np.int64], columns: Sequence[str] | None) -> pa.Table:
+        with self.run.parquet(part["name"]) as parquet:
+            stored = parquet.read(columns=["id"])["id"].to_numpy() + part["offset"]
+        order = np.argsort(stored)
+        at = np.minimum(np.searchsorted(stored, ids, sorter=order), len(stored) - 1)
+        positions = order[at]
+        missing = ids[stored[positions] != ids]
+        if len(missing):
+            raise _unknown_id(int(missing[0]))
+        sizes = np.array([count for count in part["shard_rows"] if count], dtype=np.int64)
+        ends = np.cumsum(sizes)
+        group_of = np.searchsorted(ends, positions, side="right")
+        touched = np.unique(group_of)
+        table = self._read(part, touched.tolist(), columns)
+        # Positions count from the part's first row; only the touched groups were read.
+        starts_read = np.concatenate([[0], np.cumsum(sizes[touched])[:-1]])
+        local = starts_read[np.searchsorted(touched, group_of)] + positions - (ends - sizes)[group_of]
+        return table.take(pa.array(local))
+
+    def ids(self) -> NDArray[np.int64]:
+        """Return the ids of all usable rows, ascending: 8 bytes a row."""
+        tables = [self._read(part, None, ["id"])["id"].to_numpy() for part in self.index["parts"]]
+        return np.sort(np.concatenate(tables)) if tables else np.zeros(0, dtype=np.int64)
+
+    def iter_tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows part by part, each in order of id, and so all of them in order of id."""
+        extra = columns is not None and "id" not in columns
+        for part in self.index["parts"]:
+            table = self._read(part, None, ["id", *columns] if extra and columns is not None else columns)
+            ordered = table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
+            yield ordered.drop_columns(["id"]) if extra else ordered
+
+    def label_names(self) -> list[str]:
+        """Return the distinct labels, sorted."""
+        found: set[str] = set()
+        for table in self.iter_tables(["label"]):
+            found.update(value for value in table["label"].unique().to_pylist() if value is not None)
+        return sorted(found)
+
+    def subset_table(self, ids: Sequence[int] | NDArray[np.int64]) -> pa.Table:
+        """Return the original rows of a subset, in its order.
+
+        Leading columns: ``rank`` (from 0), ``id`` (row id), ``source_id`` where an id column was named, ``origin``
+        (the row that this one is a copy of, or itself) where copies were added. Then the original columns under
+        their own names; one that is named like a leading column gets ``_source`` appended.
+        """
+        rows = self.take(ids)
+        columns: dict[str, Any] = {"rank": pa.array(np.arange(rows.num_rows)), "id": rows["id"]}
+        if self.index["has_source_id"]:
+            columns["source_id"] = rows["source_id"]
+        if self.n_augmented:
+            columns["origin"] = rows["origin"]
+        originals = {name.removeprefix(SOURCE): name for name in rows.column_names if name.startswith(SOURCE)}
+        vectors = self.index["vectors"]
+        if vectors is not None:
+            originals[vectors] = "vector"
+        for name, stored in originals.items():
+            free = name
+            while free in columns or (free != name and free in originals):
+                free += "_source"
+            columns[free] = rows[stored]
+        return pa.table(columns)
+
+    def _read(self, part: dict[str, Any], groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
+        """Read row groups of a part (all for None), ids made absolute; a column that the part lacks is null."""
+        with self.run.parquet(part["name"]) as parquet:
+            present = set(parquet.schema_arrow.names)
+            names = None if columns is None else [name for name in columns if name in present]
+            chosen = list(range(parquet.num_row_groups)) if groups is None else groups
+            table = parquet.read_row_groups(chosen, columns=names)
+            rows = sum(parquet.metadata.row_group(group).num_rows for group in chosen)
+        if columns is not None:
+            unknown = [name for name in columns if name not in present and name not in self.index["columns"]]
+            if unknown:
+                raise invalid("columns", f"be among {', '.join(self.index['columns'])}", ", ".join(unknown))
+            table = pa.table({name: table[name] if name in present else pa.nulls(rows) for name in columns})
+        for name in ("id", "origin"):
+            if name in table.column_names:
+                shifted = pa.array(table[name].to_numpy() + part["offset"])
+                table = table.set_column(table.column_names.index(name), name, shifted)
+        return table
+
+    def _empty(self, columns: Sequence[str] | None) -> pa.Table:
+        """Return a table of no rows with the columns and types of the first part."""
+        return self._read(self.index["parts"][0], [], columns)
+
+
+def _unknown_id(found: int) -> InputError:
+    return invalid("ids", "be ids of usable rows", found, "See rejected.parquet for the rest.")
