@@ -1,0 +1,221 @@
+"""Training texts as token arrays: tokenised once, batched by length, padded to the longest of their batch only.
+
+Padding is work without use: batches of texts of like length cut a fine-tuning run's tokens by a quarter on stories of
+25 to 80 tokens. An epoch's batches are a function of (lengths, batch size, seed, epoch), so a run that resumes, or that
+is spread over workers, sees the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_subsel.errors import InputError, invalid
+
+Int64s = NDArray[np.int64]
+
+CHOICES = {"story-cloze": 2, "classification": 1}
+"""The tasks, and how many token sequences an example of each has."""
+COLUMNS = {"story-cloze": ("context", "ending1", "ending2", "label"), "classification": ("text", "label")}
+ENDINGS = ("1", "2")
+UNSEEN = -1
+POOL_BATCHES = 50
+"""An epoch's random order is cut into pools of this many batches, each sorted by length (as Hugging Face's
+``group_by_length`` does): like lengths meet, and batches still differ from epoch to epoch."""
+TOKENIZE_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """n examples of c token sequences each, laid end to end.
+
+    Attributes
+    ----------
+    ids : int32 array
+        All tokens; sequence j of example i is ``ids[offsets[i c + j] : offsets[i c + j + 1]]``.
+    types : int8 array or None
+        Token types, where the tokenizer makes them.
+    offsets : int64 array of shape (n c + 1,)
+    labels : int64 array of shape (n,)
+        Index of the class (or of the right ending); -1 for a class that training has not seen.
+    choices : int
+        c.
+    pad : int
+        The padding token.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.int8] | None
+    offsets: Int64s
+    labels: Int64s
+    choices: int
+    pad: int
+
+    @property
+    def n(self) -> int:
+        """The number of examples."""
+        return len(self.labels)
+
+    def lengths(self) -> Int64s:
+        """Return the longest sequence's number of tokens of each example, shape (n,)."""
+        longest: Int64s = np.diff(self.offsets).reshape(self.n, self.choices).max(axis=1)
+        return longest
+
+    def digest(self) -> str:
+        """Return a hash of all examples in their order."""
+        total = hashlib.blake2b(digest_size=16)
+        for part in (self.ids, self.offsets, self.labels):
+            total.update(part.tobytes())
+        return total.hexdigest()
+
+
+def classes_of(task: str, train: pa.Table, test: pa.Table) -> tuple[str, ...]:
+    """Return the classes in the order of their indices: the sorted labels of the training rows, or endings 1 and 2.
+
+    Raises
+    ------
+    InputError
+        For an unknown task, a missing column, no rows, a row without label or text, a wrong ending, or one class only.
+    """
+    if task not in CHOICES:
+        raise invalid("task", f"be one of {', '.join(CHOICES)}", task)
+    for name, table in (("training set", train), ("test set", test)):
+        _check_table(task, name, table)
+    if task == "story-cloze":
+        return ENDINGS
+    classes = tuple(sorted(set(train["label"].to_pylist())))
+    if len(classes) < 2:
+        raise invalid("label", "take at least two values in the training set", classes)
+    return classes
+
+
+def _check_table(task: str, name: str, table: pa.Table) -> None:
+    missing = [column for column in COLUMNS[task] if column not in table.column_names]
+    if missing:
+        raise invalid(name, f"have the columns {', '.join(COLUMNS[task])}", table.column_names)
+    if table.num_rows == 0:
+        raise invalid(name, "hold at least one row", "none")
+    for column in COLUMNS[task]:
+        if table[column].null_count:
+            row = table[column].to_pylist().index(None)
+            raise invalid(f"{column} of row {row} of the {name}", "be given", "null")
+    if task == "story-cloze":
+        for row, label in enumerate(table["label"].to_pylist()):
+            if label not in ENDINGS:
+                raise invalid(f"label of row {row} of the {name}", "be '1' or '2'", label)
+
+
+def encode(task: str, table: pa.Table, classes: Sequence[str], tokenizer: Any, max_length: int) -> Encoded:
+    """Tokenise a checked table.
+
+    Parameters
+    ----------
+    task : str
+    table : pyarrow.Table
+        Checked by :func:`classes_of`.
+    classes : sequence of str
+    tokenizer : a transformers tokenizer
+    max_length : int
+        Tokens after which a sequence is cut, the longer part of a pair first.
+    """
+    if task == "story-cloze":
+        context = table["context"].to_pylist()
+        endings = [table["ending1"].to_pylist(), table["ending2"].to_pylist()]
+        first = [text for text in context for _ in ENDINGS]
+        second: list[str] | None = [text for pair in zip(*endings, strict=True) for text in pair]
+    else:
+        first, second = table["text"].to_pylist(), None
+    ids: list[NDArray[np.int32]] = []
+    types: list[NDArray[np.int8]] = []
+    lengths: list[int] = []
+    for start in range(0, len(first), TOKENIZE_AT_ONCE):
+        part = slice(start, start + TOKENIZE_AT_ONCE)
+        tokens = tokenizer(
+            first[part],
+            second[part] if second is not None else None,
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+        )
+        lengths += [len(one) for one in tokens["input_ids"]]
+        ids.append(np.concatenate([np.asarray(one, dtype=np.int32) for one in tokens["input_ids"]]))
+        if "token_type_ids" in tokens:
+            types.append(np.concatenate([np.asarray(one, dtype=np.int8) for one in tokens["token_type_ids"]]))
+    index = {label: position for position, label in enumerate(classes)}
+    return Encoded(
+        ids=np.concatenate(ids),
+        types=np.concatenate(types) if types else None,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=np.array([index.get(label, UNSEEN) for label in table["label"].to_pylist()], dtype=np.int64),
+        choices=CHOICES[task],
+        pad=int(tokenizer.pad_token_id),
+    )
+
+
+def epoch_batches(lengths: Int64s, batch_size: int, seed: int, epoch: int) -> list[Int64s]:
+    """Return one epoch's batches of example indices: each example once, like lengths together, in random order.
+
+    All batches but one have ``batch_size`` examples.
+    """
+    n = len(lengths)
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(n)
+    # A pool holds at most a quarter of the examples, so that small sets are not sorted the same way in each epoch.
+    pool = batch_size * max(1, min(POOL_BATCHES, n // (4 * batch_size)))
+    batches: list[Int64s] = []
+    for start in range(0, n, pool):
+        members = order[start : start + pool]
+        members = members[np.argsort(-lengths[members], kind="stable")]
+        batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def ordered_batches(lengths: Int64s, batch_size: int) -> Iterator[Int64s]:
+    """Yield batches of all example indices by falling length, for evaluation: the largest first, so memory shows."""
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def share_of(batch: Int64s, rank: int, world: int) -> tuple[Int64s, bool]:
+    """Return a worker's examples of a batch, and whether they count.
+
+    A worker for whom nothing is left takes the first example without weight, since all must run in step.
+    """
+    mine = batch[rank::world]
+    return (mine, True) if len(mine) else (batch[:1], False)
+
+
+def collate(data: Encoded, batch: Int64s, device: str) -> tuple[dict[str, Any], Any]:
+    """Return a batch's network input, each of shape (b, c, length) or (b, length) when c = 1, and labels (b,)."""
+    import torch
+
+    rows = (batch[:, None] * data.choices + np.arange(data.choices)).ravel()
+    starts, stops = data.offsets[rows], data.offsets[rows + 1]
+    longest = int((stops - starts).max())
+    ids = np.full((len(rows), longest), data.pad, dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    types = np.zeros((len(rows), longest), dtype=np.int64) if data.types is not None else None
+    for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        ids[row, : stop - start] = data.ids[start:stop]
+        mask[row, : stop - start] = 1
+        if types is not None and data.types is not None:
+            types[row, : stop - start] = data.types[start:stop]
+    arrays = {"input_ids": ids, "attention_mask": mask}
+    if types is not None:
+        arrays["token_type_ids"] = types
+    shape = (len(batch), data.choices, longest) if data.choices > 1 else (len(batch), longest)
+    tensors = {name: torch.from_numpy(array).view(shape).to(device) for name, array in arrays.items()}
+    return tensors, torch.from_numpy(data.labels[batch]).to(device)
+
+
+def check_lengths(data: Encoded) -> None:
+    """Refuse examples without a single token, which no tokenizer of an encoder makes."""
+    if int(np.diff(data.offsets).min()) == 0:
+        raise InputError("model must have a tokenizer that gives every text a token; this one gives some none.")
