@@ -1,0 +1,238 @@
+"""``subsel``: the command line. Every flag is a field of a configuration, with that field's help and default.
+
+Exit status: 0 done; 2 unusable input or settings, one line on standard error; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shlex
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeVar
+
+from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.errors import InputError
+
+if typing.TYPE_CHECKING:
+    from ray_subsel.pipeline import RunConfig
+
+C = TypeVar("C")
+
+EXAMPLES = """examples:
+  subsel run stories.csv --test test.csv --task story-cloze --fraction 0.1 --out runs/stories
+  subsel select corpus.jsonl --text body --k 10000 --out runs/body
+  subsel select 'vectors/*.parquet' --vectors embedding --fraction 0.05 --partitions 16 --out runs/vectors
+  subsel embed corpus.jsonl --text body --out runs/body
+  subsel finetune runs/stories --test test.csv --arm full
+  subsel report runs/stories
+
+The same command again resumes a run that was stopped. Results are in DIR: selection.parquet (rank, id, gain, ...),
+subset.parquet (the rows), report.html, report.json."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} ({self.prog} --help tells more)")
+
+
+def _parse_lam(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number >= 0 or auto; got {text!r}") from None
+
+
+def _flag(field: dataclasses.Field[Any]) -> str:
+    return "--" + (field.metadata["flag"] or field.name).replace("_", "-")
+
+
+def _add_flags(parser: argparse.ArgumentParser, config: type, *, title: str, skip: Sequence[str] = ()) -> None:
+    """Add one flag a field; a flag that another stage has too (``--seed``) is one flag for both."""
+    group = parser.add_argument_group(title)
+    types = typing.get_type_hints(config)
+    taken = parser._option_string_actions
+    for field in dataclasses.fields(config):
+        if field.name in skip or _flag(field) in taken:
+            continue
+        about = field.metadata["help"]
+        default = field.default
+        if default not in (None, (), "", False):
+            shown = " ".join(default) if isinstance(default, tuple) else default
+            about += f" (default: {shown})"
+        settings: dict[str, Any] = {"dest": field.name, "help": about, "default": argparse.SUPPRESS}
+        kind = types[field.name]
+        if kind is bool:
+            settings["action"] = "store_true"
+        elif field.name == "lam":
+            settings |= {"type": _parse_lam, "metavar": "L"}
+        else:
+            inner = [one for one in typing.get_args(kind) if one not in (type(None), Ellipsis)]
+            base = inner[0] if inner else kind
+            settings["type"] = base
+            settings["metavar"] = field.metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[base]
+            if field.metadata["choices"]:
+                settings["metavar"] = "|".join(field.metadata["choices"])
+            if typing.get_origin(kind) is tuple:
+                settings["action"] = "append"
+        group.add_argument(_flag(field), **settings)
+
+
+def _build(config: type[C], given: dict[str, Any], **more: Any) -> C:
+    """Build a configuration from the flags that were given."""
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items() if name in names}
+    return config(**{**values, **more})
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
+    parser = _Parser(
+        prog="subsel",
+        description="Choose a small subset of a large, redundant text corpus that trains a model as well as the whole.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    from ray_subsel import __version__
+
+    parser.add_argument("--version", action="version", version=f"subsel {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    stages: dict[str, tuple[str, Sequence[tuple[type, str]]]] = {
+        "run": (
+            "the whole way: read, embed, select and, with --test, fine-tune and compare",
+            [
+                (CorpusConfig, "corpus"),
+                (EmbedConfig, "embedding"),
+                (SelectConfig, "selection"),
+                (TrainConfig, "training"),
+            ],
+        ),
+        "embed": ("read a corpus and embed it", [(CorpusConfig, "corpus"), (EmbedConfig, "embedding")]),
+        "select": (
+            "read, embed and select, without training",
+            [(CorpusConfig, "corpus"), (EmbedConfig, "embedding"), (SelectConfig, "selection")],
+        ),
+    }
+    for name, (about, configs) in stages.items():
+        command = commands.add_parser(name, help=about, description=about.capitalize() + ".")
+        command.add_argument("data", nargs="+", metavar="DATA", help="files, folders or globs; quote a glob")
+        _add_flags(command, RuntimeConfig, title="where", skip=() if name == "run" else ("train_workers",))
+        for config, title in configs:
+            _add_flags(command, config, title=title, skip=("data",))
+    tune = commands.add_parser(
+        "finetune",
+        help="fine-tune on the subset that a run has selected, and on others beside it",
+        description="Fine-tune on what DIR has selected. Arms that are done are not trained again.",
+    )
+    tune.add_argument("out", metavar="DIR", help="directory of a run that has selected")
+    _add_flags(tune, RuntimeConfig, title="where", skip=("out", "workers"))
+    _add_flags(tune, TrainConfig, title="training")
+    report = commands.add_parser("report", help="write report.html and report.json of a run again")
+    report.add_argument("out", metavar="DIR", help="directory of a run")
+    return parser
+
+
+def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
+    """Return the run's own settings with the training that was asked for."""
+    from ray_subsel.manifest import Manifest
+    from ray_subsel.pipeline import RunConfig
+    from ray_subsel.rundir import RunDir
+
+    manifest = Manifest.load(RunDir(given["out"]))
+    settings = manifest.about.get("config", {})
+    select = manifest.stages.get("select")
+    if select is None or not select.done or not settings.get("select"):
+        raise InputError(f"{given['out']} must hold a finished selection. Run subsel select or subsel run first.")
+    return RunConfig(
+        corpus=_build(CorpusConfig, settings["corpus"]),
+        embed=_build(EmbedConfig, settings["embed"]),
+        select=_build(SelectConfig, settings["select"]),
+        train=_build(TrainConfig, given),
+        runtime=_build(RuntimeConfig, given),
+        command=command,
+    )
+
+
+def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
+    from ray_subsel.pipeline import RunConfig
+
+    train_flags = {field.name for field in dataclasses.fields(TrainConfig)}
+    wants_training = name == "run" and "test" in given
+    if name == "run" and not wants_training and (idle := sorted(train_flags & given.keys())):
+        raise InputError(f"{', '.join(idle)} must come with --test FILE: nothing is trained without it.")
+    return RunConfig(
+        corpus=_build(CorpusConfig, given),
+        embed=_build(EmbedConfig, given),
+        select=None if name == "embed" else _build(SelectConfig, given),
+        train=_build(TrainConfig, given) if wants_training else None,
+        runtime=_build(RuntimeConfig, given),
+        command=command,
+    )
+
+
+def _summary(report: dict[str, Any], out: str) -> str:
+    """Return what the terminal shows at the end."""
+    corpus, selection, training = report["corpus"], report["selection"], report["training"]
+    lines = [
+        f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, {corpus['augmented']:,} copies added; "
+        f"{corpus['rows'] - corpus['duplicate_rows']:,} distinct"
+    ]
+    if selection:
+        lift = selection["lift_over_random"]
+        better = "" if lift is None else f", {lift:+.1%} over random ({selection['random_value']:,.1f} expected)"
+        lines.append(f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}{better}")
+    for arm in (training or {}).get("arms", []):
+        lines.append(
+            f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  trained in {arm['seconds_train']:.1f} s"
+        )
+    lines += [f"warning   {warning}" for warning in report["warnings"]]
+    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
+    lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]
+    return "\n".join(lines)
+
+
+def _execute(arguments: Sequence[str]) -> str:
+    given = vars(make_parser().parse_args(arguments))
+    name = given.pop("command")
+    command = shlex.join(["subsel", *arguments])
+    if name == "report":
+        from ray_subsel.manifest import Manifest
+        from ray_subsel.publishing import publish
+        from ray_subsel.rundir import RunDir
+
+        return _summary(publish(Manifest.load(RunDir(given["out"]))), given["out"])
+    given["data"] = given.get("data", [])
+    config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)
+    from ray_subsel import pipeline
+
+    report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config)
+    return _summary(report, given["out"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    try:
+        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments)) + "\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
+        return 130
+    except Exception as error:
+        from ray_subsel.session import input_error_in
+
+        known = input_error_in(error)
+        if known is None:
+            raise
+        sys.stderr.write(f"subsel: error: {known}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

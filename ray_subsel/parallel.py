@@ -1,0 +1,65 @@
+"""Blocks of work on a few threads, each with a single-threaded BLAS.
+
+A BLAS that splits every small product over threads waits for the slowest of them each time; on a machine that does
+anything else a product of 0.1 ms then takes a scheduler's turn of 8 ms. Threads that take whole blocks instead wait
+once a pass, and what numpy does between products is shared too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Range = tuple[int, int]
+
+
+class Workers(Protocol):
+    """Calls a function on ranges and returns the results in the order of the ranges."""
+
+    def __call__(self, function: Callable[[int, int], T], ranges: Iterable[Range]) -> list[T]:
+        """Return ``function(start, stop)`` for each range, in order."""
+
+
+def serial(function: Callable[[int, int], T], ranges: Iterable[Range]) -> list[T]:
+    """Call a function on ranges one after the other."""
+    return [function(start, stop) for start, stop in ranges]
+
+
+@contextmanager
+def block_workers() -> Iterator[Workers]:
+    """Yield workers, as many as the BLAS of numpy may use threads; in the block that BLAS itself uses one.
+
+    So ``OMP_NUM_THREADS`` and ``threadpoolctl`` limits that were set outside are kept to. Not for two threads of one
+    process at the same time: the BLAS' limit is the process's.
+    """
+    blas = _controller().select(user_api="blas")
+    threads = max([int(library["num_threads"]) for library in blas.info()], default=1)
+    if threads == 1:
+        yield serial
+        return
+    with blas.limit(limits=1), ThreadPoolExecutor(threads) as executor:
+
+        def on_threads(function: Callable[[int, int], T], ranges: Iterable[Range]) -> list[T]:
+            todo = list(ranges)
+            if len(todo) < 2:
+                return serial(function, todo)
+            return list(executor.map(lambda some: function(*some), todo))
+
+        yield on_threads
+
+
+@cache
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def ranges(total: int, step: int) -> Iterator[Range]:
+    """Yield consecutive (start, stop) that cover ``range(total)``."""
+    for start in range(0, total, step):
+        yield start, min(start + step, total)

@@ -1,0 +1,249 @@
+"""A run: corpus, embed, select, train, report, each stage resumed where a killed run left it.
+
+corpus  ->  rows/          read, check, copy rows                       (Ray Data)
+embed   ->  embeddings/    distinct texts to vectors, a file a shard    (Ray Data, a pool of actors)
+select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
+            selection.parquet, subset.parquet
+train   ->  train/         one model an arm                             (Ray Train, or in process)
+report  ->  report.json, report.html
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ray_subsel import embedding
+from ray_subsel.choosing import budget_of, choose, make_plan, partitioned
+from ray_subsel.config import (
+    CorpusConfig,
+    EmbedConfig,
+    RuntimeConfig,
+    SelectConfig,
+    TrainConfig,
+    fingerprint_fields,
+)
+from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.planning import input_fingerprint
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.embedders import model_fingerprint, model_name
+from ray_subsel.errors import InputError
+from ray_subsel.finetuning import finetune_arms, model_to_train
+from ray_subsel.manifest import Manifest, locked
+from ray_subsel.parts import PartFacts
+from ray_subsel.progress import bar, say
+from ray_subsel.publishing import corpus_facts, publish, write_selection
+from ray_subsel.rundir import RunDir
+from ray_subsel.session import Session
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run is told. Stages that are None are not run."""
+
+    corpus: CorpusConfig
+    embed: EmbedConfig
+    runtime: RuntimeConfig
+    select: SelectConfig | None = None
+    train: TrainConfig | None = None
+    command: str = ""
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Run the stages asked for and return the report.
+
+    Raises
+    ------
+    InputError
+        For whatever is wrong with the input or the settings; what was finished stays and is resumed.
+    """
+    directory = RunDir(config.runtime.out)
+    # Input is looked at before Ray is started and before anything is written: most mistakes show here, at once.
+    inputs = input_fingerprint(config.corpus)
+    if config.train is not None:
+        input_fingerprint(test_corpus(config.corpus, config.train))
+    model = embedder_identity(config.corpus, config.embed)
+    Manifest.open(directory)
+    with locked(directory):
+        manifest = Manifest.open(directory)
+        directory.sweep()
+        manifest.about = _about(config)
+        with Session(config.runtime) as session:
+            work = _Work(config, manifest, session)
+            rows = work.corpus(inputs)
+            if config.select is not None:
+                budget_of(config.select, rows=rows.n_rows, items=rows.n_rows)  # before the hours of embedding
+            facts = work.embed(rows, model)
+            if config.select is not None:
+                work.select(rows, facts)
+            if config.train is not None:
+                work.train(rows)
+        return publish(manifest)
+
+
+def finetune(config: RunConfig) -> dict[str, Any]:
+    """Train on what a run directory has selected and return the report; the corpus itself is no longer needed."""
+    assert config.train is not None
+    directory = RunDir(config.runtime.out)
+    input_fingerprint(test_corpus(config.corpus, config.train))
+    with locked(directory):
+        manifest = Manifest.load(directory)
+        manifest.about = {**_about(config), "command": manifest.about.get("command", "")}
+        with Session(config.runtime) as session:
+            _Work(config, manifest, session).train(RowStore.open(directory))
+        return publish(manifest)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The stages of one run, each of which does what is missing and records it."""
+
+    config: RunConfig
+    manifest: Manifest
+    session: Session
+
+    @property
+    def directory(self) -> RunDir:
+        return self.manifest.run
+
+    def corpus(self, inputs: str) -> RowStore:
+        settings = {**fingerprint_fields(self.config.corpus), "input": inputs}
+        stage = self.manifest.enter("corpus", settings, overwrite=self.config.runtime.overwrite)
+        if stage.done:
+            say("corpus: as before")
+            return RowStore.open(self.directory)
+        self.session.start()
+        began = time.perf_counter()
+        rows = ingest(self.config.corpus, self.directory)
+        facts = corpus_facts(rows)
+        self.manifest.finish("corpus", seconds=time.perf_counter() - began, facts=facts)
+        say(f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added")
+        return rows
+
+    def embed(self, rows: RowStore, model: str | None) -> list[PartFacts]:
+        settings = {
+            **({"vectors": self.config.corpus.vectors} if model is None else fingerprint_fields(self.config.embed)),
+            "model_fingerprint": model,
+            "corpus": self.manifest.stages["corpus"].fingerprint,
+        }
+        stage = self.manifest.enter("embed", settings, overwrite=self.config.runtime.overwrite)
+        if stage.done:
+            say("embed: as before")
+            return embedding.all_facts(rows)
+        self.session.start()
+        began = time.perf_counter()
+        missing = embedding.missing_shards(rows)
+        if model is not None and self.config.embed.embedder == "doc2vec":
+            embedding.train_doc2vec_once(rows, self.config.corpus, self.config.embed)
+        self._embed_missing(rows, missing)
+        facts = embedding.all_facts(rows)
+        reused = rows.shards - len(missing)
+        about = {
+            "embedder": "precomputed" if model is None else self.config.embed.embedder,
+            "model": model,
+            "dimension": max(fact.dimension for fact in facts),
+            "embedded": sum(fact.texts for fact in facts),
+            "items": sum(fact.items for fact in facts),
+            "parts": rows.shards,
+            "parts_reused": reused,
+        }
+        self.manifest.finish("embed", seconds=time.perf_counter() - began, facts=about)
+        say(f"embed: {about['embedded']:,} distinct, {about['dimension']} dimensions, {reused} parts from before")
+        return facts
+
+    def _embed_missing(self, rows: RowStore, missing: list[int]) -> None:
+        if not missing:
+            return
+        config = self.config
+        workers, gpus = embedding.pool_size(config.runtime.workers, config.runtime.num_gpus, self.session.resources)
+        chosen = config.select if config.select is not None else SelectConfig(k=1)
+        task = embedding.EmbedTask(
+            rows=rows,
+            corpus=config.corpus,
+            embed=config.embed,
+            partitions=chosen.partitions,
+            seed=chosen.seed,
+            device="cuda" if gpus > 0 else "cpu",
+        )
+        with bar("embed", rows.n_rows, "row") as progress:
+            embedding.embed_missing(
+                task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress
+            )
+
+    def select(self, rows: RowStore, facts: list[PartFacts]) -> None:
+        assert self.config.select is not None
+        config = self.config.select
+        settings = {**fingerprint_fields(config), "embed": self.manifest.stages["embed"].fingerprint}
+        k, warning = budget_of(config, rows=rows.n_rows, items=sum(fact.items for fact in facts))
+        stage = self.manifest.enter("select", settings, overwrite=self.config.runtime.overwrite)
+        if stage.done:
+            say("select: as before")
+            return
+        self.session.start()
+        began = time.perf_counter()
+        facts = partitioned(self.directory, facts, config)
+        plan = make_plan(config, facts, k)
+        with bar("select", plan.m, "partition") as progress:
+            choice = choose(self.directory, facts, plan, bar=progress)
+        seconds = time.perf_counter() - began
+        about = write_selection(self.directory, rows, choice, config)
+        about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
+        self.manifest.finish("select", seconds=seconds, facts=about)
+        say(f"select: {plan.k:,} of {plan.n:,} items in {seconds:.2f} s")
+
+    def train(self, rows: RowStore) -> None:
+        train, config = self.config.train, self.config
+        assert train is not None
+        upstream = {name: self.manifest.stages[name].fingerprint for name in ("corpus", "select")}
+        test = test_corpus(config.corpus, train)
+        settings = fingerprint_fields(train)
+        settings.pop("arms")  # each arm is kept by itself, so that one may be added later
+        settings |= {**upstream, "model": model_to_train(config.embed, train), "test": input_fingerprint(test)}
+        self.manifest.enter("train", settings, overwrite=config.runtime.overwrite)
+        self.session.start()
+        began = time.perf_counter()
+        use_gpu = self.session.resources.gpus >= 1
+        about = finetune_arms(
+            self.directory, rows, config.corpus, config.embed, train, config.runtime, test, use_gpu=use_gpu
+        )
+        self.manifest.finish("train", seconds=time.perf_counter() - began, facts=about)
+
+
+def embedder_identity(corpus: CorpusConfig, embed: EmbedConfig) -> str | None:
+    """Return what tells one embedder from another: a hash of an encoder's files, a name, or None for ready vectors."""
+    if corpus.vectors is not None:
+        return None
+    name = model_name(embed)
+    return embed.embedder if name is None else model_fingerprint(name)
+
+
+def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
+    """Return how the test file is read: as the corpus, but as it is."""
+    if not train.test:
+        raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
+    return dataclasses.replace(corpus, data=train.test, augment=False, copies="keep")
+
+
+def _about(config: RunConfig) -> dict[str, Any]:
+    """Return what the manifest says of the run as a whole: the last command, settings and versions."""
+    from importlib.metadata import version
+
+    packages = ("ray-subsel", "ray", "torch", "transformers", "gensim", "numpy", "pyarrow")
+    settings = {
+        "corpus": _plain(dataclasses.asdict(config.corpus)),
+        "embed": _plain(dataclasses.asdict(config.embed)),
+        "select": None if config.select is None else _plain(dataclasses.asdict(config.select)),
+        "train": None if config.train is None else _plain(dataclasses.asdict(config.train)),
+    }
+    return {
+        "command": config.command,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "versions": {name: version(name) for name in packages},
+        "config": settings,
+    }
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}

@@ -1,0 +1,176 @@
+"""What a run tells the world: selection.parquet, subset.parquet, report.json, report.html."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.choosing import Choice
+from ray_subsel.config import SelectConfig
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.manifest import Manifest
+from ray_subsel.objectives.base import Float64s, Indices
+from ray_subsel.parts import read_members
+from ray_subsel.report import render_html
+from ray_subsel.rundir import RunDir
+
+SCHEMA = 1
+CURVE_POINTS = 400
+SAMPLE_ROWS = 10
+SAMPLE_CHARACTERS = 400
+
+
+def corpus_facts(rows: RowStore) -> dict[str, Any]:
+    """Return what the report says of the corpus."""
+    return {
+        "files": len(rows.files),
+        "skipped_files": rows.skipped_files,
+        "rows_read": rows.n_read,
+        "rejected": rows.n_rejected,
+        "rejected_by_reason": rows.rejected_by_reason,
+        "augmented": rows.n_augmented,
+        "rows": rows.n_rows,
+    }
+
+
+def write_selection(run: RunDir, rows: RowStore, choice: Choice, config: SelectConfig) -> dict[str, Any]:
+    """Write selection.parquet and subset.parquet; return what the report says of the selection.
+
+    ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id), ``gain``
+    (marginal gain at its turn), ``partition``, ``multiplicity`` and ``rows`` (all row ids that the item stands for).
+    ``subset.parquet`` has the original rows in the same order.
+    """
+    reduced = choice.reduced
+    members, largest = _members(run, rows, reduced.ids)
+    table = pa.table(
+        {
+            "rank": pa.array(np.arange(len(reduced.ids)), pa.int64()),
+            "id": pa.array(reduced.ids, pa.int64()),
+            "gain": pa.array(reduced.gains, pa.float64()),
+            "partition": pa.array(reduced.partitions, pa.int64()),
+            "multiplicity": pa.array([len(group) for group in members], pa.int64()),
+            "rows": pa.array(members, pa.list_(pa.int64())),
+        }
+    )
+    run.write_table("subset.parquet", rows.subset_table(reduced.ids))
+    run.write_table("selection.parquet", table)
+    keys = rows.take(reduced.ids, ["key"])["key"].to_pylist()
+    negative = int((reduced.gains < 0).sum())
+    return {
+        "mode": config.mode,
+        "objective": "graph_cut",
+        "lam": choice.plan.lam,
+        "n": choice.plan.n,
+        "k": choice.plan.k,
+        "dimension": choice.plan.d,
+        "partitions": choice.plan.m,
+        "candidates": reduced.candidates,
+        "value": reduced.value,
+        "random_value": choice.random_value,
+        "lift_over_random": choice.lift_over_random,
+        "centralized_value": choice.centralized_value,
+        "share_of_centralized": choice.share_of_centralized,
+        "share_of_centralized_lift": choice.share_of_centralized_lift,
+        "best_local_value": reduced.best_local_value,
+        "winner": reduced.winner,
+        "gains": _curve(reduced.gains),
+        "negative_gains": negative,
+        "chosen_duplicates": len(keys) - len(set(keys)),
+        "largest_groups": _with_texts(rows, largest),
+        "sample": _sample(rows, reduced.ids, members),
+        "certificate": None,
+        "warnings": _warnings(choice, negative),
+    }
+
+
+def _members(run: RunDir, rows: RowStore, ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Return the rows of each chosen item, and the five largest groups as (id, multiplicity)."""
+    wanted = {int(one): rank for rank, one in enumerate(ids)}
+    members: list[list[int]] = [[] for _ in wanted]
+    largest: list[tuple[int, int]] = []
+    for shard in range(rows.shards):
+        table = read_members(run, shard)
+        shard_ids = table["id"].to_numpy()
+        counts = table["multiplicity"].to_numpy()
+        for position in np.flatnonzero(np.isin(shard_ids, ids)):
+            members[wanted[int(shard_ids[position])]] = table["rows"][int(position)].as_py()
+        top = np.lexsort((shard_ids, -counts))[:5]
+        largest += [(int(shard_ids[i]), int(counts[i])) for i in top if counts[i] > 1]
+    return members, sorted(largest, key=lambda group: (-group[1], group[0]))[:5]
+
+
+def _with_texts(rows: RowStore, groups: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    texts = _texts(rows, np.array([one for one, _ in groups], dtype=np.int64))
+    return [{"id": one, "multiplicity": c, "text": text} for (one, c), text in zip(groups, texts, strict=True)]
+
+
+def _sample(rows: RowStore, ids: Indices, members: list[list[int]]) -> list[dict[str, Any]]:
+    texts = _texts(rows, ids[:SAMPLE_ROWS])
+    return [
+        {"rank": rank, "id": int(ids[rank]), "multiplicity": len(members[rank]), "text": text}
+        for rank, text in enumerate(texts)
+    ]
+
+
+def _texts(rows: RowStore, ids: Indices) -> list[str]:
+    if not len(ids):
+        return []
+    texts = rows.take(ids, ["text"])["text"].to_pylist()
+    return ["" if text is None else text[:SAMPLE_CHARACTERS] for text in texts]
+
+
+def _curve(gains: Float64s) -> list[list[float]]:
+    """Return (rank, gain) pairs, at most some hundreds, evenly spread and with both ends."""
+    ranks = np.unique(np.linspace(0, len(gains) - 1, min(len(gains), CURVE_POINTS)).round().astype(int))
+    return [[int(rank), float(gains[rank])] for rank in ranks]
+
+
+def _warnings(choice: Choice, negative: int) -> list[str]:
+    warnings = []
+    if negative:
+        warnings.append(
+            f"{negative:,} of {choice.plan.k:,} picks lowered f: beyond k = n / (2 + lambda) = "
+            f"{choice.plan.n / (2 + choice.plan.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
+            "That is the paper's greedy; lam='auto' or a smaller k keeps gains positive."
+        )
+    if choice.reduced.value < choice.random_value:
+        warnings.append(
+            f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f} "
+            "expected): greedy can end there for k beyond n / (2 + lambda)."
+        )
+    return warnings
+
+
+def publish(manifest: Manifest) -> dict[str, Any]:
+    """Write report.json and report.html from the manifest, and return the report."""
+    stages = manifest.stages
+    facts = {name: stage.facts if stage.done else None for name, stage in stages.items()}
+    selection = facts.get("select")
+    corpus = dict(facts.get("corpus") or {})
+    embedding = facts.get("embed")
+    if embedding:
+        corpus["items"] = embedding["items"]
+        corpus["duplicate_rows"] = corpus["rows"] - embedding["embedded"]
+        corpus["copies"] = stages["corpus"].settings["copies"]
+    if selection:
+        corpus["largest_groups"] = selection["largest_groups"]
+    report = {
+        "schema": SCHEMA,
+        "command": manifest.about.get("command", ""),
+        "created": manifest.about.get("created", ""),
+        "versions": manifest.about.get("versions", {}),
+        "config": manifest.about.get("config", {}),
+        "value": selection["value"] if selection else None,
+        "lift_over_random": selection["lift_over_random"] if selection else None,
+        "seconds": {name: stage.seconds for name, stage in stages.items() if stage.done},
+        "corpus": corpus,
+        "embedding": embedding,
+        "selection": selection,
+        "training": facts.get("train"),
+        "warnings": selection["warnings"] if selection else [],
+    }
+    manifest.run.write_json("report.json", report)
+    manifest.run.write_bytes("report.html", render_html(report).encode())
+    return report

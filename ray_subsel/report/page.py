@@ -1,0 +1,215 @@
+"""report.json -> report.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from ray_subsel.report.charts import Bar, bars, gain_curve
+from ray_subsel.report.numbers import amount, count, duration, percent, wilson
+from ray_subsel.report.verdict import ARM_NAMES, verdict
+
+Pairs = list[tuple[str, str]]
+
+STAGES = {
+    "corpus": "Read and check",
+    "embed": "Embed",
+    "select": "Select",
+    "train": "Fine-tune and test",
+    "report": "Report",
+}
+OBJECTIVES = {"graph_cut": "graph cut", "facility_location": "facility location", "log_determinant": "log-determinant"}
+
+
+def render_html(report: Mapping[str, Any]) -> str:
+    """Return the page that shows a run's report.
+
+    Parameters
+    ----------
+    report : mapping
+        What ``report.json`` holds. ``selection``, ``training``, ``embedding`` and any single figure may be missing or
+        None: what is not known is left out.
+
+    Returns
+    -------
+    str
+        A whole HTML document without scripts or outside references. All text of the report is escaped, and a content
+        security policy forbids whatever might slip through.
+    """
+    corpus = report.get("corpus") or {}
+    return _template().render(
+        verdict=verdict(report),
+        created=report.get("created") or "",
+        command=report.get("command") or "",
+        warnings=list(report.get("warnings") or []),
+        tiles=_tiles(report),
+        accuracy=_accuracy(report.get("training")),
+        funnel=_funnel(report),
+        rejected=sorted((corpus.get("rejected_by_reason") or {}).items(), key=lambda pair: (-pair[1], pair[0])),
+        groups=list(corpus.get("largest_groups") or []),
+        selection=_selection(report.get("selection")),
+        seconds=_seconds(report),
+        settings=_settings(report),
+        versions=sorted((report.get("versions") or {}).items()),
+        count=count,
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    folder = files("ray_subsel.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["style"] = (folder / "page.css").read_text(encoding="utf-8")
+    return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+
+
+def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the key numbers as (name, value, what it means)."""
+    corpus, selection = report.get("corpus") or {}, report.get("selection") or {}
+    arms = {arm["arm"]: arm for arm in (report.get("training") or {}).get("arms") or []}
+    tiles: list[tuple[str, str, str]] = []
+    if "subset" in arms:
+        tested = f"on {count((report.get('training') or {}).get('test_rows'))} test rows"
+        tiles.append(("Accuracy", percent(arms["subset"]["accuracy"]), f"of the chosen subset, {tested}"))
+    if selection:
+        n = selection.get("n", corpus.get("items"))
+        share = percent(selection["k"] / n) if n else ""
+        tiles.append(("Chosen", count(selection.get("k")), f"of {count(n)} items{', ' + share if share else ''}"))
+        name = OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))
+        tiles.append(("Objective f", amount(selection.get("value")), f"{name}, λ = {_plain(selection.get('lam'))}"))
+        if selection.get("lift_over_random") is not None:
+            expected = f"a random subset is expected at {amount(selection.get('random_value'))}"
+            tiles.append(("Over random", percent(selection["lift_over_random"], signed=True), expected))
+        if selection.get("share_of_centralized") is not None:
+            share = percent(selection["share_of_centralized"], digits=2)
+            tiles.append(("Of centralized", share, "of f that greedy reaches without partitions"))
+    if corpus.get("duplicate_rows") is not None and corpus.get("rows"):
+        share = percent(corpus["duplicate_rows"] / corpus["rows"])
+        tiles.append(("Repeated rows", count(corpus["duplicate_rows"]), f"{share} of {count(corpus['rows'])} rows"))
+    return tiles
+
+
+def _accuracy(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not training or not training.get("arms"):
+        return None
+    rows = int(training.get("test_rows") or 0)
+    shown = []
+    for arm in training["arms"]:
+        low, high = wilson(arm["accuracy"], rows)
+        bar = Bar(
+            label=ARM_NAMES.get(arm["arm"], arm["arm"]),
+            value=percent(arm["accuracy"]),
+            length=round(100 * arm["accuracy"], 2),
+            note=f"{count(arm['n'])} rows",
+            kind="main" if arm["arm"] == "subset" else "",
+            low=round(100 * low, 2),
+            high=round(100 * high, 2),
+        )
+        cells = [
+            count(arm["n"]),
+            count(arm.get("duplicates_in_training_set")),
+            percent(arm["accuracy"], digits=2),
+            f"{percent(low)} to {percent(high)}",
+            duration(arm.get("seconds", arm.get("seconds_train"))),
+        ]
+        shown.append((bar, cells))
+    return {"arms": shown, "task": training.get("task", ""), "model": training.get("model", ""), "rows": count(rows)}
+
+
+def _funnel(report: Mapping[str, Any]) -> tuple[Bar, ...]:
+    """Return the bars from what was read to what was chosen; a step without a figure is left out."""
+    corpus, selection = report.get("corpus") or {}, report.get("selection") or {}
+    embedding = report.get("embedding") or {}
+    kept = corpus.get("copies") == "keep"
+    steps = [
+        ("Rows read", corpus.get("rows_read"), _number_of(corpus.get("files"), "file"), ""),
+        ("Rejected", corpus.get("rejected"), "could not be used", "bad"),
+        ("Copies added", corpus.get("augmented"), "augmentation", "soft"),
+        ("Rows", corpus.get("rows"), "usable, with copies", ""),
+        ("Embedded", embedding.get("embedded"), "distinct texts", "soft"),
+        (
+            "Items",
+            corpus.get("items", selection.get("n")),
+            "every row its own" if kept else "equal texts collapsed",
+            "",
+        ),
+        ("Candidates", selection.get("candidates"), "of all partitions", "soft"),
+        ("Chosen", selection.get("k"), "", "main"),
+    ]
+    known = [(name, float(v), note, kind) for name, v, note, kind in steps if v is not None]
+    optional = {"Rejected", "Copies added", "Candidates"}
+    return bars([(name, v, count(v), note, kind) for name, v, note, kind in known if v or name not in optional])
+
+
+def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not selection:
+        return None
+    facts: Pairs = [
+        ("Objective", OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))),
+        ("λ", _plain(selection.get("lam"))),
+        ("Mode", f"{selection.get('mode')}, {_number_of(selection.get('partitions'), 'partition')}"),
+        ("f of the chosen", amount(selection.get("value"))),
+        ("f expected of random", amount(selection.get("random_value"))),
+        ("Best partition alone", amount(selection.get("best_local_value"))),
+        ("f of centralized greedy", amount(selection.get("centralized_value"))),
+        ("Picks with negative gain", count(selection.get("negative_gains"))),
+        ("Chosen rows that repeat a text", count(selection.get("chosen_duplicates"))),
+    ]
+    certificate = [(_words(name), _plain(value)) for name, value in (selection.get("certificate") or {}).items()]
+    gains = selection.get("gains") or []
+    step = max(1, -(-len(gains) // 10))
+    return {
+        "facts": [pair for pair in facts if pair[1] not in ("–", "None")],
+        "certificate": certificate,
+        "curve": gain_curve(gains),
+        "table": [(count(rank + 1), amount(gain)) for rank, gain in [*gains[:-1:step], *gains[-1:]]],
+        "sample": [{**row, "rank": row["rank"] + 1} for row in selection.get("sample") or []],
+        "k": count(selection.get("k")),
+    }
+
+
+def _seconds(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
+    seconds = {name: value for name, value in (report.get("seconds") or {}).items() if value is not None}
+    rows = [(STAGES.get(name, _words(name)), float(value), duration(value), "", "") for name, value in seconds.items()]
+    return bars(rows), duration(sum(seconds.values()))
+
+
+def _settings(report: Mapping[str, Any]) -> list[tuple[str, Pairs]]:
+    stages = []
+    for name, fields in (report.get("config") or {}).items():
+        if fields:
+            stages.append((_words(name), [(field, _plain(value)) for field, value in fields.items()]))
+    embedding = {key: value for key, value in (report.get("embedding") or {}).items() if value is not None}
+    if embedding:
+        stages.append(("Embedding as done", [(key, _plain(value)) for key, value in embedding.items()]))
+    return stages
+
+
+def _number_of(value: int | None, noun: str) -> str:
+    return "" if value is None else f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _plain(value: object) -> str:
+    """Write any value of JSON on one line."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Sequence):
+        return ", ".join(_plain(one) for one in value) or "–"
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
