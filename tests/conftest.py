@@ -1,0 +1,96 @@
+"""What all tests share: the environment of Ray and of the models, one Ray for the session, one tiny encoder."""
+
+from __future__ import annotations
+
+import os
+import string
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports ray, torch or transformers: they read these once, and Ray's workers inherit them.
+os.environ.update(
+    {
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": uuid.uuid4().hex,
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+)
+# A test run inside a submitted job or beside a cluster must not use that cluster.
+for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
+    os.environ.pop(name, None)
+
+WORDS = """
+a an and at away baby bag ball bed bike bird boat book bought boy bread bus cake car cat chair cold cook cry
+dance day dog door down drank drove eat egg fell fish food friend from game gave girl glad good had happy hat
+he her his home horse hot house hungry in it jam kite knew lake laugh left lost loved made man milk money
+morning mother new night old on out park party played rain ran red sad sang saw school sea she shoe shop sick
+slept snow so some soon store sun table talk tea the then they tired to told toy train tree walk wanted was
+water went when wind with woke work wrote yard . , ! ? '
+""".split()  # noqa: SIM905 - a list of 150 quoted words is no better to read
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One Ray of two CPUs for all tests that need one; code under test finds it initialized and uses it."""
+    import ray
+    from ray.data import DataContext
+
+    # "local", not None: a file left by a Ray that is gone would make a plain init connect to it.
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    # A pipeline that waits for a CPU which its own actors hold waits forever: fail instead, within the test's timeout.
+    context.execution_no_progress_timeout_s = 120
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a BERT of random weights (2 layers, 32 dimensions) and a WordPiece tokenizer of some 300 pieces."""
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = list(string.ascii_lowercase + string.digits)
+    pieces = list(dict.fromkeys([*special, *letters, *(f"##{letter}" for letter in letters), *WORDS]))
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    folder: Path = tmp_path_factory.mktemp("tiny-bert")
+    BertTokenizerFast(tokenizer_object=tokenizer, model_max_length=128).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertModel(
+            BertConfig(
+                vocab_size=len(pieces),
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=128,
+            )
+        )
+    model.save_pretrained(folder)  # safetensors, the only format transformers 5 writes
+    return str(folder)

@@ -1,0 +1,199 @@
+import copy
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from ray_subsel.report import render_html
+
+REPORT = {
+    "schema": 1,
+    "command": "subsel run train.csv --test test.csv --task story-cloze --fraction 0.2 --out run",
+    "created": "2026-01-02T03:04:05Z",
+    "versions": {"ray": "2.60.0", "torch": "2.13.0"},
+    "config": {"corpus": {"data": ["train.csv"], "augment": True}, "select": {"k": None, "lam": 10.0}, "train": None},
+    "value": 20311.4,
+    "lift_over_random": 0.18,
+    "corpus": {
+        "files": 1,
+        "rows_read": 1874,
+        "rejected": 3,
+        "rejected_by_reason": {"empty text": 2, "label must be 1 or 2": 1},
+        "augmented": 1871,
+        "rows": 3742,
+        "items": 1871,
+        "copies": "collapse",
+        "duplicate_rows": 1870,
+        "largest_groups": [{"id": 17, "multiplicity": 101, "text": "A kite flew off."}],
+    },
+    "embedding": {"embedder": "minilm", "model": "abc", "dimension": 384, "embedded": 1872, "parts": 8},
+    "selection": {
+        "mode": "greedi",
+        "objective": "graph_cut",
+        "lam": 10.0,
+        "n": 1871,
+        "k": 374,
+        "partitions": 4,
+        "candidates": 748,
+        "value": 20311.4,
+        "random_value": 17211.9,
+        "lift_over_random": 0.18,
+        "share_of_centralized": 0.9998,
+        "best_local_value": 19822.1,
+        "gains": [[0, 250.0], [100, 90.0], [373, -12.0]],
+        "negative_gains": 21,
+        "chosen_duplicates": 0,
+        "certificate": {"gap": 0.0044},
+        "sample": [{"rank": 0, "id": 4711, "multiplicity": 2, "text": "Mia planted seeds."}],
+    },
+    "seconds": {"corpus": 1.25, "embed": 18.4, "select": 0.31, "train": 141.3},
+    "training": {
+        "task": "story-cloze",
+        "model": "minilm",
+        "test_rows": 400,
+        "arms": [
+            {"arm": "subset", "n": 374, "accuracy": 0.845, "seconds_train": 61.2, "duplicates_in_training_set": 0},
+            {"arm": "random", "n": 374, "accuracy": 0.7725, "seconds_train": 60.9, "duplicates_in_training_set": 171},
+            {"arm": "full", "n": 3742, "accuracy": 0.8525, "seconds_train": 623, "duplicates_in_training_set": 1870},
+        ],
+    },
+    "warnings": ["21 of 374 picks lowered f."],
+}
+VOID = {"meta", "line", "polygon", "polyline", "br", "input", "link", "img"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text and checks that every element is closed in order."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.words, self.attributes = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def page(**changes):
+    return Page(render_html({**copy.deepcopy(REPORT), **changes}))
+
+
+def test_everything_that_a_reader_looks_for_is_there():
+    text = page().text
+    for wanted in (
+        "Trained on 374 of 1,871 items, the model is right on 84.5 % of 400 test rows",
+        "random rows reach 77.2 %, all rows reach 85.2 %, a difference within chance",
+        "20,311",
+        "+18.0 %",
+        "99.98 %",
+        "empty text",
+        "A kite flew off.",
+        "Mia planted seeds.",
+        "4711",
+        "21 of 374 picks lowered f.",
+        "310 ms",
+        "10 min 23 s",
+        "subsel run train.csv --test test.csv",
+        "2.60.0",
+        "Gap",
+    ):
+        assert wanted in text, wanted
+
+
+HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+
+
+def poison(value):
+    if isinstance(value, dict):
+        return {f"{key}": poison(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [poison(one) for one in value]
+    return HOSTILE if isinstance(value, str) else value
+
+
+def test_no_text_of_the_report_becomes_markup():
+    report = poison(copy.deepcopy(REPORT))
+    report["corpus"]["rejected_by_reason"] = {HOSTILE: 3}
+    report["versions"] = {HOSTILE: HOSTILE}
+    shown = Page(render_html(report))
+    assert "script" not in shown.tags
+    assert "img" not in shown.tags
+    assert "{{ 7*7 }}" in shown.text
+    assert not [name for name, _ in shown.attributes if name.startswith("on")]
+
+
+def test_the_page_asks_for_nothing_from_outside():
+    html = render_html(REPORT)
+    shown = Page(html)
+    assert not {"script", "link", "img", "iframe", "object"} & set(shown.tags)
+    assert not re.search(r"https?://|url\(|@import", html)
+    assert not [value for name, value in shown.attributes if name in ("src", "href", "action")]
+    assert "default-src 'none'" in html
+
+
+@pytest.mark.parametrize("missing", ["training", "selection", "embedding", "corpus", "config", "versions", "warnings"])
+def test_a_missing_part_is_left_out(missing):
+    without = {**copy.deepcopy(REPORT), missing: None}
+    assert Page(render_html(without)).tags
+    del without[missing]
+    assert Page(render_html(without)).tags
+
+
+def test_a_run_without_training_is_judged_by_its_objective():
+    text = page(training=None).text
+    assert "374 of 1,871 items were chosen, with an objective 18.0 % above a random subset's." in text
+    assert "fine-tuned" not in text
+
+
+def test_a_run_that_only_embedded_says_so():
+    text = page(training=None, selection=None).text
+    assert "3,742 rows were read and embedded; nothing has been selected yet." in text
+
+
+def test_an_empty_report_is_a_page_still():
+    assert "Repeat it" in Page(render_html({})).text
+
+
+@pytest.mark.parametrize(
+    "gains", [[], [[0, 5.0]], [[0, 0.0], [1, 0.0]], [[0, -3.0], [1, -4.0]], [[0, 1e12], [9, 1e-9]]]
+)
+def test_any_gains_can_be_drawn(gains):
+    shown = page(selection={**REPORT["selection"], "gains": gains})
+    points = [value for name, value in shown.attributes if name == "points"]
+    numbers = [float(one) for value in points for one in re.split(r"[ ,]", value)]
+    assert bool(points) == bool(gains)
+    assert all(-0.1 <= number <= 1000.1 for number in numbers)
+
+
+def test_the_parts_of_the_page_have_names_for_a_screen_reader():
+    shown = page()
+    ids = {value for name, value in shown.attributes if name == "id"}
+    labels = {value for name, value in shown.attributes if name == "aria-labelledby"}
+    assert labels
+    assert labels <= ids
+    assert ("lang", "en") in shown.attributes
+    assert shown.tags.count("h1") == 1
+
+
+def test_the_same_report_gives_the_same_page():
+    assert render_html(REPORT) == render_html(copy.deepcopy(REPORT))

@@ -1,0 +1,170 @@
+"""The command line: help that explains, mistakes that cost one line."""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.cli import main
+
+STORY_HEADER = (
+    "InputStoryid,InputSentence1,InputSentence2,InputSentence3,InputSentence4,"
+    "RandomFifthSentenceQuiz1,RandomFifthSentenceQuiz2,AnswerRightEnding\n"
+)
+
+
+def write_vectors(path, X, **columns):
+    X = np.asarray(X, dtype=np.float32)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), X.shape[1])
+    pq.write_table(pa.table({"v": vectors, **columns}), path)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Inputs of which nearly all are wrong in one way."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"body": f"text {i}"}) + "\n" for i in range(6)))
+    (folder / "empty.csv").write_text("")
+    (folder / "header.csv").write_text("body\n")
+    (folder / "blank.jsonl").write_text('{"body": ""}\n{"body": "  "}\n')
+    (folder / "stories.csv").write_text(STORY_HEADER + "a,b,c,d,e,f,g,3\n" * 3)
+    draw = np.random.default_rng(0)
+    write_vectors(folder / "good.parquet", draw.normal(size=(20, 4)))
+    write_vectors(folder / "nan.parquet", np.where(np.arange(80).reshape(20, 4) % 8 == 0, np.nan, 1.0))
+    ragged = [[1.0, 2.0]] * 5 + [[1.0, 2.0, 3.0]] * 5
+    pq.write_table(pa.table({"v": pa.array(ragged, pa.list_(pa.float32()))}), folder / "ragged.parquet")
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text('{"model_type": "bert"}')
+    return folder
+
+
+V = ["--vectors", "v"]
+BAD = {
+    "missing file": (["select", "IN/none.csv", "--text", "body", "--k", "2"], r"none\.csv"),
+    "unknown column": (["select", "IN/texts.jsonl", "--text", "nope", "--k", "2"], "nope.*body"),
+    "unknown vector column": (["select", "IN/good.parquet", "--vectors", "w", "--k", "2"], "w.*v"),
+    "empty corpus": (["select", "IN/empty.csv", "--text", "body", "--k", "2"], "."),
+    "header only": (["select", "IN/header.csv", "--text", "body", "--k", "2"], "."),
+    "all rows rejected": (
+        ["select", "IN/blank.jsonl", "--text", "body", "--k", "2"],
+        "usable row; got none.*empty text",
+    ),
+    "all labels wrong": (["run", "IN/stories.csv", "--task", "story-cloze", "--k", "2"], "usable row; got none.*label"),
+    "k = 0": (["select", "IN/good.parquet", *V, "--k", "0"], "k must be at least 1; got 0"),
+    "k > n": (["select", "IN/good.parquet", *V, "--k", "21"], "k must be at most the number of items, 20; got 21"),
+    "k not a number": (["select", "IN/good.parquet", *V, "--k", "many"], "--k.*many"),
+    "no budget": (["select", "IN/good.parquet", *V], "k, fraction must be given, exactly one of them"),
+    "fraction 1.5": (["select", "IN/good.parquet", *V, "--fraction", "1.5"], r"fraction must lie in \(0, 1\]; got 1.5"),
+    "lambda nan": (["select", "IN/good.parquet", *V, "--k", "2", "--lam", "nan"], "lam must be a number >= 0.*got nan"),
+    "lambda word": (["select", "IN/good.parquet", *V, "--k", "2", "--lam", "big"], "must be a number >= 0 or auto"),
+    "unknown embedder": (
+        ["select", "IN/texts.jsonl", "--text", "body", "--k", "2", "--embedder", "x"],
+        "embedder must be",
+    ),
+    "unknown model": (
+        ["select", "IN/texts.jsonl", "--text", "body", "--k", "2", "--embedder", "bert", "--model", "no-such-model"],
+        "model must be.*no-such-model",
+    ),
+    "folder without weights": (
+        ["select", "IN/texts.jsonl", "--text", "body", "--k", "2", "--embedder", "bert", "--model", "IN/model"],
+        "weights|safetensors",
+    ),
+    "vectors of mixed length": (["select", "IN/ragged.parquet", *V, "--k", "2"], "length"),
+    "NaN vectors": (["select", "IN/nan.parquet", *V, "--k", "2"], "NaN|finite"),
+    "training flags without a test file": (
+        ["run", "IN/stories.csv", "--task", "story-cloze", "--k", "2", "--epochs", "3"],
+        "epochs must come with --test",
+    ),
+    "test file missing": (
+        ["run", "IN/texts.jsonl", "--text", "body", "--k", "2", "--test", "IN/none.csv"],
+        r"none\.csv",
+    ),
+    "unknown flag": (["select", "IN/good.parquet", *V, "--k", "2", "--fast"], "--fast"),
+    "report of nothing": (["report", "IN"], r"manifest\.json"),
+    "finetune of nothing": (["finetune", "IN", "--test", "IN/stories.csv"], r"manifest\.json"),
+}
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_costs_one_line_and_nothing_is_lost(case, files, tmp_path, capsys):
+    arguments, message = BAD[case]
+    arguments = [one.replace("IN/", f"{files}/") if one.startswith("IN") else one for one in arguments]
+    arguments = [str(files) if one == "IN" else one for one in arguments]
+    before = sorted(files.rglob("*"))
+    if arguments[0] in ("run", "select", "embed"):
+        arguments += ["--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("subsel: error:")]
+    assert len(lines) == 1, captured.err
+    assert re.search(message, lines[0], re.IGNORECASE), lines[0]
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "out" / "selection.parquet").exists()
+    assert sorted(files.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_another_run_s_directory_is_refused_until_overwrite_is_said(files, tmp_path, capsys):
+    command = ["select", str(files / "good.parquet"), *V, "--out", str(tmp_path / "out")]
+    assert main([*command, "--k", "3"]) == 0
+    chosen = (tmp_path / "out" / "selection.parquet").read_bytes()
+    capsys.readouterr()
+    assert main([*command, "--k", "4"]) == 2
+    assert "select.k: 3 there, 4 here" in capsys.readouterr().err
+    assert (tmp_path / "out" / "selection.parquet").read_bytes() == chosen
+    assert main([*command, "--k", "4", "--overwrite"]) == 0
+    assert pq.read_table(tmp_path / "out" / "selection.parquet").num_rows == 4
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_changed_input_is_noticed(files, tmp_path, capsys):
+    command = ["select", str(files / "good.parquet"), *V, "--k", "3", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    write_vectors(files / "good.parquet", np.random.default_rng(1).normal(size=(20, 4)))
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "corpus.input" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_a_directory_with_other_things_is_left_alone(files, tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("x")
+    command = ["select", str(files / "good.parquet"), *V, "--k", "3", "--out", str(tmp_path), "--overwrite"]
+    assert main(command) == 2
+    assert "out must be empty, new, or the directory of a run" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "thesis.tex"]
+
+
+@pytest.mark.parametrize("command", ["run", "embed", "select", "finetune", "report"])
+def test_help_says_what_every_flag_is(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    flags = re.findall(r"^  (--[a-z-]+)(.*)$", text, re.MULTILINE)
+    assert len(flags) > (3 if command != "report" else -1)
+    assert "%%" not in text
+    assert "1 % of the items" in " ".join(text.split()) or command not in ("run", "select", "embed")
+
+
+def test_help_of_the_whole_has_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for command in ("run", "embed", "select", "finetune", "report"):
+        assert f"subsel {command}" in text
+
+
+def test_one_seed_flag_sets_every_stage_s_seed():
+    from ray_subsel.cli import _run_config, make_parser
+
+    given = vars(make_parser().parse_args(["select", "x", "--text", "t", "--k", "1", "--seed", "7", "--out", "o"]))
+    config = _run_config("select", given, "")
+    assert (config.corpus.seed, config.embed.seed, config.select.seed) == (7, 7, 7)
+    assert config.corpus.data == ("x",)
+    assert config.corpus.text == ("t",)

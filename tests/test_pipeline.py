@@ -1,0 +1,299 @@
+"""A run from files to a subset, on Ray: the same ids whatever the workers, the restarts and the way."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel import select
+from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.pipeline import RunConfig, run
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def chosen(out) -> list[int]:
+    return pq.read_table(out / "selection.parquet")["id"].to_pylist()
+
+
+def unit_rows(n, d, seed=0):
+    X = np.random.default_rng(seed).normal(size=(n, d)) + 0.5
+    return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    """A folder of three files with 400 vectors of which every third row repeats the one before."""
+    folder = tmp_path_factory.mktemp("vectors")
+    X = unit_rows(400, 8)
+    X[2::3] = X[1::3][: len(X[2::3])]
+    start = 0
+    for number, size in enumerate([100, 250, 50]):
+        part = X[start : start + size]
+        column = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), 8)
+        pq.write_table(
+            pa.table({"name": [f"row {start + i}" for i in range(size)], "v": column}), folder / f"{number}.parquet"
+        )
+        start += size
+    return folder, X
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A JSONL file of 300 texts, 100 of them copies."""
+    words = "red blue green cat dog bird runs sleeps eats near far home".split()
+    draw = np.random.default_rng(0)
+    distinct = [" ".join(draw.choice(words, size=draw.integers(4, 12))) + f" {i}" for i in range(200)]
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    lines = distinct + [distinct[i % 7] for i in range(100)]
+    path.write_text("".join(json.dumps({"body": line}) + "\n" for line in lines))
+    return path
+
+
+def vector_run(folder, out, *, workers=1, copies="collapse", **chosen_by):
+    return run(
+        RunConfig(
+            corpus=CorpusConfig(data=(str(folder),), vectors="v", copies=copies),
+            embed=EmbedConfig(),
+            select=SelectConfig(**chosen_by),
+            runtime=RuntimeConfig(out=str(out), workers=workers),
+        )
+    )
+
+
+def test_one_partition_is_select_on_the_array(vectors, tmp_path):
+    folder, X = vectors
+    report = vector_run(folder, tmp_path / "out", k=40, copies="keep")
+    exact = select(X, 40)
+    assert chosen(tmp_path / "out") == exact.indices.tolist()
+    table = pq.read_table(tmp_path / "out" / "selection.parquet")
+    assert np.allclose(table["gain"].to_numpy(), exact.gains, atol=1e-3)
+    assert table["rank"].to_pylist() == list(range(40))
+    assert report["value"] == pytest.approx(exact.value, abs=1e-2)
+    assert report["selection"]["share_of_centralized"] == 1.0
+
+
+def test_equal_vectors_are_one_item_led_by_the_lowest_id(vectors, tmp_path):
+    folder, X = vectors
+    report = vector_run(folder, tmp_path / "out", k=30)
+    distinct, first, counts = np.unique(X, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    exact = select(X[first[order]], 30)
+    assert chosen(tmp_path / "out") == first[order][exact.indices].tolist()
+    table = pq.read_table(tmp_path / "out" / "selection.parquet")
+    assert table["multiplicity"].to_pylist() == counts[order][exact.indices].tolist()
+    for row in table.to_pylist():
+        assert row["rows"] == np.flatnonzero((X == X[row["id"]]).all(axis=1)).tolist()
+    assert report["corpus"]["items"] == len(distinct)
+    assert report["corpus"]["duplicate_rows"] == 400 - len(distinct)
+    assert report["selection"]["chosen_duplicates"] == 0
+
+
+def test_the_subset_is_the_rows_in_rank_order(vectors, tmp_path):
+    folder, X = vectors
+    vector_run(folder, tmp_path / "out", k=12, partitions=3)
+    subset = pq.read_table(tmp_path / "out" / "subset.parquet")
+    ids = chosen(tmp_path / "out")
+    assert subset["id"].to_pylist() == ids
+    assert subset["name"].to_pylist() == [f"row {i}" for i in ids]
+    assert np.array_equal(np.array(subset["v"].to_pylist(), dtype=np.float32), X[ids])
+
+
+def test_workers_do_not_change_the_ids(vectors, texts, tiny_bert, tmp_path):
+    folder, _ = vectors
+    for workers in (1, 3, 8):
+        vector_run(folder, tmp_path / f"v{workers}", k=25, partitions=5, workers=workers)
+    for workers in (1, 3):  # each worker loads torch and transformers, some seconds
+        text_run(texts, tmp_path / f"t{workers}", tiny_bert, workers=workers)
+    assert chosen(tmp_path / "v1") == chosen(tmp_path / "v3") == chosen(tmp_path / "v8")
+    assert chosen(tmp_path / "t1") == chosen(tmp_path / "t3")
+
+
+def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path, monkeypatch):
+    folder, _ = vectors
+    vector_run(folder, tmp_path / "here", k=25, partitions=5)
+    monkeypatch.setattr("ray_subsel.choosing.IN_PROCESS_NUMBERS", 0)
+    vector_run(folder, tmp_path / "ray", k=25, partitions=5)
+    assert (tmp_path / "here" / "selection.parquet").read_bytes() == (
+        tmp_path / "ray" / "selection.parquet"
+    ).read_bytes()
+
+
+def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):
+    folder, _ = vectors
+    vector_run(folder, tmp_path / "out", k=25, partitions=2)
+    corpus = CorpusConfig(data=(str(folder),), vectors="v")
+    again = run(
+        RunConfig(
+            corpus=corpus,
+            embed=EmbedConfig(),
+            select=SelectConfig(k=25, partitions=7),
+            runtime=RuntimeConfig(out=str(tmp_path / "out"), overwrite=True),
+        )
+    )
+    vector_run(folder, tmp_path / "fresh", k=25, partitions=7)
+    assert chosen(tmp_path / "out") == chosen(tmp_path / "fresh")
+    assert again["selection"]["partitions"] == 7
+
+
+def text_run(path, out, model, *, workers=2, copies="collapse", k=20):
+    return run(
+        RunConfig(
+            corpus=CorpusConfig(data=(str(path),), text=("body",), copies=copies),
+            embed=EmbedConfig(embedder="bert", model=str(model)),
+            select=SelectConfig(k=k),
+            runtime=RuntimeConfig(out=str(out), workers=workers),
+        )
+    )
+
+
+def test_equal_texts_are_embedded_once(texts, tiny_bert, tmp_path):
+    collapsed = text_run(texts, tmp_path / "collapse", tiny_bert)
+    kept = text_run(texts, tmp_path / "keep", tiny_bert, copies="keep")
+    assert collapsed["embedding"]["embedded"] == kept["embedding"]["embedded"] == 200
+    assert (collapsed["selection"]["n"], kept["selection"]["n"]) == (200, 300)
+    assert collapsed["selection"]["chosen_duplicates"] == 0
+    parts = [pq.read_table(path) for path in sorted((tmp_path / "keep" / "embeddings").glob("*.parquet"))]
+    table = pa.concat_tables(parts).sort_by("id")
+    assert table["id"].to_pylist() == list(range(300))
+    vectors = table["vector"].to_pylist()
+    assert all(vectors[200 + i] == vectors[i % 7] for i in range(100))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_doc2vec_all_the_way_and_repeatable(texts, tmp_path):
+    found = []
+    for out in ("a", "b"):
+        run(
+            RunConfig(
+                corpus=CorpusConfig(data=(str(texts),), text=("body",)),
+                embed=EmbedConfig(embedder="doc2vec", vector_size=16, doc2vec_epochs=5),
+                select=SelectConfig(k=10),
+                runtime=RuntimeConfig(out=str(tmp_path / out), workers=1 if out == "a" else 3),
+            )
+        )
+        found.append(chosen(tmp_path / out))
+    assert found[0] == found[1]
+
+
+def test_the_paper_s_augmentation_doubles_the_corpus(texts, tiny_bert, tmp_path):
+    report = run(
+        RunConfig(
+            corpus=CorpusConfig(data=(str(texts),), text=("body",), augment=True),
+            embed=EmbedConfig(embedder="bert", model=str(tiny_bert)),
+            select=SelectConfig(fraction=0.1),
+            runtime=RuntimeConfig(out=str(tmp_path / "out")),
+        )
+    )
+    assert report["corpus"]["rows"] == 600
+    assert report["corpus"]["augmented"] == 300
+    assert report["embedding"]["embedded"] == 200
+    assert report["selection"]["k"] == 60  # a fraction is one of the rows
+
+
+def test_the_same_command_again_does_nothing_twice(texts, tiny_bert, tmp_path):
+    out = tmp_path / "out"
+    text_run(texts, out, tiny_bert)
+    written = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    began = time.perf_counter()
+    text_run(texts, out, tiny_bert)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == written
+    assert time.perf_counter() - began < 60
+
+
+def test_a_lost_part_is_made_again_and_no_other(texts, tiny_bert, tmp_path):
+    out = tmp_path / "out"
+    text_run(texts, out, tiny_bert)
+    ids = chosen(out)
+    content = json.loads((out / "manifest.json").read_text())
+    for stage in ("embed", "select"):
+        content["stages"][stage]["done"] = False
+    (out / "manifest.json").write_text(json.dumps(content))
+    (out / "selection.parquet").unlink()
+    (out / "embeddings" / "part-00003.parquet").unlink()
+    kept = {p: p.stat().st_mtime_ns for p in (out / "embeddings").iterdir()}
+    report = text_run(texts, out, tiny_bert)
+    assert chosen(out) == ids
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    assert report["embedding"]["parts_reused"] == len(kept)
+
+
+def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, tiny_bert, tmp_path):
+    out = tmp_path / "out"
+    text_run(texts, out, tiny_bert)
+    content = json.loads((out / "manifest.json").read_text())
+    content["stages"]["select"]["done"] = False
+    (out / "manifest.json").write_text(json.dumps(content))
+    part = out / "embeddings" / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"part-00001\.parquet must be a whole Parquet file"):
+        text_run(texts, out, tiny_bert)
+
+
+def test_kill_9_in_the_middle_of_embedding(tmp_path, tiny_bert):
+    """The driver dies without a word; the same command goes on after the last finished part, to the same ids."""
+    out = tmp_path / "out"
+    texts = tmp_path / "texts.jsonl"
+    lines = [" ".join(f"cat {i} runs far {i % 7}".split() * 12) for i in range(4_000)]  # some seconds of work
+    texts.write_text("".join(json.dumps({"body": line}) + "\n" for line in lines))
+    command = [sys.executable, "-m", "ray_subsel.cli", "select", str(texts), "--text", "body", "--k", "20"]
+    command += ["--embedder", "bert", "--model", str(tiny_bert), "--workers", "1", "--out", str(out)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    parts = out / "embeddings"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (parts.exists() and list(parts.glob("part-*.parquet"))):
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    time.sleep(1.0)  # workers of a dead driver end by themselves
+    finished = {p: p.stat().st_mtime_ns for p in parts.glob("part-*.parquet")}
+    assert finished, "no part was written before the kill"
+    assert not (out / "selection.parquet").exists()
+    report = text_run(texts, out, tiny_bert, workers=1)
+    assert {p: p.stat().st_mtime_ns for p in finished} == finished
+    assert report["embedding"]["parts_reused"] == len(finished)
+    text_run(texts, tmp_path / "undisturbed", tiny_bert)
+    assert chosen(out) == chosen(tmp_path / "undisturbed")
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory):
+    from ray_subsel.corpus.stories import write_stories
+
+    folder = tmp_path_factory.mktemp("stories")
+    write_stories(str(folder / "train.csv"), 60, 0)
+    write_stories(str(folder / "test.csv"), 20, 1)
+    return folder
+
+
+def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
+    out = tmp_path / "out"
+    config = RunConfig(
+        corpus=CorpusConfig(data=(str(stories / "train.csv"),), task="story-cloze", augment=True),
+        embed=EmbedConfig(embedder="bert", model=str(tiny_bert)),
+        select=SelectConfig(fraction=0.1),
+        train=TrainConfig(test=(str(stories / "test.csv"),), arms=("subset", "random-dedup"), epochs=1),
+        runtime=RuntimeConfig(out=str(out)),
+        command="subsel run ...",
+    )
+    report = run(config)
+    arms = {arm["arm"]: arm for arm in report["training"]["arms"]}
+    assert set(arms) == {"subset", "random-dedup"}
+    assert all(arm["n"] == 12 and 0 <= arm["accuracy"] <= 1 for arm in arms.values())
+    assert arms["random-dedup"]["duplicates_in_training_set"] == 0
+    assert report["training"]["test_rows"] == 20
+    before = (out / "train" / "subset" / "result.json").stat().st_mtime_ns
+    more = run(dataclasses.replace(config, train=dataclasses.replace(config.train, arms=("full",))))
+    assert {arm["arm"]: arm["n"] for arm in more["training"]["arms"]} == {"subset": 12, "random-dedup": 12, "full": 120}
+    assert (out / "train" / "subset" / "result.json").stat().st_mtime_ns == before
+    html = (out / "report.html").read_text()
+    assert "subset" in html
+    assert "<script src" not in html

@@ -1,0 +1,245 @@
+"""The one call: what it returns, and what it says of input that cannot be used."""
+
+import contextlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ray_subsel
+from ray_subsel import InputError, Selection, select
+from ray_subsel.objectives import OBJECTIVES, GraphCut
+from ray_subsel.optimizers import OPTIMIZERS, NaiveGreedy
+
+
+def cloud(seed=0, n=40, d=5, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(dtype)
+
+
+def test_a_selection_tells_what_it_is():
+    X = cloud()
+    found = select(X, 7)
+    assert isinstance(found, Selection)
+    assert found.indices.dtype == np.int64
+    assert len(found) == len(set(found.indices.tolist())) == 7
+    assert found.value == pytest.approx(GraphCut().evaluate(X, found.indices))
+    assert found.value == pytest.approx(found.gains.sum())
+    assert (found.objective, found.optimizer, found.n) == ("graph_cut", "greedy", 40)
+    assert found.stats["seconds"] > 0
+    assert repr(found).startswith("Selection(7 of 40, graph_cut by greedy, value=")
+
+
+def test_rank_order_is_kept():
+    found = select(cloud(), 20)
+    assert found.indices.tolist() != sorted(found.indices.tolist())
+    assert select(cloud(), 5).indices.tolist() == found.indices[:5].tolist()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "n", "k"), [(0.1, 3742, 374), (0.3, 10, 3), (0.001, 40, 1), (1.0, 40, 40), (1, 7, 7)]
+)
+def test_fraction_is_rounded_down_to_at_least_one(fraction, n, k):
+    assert len(select(cloud(n=n, d=2), fraction=fraction)) == k
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_every_item_can_be_chosen(n):
+    assert sorted(select(cloud(n=n), n).indices.tolist()) == list(range(n))
+
+
+@pytest.mark.parametrize(("k", "lam"), [(10, 2.0), (20, 0.0), (30, 0.0)])
+def test_auto_lambda(k, lam):
+    X = cloud()
+    assert np.array_equal(select(X, k, lam="auto").indices, select(X, k, lam=lam).indices)
+
+
+def test_objective_and_optimizer_may_be_instances():
+    X = cloud()
+    assert np.array_equal(
+        select(X, 9, objective=GraphCut(3.0), optimizer=NaiveGreedy()).indices, select(X, 9, lam=3.0).indices
+    )
+
+
+def test_stop_returns_what_was_picked_before():
+    X = np.abs(cloud())
+    found = select(X, 30, stop_when_gain=0.0)
+    assert 0 < len(found) < 30
+    assert (found.gains > 0).all()
+    assert select(X, 30).gains[len(found)] <= 0
+    assert len(select(X, 30, stop_when_gain=0.5)) > 0
+    assert len(select(X, 30, stop_when_gain=1e9)) == 0
+
+
+def test_utility_is_part_of_value():
+    X, utility = cloud(), np.arange(40.0)
+    found = select(X, 6, utility=utility)
+    assert found.value == pytest.approx(GraphCut().evaluate(X, found.indices) + utility[found.indices].sum())
+
+
+def test_multiplicity_counts_items():
+    found = select(np.eye(3), 5, multiplicity=[4, 1, 1], lam=0.0)
+    assert found.n == 6
+    assert np.bincount(found.indices).max() <= 4
+
+
+def test_quotas_and_floors():
+    groups = np.arange(40) % 2
+    found = select(cloud(), 10, groups=groups, quotas=[2, 40])
+    assert np.bincount(groups[found.indices]).tolist() == [2, 8]
+    found = select(cloud(), 10, groups=groups, floors=[9, 0])
+    assert np.bincount(groups[found.indices], minlength=2)[0] >= 9
+
+
+def test_x_is_not_changed():
+    X = cloud(dtype=np.float64)
+    X.flags.writeable = False
+    select(X, 5, optimizer="exchange", certificate=True)
+
+
+def test_progress_bar_counts_to_k(monkeypatch):
+    steps = []
+
+    class Steps:
+        def advance(self, amount=1):
+            steps.append(amount)
+
+    @contextlib.contextmanager
+    def bar(label, total, unit):
+        assert (label, total) == ("select", 30)
+        yield Steps()
+
+    monkeypatch.setattr(sys.modules["ray_subsel.select"], "bar", bar)
+    select(cloud(), 30, optimizer="naive", progress=True)
+    assert steps == [1] * 30
+
+
+def test_progress_may_be_a_function():
+    seen = []
+    select(cloud(), 10, progress=lambda picked, k: seen.append((picked, k)))
+    assert seen[-1] == (10, 10)
+
+
+def test_import_is_light():
+    code = "import sys, ray_subsel; print([m for m in ('ray', 'torch', 'transformers', 'sklearn', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version():
+    assert ray_subsel.__version__.count(".") == 2
+
+
+NAN_ROW = np.ones((40, 5))
+NAN_ROW[3, 2] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({}, "^k must be given, or fraction, or costs and budget; got none of them"),
+        ({"k": 0}, r"^k must lie between 1 and 40, the items to choose from; got 0\."),
+        ({"k": 41}, r"^k must lie between 1 and 40, the items to choose from; got 41\."),
+        ({"k": 36, "exclude": range(5)}, r"^k must lie between 1 and 35, the items to choose from, 5 are excluded; got 36"),
+        ({"k": 2.0}, "^k must be a whole number of items; got 2.0. Use fraction for a share."),
+        ({"k": True}, "^k must be a whole number"),
+        ({"k": 3, "fraction": 0.5}, "^k must be given without fraction; got k=3 and fraction=0.5"),
+        ({"fraction": 1.5}, r"^fraction must lie in \(0, 1\]; got 1.5. Use k for a number of items."),
+        ({"fraction": 0.0}, r"^fraction must lie in \(0, 1\]"),
+        ({"fraction": float("nan")}, r"^fraction must lie in \(0, 1\]; got nan"),
+        ({"k": 3, "lam": float("nan")}, "^lam must be a finite number >= 0, or 'auto'; got nan"),
+        ({"k": 3, "lam": -1}, "^lam must be a finite number"),
+        ({"k": 3, "lam": "automatic"}, "^lam must be a finite number >= 0, or 'auto'; got 'automatic'"),
+        ({"k": 3, "objective": "graphcut"}, "^objective must be one of graph_cut, .*; got 'graphcut'"),
+        ({"k": 3, "optimizer": "best"}, "^optimizer must be one of greedy, .*; got 'best'"),
+        ({"k": 3, "include": [40]}, r"^include must name rows in \[0, 40\); got 40"),
+        ({"k": 3, "include": [-1]}, r"^include must name rows in \[0, 40\); got -1"),
+        ({"k": 3, "include": [1, 1]}, "^include must name a row once; got row 1 more than once"),
+        ({"k": 3, "include": [0.5]}, "^include must be a sequence of row numbers; got float64"),
+        ({"k": 3, "include": [0, 1, 2, 3]}, "^include must name at most k = 3 rows; got 4 rows"),
+        ({"k": 3, "include": [7], "exclude": [7]}, "^exclude must share no row with include; got row 7 in both"),
+        ({"k": 3, "stop_when_gain": float("nan")}, "^stop_when_gain must be a number; got nan"),
+        ({"k": 3, "utility": [1.0]}, "^utility must be 40 numbers"),
+        ({"k": 3, "utility": np.full(40, np.inf)}, "^utility must be finite; got NaN or infinity at row 0"),
+        ({"k": 3, "multiplicity": np.zeros(40, int)}, "^multiplicity must be at least 1; got 0"),
+        ({"k": 3, "multiplicity": np.ones(40)}, "^multiplicity must be 40 integers"),
+        ({"k": 3, "groups": np.zeros(40, int)}, "^groups must be given with quotas or floors"),
+        ({"k": 3, "quotas": [1]}, "^groups must be given with quotas and floors; got none"),
+        ({"k": 3, "groups": np.full(40, 2), "quotas": [1, 1]}, r"^groups must lie in \[0, 2\)"),
+        ({"k": 3, "groups": np.zeros(40, int), "quotas": [-1]}, "^quotas must be one whole number >= 0 per group"),
+        ({"k": 3, "costs": np.ones(40)}, "^costs and budget must be given together"),
+        ({"costs": np.zeros(40), "budget": 1.0}, "^costs must be positive; got 0.0 at row 0"),
+        ({"costs": np.ones(40), "budget": 0.0}, "^budget must be a finite number > 0"),
+        ({"k": 3, "near": 1.5}, r"^near must lie in \(0, 1\]; got 1.5"),
+        ({"k": 3, "near_weights": True}, "^near_weights must go with near; got near=None. Give a cosine"),
+        ({"k": 3, "seed": -1}, "^seed must be a whole number >= 0; got -1"),
+        ({"k": 3, "seed": 0.5}, "^seed must be a whole number >= 0; got 0.5"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_named_on_one_line(arguments, match):
+    with pytest.raises(InputError, match=match) as caught:
+        select(cloud(), **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("X", "match"),
+    [
+        (NAN_ROW, "^row 3 of X must be finite; got NaN or infinity"),
+        (np.zeros((40, 5)), "^row 0 of X must not be zero"),
+        (np.ones(5), r"^X must have shape \(n, d\)"),
+        (np.ones((3, 4), dtype=np.int32), "^X must hold floats"),
+        ([[1.0]], "^X must be a numpy array or a torch tensor"),
+    ],
+)
+def test_bad_vectors_are_named(X, match):
+    with pytest.raises(InputError, match=match):
+        select(X, 1)
+
+
+def test_tables_hold_every_class_under_its_name():
+    assert all(name == kind.name for name, kind in [*OBJECTIVES.items(), *OPTIMIZERS.items()])
+
+
+def near_pairs():
+    """Rows 2i and 2i + 1 are near copies; different pairs are far apart."""
+    X = np.repeat(np.eye(10), 2, axis=0)
+    X[1::2, 0] += 0.05
+    X[1, 1] += 0.05
+    return X
+
+
+def test_near_copies_are_collapsed_first():
+    X = near_pairs()
+    found = select(X, 10, near=0.95)
+    assert sorted(found.indices.tolist()) == list(range(0, 20, 2))
+    assert found.n == 10
+    with pytest.raises(
+        InputError, match="k must lie between 1 and 10, .*10 of 20 are left after near copies are collapsed"
+    ):
+        select(X, 11, near=0.95)
+    assert len(select(X, fraction=0.5, near=0.95)) == 10
+
+
+def test_must_includes_stay_and_exclusions_pass_their_place_on():
+    X = near_pairs()
+    found = select(X, 9, near=0.95, include=[3, 7], exclude=[8, 10, 11])
+    assert found.indices[:2].tolist() == [3, 7]
+    assert sorted(found.indices.tolist()) == [0, 3, 4, 7, 9, 12, 14, 16, 18]
+
+
+def test_near_copies_weigh_in_the_total_when_asked():
+    X = near_pairs()[[0, 2, 3, 4, 5, 4, 5]]
+    light, heavy = select(X, 1, near=0.95), select(X, 1, near=0.95, near_weights=True)
+    assert light.indices.tolist() == [0]
+    assert heavy.indices.tolist() == [3]
+    assert heavy.gains[0] == pytest.approx(3.0)  # four rows of one direction, less one
+
+
+def test_what_is_known_of_rows_goes_with_them():
+    X = near_pairs()
+    utility = np.zeros(20)
+    utility[14] = 100.0
+    found = select(X, 3, near=0.95, utility=utility, groups=np.arange(20) // 10, quotas=[1, 2])
+    assert found.indices[0] == 14
+    assert np.bincount(found.indices // 10).tolist() == [1, 2]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from ray_subsel.config import TrainConfig
+from ray_subsel.errors import InputError
+from ray_subsel.rundir import RunDir
+from ray_subsel.training import finetune
+
+Tables = tuple[pa.Table, pa.Table]
+CONFIG = TrainConfig(epochs=4, lr=5e-3, train_batch_size=15, precision="fp32")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_two_workers_learn_what_one_process_learns(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
+    """96 rows in batches of 15 over 2 workers: uneven shares, and a last batch of 6."""
+    run = RunDir(str(tmp_path))
+
+    def fit(workers: int, name: str):  # noqa: ANN202
+        return finetune(*labelled, CONFIG, task="classification", model=tiny_bert, run=run, name=name, workers=workers)
+
+    alone, together = fit(0, "train/alone"), fit(2, "train/together")
+    assert (together.workers, together.n_train, together.n_test, together.steps) == (2, 96, 60, alone.steps)
+    assert together.accuracy > 0.9
+    # The same batches, the same head, the mean over the same examples: only dropout differs.
+    assert together.loss_curve == pytest.approx(alone.loss_curve, rel=0.2)
+    folder = tmp_path / "train/together"
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoint-1",
+        "checkpoint-2",
+        "checkpoint-3",
+        "model",
+        "predictions.parquet",
+        "trained.json",
+    }
+    again = fit(0, "train/together")  # one process takes up what workers have finished
+    assert again.resumed_from == 4
+    assert again.accuracy == together.accuracy
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
+def test_what_a_worker_cannot_use_reaches_the_caller(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
+    config = TrainConfig(epochs=1, lr=1e38, schedule="constant", precision="fp32", train_batch_size=16)
+    with pytest.raises(InputError, match="lr must be small enough"):
+        finetune(
+            *labelled,
+            config,
+            task="classification",
+            model=tiny_bert,
+            run=RunDir(str(tmp_path)),
+            name="train/bad",
+            workers=1,
+        )
