@@ -1,7 +1,7 @@
 """The stage that selects: GreeDi with one Ray task a partition. The mathematics is in :mod:`ray_subsel.greedi`.
 
-What a partition hands over is kept in ``candidates/part-<partition>.parquet`` (id, vector, in the order of the picks), so
-a run that was killed solves the missing partitions only.
+What a partition hands over is kept in ``candidates/part-<partition>.parquet`` (id, vector, in the order of the picks),
+so a run that was killed solves the missing partitions only.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ IN_PROCESS_NUMBERS = 20_000_000
 
 
 def candidates_name(partition: int) -> str:
+    """Return the file of a partition's candidates."""
     return f"{FOLDER}/part-{partition:05d}.parquet"
 
 
@@ -198,7 +199,7 @@ def _solve_on_ray(run: RunDir, shared: Any, missing: Sequence[int], bar: Bar) ->
         except ray.exceptions.RayError as error:
             raise InputError(
                 f"partition {partition} could not be solved: its worker died again and again "
-                f"({type(error).__name__}). Give it more memory or use more --partitions, then run the same command again."
+                f"({type(error).__name__}). Give it more memory or more --partitions, then run the same command again."
             ) from error
         bar.advance()
 

@@ -180,18 +180,18 @@ def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
 def _summary(report: dict[str, Any], out: str) -> str:
     """Return what the terminal shows at the end."""
     corpus, selection, training = report["corpus"], report["selection"], report["training"]
+    distinct = f"; {corpus['rows'] - corpus['duplicate_rows']:,} distinct" if "duplicate_rows" in corpus else ""
     lines = [
-        f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, {corpus['augmented']:,} copies added; "
-        f"{corpus['rows'] - corpus['duplicate_rows']:,} distinct"
+        f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, "
+        f"{corpus['augmented']:,} copies added{distinct}"
     ]
     if selection:
         lift = selection["lift_over_random"]
         better = "" if lift is None else f", {lift:+.1%} over random ({selection['random_value']:,.1f} expected)"
         lines.append(f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}{better}")
     for arm in (training or {}).get("arms", []):
-        lines.append(
-            f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  trained in {arm['seconds_train']:.1f} s"
-        )
+        trained = f"trained in {arm['seconds_train']:.1f} s"
+        lines.append(f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  {trained}")
     lines += [f"warning   {warning}" for warning in report["warnings"]]
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
     lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]

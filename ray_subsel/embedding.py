@@ -56,6 +56,7 @@ class EmbedTask:
 
     @property
     def run(self) -> RunDir:
+        """The run directory."""
         return self.rows.run
 
 

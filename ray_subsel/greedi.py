@@ -1,5 +1,6 @@
-"""GreeDi: partitions choose candidates, a reducer chooses among them. Pure functions; :mod:`ray_subsel.choosing` runs
-them on Ray.
+"""GreeDi: partitions choose candidates, a reducer chooses among them.
+
+Pure functions; :mod:`ray_subsel.choosing` runs them on Ray.
 
 Letters: n ground set, d dimension, k budget, m partitions, c candidates per pick that is sought.
 

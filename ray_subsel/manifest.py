@@ -53,6 +53,7 @@ class Stage:
 
     @property
     def fingerprint(self) -> str:
+        """A hash of the settings."""
         return fingerprint(self.settings)
 
 
@@ -95,6 +96,7 @@ class Manifest:
         return Manifest.open(run)
 
     def save(self) -> None:
+        """Write ``manifest.json``."""
         stages = {
             name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts}
             for name, s in self.stages.items()

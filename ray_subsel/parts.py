@@ -1,8 +1,8 @@
 """The embeddings of a run on disk: one Parquet file a shard, in it one row group a partition.
 
 ``embeddings/part-<shard>.parquet`` holds the items of one shard: ``id`` (the lowest row id among equal texts),
-``vector`` (unit, FixedSizeList<float32>[d]), ``multiplicity`` and ``rows`` (every row id that the item stands for). Rows
-are sorted into row groups by partition and by id inside, so a partition reads its own row group of each file and
+``vector`` (unit, FixedSizeList<float32>[d]), ``multiplicity`` and ``rows`` (every row id that the item stands for).
+Rows are sorted into row groups by partition and by id inside, so a partition reads its own row group of each file and
 nothing else. The file's metadata carries the number of items of each partition and the exact sum of the vectors, from
 which t is reduced without another pass.
 """
@@ -31,6 +31,7 @@ METADATA = b"ray_subsel"
 
 
 def part_name(shard: int) -> str:
+    """Return the file of a shard's embeddings."""
     return f"{FOLDER}/part-{shard:05d}.parquet"
 
 

@@ -33,7 +33,7 @@ from ray_subsel.errors import InputError
 from ray_subsel.finetuning import finetune_arms, model_to_train
 from ray_subsel.manifest import Manifest, locked
 from ray_subsel.parts import PartFacts
-from ray_subsel.progress import bar, say
+from ray_subsel.progress import bar, say, steps
 from ray_subsel.publishing import corpus_facts, publish, write_selection
 from ray_subsel.rundir import RunDir
 from ray_subsel.session import Session
@@ -116,7 +116,8 @@ class _Work:
             return RowStore.open(self.directory)
         self.session.start()
         began = time.perf_counter()
-        rows = ingest(self.config.corpus, self.directory)
+        with steps("corpus", "part") as told:
+            rows = ingest(self.config.corpus, self.directory, progress=told)
         facts = corpus_facts(rows)
         self.manifest.finish("corpus", seconds=time.perf_counter() - began, facts=facts)
         say(f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added")

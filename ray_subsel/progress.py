@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 
@@ -61,6 +61,20 @@ def bar(label: str, total: int, unit: str = "item") -> Iterator[Bar]:
         yield progress
     finally:
         progress.close()
+
+
+@contextmanager
+def steps(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call as ``told(done, total)``, for work that learns its total on the way."""
+    with ExitStack() as stack:
+        shown: list[tuple[Bar, int]] = []
+
+        def told(done: int, total: int) -> None:
+            progress, before = shown.pop() if shown else (stack.enter_context(bar(label, total, unit)), 0)
+            progress.advance(done - before)
+            shown.append((progress, done))
+
+        yield told
 
 
 def say(line: str) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ray_subsel.choosing import Choice
 from ray_subsel.config import SelectConfig
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.errors import InputError
 from ray_subsel.manifest import Manifest
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.parts import read_members
@@ -147,6 +148,8 @@ def publish(manifest: Manifest) -> dict[str, Any]:
     """Write report.json and report.html from the manifest, and return the report."""
     stages = manifest.stages
     facts = {name: stage.facts if stage.done else None for name, stage in stages.items()}
+    if not facts.get("corpus"):
+        raise InputError(f"{manifest.run.path()} must hold a finished stage to report; run the same command again.")
     selection = facts.get("select")
     corpus = dict(facts.get("corpus") or {})
     embedding = facts.get("embed")

@@ -43,6 +43,11 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
         raise invalid("path", "be a local path or a URI that pyarrow reads", uri, f"({error})") from error
 
 
+def dictionary_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that Parquet may encode by dictionary: texts. Of vectors it would try, at length, in vain."""
+    return [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+
+
 @dataclass(frozen=True)
 class RunDir:
     """A run's directory.
@@ -57,6 +62,7 @@ class RunDir:
 
     @property
     def filesystem(self) -> fs.FileSystem:
+        """The filesystem that the directory is on."""
         return open_filesystem(self.uri)[0]
 
     def path(self, name: str = "") -> str:
@@ -69,6 +75,7 @@ class RunDir:
         return self.path(name) if isinstance(self.filesystem, fs.LocalFileSystem) else None
 
     def exists(self, name: str) -> bool:
+        """Tell whether there is a file or folder of that name."""
         return bool(self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound)
 
     def size(self, name: str) -> int:
@@ -115,6 +122,7 @@ class RunDir:
             raise
 
     def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file."""
         with self.atomic(name) as temporary, self.filesystem.open_output_stream(temporary) as stream:
             stream.write(content)
 
@@ -124,6 +132,7 @@ class RunDir:
         self.write_bytes(name, (text + "\n").encode())
 
     def read_bytes(self, name: str) -> bytes:
+        """Read a file whole."""
         with self.filesystem.open_input_stream(self.path(name)) as stream:
             return bytes(stream.read())
 
@@ -144,11 +153,14 @@ class RunDir:
             written, so the reader must know the counts. By default Arrow decides.
         """
         with self.atomic(name) as temporary:
+            dictionary = dictionary_columns(table.schema)
             if row_groups is None:
-                pq.write_table(table, temporary, filesystem=self.filesystem)
+                pq.write_table(table, temporary, filesystem=self.filesystem, use_dictionary=dictionary)
                 return
             assert sum(row_groups) == table.num_rows
-            with pq.ParquetWriter(temporary, table.schema, filesystem=self.filesystem) as writer:
+            with pq.ParquetWriter(
+                temporary, table.schema, filesystem=self.filesystem, use_dictionary=dictionary
+            ) as writer:
                 start = 0
                 for rows in row_groups:
                     if rows:

@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.objectives.represented import Represented
+from ray_subsel.parallel import block_workers
 
 Singles = NDArray[np.float32]
 
 CAPACITY = 8 << 20
 """Entries remembered over all items, 8 bytes each."""
 _SHARE = 1 / 12  # an item is remembered once it can improve less than this share of the represented set
-_CANDIDATES, _ITEMS = 256, 2048  # a block of similarities, 2 MiB: it stays in a core's cache
+_CANDIDATES, _ITEMS = 128, 2048  # a block of similarities, 1 MiB: it stays in a core's cache
+_Found = list[tuple[NDArray[np.intp], NDArray[np.intp], Singles]]  # places in a block, represented items, similarities
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +94,16 @@ class ActiveRows:
         if seen.any():
             bounds[seen] = self._remembered(ids[seen], floor)
         new = np.flatnonzero(~seen)
-        for start in range(0, new.size, _CANDIDATES):
-            some = new[start : start + _CANDIDATES]
-            bounds[some] = self._computed(ids[some], floor, remember)
+        ranges = [(start, min(start + _CANDIDATES, new.size)) for start in range(0, new.size, _CANDIDATES)]
+
+        def compute(start: int, stop: int) -> tuple[Float64s, _Found]:
+            return self._computed(ids[new[start:stop]], floor, remember)
+
+        with block_workers() as workers:
+            for (start, stop), (computed, found) in zip(ranges, workers(compute, ranges), strict=True):
+                bounds[new[start:stop]] = computed
+                if found:
+                    self._remember(ids[new[start:stop]], found)
         return bounds
 
     def gains(self, ids: Indices, best: Float64s, size: int) -> Float64s:
@@ -108,6 +117,10 @@ class ActiveRows:
 
     def improved(self, item: int, best: Float64s, size: int) -> tuple[Indices, Float64s]:
         """Return a superset of the represented items that one item improves, and its float64 similarities to them."""
+        with block_workers():  # products this small are slower on two threads
+            return self._improved(item, best, size)
+
+    def _improved(self, item: int, best: Float64s, size: int) -> tuple[Indices, Float64s]:
         to = self.to
         vector = to.candidates.take(np.array([item]))
         known = self.known.get(item) if size == self.size else None
@@ -120,11 +133,11 @@ class ActiveRows:
             return np.arange(to.m), to.row(item)
         return rows, to.kernel.of(vector, to.items.take(rows))[0]
 
-    def _computed(self, ids: Indices, floor: Singles, remember: bool) -> Float64s:
-        """Return bounds from matrix products, and remember items that can improve few represented ones."""
+    def _computed(self, ids: Indices, floor: Singles, remember: bool) -> tuple[Float64s, _Found]:
+        """Return bounds from matrix products, and what they improve where that is little; changes nothing."""
         vectors = self.to.candidates.take(ids).astype(np.float32)
         bounds = np.zeros(ids.size)
-        found: list[tuple[NDArray[np.intp], NDArray[np.intp], Singles]] = []
+        found: _Found = []
         m = self.to.m
         for start in range(0, m, _ITEMS):
             part = slice(start, min(start + _ITEMS, m))
@@ -140,11 +153,10 @@ class ActiveRows:
                 places = np.flatnonzero(positive)
                 which, column = np.divmod(places, block.shape[1])
                 found.append((which, column + start, flat[places] + floor[column + start]))
-        if remember and found:
-            self._remember(ids, found)
-        return bounds * (1.0 + 4.0 * _ITEMS * 2.0**-24)  # the float32 sums' rounding
+        bounds *= 1.0 + 4.0 * _ITEMS * 2.0**-24  # the float32 sums' rounding
+        return bounds, found if remember else []
 
-    def _remember(self, ids: Indices, found: list[tuple[NDArray[np.intp], NDArray[np.intp], Singles]]) -> None:
+    def _remember(self, ids: Indices, found: _Found) -> None:
         which = np.concatenate([part[0] for part in found])
         order = np.argsort(which, kind="stable")
         rows = np.concatenate([part[1] for part in found])[order].astype(np.int32)

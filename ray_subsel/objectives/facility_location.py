@@ -92,13 +92,13 @@ class FacilityLocation(Objective[FacilityLocationState]):
         ids = np.arange(to.candidates.n) if candidates is None else np.asarray(candidates, dtype=np.int64)
         if state.memory is not None and ids.size <= 8:
             return state.memory.gains(ids, state.best, state.size)
-        gains = np.zeros(ids.size)
-        for piece, some in to.batches(ids):
-            for part, block in to.similarities(some):
-                block -= state.best[part]
-                np.maximum(block, 0.0, out=block)
-                gains[piece] += block @ to.weights[part]
-        return gains
+
+        def better(block: Float64s, part: slice) -> Float64s:
+            block -= state.best[part]
+            np.maximum(block, 0.0, out=block)
+            return np.asarray(block @ to.weights[part])
+
+        return to.scores(ids, better)
 
     def bounds(self, state: FacilityLocationState, candidates: Indices | None = None) -> Float64s:
         """Return upper bounds of the gains."""

@@ -6,7 +6,7 @@ cost of one gain at O(m d) however large the ground set is, and makes partitions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ import numpy as np
 from ray_subsel.errors import Said, invalid
 from ray_subsel.objectives.base import Float64s, Floats, Indices
 from ray_subsel.objectives.kernels import Kernel, kernel_of
+from ray_subsel.parallel import block_workers
 from ray_subsel.vectors import UnitRows
 
 BLOCK_NUMBERS = 1 << 19
-"""Similarities held at a time: 4 MiB in float64."""
+"""Similarities that a thread holds at a time: 4 MiB in float64."""
+_CANDIDATES = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +63,22 @@ class Represented:
             row[part] = block[0]
         return row
 
-    def batches(self, ids: Indices) -> Iterator[tuple[slice, Indices]]:
-        """Yield consecutive pieces of some ids, short enough for :meth:`similarities`."""
-        for start in range(0, ids.size, 256):
-            piece = slice(start, min(start + 256, ids.size))
-            yield piece, ids[piece]
+    def scores(self, ids: Indices, score: Callable[[Float64s, slice], Float64s]) -> Float64s:
+        """Return for each candidate the sum over parts of ``score(similarities, part)``, shape (len(ids),)."""
+        scores = np.zeros(ids.size)
+
+        def of_some(start: int, stop: int) -> None:
+            for part, block in self.similarities(ids[start:stop]):
+                scores[start:stop] += score(block, part)
+
+        with block_workers() as workers:
+            workers(of_some, pieces(ids.size))
+        return scores
+
+
+def pieces(n: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of consecutive pieces of n candidates, short enough for a block of similarities."""
+    return [(start, min(start + _CANDIDATES, n)) for start in range(0, n, _CANDIDATES)]
 
 
 def represent(X: Any, represented: Floats | None, weights: Any, kernel: str | Kernel) -> Represented:

@@ -11,7 +11,7 @@ import numpy as np
 from ray_subsel.errors import invalid
 from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.represented import Represented, represent
+from ray_subsel.objectives.represented import Represented, pieces, represent
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +79,8 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
         to = represent(X, self.represented, self.weights, self.kernel)
         everything = np.zeros(to.m)
-        for _, some in to.batches(np.arange(to.candidates.n)):
-            for part, block in to.similarities(some):
+        for start, stop in pieces(to.candidates.n):
+            for part, block in to.similarities(np.arange(start, stop)):
                 everything[part] += np.maximum(block, 0.0).sum(axis=0)
         cap = self.alpha * everything
         return SaturatedCoverageState(to, cap, cap)
@@ -89,13 +89,13 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
         """Return the gains of the candidates."""
         to = state.to
         ids = np.arange(to.candidates.n) if candidates is None else np.asarray(candidates, dtype=np.int64)
-        gains = np.zeros(ids.size)
-        for piece, some in to.batches(ids):
-            for part, block in to.similarities(some):
-                np.maximum(block, 0.0, out=block)
-                np.minimum(block, state.room[part], out=block)
-                gains[piece] += block @ to.weights[part]
-        return gains
+
+        def covered(block: Float64s, part: slice) -> Float64s:
+            np.maximum(block, 0.0, out=block)
+            np.minimum(block, state.room[part], out=block)
+            return np.asarray(block @ to.weights[part])
+
+        return to.scores(ids, covered)
 
     def add(self, state: SaturatedCoverageState, item: int) -> SaturatedCoverageState:
         """Return the state of S + item."""

@@ -82,9 +82,11 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         tiles.append(("Chosen", count(selection.get("k")), f"of {count(n)} items{', ' + share if share else ''}"))
         name = OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))
         tiles.append(("Objective f", amount(selection.get("value")), f"{name}, λ = {_plain(selection.get('lam'))}"))
-        if selection.get("lift_over_random") is not None:
+        if selection.get("lift_over_random") is not None and (selection.get("random_value") or 0.0) > 0:
             expected = f"a random subset is expected at {amount(selection.get('random_value'))}"
             tiles.append(("Over random", percent(selection["lift_over_random"], signed=True), expected))
+        elif selection.get("random_value") is not None:
+            tiles.append(("f of random", amount(selection["random_value"]), "expected of a subset of the same size"))
         if selection.get("share_of_centralized") is not None:
             share = percent(selection["share_of_centralized"], digits=2)
             tiles.append(("Of centralized", share, "of f that greedy reaches without partitions"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ray_subsel.report.numbers import count, is_clear, percent
+from ray_subsel.report.numbers import amount, count, is_clear, percent
 
 ARM_NAMES = {
     "subset": "chosen subset",
@@ -43,10 +43,14 @@ def _against_random(selection: Mapping[str, Any]) -> str:
     lift = selection.get("lift_over_random")
     if lift is None:
         return ""
+    if float(selection.get("random_value") or 0.0) <= 0:
+        # A share of a negative number reads as its opposite.
+        reached, expected = amount(selection.get("value")), amount(selection.get("random_value"))
+        return f", with f = {reached} against {expected} of a random subset"
     side = "above" if lift >= 0 else "below"
     return f", with an objective {percent(abs(lift))} {side} a random subset's"
 
 
 def _compared(subset: float, other: float, arm: str, rows: int) -> str:
-    doubt = "" if is_clear(subset, other, rows) else ", a difference within chance"
+    doubt = "" if subset == other or is_clear(subset, other, rows) else ", a difference within chance"
     return f"{ARM_NAMES[arm]} reach {percent(other)}{doubt}"

@@ -112,7 +112,7 @@ def restore(run: RunDir, name: str, state: Progressed, network: Any, optimizer: 
     try:
         stream = io.BytesIO(run.read_bytes(f"{folder}/optimizer.pt"))
         optimizer.load_state_dict(torch.load(stream, map_location="cpu", weights_only=True))
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise _damaged(run, f"{folder}/optimizer.pt") from error
 
 
@@ -137,7 +137,7 @@ def load_weights(run: RunDir, name: str, network: Any) -> None:
     try:
         found = from_bytes(run.read_bytes(name))
         network.load_state_dict(found, strict=False)
-    except (SafetensorError, RuntimeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
         raise _damaged(run, name) from error
     own = network.state_dict()
     written = {own[key].data_ptr() for key in found if key in own}
@@ -164,6 +164,8 @@ def save_model(run: RunDir, name: str, state: Progressed, network: Any, tokenize
 
 
 def _damaged(run: RunDir, name: str) -> InputError:
+    folder = name.rsplit("/", 2)[0]
     return InputError(
-        f"{run.path(name)} must be a whole checkpoint file; it is damaged. Delete its folder and run again."
+        f"{run.path(name)} must be a whole checkpoint file; it is missing or damaged. "
+        f"Delete {run.path(folder)} and run again."
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_subsel.errors import InputError, invalid
+from ray_subsel.errors import invalid
 
 Int64s = NDArray[np.int64]
 
@@ -213,9 +213,3 @@ def collate(data: Encoded, batch: Int64s, device: str) -> tuple[dict[str, Any], 
     shape = (len(batch), data.choices, longest) if data.choices > 1 else (len(batch), longest)
     tensors = {name: torch.from_numpy(array).view(shape).to(device) for name, array in arrays.items()}
     return tensors, torch.from_numpy(data.labels[batch]).to(device)
-
-
-def check_lengths(data: Encoded) -> None:
-    """Refuse examples without a single token, which no tokenizer of an encoder makes."""
-    if int(np.diff(data.offsets).min()) == 0:
-        raise InputError("model must have a tokenizer that gives every text a token; this one gives some none.")

@@ -4,8 +4,10 @@ import shutil
 import time
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForMultipleChoice
 
@@ -45,6 +47,30 @@ def test_an_unknown_hub_name_without_hub_fails_fast_in_one_line() -> None:
         build_embedder(EmbedConfig(embedder="bert", model="nobody/no-such-model"))
     assert "\n" not in str(caught.value)
     assert time.perf_counter() - started < 10
+
+
+def test_a_hub_name_becomes_the_folder_of_its_safe_files(tiny_bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def download(name: str, *, allow_patterns: list[str], ignore_patterns: list[str], etag_timeout: float) -> str:
+        asked.append((name, allow_patterns))
+        return tiny_bert
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert resolve_model("owner/encoder") == tiny_bert
+    [(name, patterns)] = asked
+    assert name == "owner/encoder"
+    assert "*.safetensors" in patterns
+    assert not {"*.bin", "*.py", "*.pt"} & set(patterns)
+
+
+def test_a_name_that_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(name: str, **_: object) -> str:
+        raise RepositoryNotFoundError.__new__(RepositoryNotFoundError)  # its constructor wants a response of the hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(InputError, match="exist on the hub or as a folder; got 'owner/typo'"):
+        resolve_model("owner/typo")
 
 
 def test_minilm_that_is_not_installed_tells_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,9 +266,9 @@ def test_a_guarantee_that_does_not_hold_is_told(optimizer, problem, message):
          "floors must not be combined with costs"),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore::ray_subsel.optimizers.GuaranteeWarning")
 def test_impossible_demands_are_named(optimizer, problem, message):
-    with warnings.catch_warnings(), pytest.raises(InputError, match=message):
-        warnings.simplefilter("ignore", GuaranteeWarning)
+    with pytest.raises(InputError, match=message):
         optimizer.maximize(Problem(**{"X": cloud(0), "objective": FacilityLocation(), "k": 3} | problem))
 
 

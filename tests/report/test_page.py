@@ -165,6 +165,13 @@ def test_a_run_without_training_is_judged_by_its_objective():
     assert "fine-tuned" not in text
 
 
+def test_no_share_is_taken_of_a_negative_objective():
+    selection = {**REPORT["selection"], "value": -78.3, "random_value": -428.7, "lift_over_random": 0.817}
+    text = page(training=None, selection=selection).text
+    assert "were chosen, with f = −78.30 against −428.7 of a random subset." in text
+    assert "81.7" not in text
+
+
 def test_a_run_that_only_embedded_says_so():
     text = page(training=None, selection=None).text
     assert "3,742 rows were read and embedded; nothing has been selected yet." in text

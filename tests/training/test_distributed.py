@@ -19,7 +19,7 @@ def test_two_workers_learn_what_one_process_learns(labelled: Tables, tiny_bert: 
     """96 rows in batches of 15 over 2 workers: uneven shares, and a last batch of 6."""
     run = RunDir(str(tmp_path))
 
-    def fit(workers: int, name: str):  # noqa: ANN202
+    def fit(workers: int, name: str):
         return finetune(*labelled, CONFIG, task="classification", model=tiny_bert, run=run, name=name, workers=workers)
 
     alone, together = fit(0, "train/alone"), fit(2, "train/together")

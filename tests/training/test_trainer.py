@@ -167,6 +167,14 @@ def test_a_damaged_checkpoint_is_named(labelled: Tables, tiny_bert: str, tmp_pat
         run_finetune(labelled, tiny_bert, tmp_path)
 
 
+def test_a_finished_model_that_went_missing_is_named(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=1)
+    run_finetune(labelled, tiny_bert, tmp_path, config)
+    (tmp_path / "train/subset/model/model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"model.safetensors must be a whole checkpoint file; it is missing"):
+        run_finetune(labelled, tiny_bert, tmp_path, config)
+
+
 def test_bf16_learns_as_well(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
     result = run_finetune(labelled, tiny_bert, tmp_path, dataclasses.replace(CONFIG, precision="bf16"))
     assert result.precision == "bf16"
