@@ -146,14 +146,18 @@ def embed_missing(task: EmbedTask, shards: list[int], *, workers: int, num_gpus:
 
 
 def pool_size(workers: int | None, num_gpus: float | None, resources: Resources) -> tuple[int, float]:
-    """Return the number of actors and the GPUs of each: one a GPU where there are GPUs, else one a CPU."""
+    """Return the number of actors and the GPUs of each: one a GPU where there are GPUs, else one a CPU.
+
+    A cluster at rest may have no GPU and start nodes with some when they are asked for, so only a Ray of this machine
+    alone is refused what it has not.
+    """
     gpus = num_gpus if num_gpus is not None else (1.0 if resources.gpus >= 1 else 0.0)
-    if gpus > resources.gpus:
+    if gpus > resources.gpus and resources.local:
         raise InputError(
             f"num_gpus must be at most what Ray has; got {gpus:g} of {resources.gpus:g}. Use --num-gpus 0 for CPUs."
         )
     if workers is None:
-        workers = max(1, int(resources.gpus / gpus)) if gpus > 0 else max(1, int(resources.cpus))
+        workers = max(1, int(resources.gpus / gpus) if gpus > 0 else int(resources.cpus))
     return workers, gpus
 
 

@@ -205,7 +205,8 @@ class _Work:
         self.manifest.enter("train", settings, overwrite=config.runtime.overwrite)
         self.session.start()
         began = time.perf_counter()
-        use_gpu = self.session.resources.gpus >= 1
+        asked = config.runtime.num_gpus
+        use_gpu = self.session.resources.gpus >= 1 if asked is None else asked > 0
         about = finetune_arms(
             self.directory, rows, config.corpus, config.embed, train, config.runtime, test, use_gpu=use_gpu
         )

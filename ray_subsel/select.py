@@ -44,8 +44,8 @@ def select(
     utility: ArrayLike | None = None,
     multiplicity: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    quotas: ArrayLike | None = None,
-    floors: ArrayLike | None = None,
+    quotas: ArrayLike | Quotas | None = None,
+    floors: ArrayLike | Floors | None = None,
     costs: ArrayLike | None = None,
     budget: float | None = None,
     near: float | None = None,
@@ -133,11 +133,16 @@ def select(
         raise invalid("stop_when_gain", "be a number", stop_when_gain)
     if not is_number(seed, whole=True) or seed < 0:
         raise invalid("seed", "be a whole number >= 0", seed)
-    group_of, most, least = arguments.group_limits(groups, quotas, floors, n)
+    wishes = are_wishes(groups, quotas, floors)
+    group_of, most, least = arguments.group_numbers(groups, n) if wishes else arguments.group_limits(
+        groups, quotas, floors, n
+    )
     whole = Parts(X, None, forced, barred, counts, arguments.checked_numbers(utility, "utility", n), group_of,
                   arguments.item_costs(costs, budget, n))  # fmt: skip
     parts = whole if near is None else without_near_copies(whole, near, seed)
     f, k = _goal(objective, lam, parts, near_weights, near, k, fraction, whole.items, budget is not None)
+    if wishes:
+        most, least = _wished(parts, k, quotas, floors)
     with _progress(progress) as report:
         problem = Problem(
             X=parts.X, objective=f, k=k, include=parts.include, exclude=parts.exclude,

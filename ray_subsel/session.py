@@ -21,11 +21,20 @@ IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 @dataclass(frozen=True)
 class Resources:
-    """What the connected Ray offers."""
+    """What the connected Ray offers.
+
+    Attributes
+    ----------
+    cpus, gpus : float
+    nodes : int
+    local : bool
+        Whether it is this machine alone. Elsewhere nodes with GPUs may come when they are asked for.
+    """
 
     cpus: float
     gpus: float
     nodes: int
+    local: bool
 
 
 def _quiet() -> None:
@@ -143,7 +152,8 @@ class Session:
         _quiet()
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        return Resources(cpus=total.get("CPU", 1.0), gpus=total.get("GPU", 0.0), nodes=len(alive))
+        local = self._began and self._runtime.address in ("auto", "local") and not _in_a_cluster()
+        return Resources(total.get("CPU", 1.0), total.get("GPU", 0.0), len(alive), local)
 
 
 def remote(function: Callable[..., Any]) -> Any:

@@ -44,7 +44,11 @@ class QuotaGreedy(Optimizer):
 
 
 def group_limits(
-    labels: ArrayLike, k: int, quotas: Quotas | None, floors: Floors | None = None
+    labels: ArrayLike,
+    k: int,
+    quotas: Quotas | None,
+    floors: Floors | None = None,
+    available: Indices | None = None,
 ) -> tuple[Indices, Indices | None, Indices | None]:
     """Translate labels and wishes into what a :class:`~ray_subsel.optimizers.base.Problem` takes.
 
@@ -59,6 +63,8 @@ def group_limits(
         it does not name are not limited.
     floors : int, mapping or None
         The least that each group, or each named group, must have.
+    available : int64 array of shape (n,) or None
+        How many items each row may give: 0 where it is excluded. None: 1 each.
 
     Returns
     -------
@@ -71,7 +77,8 @@ def group_limits(
         raise invalid("groups", "be one label an item", Said(f"shape {given.shape}"))
     if given.dtype == object:
         given = given.astype(str)
-    names, groups, sizes = np.unique(given, return_inverse=True, return_counts=True)
+    names, groups = np.unique(given, return_inverse=True)
+    sizes = np.bincount(groups, weights=available, minlength=names.size).astype(np.int64)
     known = {name: place for place, name in enumerate(names.tolist())}
     most: Indices | None = None
     if isinstance(quotas, str):
@@ -133,6 +140,12 @@ def equal(sizes: Indices, k: int) -> Indices:
         shares[hungry] += gift
         left -= int(gift.sum())
     return shares
+
+
+def are_wishes(labels: ArrayLike | None, quotas: object, floors: object) -> bool:
+    """Tell labels, words and mappings, which :func:`group_limits` translates, from numbers for numbered groups."""
+    named = labels is not None and np.asarray(labels).dtype.kind not in "iu"
+    return named or isinstance(quotas, str | Mapping) or isinstance(floors, int | np.integer | Mapping)
 
 
 def _place(known: dict[Hashable, int], label: Hashable, parameter: str) -> int:

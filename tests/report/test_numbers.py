@@ -72,8 +72,9 @@ def test_a_difference_counts_only_with_rows_enough():
 def test_ticks_cover_the_range_and_are_few(low, width, wanted):
     high = low + width
     ticks = nice_ticks(low, high, wanted)
-    assert ticks[0] <= low + 1e-6 * abs(low) + 1e-9
-    assert ticks[-1] >= high - 1e-6 * abs(high) - 1e-9
+    slack = 1e-6 * width + 1e-9 * max(abs(low), abs(high))
+    assert ticks[0] <= low + slack
+    assert ticks[-1] >= high - slack
     assert 2 <= len(ticks) <= 3 * wanted
 
 
