@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ray_subsel.errors import Said, invalid
 from ray_subsel.objectives.base import Float64s, Indices
@@ -91,7 +92,7 @@ def checked_numbers(values: ArrayLike | None, parameter: str, n: int) -> Float64
 
 
 def group_limits(
-    groups: ArrayLike | None, quotas: ArrayLike | None, floors: ArrayLike | None, n: int
+    groups: ArrayLike | None, quotas: Any, floors: Any, n: int
 ) -> tuple[Indices | None, Indices | None, Indices | None]:
     """Return the group of each item, and the most and the least that each group may get."""
     if quotas is None and floors is None:
@@ -106,7 +107,17 @@ def group_limits(
     return group_of.astype(np.int64), _per_group(quotas, "quotas", group_of), _per_group(floors, "floors", group_of)
 
 
-def _per_group(limits: ArrayLike | None, parameter: str, group_of: Indices) -> Indices | None:
+def labels(groups: ArrayLike | None, n: int) -> NDArray[Any]:
+    """Return the label of each row's group, for quotas that name labels."""
+    if groups is None:
+        raise invalid("groups", "be given with quotas and floors", Said("none"), "Give each row's label.")
+    given = np.asarray(groups)
+    if given.shape != (n,):
+        raise invalid("groups", f"be {n} labels", Said(f"{given.dtype} of shape {given.shape}"))
+    return given
+
+
+def _per_group(limits: Any, parameter: str, group_of: Indices) -> Indices | None:
     if limits is None:
         return None
     given = np.asarray(limits)

@@ -186,9 +186,13 @@ def _summary(report: dict[str, Any], out: str) -> str:
         f"{corpus['augmented']:,} copies added{distinct}"
     ]
     if selection:
-        lift = selection["lift_over_random"]
-        better = "" if lift is None else f", {lift:+.1%} over random ({selection['random_value']:,.1f} expected)"
-        lines.append(f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}{better}")
+        chance, lift = selection["random_value"], selection["lift_over_random"]
+        # A percentage of a negative expectation would only puzzle.
+        better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""
+        lines.append(
+            f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "
+            f"random items: {chance:,.1f} expected{better}"
+        )
     for arm in (training or {}).get("arms", []):
         trained = f"trained in {arm['seconds_train']:.1f} s"
         lines.append(f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  {trained}")

@@ -14,7 +14,7 @@ from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import model_name
 from ray_subsel.errors import InputError, invalid
 from ray_subsel.objectives.base import Indices
-from ray_subsel.progress import say
+from ray_subsel.progress import say, steps
 from ray_subsel.rundir import RunDir
 from ray_subsel.training import finetune
 
@@ -85,17 +85,19 @@ def finetune_arms(
         ids = rows_of_arm(arm, rows, selected, train.train_seed)
         table = rows.take(ids, columns)
         say(f"train {arm}: {len(ids):,} rows")
-        result = finetune(
-            table.drop_columns(["id", "key"]),
-            test_table.drop_columns(["id", "key"]),
-            train,
-            task=corpus.task,
-            model=model,
-            run=run,
-            name=name,
-            workers=runtime.train_workers,
-            use_gpu=use_gpu,
-        )
+        with steps(f"train {arm}", "step") as told:
+            result = finetune(
+                table.drop_columns(["id", "key"]),
+                test_table.drop_columns(["id", "key"]),
+                train,
+                task=corpus.task,
+                model=model,
+                run=run,
+                name=name,
+                workers=runtime.train_workers,
+                use_gpu=use_gpu,
+                progress=told,
+            )
         repeated = len(ids) - len(set(table["key"].to_pylist()))
         content = {"arm": arm, "n": len(ids), "duplicates_in_training_set": repeated, **dataclasses.asdict(result)}
         run.write_json(f"{name}/result.json", content)

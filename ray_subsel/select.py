@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ray_subsel import arguments
 from ray_subsel.arguments import is_number
@@ -22,6 +22,8 @@ from ray_subsel.objectives.base import Indices
 from ray_subsel.objectives.graph_cut import check_lam
 from ray_subsel.optimizers import OPTIMIZERS, Optimizer, Problem
 from ray_subsel.optimizers.base import Progress
+from ray_subsel.optimizers.quotas import Floors, Quotas, are_wishes
+from ray_subsel.optimizers.quotas import group_limits as limits_of_labels
 from ray_subsel.progress import Bar, bar
 from ray_subsel.selection import Selection
 from ray_subsel.vectors import check_matrix, exact_total, unit_rows
@@ -80,11 +82,15 @@ def select(
         Added to f for each chosen item.
     multiplicity : int array of shape (n,), optional
         Row i stands for this many equal items, each of which may be chosen: the result is that of the expanded array,
-        and a row may come back as often as it counts. Graph cut only.
-    groups : int array of shape (n,), optional
-        The group of each row, numbered from 0.
-    quotas, floors : int arrays of shape (n_groups,), optional
-        At most, and at least, so many items of each group.
+        and a row may come back as often as it counts. Graph cut only; for facility location and saturated coverage it
+        is how much the row counts among the items to be represented.
+    groups : array of shape (n,), optional
+        The group of each row: labels, or numbers from 0.
+    quotas : "proportional", "equal", mapping or int array of shape (n_groups,), optional
+        At most so many items of each group: k apportioned to the groups' sizes, or equally; by label, groups not named
+        being unlimited; or by number.
+    floors : int, mapping or int array of shape (n_groups,), optional
+        At least so many items of each group.
     costs, budget : float array of shape (n,) and float, optional
         The chosen items' costs may not exceed the budget.
     near : float, optional
@@ -134,19 +140,18 @@ def select(
     if not is_number(seed, whole=True) or seed < 0:
         raise invalid("seed", "be a whole number >= 0", seed)
     wishes = are_wishes(groups, quotas, floors)
-    group_of, most, least = arguments.group_numbers(groups, n) if wishes else arguments.group_limits(
-        groups, quotas, floors, n
-    )
+    group_of, most, least = (None, None, None) if wishes else arguments.group_limits(groups, quotas, floors, n)
     whole = Parts(X, None, forced, barred, counts, arguments.checked_numbers(utility, "utility", n), group_of,
                   arguments.item_costs(costs, budget, n))  # fmt: skip
     parts = whole if near is None else without_near_copies(whole, near, seed)
     f, k = _goal(objective, lam, parts, near_weights, near, k, fraction, whole.items, budget is not None)
+    group_of = parts.groups
     if wishes:
-        most, least = _wished(parts, k, quotas, floors)
+        group_of, most, least = _wished(parts, arguments.labels(groups, n), k, quotas, floors)
     with _progress(progress) as report:
         problem = Problem(
             X=parts.X, objective=f, k=k, include=parts.include, exclude=parts.exclude,
-            stop_when_gain=stop_when_gain, utility=parts.utility, multiplicity=parts.counts, groups=parts.groups,
+            stop_when_gain=stop_when_gain, utility=parts.utility, multiplicity=parts.counts, groups=group_of,
             quotas=most,
             floors=least, costs=parts.costs, budget=budget, seed=seed, progress=report,
         )  # fmt: skip
@@ -246,6 +251,15 @@ def _weighted(f: Objective[Any], X: Any, weights: Indices, parameter: str) -> Ob
     if f.total is not None:
         return f
     return dataclasses.replace(f, total=exact_total(unit_rows(X), weights).vector())
+
+
+def _wished(
+    parts: Parts, labels: NDArray[Any], k: int, quotas: Any, floors: Any
+) -> tuple[Indices, Indices | None, Indices | None]:
+    """Return group numbers and limits from labels and wishes, for the rows that may be chosen."""
+    left = np.ones(int(parts.X.shape[0]), dtype=np.int64) if parts.counts is None else parts.counts.copy()
+    left[parts.exclude] = 0
+    return limits_of_labels(labels if parts.kept is None else labels[parts.kept], k, quotas, floors, left)
 
 
 def _certify(problem: Problem, indices: Indices) -> Certificate:

@@ -65,7 +65,7 @@ class GraphCut(Objective[GraphCutState]):
     False. Not monotone. O(n d) a call of ``gains``, O(n + d) memory beyond X. A gain is the same float64 whatever other
     candidates it is asked with.
 
-    Source: the distributed submodular subset selection paper, eqs. 15-16; the identity: docs/mathematics.
+    The identity: with w_ij = <x_i, x_j> the sum over V \ S is <t, s> - |s|^2, and the pairs of S are (|s|^2 - k) / 2.
     """
 
     name: ClassVar[str] = "graph_cut"

@@ -44,7 +44,7 @@ class CertifiedGreedy(Optimizer):
     name: ClassVar[str] = "certified"
 
     picks: int = 64
-    pool: int = 4
+    pool: int = 3
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""

@@ -34,7 +34,7 @@ class PacedGreedy(Optimizer):
     name: ClassVar[str] = "paced"
 
     picks: int = 64
-    pool: int = 4
+    pool: int = 3
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
