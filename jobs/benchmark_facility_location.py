@@ -29,7 +29,7 @@ def embeddings(n: int, d: int, seed: int = 0) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     mean, centres = rng.standard_normal(d), rng.standard_normal((200, d))
     X = 0.7 * mean + 0.6 * centres[rng.integers(200, size=n)] + rng.standard_normal((n, d))
-    return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True), dtype=np.float32)
 
 
 def ours(X: NDArray[np.float32], k: int) -> tuple[list[int], float]:
@@ -41,7 +41,7 @@ def ours(X: NDArray[np.float32], k: int) -> tuple[list[int], float]:
 
 def apricot(X: NDArray[np.float32], k: int) -> tuple[list[int], float]:
     """Return ids and seconds of apricot, compilation left out."""
-    from apricot import FacilityLocationSelection
+    from apricot import FacilityLocationSelection  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     def run(X: NDArray[np.float32], k: int) -> list[int]:
         wide = X.astype(np.float64)

@@ -96,20 +96,29 @@ def collapse_near(
     rows = X if isinstance(X, UnitRows) else unit_rows(X)
     counts = _counts(multiplicity, rows.n)
     cell = assign_cells(rows, fit_cells(rows, threshold, cell_size=cell_size, seed=seed))
-    leader = np.empty(rows.n, dtype=np.int64)
-    order = np.argsort(cell, kind="stable")  # ids stay ascending within a cell
-    starts = np.flatnonzero(np.r_[True, np.diff(cell[order]) > 0])
-    next_cell = int(cell.max()) + 1
-    for start, stop in zip(starts, np.r_[starts[1:], rows.n], strict=True):
-        ids = order[start:stop]
-        local, part = collapse_cell(rows.take(ids), threshold, cell_size=cell_size)
-        leader[ids] = ids[local]
-        cell[ids[part > 0]] = next_cell + part[part > 0] - 1
-        next_cell += int(part.max())
+    leader = _collapse_cells(rows, cell, threshold, cell_size)
     leaders, group = np.unique(leader, return_inverse=True)
     sizes = np.zeros(leaders.size, dtype=np.int64)
     np.add.at(sizes, group, counts)
     return NearGroups(leader, leaders.astype(np.int64), sizes, cell)
+
+
+def _collapse_cells(rows: UnitRows, cell: Indices, threshold: float, cell_size: int) -> Indices:
+    """Return each row's leader; ``cell`` is renumbered where a cell was split."""
+    from threadpoolctl import threadpool_limits
+
+    leader = np.empty(rows.n, dtype=np.int64)
+    order = np.argsort(cell, kind="stable")  # ids stay ascending within a cell
+    starts = np.flatnonzero(np.r_[True, np.diff(cell[order]) > 0])
+    next_cell = int(cell.max()) + 1
+    with threadpool_limits(1):  # cells are small: several threads cost more than they give
+        for start, stop in zip(starts, np.r_[starts[1:], rows.n], strict=True):
+            ids = order[start:stop]
+            local, part = collapse_cell(rows.take(ids), threshold, cell_size=cell_size)
+            leader[ids] = ids[local]
+            cell[ids[part > 0]] = next_cell + part[part > 0] - 1
+            next_cell += int(part.max())
+    return leader
 
 
 def fit_cells(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ray_subsel.errors import Said, invalid
 from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
+from ray_subsel.parallel import ranges
 from ray_subsel.vectors import UnitRows, exact_total, row_dots, unit_rows
 
 
@@ -89,7 +90,10 @@ class GraphCut(Objective[GraphCutState]):
         direction = self.direction(state.total, state.chosen)
         rows = state.rows
         if candidates is not None:
-            return row_dots(rows.take(candidates), direction) - 1.0
+            gains = np.empty(candidates.size)
+            for start, stop in ranges(candidates.size, rows.rows_per_block()):
+                gains[start:stop] = row_dots(rows.take(candidates[start:stop]), direction)
+            return gains - 1.0
         gains = np.empty(rows.n)
         for start, stop in rows.blocks():
             gains[start:stop] = row_dots(rows.slice(start, stop), direction)

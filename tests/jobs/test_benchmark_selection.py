@@ -48,11 +48,23 @@ def test_path_values_are_f(benchmark):
     assert benchmark.path_values(X, ids) == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
-def test_a_row_runs_from_the_command_line(tmp_path):
-    out = tmp_path / "results.json"
-    command = [sys.executable, str(SCRIPT), "--quick", "--rows", "graph-5k", "--repeats", "1", "--json", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
-    assert "graph-5k" in done.stdout
-    (row,) = json.loads(out.read_text())["rows"]
-    assert row["results"][0]["contender"] == "ray_subsel"
-    assert row["n"] == 500
+def test_a_row_is_measured_in_fresh_processes(benchmark, capsys):
+    row = benchmark.Row("tiny", 3000, 16, 60, ("numpy-passes",), 1e9)
+    report = benchmark.compare(row, 0, 1)
+    assert [result["contender"] for result in report["results"]] == ["ray_subsel", "numpy-passes"]
+    assert report["value_difference"] < 1e-3
+    assert all(result["seconds"] > 0 for result in report["results"])
+    json.dumps(report)
+    benchmark.show(report)
+    assert "MISSED" in capsys.readouterr().out
+
+
+def test_what_cannot_run_is_said_and_left_out(benchmark, capsys):
+    row = benchmark.Row("tiny", 100, 4, 60, (), None)
+    assert benchmark.in_fresh_process(row, "nobody", 0, 1) is None
+    assert "nobody did not run: KeyError" in capsys.readouterr().err
+
+
+def test_help_names_the_rows():
+    done = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True)
+    assert "graph-40k-2k" in done.stdout
