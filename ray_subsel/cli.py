@@ -129,8 +129,8 @@ def make_parser() -> argparse.ArgumentParser:
     tune = commands.add_parser(
         "finetune",
         help="fine-tune on the subset that a run has selected, and on others beside it",
-        description="Fine-tune on what DIR has selected. Where no flag says otherwise, with the settings of the training "
-        "that DIR has had. Arms that are done are not trained again.",
+        description="Fine-tune on what DIR has selected. Where no flag says otherwise, the settings are those of the "
+        "training that DIR has had. Arms that are done are not trained again.",
     )
     tune.add_argument("out", metavar="DIR", help="directory of a run that has selected")
     _add_flags(tune, RuntimeConfig, title="where", skip=("out", "workers"))
