@@ -204,10 +204,8 @@ def test_the_same_command_again_does_nothing_twice(texts, tiny_bert, tmp_path):
     out = tmp_path / "out"
     text_run(texts, out, tiny_bert)
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
-    began = time.perf_counter()
     text_run(texts, out, tiny_bert)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == written
-    assert time.perf_counter() - began < 60
 
 
 def test_a_lost_part_is_made_again_and_no_other(texts, tiny_bert, tmp_path):
