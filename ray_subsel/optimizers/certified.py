@@ -108,7 +108,7 @@ class _Run:
                 problem.progress(len(self.ids), problem.k)
             if stopped:
                 break
-            picks = _next_picks(picks, wanted, turn)
+            picks = next_picks(picks, wanted, turn)
 
     def _round(self, wanted: int, pool_share: int) -> tuple[Speculation, int]:
         """Return a bet and the turn up to which it is won."""
@@ -152,7 +152,7 @@ def most_picks(rows: UnitRows, pool_share: int) -> int:
     return min(MOST_PICKS, max(64, pool // pool_share))
 
 
-def _next_picks(picks: int, wanted: int, turn: int) -> int:
+def next_picks(picks: int, wanted: int, turn: int) -> int:
     """Return how many picks to speculate next: more after a bet that held, about what held after one that did not."""
     if turn == wanted:
         return min(MOST_PICKS, max(picks, wanted * 2))

@@ -103,7 +103,11 @@ def choose_pool(
 def _winners(
     ground: Ground, contenders: Indices, law: Law, direction: Float64s, picked: int, taken: Indices
 ) -> Indices:
-    """Return the item of largest gain and the one that wins by its id, among more contenders than a pool holds."""
+    """Return, among more contenders than a pool holds, those that no other beats by gain and by id at once.
+
+    The item of largest gain and the one that wins a tie with it are among them; also where rows of another process
+    have a larger gain yet, so that fewer of these tie with it.
+    """
     exact = np.concatenate(
         [
             row_dots(ground.rows.take(contenders[start : start + 4096]), direction)
@@ -113,9 +117,12 @@ def _winners(
     exact -= 1.0
     if ground.utility is not None:
         exact += ground.utility[contenders]
-    tied = contenders[exact >= exact.max() - law.tie(picked)]
-    ids = ground.supply.units(tied, taken[tied])
-    return np.array([contenders[np.argmax(exact)], tied[np.argmin(ids)]])
+    tied = exact >= exact.max() - law.tie(picked)
+    contenders, exact = contenders[tied], exact[tied]
+    ids = ground.supply.units(contenders, taken[contenders])
+    order = np.lexsort((ids, -exact))
+    lowest = np.minimum.accumulate(ids[order])
+    return np.asarray(contenders[order[ids[order] == lowest]], dtype=np.int64)
 
 
 def pool_of(ground: Ground, rows: Indices) -> Pool:
