@@ -1,13 +1,16 @@
 """The stage that selects: GreeDi with one Ray task a partition. The mathematics is in :mod:`ray_subsel.greedi`.
 
 What a partition hands over is kept in ``candidates/part-<partition>.parquet`` (id, vector, in the order of the picks),
-so a run that was killed solves the missing partitions only.
+so a run that was killed solves the missing partitions only. Where one reducer could not hold all candidates, those of
+some partitions are reduced first, level by level (:mod:`ray_subsel.tree`), into
+``candidates/level-<level>-<node>.parquet``. Mode exact is :mod:`ray_subsel.keepers`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +19,24 @@ import pyarrow as pa
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.errors import InputError, invalid
-from ray_subsel.greedi import LocalSolution, Reduced, local_budget, reduce_solutions, resolve_lam, solve_partition
+from ray_subsel.greedi import (
+    LocalSolution,
+    Reduced,
+    merge_solutions,
+    reduce_solutions,
+    resolve_lam,
+    solve_partition,
+)
+from ray_subsel.hashing import partition_of
+from ray_subsel.memory import peak_bytes, start_peak
 from ray_subsel.objectives.base import Float64s
 from ray_subsel.objectives.graph_cut import GraphCut, random_value
-from ray_subsel.parts import PartFacts, read_partition, repartition, vectors_of
+from ray_subsel.parts import PartFacts, read_partition, read_partitions, repartition, vectors_of
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
 from ray_subsel.select import select
 from ray_subsel.session import remote
+from ray_subsel.tree import Node, Tree, grow_tree
 from ray_subsel.vectors import ExactSum
 
 FOLDER = "candidates"
@@ -39,6 +52,13 @@ def candidates_name(partition: int) -> str:
     return f"{FOLDER}/part-{partition:05d}.parquet"
 
 
+def node_name(node: Node) -> str:
+    """Return the file of what a node of the tree hands over."""
+    if node.level == 0:
+        return candidates_name(node.number)
+    return f"{FOLDER}/level-{node.level:02d}-{node.number:05d}.parquet"
+
+
 @dataclass(frozen=True)
 class Plan:
     """What selection is about to do, once the ground set is known.
@@ -52,6 +72,10 @@ class Plan:
         Candidates that each partition hands over.
     total : float64 array of shape (d,)
         t, the sum of all unit vectors.
+    seed : int
+        Of the random partition.
+    tree : Tree
+        Who reduces what.
     """
 
     n: int
@@ -61,16 +85,34 @@ class Plan:
     lam: float
     budget: int
     total: Float64s
+    seed: int
+    tree: Tree
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The outcome of selection and what it is worth."""
+    """The outcome of selection and what it is worth.
+
+    Attributes
+    ----------
+    plan : Plan
+    reduced : Reduced
+    random_value : float
+        Expected f of k random items.
+    centralized_value : float or None
+        f of the exact greedy on the whole ground set, where that was computed.
+    rounds : int
+        Of GreeDi, one after the other; in mode exact those of the exact greedy.
+    peak_bytes : int or None
+        The largest resident memory of any process that selected.
+    """
 
     plan: Plan
     reduced: Reduced
     random_value: float
     centralized_value: float | None
+    rounds: int = 1
+    peak_bytes: int | None = None
 
     @property
     def lift_over_random(self) -> float | None:
@@ -117,15 +159,17 @@ def budget_of(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str 
 
 def make_plan(config: SelectConfig, facts: Sequence[PartFacts], k: int) -> Plan:
     """Reduce what the parts know of themselves to t and the sizes of the partitions."""
-    m = config.partitions
+    m = len(facts[0].partition_items) if config.partitions is None else config.partitions
     n = sum(fact.items for fact in facts)
     exact = ExactSum.zero(max(fact.dimension for fact in facts))
     for fact in facts:
         if fact.total is not None:
             exact = exact + fact.total
     sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
+    tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=max(2, m) if config.fan_in is None else config.fan_in)
+    budget = max(node.budget for node in tree.levels[0])
     total = exact.vector()
-    return Plan(n, len(total), k, m, resolve_lam(config.lam, n, k), local_budget(k, config.candidates, sizes), total)
+    return Plan(n, len(total), k, m, resolve_lam(config.lam, n, k), budget, total, config.seed, tree)
 
 
 def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -> int:
@@ -140,98 +184,162 @@ def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -
         budget=plan.budget,
         lam=plan.lam,
     )
-    flat = pa.array(solution.vectors.reshape(-1))
-    vectors = pa.FixedSizeListArray.from_arrays(flat, plan.d)
-    table = pa.table({"id": pa.array(solution.ids, pa.int64()), "vector": vectors})
-    run.write_table(candidates_name(partition), table)
+    _keep(run, candidates_name(partition), solution)
     return len(items.ids)
+
+
+def merge(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node) -> None:
+    """Reduce what the nodes below one node of the tree handed over, and keep its candidates."""
+    below = plan.tree.levels[node.level - 1]
+    solutions = [read_node(run, facts, below[child]) for child in node.children]
+    share = node.members / plan.m
+    solution = merge_solutions(
+        solutions, node=node.number, total=plan.total, share=share, budget=node.budget, lam=plan.lam
+    )
+    _keep(run, node_name(node), solution)
+
+
+def _keep(run: RunDir, name: str, solution: LocalSolution) -> None:
+    flat = pa.array(solution.vectors.reshape(-1))
+    vectors = pa.FixedSizeListArray.from_arrays(flat, solution.vectors.shape[1])
+    run.write_table(name, pa.table({"id": pa.array(solution.ids, pa.int64()), "vector": vectors}))
 
 
 def read_solution(run: RunDir, facts: Sequence[PartFacts], partition: int) -> LocalSolution:
     """Read back what :func:`solve` kept."""
-    table = run.read_table(candidates_name(partition))
-    items = sum(fact.partition_items[partition] for fact in facts)
-    return LocalSolution(partition, table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), items)
+    return _read(run, candidates_name(partition), partition, _items_in(facts, partition, 1))
+
+
+def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolution:
+    """Read back what a node of the tree kept."""
+    return _read(run, node_name(node), node.number, _items_in(facts, node.first, node.members))
+
+
+def _items_in(facts: Sequence[PartFacts], first: int, members: int) -> int:
+    return sum(sum(fact.partition_items[first : first + members]) for fact in facts)
+
+
+def _read(run: RunDir, name: str, number: int, items: int) -> LocalSolution:
+    table = run.read_table(name)
+    return LocalSolution(number, table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), items)
 
 
 def partitioned(run: RunDir, facts: Sequence[PartFacts], config: SelectConfig) -> list[PartFacts]:
     """Return the facts of parts that are sorted by the partitions wanted, sorting again those that are not."""
     import ray
 
-    stale = [fact.shard for fact in facts if not fact.sorted_by(config.partitions, config.seed)]
+    partitions = len(facts[0].partition_items) if config.partitions is None else config.partitions
+    stale = [fact.shard for fact in facts if not fact.sorted_by(partitions, config.seed)]
     if not stale:
         return list(facts)
     task = remote(repartition)
-    fresh = ray.get([task.remote(run, s, partitions=config.partitions, seed=config.seed) for s in stale])
+    fresh = ray.get([task.remote(run, s, partitions=partitions, seed=config.seed) for s in stale])
     renewed = {fact.shard: fact for fact in fresh}
     return [renewed.get(fact.shard, fact) for fact in facts]
 
 
-def choose(run: RunDir, facts: Sequence[PartFacts], plan: Plan, *, bar: Bar) -> Choice:
-    """Run both rounds: a Ray task a partition and one for the reducer, or in this process where that is quicker."""
-    missing = [partition for partition in range(plan.m) if not run.exists(candidates_name(partition))]
-    bar.advance(plan.m - len(missing))
+def choose(
+    run: RunDir, facts: Sequence[PartFacts], plan: Plan, *, bar: Bar, processes: int | None = None, beside: bool = True
+) -> Choice:
+    """Run all rounds: a Ray task a partition or reducer, or in this process where that is quicker.
+
+    Parameters
+    ----------
+    processes : int, optional
+        How many partitions to solve at the same time, so that they fit into memory; by default Ray decides.
+    beside : bool
+        Whether to compute the centralized greedy's f too, which takes a process that holds the whole ground set.
+    """
+    below = [node for level in plan.tree.levels[: max(1, plan.tree.rounds - 1)] for node in level]
+    missing = [node for node in below if not run.exists(node_name(node))]
+    bar.advance(sum(1 for node in below if node.level == 0) - sum(1 for node in missing if node.level == 0))
     if plan.n * plan.d <= IN_PROCESS_NUMBERS:
-        for partition in missing:
-            solve(run, facts, plan, partition)
-            bar.advance()
-        return reduce(run, facts, plan)
+        start_peak()
+        for node in missing:
+            _solve_node(run, facts, plan, node)
+            if node.level == 0:
+                bar.advance()
+        return dataclasses.replace(reduce(run, facts, plan, beside=beside), peak_bytes=peak_bytes())
     import ray
 
     shared = ray.put((list(facts), plan))
-    _solve_on_ray(run, shared, missing, bar)
-    choice: Choice = ray.get(remote(_reduce_shared).remote(run, shared))
-    return choice
+    peaks = [0]
+    for level in range(plan.tree.rounds):
+        nodes = [node for node in missing if node.level == level]
+        peaks += _solve_on_ray(run, shared, nodes, bar, processes)
+    choice: Choice
+    choice, peak = ray.get(remote(_measured(reduce)).remote(run, shared, beside))
+    return dataclasses.replace(choice, peak_bytes=max(peak, *peaks))
 
 
-def _solve_on_ray(run: RunDir, shared: Any, missing: Sequence[int], bar: Bar) -> None:
+def _solve_node(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node) -> None:
+    if node.level == 0:
+        solve(run, facts, plan, node.number)
+    else:
+        merge(run, facts, plan, node)
+
+
+def _solve_on_ray(run: RunDir, shared: Any, nodes: Sequence[Node], bar: Bar, processes: int | None) -> list[int]:
+    """Solve nodes of one level, some at a time; return the peak of each in bytes."""
     import ray
 
-    task = remote(_solve_shared)
-    pending: dict[Any, int] = {task.remote(run, shared, partition): partition for partition in missing}
-    while pending:
+    task = remote(_measured(_solve_node))
+    waiting, peaks = list(reversed(nodes)), []
+    pending: dict[Any, Node] = {}
+    while waiting or pending:
+        while waiting and (processes is None or len(pending) < processes):
+            node = waiting.pop()
+            pending[task.remote(run, shared, node)] = node
         [done], _ = ray.wait(list(pending), num_returns=1)
-        partition = pending.pop(done)
+        node = pending.pop(done)
         try:
-            ray.get(done)
+            peaks.append(ray.get(done)[1])
         except ray.exceptions.RayTaskError:
             raise
         except ray.exceptions.RayError as error:
+            name = f"partition {node.number}" if node.level == 0 else f"partitions {node.first} to {_last(node)}"
             raise InputError(
-                f"partition {partition} could not be solved: its worker died again and again "
+                f"{name} could not be solved: its worker died again and again "
                 f"({type(error).__name__}). Give it more memory or more --partitions, then run the same command again."
             ) from error
-        bar.advance()
+        if node.level == 0:
+            bar.advance()
+    return peaks
 
 
-def _solve_shared(run: RunDir, shared: tuple[list[PartFacts], Plan], partition: int) -> int:
-    facts, plan = shared
-    return solve(run, facts, plan, partition)
+def _last(node: Node) -> int:
+    return node.first + node.members - 1
 
 
-def _reduce_shared(run: RunDir, shared: tuple[list[PartFacts], Plan]) -> Choice:
-    facts, plan = shared
-    return reduce(run, facts, plan)
+def _measured(function: Callable[..., Any]) -> Callable[..., tuple[Any, int]]:
+    """Return a function that takes the facts and the plan together, and tells its process's peak beside the result."""
+
+    def call(run: RunDir, shared: tuple[list[PartFacts], Plan], *more: Any) -> tuple[Any, int]:
+        start_peak()
+        result = function(run, *shared, *more)
+        return result, peak_bytes()
+
+    return call
 
 
-def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan) -> Choice:
-    """Run round 2 on what the partitions kept, and tell what the answer is worth."""
-    solutions = [read_solution(run, facts, partition) for partition in range(plan.m)]
+def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan, beside: bool = True) -> Choice:
+    """Run the last round on what the level below kept, and tell what the answer is worth."""
+    below = plan.tree.levels[max(0, plan.tree.rounds - 2)]
+    solutions = [read_node(run, facts, node) for node in below]
     if sum(solution.items for solution in solutions) != plan.n:
         raise InputError(f"partitions must hold {plan.n} items together. Delete {run.path(FOLDER)} and run again.")
     reduced = reduce_solutions(solutions, total=plan.total, k=plan.k, lam=plan.lam)
+    reduced = dataclasses.replace(reduced, partitions=partition_of(reduced.ids, plan.m, plan.seed))
     expected = random_value(plan.total, plan.n, plan.k, plan.lam)
     centralized = None
     if plan.m == 1:
         centralized = reduced.value
-    elif plan.n * plan.d <= CENTRALIZED_NUMBERS:
+    elif beside and plan.n * plan.d <= CENTRALIZED_NUMBERS:
         centralized = centralized_value(run, facts, plan)
-    return Choice(plan, reduced, expected, centralized)
+    return Choice(plan, reduced, expected, centralized, plan.tree.rounds)
 
 
 def centralized_value(run: RunDir, facts: Sequence[PartFacts], plan: Plan) -> float:
     """Return f of the exact greedy on the whole ground set."""
-    parts = [read_partition(run, facts, partition) for partition in range(plan.m)]
-    ids = np.concatenate([part.ids for part in parts])
-    vectors = np.concatenate([part.vectors for part in parts])[np.argsort(ids, kind="stable")]
-    return float(select(vectors, plan.k, objective=GraphCut(lam=plan.lam, total=plan.total)).value)
+    items = read_partitions(run, facts, range(plan.m))
+    return float(select(items.vectors, plan.k, objective=GraphCut(lam=plan.lam, total=plan.total)).value)

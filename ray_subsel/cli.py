@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   subsel run stories.csv --test test.csv --task story-cloze --fraction 0.1 --out runs/stories
   subsel select corpus.jsonl --text body --k 10000 --out runs/body
   subsel select 'vectors/*.parquet' --vectors embedding --fraction 0.05 --partitions 16 --out runs/vectors
+  subsel plan 'vectors/*.parquet' --vectors embedding --fraction 0.05 --memory-limit 3GiB
   subsel embed corpus.jsonl --text body --out runs/body
   subsel finetune runs/stories --test test.csv --arm full
   subsel report runs/stories
@@ -126,6 +127,17 @@ def make_parser() -> argparse.ArgumentParser:
         _add_flags(command, RuntimeConfig, title="where", skip=() if name == "run" else ("train_workers",))
         for config, title in configs:
             _add_flags(command, config, title=title, skip=("data",))
+    plan = commands.add_parser(
+        "plan",
+        help="tell what a selection would take, and whether it fits into memory; nothing is written",
+        description="Tell partitions, rounds, memory and time of a selection, or how to make it fit. Reads what "
+        "it must to count rows.",
+    )
+    plan.add_argument("data", nargs="+", metavar="DATA", help="files, folders or globs; quote a glob")
+    idle = tuple(field.name for field in dataclasses.fields(RuntimeConfig) if field.name != "memory_limit")
+    _add_flags(plan, RuntimeConfig, title="where", skip=idle)
+    for config, title in stages["select"][1]:
+        _add_flags(plan, config, title=title, skip=("data",))
     tune = commands.add_parser(
         "finetune",
         help="fine-tune on the subset that a run has selected, and on others beside it",
@@ -214,6 +226,11 @@ def _execute(arguments: Sequence[str]) -> str:
 
         return _summary(publish(Manifest.load(RunDir(given["out"]))), given["out"])
     given["data"] = given.get("data", [])
+    if name == "plan":
+        from ray_subsel.forecast import forecast
+
+        settings = (_build(CorpusConfig, given), _build(EmbedConfig, given), _build(SelectConfig, given))
+        return forecast(*settings, given.get("memory_limit")).text()
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)
     from ray_subsel import pipeline
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ray_subsel.errors import invalid
+from ray_subsel.memory import parse_bytes
 
 T = TypeVar("T")
 
@@ -123,8 +124,17 @@ class SelectConfig:
 
     k: int | None = option(None, "number of items to choose")
     fraction: float | None = option(None, "share of the rows to choose, in (0, 1]")
-    mode: str = option("greedi", "greedi: partitions select, a reducer decides", choices=("greedi",))
-    partitions: int = option(1, "number of random partitions; 1 is exact centralized greedy")
+    mode: str = option(
+        "greedi",
+        "greedi: partitions select, a reducer decides; exact: the centralized greedy's own picks, across partitions",
+        choices=("greedi", "exact"),
+    )
+    partitions: int | None = option(
+        None, "number of random partitions; 1 is exact centralized greedy; default: as few as memory allows"
+    )
+    fan_in: int | None = option(
+        None, "partitions that one reducer takes in, more are reduced in a tree; default: as many as memory allows"
+    )
     candidates: float = option(2.0, "c: each of m partitions hands ceil(c k / m) candidates to the reducer")
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
     seed: int = option(0, "seed of the random partitions")
@@ -143,8 +153,10 @@ class SelectConfig:
                 raise invalid("lam", "be a number >= 0 or auto", self.lam)
         elif not (math.isfinite(self.lam) and self.lam >= 0):
             raise invalid("lam", "be a number >= 0 or auto", self.lam)
-        if self.partitions < 1:
+        if self.partitions is not None and self.partitions < 1:
             raise invalid("partitions", "be at least 1", self.partitions)
+        if self.fan_in is not None and self.fan_in < 2:
+            raise invalid("fan_in", "be at least 2", self.fan_in)
         if not (math.isfinite(self.candidates) and self.candidates >= 1):
             raise invalid("candidates", "be at least 1", self.candidates)
 
@@ -197,6 +209,9 @@ class RuntimeConfig:
     num_gpus: float | None = option(
         None, "GPUs an actor; default: 1 where the cluster has GPUs, else 0", identity=False
     )
+    memory_limit: str | None = option(
+        None, "what one process may use, such as 3GiB; default: what is available", metavar="BYTES", identity=False
+    )
     train_workers: int = option(0, "Ray Train workers; 0 trains in one process", identity=False)
 
     def __post_init__(self) -> None:
@@ -206,6 +221,8 @@ class RuntimeConfig:
             raise invalid("workers", "be at least 1", self.workers)
         if self.num_gpus is not None and not (math.isfinite(self.num_gpus) and self.num_gpus >= 0):
             raise invalid("num_gpus", "be at least 0", self.num_gpus)
+        if self.memory_limit is not None:
+            parse_bytes(self.memory_limit)
         if self.train_workers < 0:
             raise invalid("train_workers", "be at least 0", self.train_workers)
 

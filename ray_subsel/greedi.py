@@ -70,7 +70,7 @@ class Reduced:
     best_local_value : float or None
         f of the best local solution of size k; None where no partition picked so many.
     winner : str
-        ``"union"`` or ``"local"``.
+        ``"union"``, ``"local"``, or ``"exact"`` where no partition decided anything.
     """
 
     ids: Indices
@@ -122,6 +122,33 @@ def solve_partition(
         return LocalSolution(partition, ids[:0], vectors[:0], len(ids))
     picked = select(vectors, budget, objective=GraphCut(lam=lam, total=total / m)).indices
     return LocalSolution(partition, ids[picked], vectors[picked], len(ids))
+
+
+def merge_solutions(
+    solutions: Sequence[LocalSolution], *, node: int, total: Float64s, share: float, budget: int, lam: float
+) -> LocalSolution:
+    """Choose ``budget`` items from what some partitions handed over, for a reducer of a tree (:mod:`ray_subsel.tree`).
+
+    Parameters
+    ----------
+    node : int
+        The number by which the next reducer knows what is returned.
+    total : float64 array of shape (d,)
+        t of the whole ground set.
+    share : float
+        The share of the ground set that the partitions are: these items are chosen against as much of t.
+    budget : int
+    lam : float
+    """
+    ids = np.concatenate([solution.ids for solution in solutions])
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order]
+    vectors = np.concatenate([solution.vectors for solution in solutions])[order]
+    items = sum(solution.items for solution in solutions)
+    if budget == 0:
+        return LocalSolution(node, ids[:0], vectors[:0], items)
+    picked = select(vectors, budget, objective=GraphCut(lam=lam, total=total * share)).indices
+    return LocalSolution(node, ids[picked], vectors[picked], items)
 
 
 def reduce_solutions(solutions: Sequence[LocalSolution], *, total: Float64s, k: int, lam: float) -> Reduced:

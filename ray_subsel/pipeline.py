@@ -31,12 +31,15 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.embedders import model_fingerprint, model_name
 from ray_subsel.errors import InputError
 from ray_subsel.finetuning import finetune_arms, model_to_train
+from ray_subsel.forecast import embedding_dimension, machine_of
+from ray_subsel.keepers import choose_exactly
 from ray_subsel.manifest import Manifest, locked
 from ray_subsel.parts import PartFacts
 from ray_subsel.progress import bar, say, steps
 from ray_subsel.publishing import corpus_facts, publish, write_selection
 from ray_subsel.rundir import RunDir
 from ray_subsel.session import Session
+from ray_subsel.sizing import Sizes, size_up
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class _Work:
             rows=rows,
             corpus=config.corpus,
             embed=config.embed,
-            partitions=chosen.partitions,
+            partitions=self._layout(rows, chosen),
             seed=chosen.seed,
             device="cuda" if gpus > 0 else "cpu",
         )
@@ -173,23 +176,70 @@ class _Work:
                 task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress
             )
 
+    def _layout(self, rows: RowStore, config: SelectConfig) -> int:
+        """Return by how many partitions to sort the parts that are embedded, before the items are counted."""
+        if config.partitions is not None:
+            return config.partitions
+        n = rows.n_rows
+        k, _ = budget_of(config, rows=n, items=n)
+        dimension = rows.dimension if self.config.corpus.vectors is not None else embedding_dimension(self.config.embed)
+        try:
+            return self._sizes(config, n, dimension or 1, k).partitions
+        except InputError as error:  # an upper bound does not fit; the items may, once equal ones are collapsed
+            say(f"plan: may not fit into memory: {error}")
+            return 1
+
+    def _sizes(self, config: SelectConfig, n: int, d: int, k: int) -> Sizes:
+        machine = machine_of(self.session.resources, self.config.runtime.memory_limit)
+        return size_up(config, machine, n=n, d=d, k=k, copies=self.config.corpus.copies == "keep")
+
+    def _settled(self, settings: dict[str, Any], config: SelectConfig, facts: list[PartFacts], k: int) -> SelectConfig:
+        """Return the configuration with what memory decides; a run that goes on keeps what it began with."""
+        there = self.manifest.stages.get("select")
+        asked = {name: settings[name] for name in settings if name not in ("partitions", "fan_in")}
+        given = {name: value for name in ("partitions", "fan_in") if (value := settings[name]) is not None}
+        if there is not None and {**there.settings, **asked, **given} == there.settings:
+            return dataclasses.replace(
+                config, partitions=there.settings["partitions"], fan_in=there.settings.get("fan_in")
+            )
+        n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
+        sizes = self._sizes(config, n, d, k)
+        layout = len(facts[0].partition_items)
+        if config.partitions is None and layout > sizes.partitions > 1:  # sorted by more than is needed: no matter
+            config = dataclasses.replace(config, partitions=layout)
+            sizes = self._sizes(config, n, d, k)
+        return dataclasses.replace(config, partitions=sizes.partitions, fan_in=sizes.fan_in)
+
     def select(self, rows: RowStore, facts: list[PartFacts]) -> None:
         assert self.config.select is not None
         config = self.config.select
+        n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
+        k, warning = budget_of(config, rows=rows.n_rows, items=n)
         settings = {**fingerprint_fields(config), "embed": self.manifest.stages["embed"].fingerprint}
-        k, warning = budget_of(config, rows=rows.n_rows, items=sum(fact.items for fact in facts))
+        config = self._settled(settings, config, facts, k)
+        settings |= {"partitions": config.partitions, "fan_in": config.fan_in}
         stage = self.manifest.enter("select", settings, overwrite=self.config.runtime.overwrite)
         if stage.done:
             say("select: as before")
             return
         self.session.start()
+        sizes = self._sizes(config, n, d, k)
+        for line in sizes.lines():
+            say(line)
         began = time.perf_counter()
         facts = partitioned(self.directory, facts, config)
         plan = make_plan(config, facts, k)
-        with bar("select", plan.m, "partition") as progress:
-            choice = choose(self.directory, facts, plan, bar=progress)
+        if config.mode == "exact":
+            with bar("select", k, "item") as progress:
+                choice = choose_exactly(self.directory, facts, plan, bar=progress, processes=sizes.processes)
+        else:
+            with bar("select", plan.m, "partition") as progress:
+                choice = choose(
+                    self.directory, facts, plan, bar=progress, processes=sizes.processes, beside=sizes.beside
+                )
         seconds = time.perf_counter() - began
         about = write_selection(self.directory, rows, choice, config)
+        about["predicted_peak_bytes"] = sizes.predicted_peak_bytes
         about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
         self.manifest.finish("select", seconds=seconds, facts=about)
         say(f"select: {plan.k:,} of {plan.n:,} items in {seconds:.2f} s")

@@ -19,6 +19,9 @@ from ray_subsel.rundir import RunDir
 
 SCHEMA = 1
 CURVE_POINTS = 400
+SCALE = ("share_of_centralized", "rounds", "candidates", "predicted_peak_bytes", "peak_bytes")
+"""What the report says of scale at its top."""
+
 SAMPLE_ROWS = 10
 SAMPLE_CHARACTERS = 400
 
@@ -68,6 +71,8 @@ def write_selection(run: RunDir, rows: RowStore, choice: Choice, config: SelectC
         "dimension": choice.plan.d,
         "partitions": choice.plan.m,
         "candidates": reduced.candidates,
+        "rounds": choice.rounds,
+        "peak_bytes": choice.peak_bytes,
         "value": reduced.value,
         "random_value": choice.random_value,
         "lift_over_random": choice.lift_over_random,
@@ -167,6 +172,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "config": manifest.about.get("config", {}),
         "value": selection["value"] if selection else None,
         "lift_over_random": selection["lift_over_random"] if selection else None,
+        **{name: selection.get(name) if selection else None for name in SCALE},
         "seconds": {name: stage.seconds for name, stage in stages.items() if stage.done},
         "corpus": corpus,
         "embedding": embedding,

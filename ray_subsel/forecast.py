@@ -1,0 +1,107 @@
+"""``subsel plan`` and what a run plans before it selects: how much there is to read, and what that will take."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray_subsel.choosing import budget_of
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.corpus.files import SourceFile
+from ray_subsel.corpus.planning import plan_ingest
+from ray_subsel.corpus.readers import open_parquet, read_batches
+from ray_subsel.embedders import model_name
+from ray_subsel.embedders.models import resolve_model
+from ray_subsel.memory import available_bytes, parse_bytes
+from ray_subsel.session import Resources
+from ray_subsel.sizing import Machine, Sizes, size_up
+
+BERT_DIMENSION = 768
+COUNTED_BYTES = 64 << 20
+"""Text files up to this size are read to count their rows."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known of a corpus before it is read.
+
+    Attributes
+    ----------
+    rows : int
+        Counted; of large files other than Parquet estimated.
+    exact : bool
+        Whether the rows were counted.
+    sizes : Sizes
+    """
+
+    rows: int
+    exact: bool
+    sizes: Sizes
+
+    def text(self) -> str:
+        """Return the plan as it is printed."""
+        about = "" if self.exact else "some "
+        first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
+        return "\n".join([first, *self.sizes.lines()])
+
+
+def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, memory_limit: str | None) -> Forecast:
+    """Plan a selection on this machine from files alone: nothing is embedded or written, Ray is not started.
+
+    Raises
+    ------
+    InputError
+        When the input cannot be read, k is above the rows, or it cannot fit into memory.
+    """
+    found = plan_ingest(corpus)
+    counted = [count_rows(file) for file in found.files]
+    rows = sum(count for count, _ in counted)
+    rows *= 2 if corpus.augment else 1
+    k, _ = budget_of(select, rows=rows, items=rows)
+    dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
+    machine = machine_of(None, memory_limit)
+    sizes = size_up(select, machine, n=rows, d=dimension, k=k, copies=corpus.copies == "keep")
+    return Forecast(rows, all(exact for _, exact in counted) and not corpus.augment, sizes)
+
+
+def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine:
+    """Return what there is to run on: a connected Ray, or this machine."""
+    limit = None if memory_limit is None else parse_bytes(memory_limit)
+    if resources is None:
+        return Machine(os.cpu_count() or 1, 1, available_bytes(), limit)
+    cpus = max(1, int(resources.cpus))
+    if resources.nodes == 1:
+        return Machine(cpus, 1, available_bytes(), limit)
+    import ray
+
+    total = int(ray.available_resources().get("memory", 0))  # type: ignore[no-untyped-call]
+    return Machine(cpus, resources.nodes, total or available_bytes(), limit)
+
+
+def embedding_dimension(embed: EmbedConfig) -> int:
+    """Return the dimension that an embedder's vectors will have, as far as can be told without loading it."""
+    if embed.embedder == "doc2vec":
+        return embed.vector_size
+    name = model_name(embed)
+    if name is None:
+        return BERT_DIMENSION
+    folder = Path(resolve_model(name))
+    content = json.loads((folder / "config.json").read_text())
+    return int(content.get("hidden_size") or content.get("dim") or BERT_DIMENSION)
+
+
+def count_rows(file: SourceFile) -> tuple[int, bool]:
+    """Return the rows of a file, and whether they were counted: of a large one the first batch is taken for typical."""
+    if file.format == "parquet":
+        with open_parquet(file) as parquet:
+            return int(parquet.metadata.num_rows), True
+    counted = 0
+    for batch in read_batches(file):
+        rows = batch.table.num_rows + len(batch.rejects)
+        if file.size > COUNTED_BYTES:
+            return max(rows, math.ceil(file.size / max(1, batch.table.nbytes) * rows)), False
+        counted += rows
+    return counted, True

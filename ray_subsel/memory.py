@@ -1,0 +1,76 @@
+"""How much memory there is, how much a process has used, and how people write it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import sys
+from pathlib import Path
+
+from ray_subsel.errors import invalid
+
+GIB = 1 << 30
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": GIB, "tib": 1 << 40, "kb": 10**3, "mb": 10**6}
+_UNITS |= {"gb": 10**9, "tb": 10**12, "k": 1 << 10, "m": 1 << 20, "g": GIB, "t": 1 << 40}
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes that a text such as ``3GiB``, ``800 MB`` or ``1500000000`` means.
+
+    Raises
+    ------
+    InputError
+        When it means nothing, or nothing above 0.
+    """
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text.lower())
+    if found is None or found[2] not in _UNITS or float(found[1]) * _UNITS[found[2]] < 1:
+        raise invalid("memory_limit", "be a number of bytes such as 3GiB or 800MB", text)
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def show_bytes(amount: float) -> str:
+    """Return a number of bytes as people read it."""
+    return f"{amount / GIB:.2f} GiB" if amount >= GIB else f"{amount / (1 << 20):.0f} MiB"
+
+
+def available_bytes() -> int:
+    """Return how much memory this machine, or the container that this process is in, has left.
+
+    Linux tells what is available and what the container may use; elsewhere half of what is installed is assumed.
+    """
+    left = _proc_available()
+    if left is None:
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // 2
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
+            left = min(left, max(0, int(Path(limit).read_text()) - int(Path(used).read_text())))
+    return left
+
+
+def _proc_available() -> int | None:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def start_peak() -> None:
+    """Begin to measure this process's peak anew, where the system can; elsewhere it counts from the process's start."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> int:
+    """Return the largest resident memory of this process since :func:`start_peak`."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024

@@ -1,0 +1,299 @@
+"""What a selection will take - partitions, rounds, memory, time - told before it starts.
+
+Letters: n ground set, d dimension, k budget, m partitions. Bytes are those of whole processes, Python and its
+libraries (``BASE``) included. An item adds its float32 vector, the engine's working space of an eighth of that, and
+some 150 bytes for ids, copies and gains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ray_subsel.choosing import CENTRALIZED_NUMBERS
+from ray_subsel.config import SelectConfig
+from ray_subsel.errors import InputError, Said, invalid
+from ray_subsel.memory import show_bytes
+from ray_subsel.tree import Tree, grow_tree
+
+BASE = 180 << 20
+"""A worker that has imported what selection needs."""
+
+ROW_BYTES = 150
+ENGINE = 1.15
+COMPACTED = 0.75
+MERGE_COPIES = 3.0
+POOL_BYTES = 200 << 20
+POOL_ROWS = 6_144
+USABLE = 0.8
+"""Share of the memory available that a plan may count on."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to run on.
+
+    Attributes
+    ----------
+    cpus, nodes : int
+    available : int
+        Bytes of memory left, over all nodes.
+    limit : int or None
+        What one process may use.
+    """
+
+    cpus: int
+    nodes: int
+    available: int
+    limit: int | None
+
+    @property
+    def for_one(self) -> float:
+        """Bytes that a process may use which runs alone."""
+        alone = USABLE * self.available / self.nodes
+        return alone if self.limit is None else min(alone, self.limit)
+
+    def for_each(self, processes: int) -> float:
+        """Bytes that each of some processes may use which run at the same time."""
+        share = USABLE * self.available / processes
+        return min(self.for_one, share)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a selection will take.
+
+    Attributes
+    ----------
+    n, d, k : int
+    mode : str
+    partitions : int
+    processes : int
+        That work at the same time; those that hold the rows in mode exact.
+    fan_in : int
+        Nodes that one reducer takes in; ``partitions``, or 2 where there is one, for the plain two rounds.
+    candidates : int
+        Items that the last reducer chooses from; in mode exact those that the driver pools at most.
+    rounds : int
+        In mode exact an estimate.
+    worker_bytes, reducer_bytes : int
+        Predicted peaks of a process that solves or holds partitions, and of one that reduces or drives.
+    beside : bool
+        Whether the centralized greedy's f is computed too, as is done for small ground sets that fit into one process.
+    seconds : float
+        A rough guess, from the rows on disk to the choice.
+    """
+
+    n: int
+    d: int
+    k: int
+    mode: str
+    partitions: int
+    processes: int
+    fan_in: int
+    candidates: int
+    rounds: int
+    worker_bytes: int
+    reducer_bytes: int
+    beside: bool
+    seconds: float
+
+    @property
+    def predicted_peak_bytes(self) -> int:
+        """The largest process."""
+        return max(self.worker_bytes, self.reducer_bytes)
+
+    def lines(self) -> list[str]:
+        """Return the plan as it is printed."""
+        reducer = "driver" if self.mode == "exact" else "reducer"
+        return [
+            f"plan      {self.k:,} of at most {self.n:,} items, {self.d} dimensions, mode {self.mode}",
+            f"work      {self.partitions:,} partitions, {self.processes:,} at a time, "
+            f"{self.candidates:,} candidates, {self.rounds:,} rounds",
+            f"memory    a worker {show_bytes(self.worker_bytes)}, the {reducer} {show_bytes(self.reducer_bytes)}",
+            f"time      some {_show_seconds(self.seconds)} (rough)",
+        ]
+
+
+def size_up(
+    config: SelectConfig,
+    machine: Machine,
+    *,
+    n: int,
+    d: int,
+    k: int,
+    copies: bool = False,
+    partitions: int | None = None,
+    sizes: Sequence[int] | None = None,
+) -> Sizes:
+    """Plan a selection.
+
+    Parameters
+    ----------
+    n, d, k : int
+        Items (or an upper bound of them), dimension, budget.
+    copies : bool
+        Whether equal vectors are items of their own: distinct ones are then copied together, at the cost of memory.
+    partitions : int, optional
+        How many; by default as ``config`` says or, where that leaves it open, as many as memory asks for.
+    sizes : sequence of int, optional
+        The items of each partition, where they are known; by default even ones with random's spread.
+
+    Raises
+    ------
+    InputError
+        When it cannot fit; it says what would.
+    """
+    _check_room(machine)
+    given = partitions if partitions is not None else config.partitions
+    m = given if given is not None else _auto_partitions(config.mode, machine, n, d, copies)
+    largest = max(sizes) if sizes is not None else spread(n, m)
+    seconds = _seconds(n, d, k, 10.0 if isinstance(config.lam, str) else config.lam)
+    if config.mode == "exact":
+        return _exact(machine, n, d, k, m, seconds)
+    worker = solver_bytes(largest, d, copies)
+    processes = _side_by_side(machine, m, worker, n, d, copies)
+    fan_in, tree = _shape(config, machine, sizes or _even(n, m), d, k, m)
+    candidates = k if tree.rounds == 1 else tree.root.available
+    reducer = reducer_bytes(max(k, tree.most_reduced), d)
+    alone = solver_bytes(n, d, copies)
+    beside = m > 1 and n * d <= CENTRALIZED_NUMBERS and alone <= machine.for_one
+    reducer = max(reducer, alone) if beside else reducer
+    seconds = seconds / processes + (seconds if beside else 0.0)
+    return Sizes(n, d, k, config.mode, m, processes, fan_in, candidates, tree.rounds, worker, reducer, beside, seconds)
+
+
+def solver_bytes(items: int, d: int, copies: bool) -> int:
+    """Return the peak of a process that runs the exact greedy on some items."""
+    factor = ENGINE + (COMPACTED if copies else 0.0)
+    return int(BASE + items * (4 * d * factor + ROW_BYTES))
+
+
+def reducer_bytes(items: int, d: int) -> int:
+    """Return the peak of a process that gathers candidates and chooses among them."""
+    return int(BASE + items * (4 * d * MERGE_COPIES + ROW_BYTES))
+
+
+def driver_bytes(d: int, k: int) -> int:
+    """Return the peak of the driver of mode exact: pool, Gram matrix, bet."""
+    return int(BASE + POOL_BYTES + POOL_ROWS * d * 40 + 32 * k)
+
+
+def spread(n: int, m: int) -> int:
+    """Return about the size of the largest of m random partitions: three deviations above the mean."""
+    return n if m == 1 else min(n, math.ceil(n / m + 3 * math.sqrt(n / m)))
+
+
+def _even(n: int, m: int) -> list[int]:
+    return [n * (i + 1) // m - n * i // m for i in range(m)]
+
+
+def _check_room(machine: Machine) -> None:
+    if machine.for_one <= BASE:
+        name = "memory available" if machine.limit is None else "memory_limit"
+        way = f"A process takes {show_bytes(BASE)} before it holds anything; use a larger --memory-limit or machine."
+        raise invalid(name, f"be above {show_bytes(BASE)}", Said(show_bytes(machine.for_one)), way)
+
+
+def _auto_partitions(mode: str, machine: Machine, n: int, d: int, copies: bool) -> int:
+    """Return the least number of partitions that memory asks for; in mode exact also one for each CPU."""
+    if mode == "exact":
+        room = machine.for_one - BASE
+        return min(n, max(machine.cpus, math.ceil(n * _held_row(d) / room * 1.05)))
+    if solver_bytes(n, d, copies) <= machine.for_one:
+        return 1
+
+    def fits(m: int) -> bool:
+        return solver_bytes(spread(n, m), d, copies) <= machine.for_each(min(m, machine.cpus))
+
+    low, high = 1, 2
+    while not fits(high):
+        if high >= n:
+            raise InputError(
+                f"memory must hold {machine.cpus} workers of {show_bytes(BASE)} each and their rows; there is "
+                f"{show_bytes(machine.available)}. Use fewer CPUs or a machine with more memory."
+            )
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return min(n, -(-high // machine.cpus) * machine.cpus)
+
+
+def _side_by_side(machine: Machine, m: int, worker: int, n: int, d: int, copies: bool) -> int:
+    """Return how many partitions are solved at the same time."""
+    if worker > machine.for_one:
+        row = (worker - BASE) / spread(n, m)
+        least = math.ceil(n * row * 1.05 / (machine.for_one - BASE))
+        raise invalid(
+            "partitions",
+            f"be at least about {max(least, m + 1)} for a worker to fit into {show_bytes(machine.for_one)}",
+            m,
+            f"A worker would take {show_bytes(worker)}. Leave --partitions out to have it chosen.",
+        )
+    return max(1, min(m, machine.cpus, int(USABLE * machine.available / worker)))
+
+
+def _shape(config: SelectConfig, machine: Machine, sizes: Sequence[int], d: int, k: int, m: int) -> tuple[int, Tree]:
+    """Return the fan-in, that of the fewest rounds whose reducers fit, and its tree."""
+    fans = [config.fan_in] if config.fan_in is not None else [max(2, m), *_narrower(m)]
+    for fan_in in fans:
+        tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
+        if reducer_bytes(max(k, tree.most_reduced), d) <= machine.for_one:
+            return fan_in, tree
+    needed = show_bytes(reducer_bytes(max(k, tree.most_reduced), d))
+    raise InputError(
+        f"memory must hold the {max(k, tree.most_reduced):,} candidates of the last reducer, {needed}; a process may "
+        f"use {show_bytes(machine.for_one)}. Use --mode exact, whose driver holds none of them, a smaller k or "
+        "a larger --memory-limit."
+    )
+
+
+def _narrower(m: int) -> list[int]:
+    """Return fan-ins that make 2, 3, ... levels over m partitions."""
+    return sorted({max(2, math.ceil(m ** (1 / height))) for height in range(2, m.bit_length() + 1)}, reverse=True)
+
+
+def _held_row(d: int) -> float:
+    return 4 * d * ENGINE + ROW_BYTES
+
+
+def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> Sizes:
+    room = machine.for_one - BASE
+    processes = min(m, n, max(machine.cpus, math.ceil(n * _held_row(d) * 1.05 / room)))
+    largest = min(n, math.ceil(m / processes) * spread(n, m))
+    worker, driver = int(BASE + largest * _held_row(d)), driver_bytes(d, k)
+    together = processes * BASE + n * _held_row(d) + driver
+    if worker > machine.for_one:
+        raise invalid(
+            "partitions",
+            f"be more for a worker to fit into {show_bytes(machine.for_one)}",
+            m,
+            f"A worker would take {show_bytes(worker)}. Leave --partitions out to have it chosen.",
+        )
+    if driver > machine.for_one or together > USABLE * machine.available:
+        raise InputError(
+            f"memory must hold all vectors in mode exact, {show_bytes(together)} in {processes} processes and at most "
+            f"{show_bytes(machine.for_one)} in one; there is {show_bytes(USABLE * machine.available)} to use. "
+            "Use --mode greedi, which holds one partition a CPU, or more machines."
+        )
+    pool = min(n, POOL_ROWS)
+    rounds = max(1, math.ceil(_passes(n, k, 10.0)))
+    seconds /= min(processes, machine.cpus)
+    return Sizes(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
+
+
+def _passes(n: int, k: int, lam: float) -> float:
+    """Return about how many rounds the exact greedy takes: long bets up to k = n / (2 + lam), short ones beyond."""
+    easy = min(k, n / (2 + lam))
+    return 4 + easy / 500 + (k - easy) / 40
+
+
+def _seconds(n: int, d: int, k: int, lam: float) -> float:
+    """Return a rough time on one CPU: 150 MB/s from disk, 36 operations a number and round at 10 GFlop/s."""
+    return n * d * 4 / 1.5e8 + _passes(n, k, lam) * n * d * 36 / 1e10 + 1.0
+
+
+def _show_seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

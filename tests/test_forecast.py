@@ -1,0 +1,86 @@
+"""``subsel plan``: what a selection would take, from files alone."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.cli import main
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.errors import InputError
+from ray_subsel.forecast import count_rows, embedding_dimension, forecast, machine_of
+from ray_subsel.session import Resources
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors")
+    X = np.random.default_rng(0).normal(size=(500, 16)).astype(np.float32)
+    for number, part in enumerate(np.array_split(X, 2)):
+        column = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), 16)
+        pq.write_table(pa.table({"v": column}), folder / f"{number}.parquet")
+    return folder
+
+
+def test_parquet_is_counted_from_its_metadata(vectors):
+    found = forecast(CorpusConfig(data=(str(vectors),), vectors="v"), EmbedConfig(), SelectConfig(k=20), "2GiB")
+    assert (found.rows, found.exact) == (500, True)
+    assert (found.sizes.n, found.sizes.d, found.sizes.k, found.sizes.partitions) == (500, 16, 20, 1)
+    assert found.text().startswith("rows      500; ")
+
+
+def test_a_fraction_is_one_of_the_rows(vectors):
+    corpus = CorpusConfig(data=(str(vectors),), vectors="v")
+    assert forecast(corpus, EmbedConfig(), SelectConfig(fraction=0.1), None).sizes.k == 50
+    with pytest.raises(InputError, match="k must be at most the number of items, 500; got 501"):
+        forecast(corpus, EmbedConfig(), SelectConfig(k=501), None)
+
+
+def test_texts_are_counted_or_estimated(tmp_path, monkeypatch):
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"body": f"a text of some length, {i}"}) + "\n" for i in range(20_000)))
+    corpus = CorpusConfig(data=(str(path),), text=("body",))
+    embed = EmbedConfig(embedder="doc2vec", vector_size=40)
+    found = forecast(corpus, embed, SelectConfig(k=20), None)
+    assert (found.rows, found.exact, found.sizes.d) == (20_000, True, 40)
+    monkeypatch.setattr("ray_subsel.forecast.COUNTED_BYTES", 1000)
+    found = forecast(corpus, embed, SelectConfig(k=20), None)
+    assert not found.exact
+    assert found.rows == pytest.approx(20_000, rel=0.5)
+
+
+def test_the_dimension_is_the_model_s(tiny_bert):
+    assert embedding_dimension(EmbedConfig(embedder="bert", model=tiny_bert)) == 32
+
+
+def test_the_machine_is_ray_s_or_this_one():
+    here, connected = machine_of(None, "3GiB"), machine_of(Resources(4.0, 0.0, 1, True), None)
+    assert (here.limit, here.nodes) == (3 << 30, 1)
+    assert (connected.cpus, connected.limit) == (4, None)
+    assert connected.for_one > 0
+
+
+def test_the_command_prints_the_plan_and_writes_nothing(vectors, capsys):
+    before = sorted(vectors.iterdir())
+    arguments = ["plan", str(vectors), "--vectors", "v", "--k", "20", "--partitions", "4", "--memory-limit", "1GiB"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "work      4 partitions" in out
+    assert "memory    a worker " in out
+    assert sorted(vectors.iterdir()) == before
+
+
+def test_the_command_refuses_what_cannot_fit(vectors, capsys):
+    assert main(["plan", str(vectors), "--vectors", "v", "--k", "20", "--memory-limit", "64MB"]) == 2
+    assert "memory_limit must be above" in capsys.readouterr().err
+    assert main(["plan", str(vectors), "--vectors", "w", "--k", "20"]) == 2
+    assert "vectors must be a column" in capsys.readouterr().err
+
+
+def test_rows_of_parquet(vectors):
+    from ray_subsel.corpus.files import list_files
+
+    files, _ = list_files(CorpusConfig(data=(str(vectors),), vectors="v"))
+    assert [count_rows(file) for file in files] == [(250, True), (250, True)]
