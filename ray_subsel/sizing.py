@@ -2,7 +2,7 @@
 
 Letters: n ground set, d dimension, k budget, m partitions. Bytes are those of whole processes, Python and its
 libraries (``BASE``) included. An item adds its float32 vector, the engine's working space of an eighth of that, and
-some 150 bytes for ids, copies and gains.
+some 200 bytes for ids, copies and gains.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ray_subsel.choosing import CENTRALIZED_NUMBERS
+from ray_subsel.choosing import CENTRALIZED_NUMBERS, IN_PROCESS_NUMBERS
 from ray_subsel.config import SelectConfig
 from ray_subsel.errors import InputError, Said, invalid
 from ray_subsel.memory import show_bytes
@@ -20,7 +20,10 @@ from ray_subsel.tree import Tree, grow_tree
 BASE = 180 << 20
 """A worker that has imported what selection needs."""
 
-ROW_BYTES = 150
+DRIVER = 80 << 20
+"""What the driver, which has started Ray and read the corpus, takes above a worker."""
+
+ROW_BYTES = 200
 ENGINE = 1.15
 COMPACTED = 0.75
 MERGE_COPIES = 3.0
@@ -161,6 +164,8 @@ def size_up(
     beside = m > 1 and n * d <= CENTRALIZED_NUMBERS and alone <= machine.for_one
     reducer = max(reducer, alone) if beside else reducer
     seconds = seconds / processes + (seconds if beside else 0.0)
+    if n * d <= IN_PROCESS_NUMBERS:  # the driver does it all
+        worker, reducer = worker + DRIVER, reducer + DRIVER
     return Sizes(n, d, k, config.mode, m, processes, fan_in, candidates, tree.rounds, worker, reducer, beside, seconds)
 
 
@@ -177,7 +182,7 @@ def reducer_bytes(items: int, d: int) -> int:
 
 def driver_bytes(d: int, k: int) -> int:
     """Return the peak of the driver of mode exact: pool, Gram matrix, bet."""
-    return int(BASE + POOL_BYTES + POOL_ROWS * d * 40 + 32 * k)
+    return int(BASE + DRIVER + POOL_BYTES + POOL_ROWS * d * 40 + 32 * k)
 
 
 def spread(n: int, m: int) -> int:
@@ -264,6 +269,8 @@ def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> 
     processes = min(m, n, max(machine.cpus, math.ceil(n * _held_row(d) * 1.05 / room)))
     largest = min(n, math.ceil(m / processes) * spread(n, m))
     worker, driver = int(BASE + largest * _held_row(d)), driver_bytes(d, k)
+    if n * d <= IN_PROCESS_NUMBERS:  # the driver keeps the rows itself
+        driver += int(n * _held_row(d))
     together = processes * BASE + n * _held_row(d) + driver
     if worker > machine.for_one:
         raise invalid(
