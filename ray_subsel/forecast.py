@@ -83,7 +83,7 @@ def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine
 
 def embedding_dimension(embed: EmbedConfig) -> int:
     """Return the dimension that an embedder's vectors will have, as far as can be told without loading it."""
-    if embed.embedder == "doc2vec":
+    if embed.embedder in ("doc2vec", "tfidf"):
         return embed.vector_size
     name = model_name(embed)
     if name is None:
