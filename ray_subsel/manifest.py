@@ -22,7 +22,7 @@ SCHEMA = 1
 
 OUTPUTS = {
     "corpus": ("rows", "rejected.parquet"),
-    "embed": ("embeddings", "doc2vec"),
+    "embed": ("embeddings", "doc2vec", "tfidf"),
     "select": ("candidates", "selection.parquet", "subset.parquet"),
     "train": ("train", "test"),
 }

@@ -139,8 +139,8 @@ class _Work:
         self.session.start()
         began = time.perf_counter()
         missing = embedding.missing_shards(rows)
-        if model is not None and self.config.embed.embedder == "doc2vec":
-            embedding.train_doc2vec_once(rows, self.config.corpus, self.config.embed)
+        if model is not None:
+            embedding.train_once(rows, self.config.corpus, self.config.embed)
         self._embed_missing(rows, missing)
         facts = embedding.all_facts(rows)
         reused = rows.shards - len(missing)

@@ -57,7 +57,7 @@ class Recipe:
     rows: int
     redundancy: float = 0.9
     near_share: float = 0.5
-    strength: float = 0.1
+    strength: float = 0.05
     skew: float = 1.0
     copied_share: float = 1.0
     shard_rows: int = 50_000

@@ -98,7 +98,7 @@ _ORDER = [edit for edit, _ in EDITS.values()]
 _UP_TO = np.cumsum([share for _, share in EDITS.values()]).tolist()
 
 
-def near_copy(text: str, rng: np.random.Generator, strength: float = 0.1) -> str:
+def near_copy(text: str, rng: np.random.Generator, strength: float = 0.05) -> str:
     """Return a near copy of a text, never the text itself.
 
     Parameters
@@ -107,7 +107,7 @@ def near_copy(text: str, rng: np.random.Generator, strength: float = 0.1) -> str
         Runs of white space become single spaces.
     rng : np.random.Generator
         The same generator in the same state gives the same copy.
-    strength : float, default=0.1
+    strength : float, default=0.05
         Edits a word, in (0, 1]: a text of w words gets ``max(1, round(strength w u))`` edits, u uniform in [0.5, 1.5).
 
     Raises
