@@ -139,10 +139,15 @@ class SelectConfig:
     )
     candidates: float = option(2.0, "c: each of m partitions hands ceil(c k / m) candidates to the reducer")
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
+    near: float | None = option(
+        None,
+        "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders",
+    )
     seed: int = option(0, "seed of the random partitions")
 
     def __post_init__(self) -> None:
         _check_choices(self)
+        _check_share(self, "near")
         if (self.k is None) == (self.fraction is None):
             both = "neither" if self.k is None else "both"
             raise invalid("k, fraction", "be given, exactly one of them", both, "Use --k N or --fraction F.")
