@@ -250,9 +250,15 @@ def _fit_on(task: NearTask, *samples: tuple[Indices, Vectors]) -> None:
 
 
 def _tree(task: NearTask) -> CellTree:
-    with np.load(io.BytesIO(task.run.read_bytes(CENTRES)), allow_pickle=False) as archive:
-        inner = np.split(archive["inner"], np.cumsum(archive["sizes"])[:-1]) if archive["sizes"].size else []
-        return CellTree(archive["centres"], dict(zip(archive["split"].tolist(), inner, strict=True)))
+    try:
+        with np.load(io.BytesIO(task.run.read_bytes(CENTRES)), allow_pickle=False) as archive:
+            inner = np.split(archive["inner"], np.cumsum(archive["sizes"])[:-1]) if archive["sizes"].size else []
+            return CellTree(archive["centres"], dict(zip(archive["split"].tolist(), inner, strict=True)))
+    except Exception as error:  # a damaged archive fails in zipfile, zlib or numpy
+        raise InputError(
+            f"{task.run.path(CENTRES)} must hold centres of cells; it could not be read ({error}). "
+            f"Delete {SCRATCH} and run the same command again."
+        ) from error
 
 
 def _fact(task: NearTask, shard: int) -> PartFacts:

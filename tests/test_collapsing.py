@@ -1,6 +1,8 @@
 """The stage that collapses near copies: counts are conserved, groups are the same whatever does the work."""
 
 import dataclasses
+import os
+import signal
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from ray_subsel.parts import Items, read_members, read_partition, write_part
 from ray_subsel.pipeline import RunConfig, run
 from ray_subsel.rundir import RunDir
 from ray_subsel.select import select
+from ray_subsel.synthetic import Recipe, make_corpus
 
 
 class Counter:
@@ -146,6 +149,54 @@ def test_a_lost_item_stops_the_run(tmp_path):
         collapse(task_of(tmp_path, facts), here=True, bar=Counter())
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_path, monkeypatch):
+    X = vectors_with_copies(300)
+    facts, _ = written(tmp_path / "calm", X)
+    collapse(task_of(tmp_path / "calm", facts, cell_size=60, largest=90), here=True, bar=Counter())
+    facts, _ = written(tmp_path / "hit", X)
+    task = task_of(tmp_path / "hit", facts, cell_size=60, largest=90)
+    real, deaths = collapsing._collapse_task, tmp_path / "deaths"
+    deaths.mkdir()
+
+    def dies_always(task, plan, number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def dies_once(task, plan, number):
+        if not (deaths / str(number)).exists():
+            (deaths / str(number)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(task, plan, number)
+
+    monkeypatch.setattr(collapsing, "_collapse_task", dies_always)
+    with pytest.raises(
+        InputError, match=r"near copies of part \d could not be collapsed \(dies_always\): its worker died"
+    ):
+        collapse(task, here=False, bar=Counter())
+    assert not (tmp_path / "hit" / "groups").exists()
+    monkeypatch.setattr(collapsing, "_collapse_task", dies_once)
+    collapse(task, here=False, bar=Counter())
+    assert len(list(deaths.iterdir())) > 1
+    assert groups_in(tmp_path / "hit").equals(groups_in(tmp_path / "calm"))
+
+
+@pytest.mark.parametrize("broken", ["near/cells/part-00001.parquet", "near/pieces/part-00002.parquet"])
+def test_a_truncated_file_is_named_and_deleting_it_is_the_way_out(tmp_path, broken):
+    X = vectors_with_copies(200)
+    facts, _ = written(tmp_path, X)
+    task = task_of(tmp_path, facts)
+    collapse(task, here=True, bar=Counter())
+    before = groups_in(tmp_path)
+    (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:60])
+    for part in [*(tmp_path / "groups").iterdir(), *(tmp_path / "leaders").iterdir()]:
+        part.unlink()
+    with pytest.raises(InputError, match=f"{broken} must be a whole Parquet file".replace(".", r"\.")):
+        collapse(task, here=True, bar=Counter())
+    (tmp_path / broken).unlink()
+    collapse(task, here=True, bar=Counter())
+    assert groups_in(tmp_path).equals(before)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("vectors")
@@ -208,6 +259,39 @@ def test_another_threshold_is_another_run(folder, tmp_path):
     assert none["near"] is None
     assert none["selection"]["n"] == 400
     assert not (tmp_path / "out" / "leaders").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_from_synthetic_texts_to_origins(tmp_path):
+    recipe = Recipe(1500, 0.8, shard_rows=500)
+    make_corpus(recipe, str(tmp_path / "corpus"), parallel=False)
+    report = run(
+        RunConfig(
+            corpus=CorpusConfig(data=(str(tmp_path / "corpus"),), text=("text",)),
+            embed=EmbedConfig(embedder="tfidf", vector_size=128),
+            select=SelectConfig(k=150, near=0.8),
+            runtime=RuntimeConfig(out=str(tmp_path / "out")),
+        )
+    )
+    truth = pa.concat_tables([pq.read_table(p) for p in sorted((tmp_path / "corpus").glob("*.parquet"))])
+    origin = truth["origin"].to_numpy()  # row ids are the places in the files, in order of their names
+    table = groups_in(tmp_path / "out")
+    ids, leader = table["id"].to_numpy(), table["leader"].to_numpy()
+    assert (origin[ids] == origin[leader]).all()
+    extra = len(np.unique(leader)) - len(np.unique(origin))
+    assert extra < 0.35 * (len(ids) - len(np.unique(origin)))  # most near copies found their group
+    chosen = pq.read_table(tmp_path / "out" / "selection.parquet")
+    assert len(np.unique(origin[chosen["id"].to_numpy()])) > 100
+    for row in chosen.to_pylist()[:30]:
+        assert len(set(origin[row["rows"]])) == 1
+    assert report["corpus"]["rows"] == 1500
+
+
+def test_damaged_centres_are_named(tmp_path):
+    facts, _ = written(tmp_path, vectors_with_copies(50))
+    RunDir(str(tmp_path)).write_bytes("near/cells.npz", b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of cells; .* Delete near"):
+        collapse(task_of(tmp_path, facts), here=True, bar=Counter())
 
 
 def test_a_threshold_is_a_cosine():
