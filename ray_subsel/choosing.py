@@ -229,11 +229,13 @@ def partitioned(run: RunDir, facts: Sequence[PartFacts], config: SelectConfig) -
     import ray
 
     partitions = len(facts[0].partition_items) if config.partitions is None else config.partitions
-    stale = [fact.shard for fact in facts if not fact.sorted_by(partitions, config.seed)]
+    stale = [fact for fact in facts if not fact.sorted_by(partitions, config.seed)]
     if not stale:
         return list(facts)
     task = remote(repartition)
-    fresh = ray.get([task.remote(run, s, partitions=partitions, seed=config.seed) for s in stale])
+    fresh = ray.get(
+        [task.remote(run, f.shard, partitions=partitions, seed=config.seed, folder=f.folder) for f in stale]
+    )
     renewed = {fact.shard: fact for fact in fresh}
     return [renewed.get(fact.shard, fact) for fact in facts]
 

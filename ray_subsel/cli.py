@@ -198,6 +198,10 @@ def _summary(report: dict[str, Any], out: str) -> str:
         f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, "
         f"{corpus['augmented']:,} copies added{distinct}"
     ]
+    if near := report["near"]:
+        lines.append(
+            f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
+        )
     if selection:
         chance, lift = selection["random_value"], selection["lift_over_random"]
         # A percentage of a negative expectation would only puzzle.

@@ -19,7 +19,7 @@ T = TypeVar("T")
 TASKS = ("text", "story-cloze", "classification")
 FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "text")
 STORY_TEXTS = ("context+right", "context", "everything")
-EMBEDDERS = ("minilm", "bert", "doc2vec", "precomputed")
+EMBEDDERS = ("minilm", "bert", "doc2vec", "tfidf", "precomputed")
 ARMS = ("subset", "random", "random-dedup", "full")
 
 
@@ -103,15 +103,17 @@ class CorpusConfig:
 class EmbedConfig:
     """How a text becomes a vector."""
 
-    embedder: str = option("minilm", "minilm (packaged, offline), bert (any encoder), doc2vec", choices=EMBEDDERS)
+    embedder: str = option(
+        "minilm", "minilm (packaged, offline), bert (any encoder), doc2vec, tfidf (fastest)", choices=EMBEDDERS
+    )
     model: str = option(
         "bert-base-uncased", "hub name or local folder of the encoder for --embedder bert", metavar="MODEL"
     )
     batch_size: int = option(64, "texts a forward pass")
     max_length: int = option(256, "tokens after which a text is cut")
-    vector_size: int = option(100, "dimension of doc2vec vectors")
+    vector_size: int = option(100, "dimension of doc2vec and tfidf vectors")
     doc2vec_epochs: int = option(20, "passes over the corpus when doc2vec is trained")
-    seed: int = option(0, "seed of doc2vec")
+    seed: int = option(0, "seed of doc2vec and tfidf")
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -137,10 +139,15 @@ class SelectConfig:
     )
     candidates: float = option(2.0, "c: each of m partitions hands ceil(c k / m) candidates to the reducer")
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
+    near: float | None = option(
+        None,
+        "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders",
+    )
     seed: int = option(0, "seed of the random partitions")
 
     def __post_init__(self) -> None:
         _check_choices(self)
+        _check_share(self, "near")
         if (self.k is None) == (self.fraction is None):
             both = "neither" if self.k is None else "both"
             raise invalid("k, fraction", "be given, exactly one of them", both, "Use --k N or --fraction F.")

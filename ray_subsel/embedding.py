@@ -18,18 +18,23 @@ from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import (
     Embedder,
     build_embedder,
+    document_frequencies,
+    fit_tfidf,
     load_doc2vec,
+    load_tfidf,
     normalise_vectors,
     save_doc2vec,
+    save_tfidf,
     train_doc2vec,
 )
 from ray_subsel.errors import InputError
 from ray_subsel.parts import Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
-from ray_subsel.session import Resources
+from ray_subsel.session import Resources, remote
 
 DOC2VEC = "doc2vec/state.npz"
+TFIDF = "tfidf/state.npz"
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,11 @@ def open_embedder(task: EmbedTask) -> Embedder | None:
     """Load the embedder of a task; None where the corpus brings its vectors."""
     if task.corpus.vectors is not None:
         return None
-    state = load_doc2vec(task.run, DOC2VEC) if task.embed.embedder == "doc2vec" else None
-    return build_embedder(task.embed, device=task.device, state=state)
+    if task.embed.embedder == "doc2vec":
+        return build_embedder(task.embed, state=load_doc2vec(task.run, DOC2VEC))
+    if task.embed.embedder == "tfidf":
+        return build_embedder(task.embed, state=load_tfidf(task.run, TFIDF))
+    return build_embedder(task.embed, device=task.device)
 
 
 def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> PartFacts:
@@ -170,10 +178,42 @@ class _GroundSetTexts:
 
     def __iter__(self) -> Iterator[str]:
         for shard in range(self.rows.shards):
-            table = self.rows.shard(shard, ["id", "key", "text"])
-            if not self.keep:
-                table = table.take(pa.array(group_equal(table).first))
-            yield from table["text"].to_pylist()
+            yield from self.of_shard(shard)
+
+    def of_shard(self, shard: int) -> list[str]:
+        """Return the texts of one shard."""
+        table = self.rows.shard(shard, ["id", "key", "text"])
+        if not self.keep:
+            table = table.take(pa.array(group_equal(table).first))
+        texts: list[str] = table["text"].to_pylist()
+        return texts
+
+
+def train_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+    """Train the embedder on the corpus where it is one that needs it."""
+    if embed.embedder == "doc2vec":
+        train_doc2vec_once(rows, corpus, embed)
+    elif embed.embedder == "tfidf":
+        fit_tfidf_once(rows, corpus, embed)
+
+
+def fit_tfidf_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+    """Count words in parallel, a task a shard, unless this run has done so, and keep the counts in the run directory.
+
+    As for Doc2Vec, the texts of the ground set count.
+    """
+    if rows.run.exists(TFIDF):
+        return
+    import ray
+
+    texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
+    task = remote(_frequencies_of_shard)
+    parts = (ray.get(one) for one in [task.remote(texts, shard) for shard in range(rows.shards)])
+    save_tfidf(rows.run, TFIDF, fit_tfidf(parts, vector_size=embed.vector_size, seed=embed.seed))
+
+
+def _frequencies_of_shard(texts: _GroundSetTexts, shard: int) -> tuple[np.ndarray[Any, Any], int]:
+    return document_frequencies(texts.of_shard(shard))
 
 
 def train_doc2vec_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:

@@ -22,7 +22,8 @@ SCHEMA = 1
 
 OUTPUTS = {
     "corpus": ("rows", "rejected.parquet"),
-    "embed": ("embeddings", "doc2vec"),
+    "embed": ("embeddings", "doc2vec", "tfidf"),
+    "near": ("near", "groups", "leaders"),
     "select": ("candidates", "selection.parquet", "subset.parquet"),
     "train": ("train", "test"),
 }

@@ -30,9 +30,9 @@ FOLDER = "embeddings"
 METADATA = b"ray_subsel"
 
 
-def part_name(shard: int) -> str:
-    """Return the file of a shard's embeddings."""
-    return f"{FOLDER}/part-{shard:05d}.parquet"
+def part_name(shard: int, folder: str = FOLDER) -> str:
+    """Return the file of a shard's embeddings, or of another folder's part."""
+    return f"{folder}/part-{shard:05d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class PartFacts:
         Items of each partition; they sum to ``items``.
     total : ExactSum or None
         The sum of the vectors; None where the shard is empty.
+    folder : str
+        Where the part is.
     """
 
     shard: int
@@ -80,6 +82,7 @@ class PartFacts:
     seed: int
     partition_items: tuple[int, ...]
     total: ExactSum | None
+    folder: str = FOLDER
 
     def sorted_by(self, partitions: int, seed: int) -> bool:
         """Tell whether the file's row groups are these partitions."""
@@ -95,6 +98,7 @@ def write_part(
     texts: int,
     partitions: int,
     seed: int,
+    folder: str = FOLDER,
 ) -> PartFacts:
     """Write the part of one shard and return its facts.
 
@@ -106,13 +110,14 @@ def write_part(
         Distinct texts in the shard.
     partitions, seed : int
         The random partition: :func:`ray_subsel.hashing.partition_of`.
+    folder : str
     """
     where = partition_of(items.ids, partitions, seed)
     order = np.lexsort((items.ids, where))
     counts = np.bincount(where, minlength=partitions).tolist()
     n, d = items.vectors.shape
     total = exact_total(unit_rows(items.vectors, parameter="vectors")) if n else None
-    facts = PartFacts(shard, n, int(items.multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total)
+    facts = PartFacts(shard, n, int(items.multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder)
     flat = pa.array(np.ascontiguousarray(items.vectors[order], dtype=np.float32).reshape(-1))
     table = pa.table(
         {
@@ -123,19 +128,20 @@ def write_part(
         }
     )
     table = table.replace_schema_metadata({METADATA: json.dumps(_to_json(facts)).encode()})
-    run.write_table(part_name(shard), table, row_groups=counts)
+    run.write_table(part_name(shard, folder), table, row_groups=counts)
     return facts
 
 
-def read_facts(run: RunDir, shard: int) -> PartFacts:
+def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> PartFacts:
     """Read a part's facts from its metadata."""
-    metadata = run.parquet(part_name(shard)).schema_arrow.metadata or {}
+    name = part_name(shard, folder)
+    metadata = run.parquet(name).schema_arrow.metadata or {}
     if METADATA not in metadata:
         raise InputError(
-            f"{run.path(part_name(shard))} must be a part that this program wrote; its metadata says nothing. "
+            f"{run.path(name)} must be a part that this program wrote; its metadata says nothing. "
             "Delete it and run the same command again."
         )
-    return _from_json(json.loads(metadata[METADATA]))
+    return _from_json(json.loads(metadata[METADATA]), folder)
 
 
 def read_partition(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Items:
@@ -166,12 +172,12 @@ def _pieces(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Iterator
         if not fact.partition_items[partition]:
             continue
         group = sum(1 for count in fact.partition_items[:partition] if count)  # empty groups are not written
-        file = run.parquet(part_name(fact.shard))
+        file = run.parquet(part_name(fact.shard, fact.folder))
         table = file.read_row_group(group, columns=["id", "vector", "multiplicity"])
         if table.num_rows != fact.partition_items[partition]:
             raise InputError(
-                f"{run.path(part_name(fact.shard))} must hold {fact.partition_items[partition]} items of partition "
-                f"{partition}; got {table.num_rows}. Delete it and run the same command again."
+                f"{run.path(part_name(fact.shard, fact.folder))} must hold {fact.partition_items[partition]} items of "
+                f"partition {partition}; got {table.num_rows}. Delete it and run the same command again."
             )
         yield _items(table)
 
@@ -183,19 +189,21 @@ def _reorder(vectors: Vectors, order: Indices) -> None:
         vectors[:, start : start + step] = vectors[order, start : start + step]
 
 
-def repartition(run: RunDir, shard: int, *, partitions: int, seed: int) -> PartFacts:
+def repartition(run: RunDir, shard: int, *, partitions: int, seed: int, folder: str = FOLDER) -> PartFacts:
     """Sort the part of one shard by another random partition; nothing is embedded again."""
-    facts = read_facts(run, shard)
+    facts = read_facts(run, shard, folder)
     if facts.sorted_by(partitions, seed):
         return facts
-    table = run.read_table(part_name(shard))
+    table = run.read_table(part_name(shard, folder))
     members = table["rows"].to_pylist()
-    return write_part(run, shard, _items(table), members, texts=facts.texts, partitions=partitions, seed=seed)
+    return write_part(
+        run, shard, _items(table), members, texts=facts.texts, partitions=partitions, seed=seed, folder=folder
+    )
 
 
-def read_members(run: RunDir, shard: int) -> pa.Table:
+def read_members(run: RunDir, shard: int, folder: str = FOLDER) -> pa.Table:
     """Read ``id``, ``multiplicity`` and ``rows`` of the items of one shard."""
-    return run.read_table(part_name(shard), columns=["id", "multiplicity", "rows"])
+    return run.read_table(part_name(shard, folder), columns=["id", "multiplicity", "rows"])
 
 
 def vectors_of(column: pa.ChunkedArray) -> Vectors:
@@ -227,7 +235,7 @@ def _to_json(facts: PartFacts) -> dict[str, Any]:
     }
 
 
-def _from_json(content: dict[str, Any]) -> PartFacts:
+def _from_json(content: dict[str, Any], folder: str) -> PartFacts:
     total = content["total"]
     exact = None if total is None else ExactSum(np.array(total["high"], np.int64), np.array(total["low"], np.int64))
     return PartFacts(
@@ -239,4 +247,5 @@ def _from_json(content: dict[str, Any]) -> PartFacts:
         content["seed"],
         tuple(content["partition_items"]),
         exact,
+        folder,
     )

@@ -2,6 +2,7 @@
 
 corpus  ->  rows/          read, check, copy rows                       (Ray Data)
 embed   ->  embeddings/    distinct texts to vectors, a file a shard    (Ray Data, a pool of actors)
+near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
             selection.parquet, subset.parquet
 train   ->  train/         one model an arm                             (Ray Train, or in process)
@@ -15,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel import embedding
+from ray_subsel import collapsing, embedding
 from ray_subsel.choosing import budget_of, choose, make_plan, partitioned
 from ray_subsel.config import (
     CorpusConfig,
@@ -80,7 +81,7 @@ def run(config: RunConfig) -> dict[str, Any]:
                 budget_of(config.select, rows=rows.n_rows, items=rows.n_rows)  # before the hours of embedding
             facts = work.embed(rows, model)
             if config.select is not None:
-                work.select(rows, facts)
+                work.select(rows, work.near(facts))
             if config.train is not None:
                 work.train(rows)
         return publish(manifest)
@@ -139,8 +140,8 @@ class _Work:
         self.session.start()
         began = time.perf_counter()
         missing = embedding.missing_shards(rows)
-        if model is not None and self.config.embed.embedder == "doc2vec":
-            embedding.train_doc2vec_once(rows, self.config.corpus, self.config.embed)
+        if model is not None:
+            embedding.train_once(rows, self.config.corpus, self.config.embed)
         self._embed_missing(rows, missing)
         facts = embedding.all_facts(rows)
         reused = rows.shards - len(missing)
@@ -175,6 +176,32 @@ class _Work:
             embedding.embed_missing(
                 task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress
             )
+
+    def near(self, facts: list[PartFacts]) -> list[PartFacts]:
+        """Return the facts of what is selected from: where a threshold is given, the leaders of near copies."""
+        assert self.config.select is not None
+        threshold, seed, runtime = self.config.select.near, self.config.select.seed, self.config.runtime
+        if threshold is None:
+            if runtime.overwrite and "near" in self.manifest.stages:
+                self.manifest.discard("near")
+            return facts
+        settings = {"near": threshold, "seed": seed, "embed": self.manifest.stages["embed"].fingerprint}
+        stage = self.manifest.enter("near", settings, overwrite=runtime.overwrite)
+        if stage.done:
+            self.directory.delete(collapsing.SCRATCH)  # left where a run was killed right here
+            say("near: as before")
+            return collapsing.leader_facts(self.directory)
+        began = time.perf_counter()
+        task = collapsing.NearTask.of(self.directory, facts, threshold, seed)
+        here = task.n * task.d <= collapsing.IN_PROCESS_NUMBERS
+        if not here:
+            self.session.start()
+        with bar("near", 3 * task.n) as progress:
+            leaders, about = collapsing.collapse(task, here=here, bar=progress)
+        self.manifest.finish("near", seconds=time.perf_counter() - began, facts=dataclasses.asdict(about))
+        self.directory.delete(collapsing.SCRATCH)
+        say(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
+        return leaders
 
     def _layout(self, rows: RowStore, config: SelectConfig) -> int:
         """Return by how many partitions to sort the parts that are embedded, before the items are counted."""
@@ -215,7 +242,8 @@ class _Work:
         config = self.config.select
         n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
         k, warning = budget_of(config, rows=rows.n_rows, items=n)
-        settings = {**fingerprint_fields(config), "embed": self.manifest.stages["embed"].fingerprint}
+        upstream = self.manifest.stages["embed" if config.near is None else "near"]
+        settings = {**fingerprint_fields(config), "embed": upstream.fingerprint}
         config = self._settled(settings, config, facts, k)
         settings |= {"partitions": config.partitions, "fan_in": config.fan_in}
         stage = self.manifest.enter("select", settings, overwrite=self.config.runtime.overwrite)
@@ -238,7 +266,7 @@ class _Work:
                     self.directory, facts, plan, bar=progress, processes=sizes.processes, beside=sizes.beside
                 )
         seconds = time.perf_counter() - began
-        about = write_selection(self.directory, rows, choice, config)
+        about = write_selection(self.directory, rows, facts, choice, config)
         about["predicted_peak_bytes"] = sizes.predicted_peak_bytes
         about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
         self.manifest.finish("select", seconds=seconds, facts=about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.errors import InputError
 from ray_subsel.manifest import Manifest
 from ray_subsel.objectives.base import Float64s, Indices
-from ray_subsel.parts import read_members
+from ray_subsel.parts import PartFacts, read_members
 from ray_subsel.report import render_html
 from ray_subsel.rundir import RunDir
 
@@ -39,7 +40,9 @@ def corpus_facts(rows: RowStore) -> dict[str, Any]:
     }
 
 
-def write_selection(run: RunDir, rows: RowStore, choice: Choice, config: SelectConfig) -> dict[str, Any]:
+def write_selection(
+    run: RunDir, rows: RowStore, parts: Sequence[PartFacts], choice: Choice, config: SelectConfig
+) -> dict[str, Any]:
     """Write selection.parquet and subset.parquet; return what the report says of the selection.
 
     ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id), ``gain``
@@ -47,7 +50,7 @@ def write_selection(run: RunDir, rows: RowStore, choice: Choice, config: SelectC
     ``subset.parquet`` has the original rows in the same order.
     """
     reduced = choice.reduced
-    members, largest = _members(run, rows, reduced.ids)
+    members, largest = _members(run, parts, reduced.ids)
     table = pa.table(
         {
             "rank": pa.array(np.arange(len(reduced.ids)), pa.int64()),
@@ -91,13 +94,13 @@ def write_selection(run: RunDir, rows: RowStore, choice: Choice, config: SelectC
     }
 
 
-def _members(run: RunDir, rows: RowStore, ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
+def _members(run: RunDir, parts: Sequence[PartFacts], ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """Return the rows of each chosen item, and the five largest groups as (id, multiplicity)."""
     wanted = {int(one): rank for rank, one in enumerate(ids)}
     members: list[list[int]] = [[] for _ in wanted]
     largest: list[tuple[int, int]] = []
-    for shard in range(rows.shards):
-        table = read_members(run, shard)
+    for part in parts:
+        table = read_members(run, part.shard, part.folder)
         shard_ids = table["id"].to_numpy()
         counts = table["multiplicity"].to_numpy()
         for position in np.flatnonzero(np.isin(shard_ids, ids)):
@@ -176,6 +179,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "seconds": {name: stage.seconds for name, stage in stages.items() if stage.done},
         "corpus": corpus,
         "embedding": embedding,
+        "near": facts.get("near"),
         "selection": selection,
         "training": facts.get("train"),
         "warnings": selection["warnings"] if selection else [],

@@ -17,7 +17,7 @@ BAD = [
     (CorpusConfig, {"text": ("a",), "augment_share": 0.0}, r"augment_share must lie in \(0, 1\]; got 0.0"),
     (CorpusConfig, {"text": ("a",), "augment_copies": 0}, "augment_copies must be above 0; got 0"),
     (CorpusConfig, {"vectors": "v", "augment": True}, "augment must be used with texts"),
-    (EmbedConfig, {"embedder": "glove"}, "embedder must be one of minilm, bert, doc2vec"),
+    (EmbedConfig, {"embedder": "glove"}, "embedder must be one of minilm, bert, doc2vec, tfidf"),
     (EmbedConfig, {"batch_size": 0}, "batch_size must be above 0; got 0"),
     (SelectConfig, {}, "k, fraction must be given, exactly one of them; got 'neither'"),
     (SelectConfig, {"k": 3, "fraction": 0.1}, "k, fraction must be given, exactly one of them; got 'both'"),

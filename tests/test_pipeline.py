@@ -185,6 +185,24 @@ def test_doc2vec_all_the_way_and_repeatable(texts, tmp_path):
     assert found[0] == found[1]
 
 
+def test_tfidf_all_the_way_and_counted_once(texts, tmp_path):
+    found = []
+    for out in ("a", "b"):
+        report = run(
+            RunConfig(
+                corpus=CorpusConfig(data=(str(texts),), text=("body",)),
+                embed=EmbedConfig(embedder="tfidf", vector_size=24),
+                select=SelectConfig(k=10, partitions=2),
+                runtime=RuntimeConfig(out=str(tmp_path / out), workers=1 if out == "a" else 3),
+            )
+        )
+        found.append(chosen(tmp_path / out))
+    assert found[0] == found[1]
+    assert (report["embedding"]["embedder"], report["embedding"]["dimension"]) == ("tfidf", 24)
+    with np.load(tmp_path / "a" / "tfidf" / "state.npz") as state:
+        assert state["settings"].tolist() == [200, 24, 0]  # distinct texts, each once
+
+
 def test_the_paper_s_augmentation_doubles_the_corpus(texts, tiny_bert, tmp_path):
     report = run(
         RunConfig(

@@ -19,6 +19,7 @@ Pairs = list[tuple[str, str]]
 STAGES = {
     "corpus": "Read and check",
     "embed": "Embed",
+    "near": "Collapse near copies",
     "select": "Select",
     "train": "Fine-tune and test",
     "report": "Report",
@@ -93,6 +94,9 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if corpus.get("duplicate_rows") is not None and corpus.get("rows"):
         share = percent(corpus["duplicate_rows"] / corpus["rows"])
         tiles.append(("Repeated rows", count(corpus["duplicate_rows"]), f"{share} of {count(corpus['rows'])} rows"))
+    if near := report.get("near"):
+        note = f"cosine of {near['threshold']:g} or more; {count(near['kept'])} of {count(near['items'])} items left"
+        tiles.append(("Near copies", count(near["near_collapsed"]), note))
     return tiles
 
 
@@ -140,6 +144,7 @@ def _funnel(report: Mapping[str, Any]) -> tuple[Bar, ...]:
             "every row its own" if kept else "equal texts collapsed",
             "",
         ),
+        ("Leaders", (report.get("near") or {}).get("kept"), "near copies collapsed", ""),
         ("Candidates", selection.get("candidates"), "of all partitions", "soft"),
         ("Chosen", selection.get("k"), "", "main"),
     ]

@@ -204,3 +204,11 @@ def test_the_parts_of_the_page_have_names_for_a_screen_reader():
 
 def test_the_same_report_gives_the_same_page():
     assert render_html(REPORT) == render_html(copy.deepcopy(REPORT))
+
+
+def test_near_copies_have_their_figures():
+    near = {"threshold": 0.9, "items": 1871, "kept": 1502, "near_collapsed": 369, "cells": 1, "pieces": 1}
+    page = render_html({**REPORT, "near": near, "seconds": {**REPORT["seconds"], "near": 2.5}})
+    for words in ("Near copies", "369", "cosine of 0.9 or more; 1,502 of 1,871 items left", "Collapse near copies"):
+        assert words in page
+    assert "near copies collapsed" not in render_html(REPORT)

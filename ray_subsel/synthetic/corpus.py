@@ -1,0 +1,208 @@
+"""A synthetic corpus in Parquet files: how many rows, how many of them copies, of what kind, and in how large groups.
+
+Row i of the corpus is a function of (recipe, i): a pseudo-random order of all rows (:mod:`.scramble`) says whether it
+is an original or a copy and of which original, so a shard is written without knowing the others, originals and copies
+are counted exactly, and the place of every row's original is known. Only the edits of near copies are drawn in
+sequence, from one generator a shard.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.errors import InputError, invalid
+from ray_subsel.hashing import mix
+from ray_subsel.objectives.base import Indices
+from ray_subsel.progress import bar
+from ray_subsel.rundir import RunDir
+from ray_subsel.synthetic.grammar import CAPACITY, original_texts
+from ray_subsel.synthetic.noise import near_copy
+from ray_subsel.synthetic.scramble import scramble, unscramble
+
+SETTINGS = "_recipe.json"
+"""Kept beside the shards; readers of a folder skip names that begin with an underscore."""
+
+KINDS = ("original", "exact", "near")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a synthetic corpus is made of.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the corpus.
+    redundancy : float
+        Share of the rows that are copies, in [0, 1); at least one row is an original.
+    near_share : float
+        Share of the copies that are near copies, in [0, 1]; the others are exact.
+    strength : float
+        Of the near copies' noise: :func:`~ray_subsel.synthetic.noise.near_copy`.
+    skew : float
+        The original of rank r has about ``1 / r**skew`` of the copies; 0 gives all the same.
+    copied_share : float
+        Share of the originals that are copied at all, in (0, 1]. The paper's augmentation is 0.01 with
+        ``redundancy=0.5, near_share=0, skew=0``: a hundred exact copies of each hundredth item.
+    shard_rows : int
+        Rows a file.
+    seed : int
+    """
+
+    rows: int
+    redundancy: float = 0.9
+    near_share: float = 0.5
+    strength: float = 0.05
+    skew: float = 1.0
+    copied_share: float = 1.0
+    shard_rows: int = 50_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "shard_rows"):
+            if getattr(self, name) < 1:
+                raise invalid(name, "be at least 1", getattr(self, name))
+        if not 0 <= self.redundancy < 1:
+            raise invalid("redundancy", "lie in [0, 1)", self.redundancy)
+        if not 0 <= self.near_share <= 1:
+            raise invalid("near_share", "lie in [0, 1]", self.near_share)
+        for name in ("strength", "copied_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise invalid(name, "lie in (0, 1]", getattr(self, name))
+        if not (math.isfinite(self.skew) and self.skew >= 0):
+            raise invalid("skew", "be at least 0", self.skew)
+        if self.originals > CAPACITY:
+            raise invalid("rows", f"hold at most {CAPACITY} originals", self.originals, "Raise redundancy.")
+
+    @property
+    def originals(self) -> int:
+        """How many rows are originals."""
+        return max(1, self.rows - round(self.rows * self.redundancy))
+
+    @property
+    def near_copies(self) -> int:
+        """How many rows are near copies."""
+        return round((self.rows - self.originals) * self.near_share)
+
+    @property
+    def copied(self) -> int:
+        """How many originals may have copies."""
+        return max(1, round(self.originals * self.copied_share))
+
+    @property
+    def shards(self) -> int:
+        """How many files there are."""
+        return -(-self.rows // self.shard_rows)
+
+
+def shard_name(shard: int) -> str:
+    """Return the name of a file; their order by name is that of the rows."""
+    return f"part-{shard:06d}.parquet"
+
+
+def shard_table(recipe: Recipe, shard: int) -> pa.Table:
+    """Return one shard of the corpus: a pure function of its arguments.
+
+    Columns: ``row`` (the position in the corpus, from 0), ``text``, ``topic`` (of eight), ``origin`` (the row of the
+    original, for an original its own) and ``kind`` (original, exact or near).
+    """
+    rows = np.arange(shard * recipe.shard_rows, min((shard + 1) * recipe.shard_rows, recipe.rows), dtype=np.int64)
+    drawn = scramble(rows, recipe.rows, recipe.seed)
+    copy = drawn - recipe.originals  # negative: an original
+    number = np.where(copy < 0, drawn, _copied_original(recipe, copy))
+    kind = np.where(copy < 0, 0, np.where(copy < recipe.near_copies, 2, 1))
+    texts, topics = original_texts(number, recipe.seed)
+    rng = np.random.default_rng([recipe.seed, shard])
+    for at in np.flatnonzero(kind == 2).tolist():
+        texts[at] = near_copy(texts[at], rng, recipe.strength)
+    return pa.table(
+        {
+            "row": pa.array(rows),
+            "text": pa.array(texts, pa.string()),
+            "topic": pa.array(topics, pa.string()),
+            "origin": pa.array(unscramble(number, recipe.rows, recipe.seed)),
+            "kind": pa.array([KINDS[one] for one in kind.tolist()], pa.string()),
+        }
+    )
+
+
+def _copied_original(recipe: Recipe, copy: Indices) -> Indices:
+    """Return the number of the original of each copy: ranks by the inverse of the integral of ``x**-skew``."""
+    u = (mix(copy, recipe.seed + 2) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    m = recipe.copied
+    if abs(recipe.skew - 1.0) < 1e-9:
+        rank = np.exp(u * math.log1p(m))
+    else:
+        power = 1.0 - recipe.skew
+        rank = (1.0 + u * ((m + 1.0) ** power - 1.0)) ** (1.0 / power)
+    return np.asarray(np.clip(rank.astype(np.int64), 1, m) - 1, dtype=np.int64)
+
+
+def write_shard(recipe: Recipe, run: RunDir, shard: int) -> int:
+    """Write one shard and return its number."""
+    run.write_table(shard_name(shard), shard_table(recipe, shard))
+    return shard
+
+
+def make_corpus(recipe: Recipe, out: str, *, parallel: bool = True) -> dict[str, int]:
+    """Write a corpus as Parquet files; the same bytes for any number of workers.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    out : str
+        A folder on any filesystem that pyarrow writes: new, empty, or begun with the same recipe, which is continued.
+    parallel : bool
+        On Ray, a task a shard; else here, one shard after the other.
+
+    Returns
+    -------
+    dict
+        Numbers of ``rows``, ``originals``, ``exact`` and ``near`` copies, and ``shards``.
+
+    Raises
+    ------
+    InputError
+        When the folder holds something else.
+    """
+    run = RunDir(out)
+    settings = dataclasses.asdict(recipe)
+    if run.exists(SETTINGS):
+        if run.read_json(SETTINGS) != settings:
+            raise InputError(f"out must be new, or begun with this recipe; {out} has another. Use another --out.")
+    elif run.exists("") and run.names():
+        raise invalid("out", "be new or empty", f"{out} with {run.names()[0]}", "Use another --out.")
+    else:
+        run.write_json(SETTINGS, settings)
+    run.sweep()
+    missing = [shard for shard in range(recipe.shards) if not run.exists(shard_name(shard))]
+    with bar("corpus", recipe.rows, "row") as progress:
+        progress.advance((recipe.shards - len(missing)) * recipe.shard_rows)
+        if parallel and len(missing) > 1:
+            import ray
+
+            from ray_subsel.session import remote
+
+            task = remote(write_shard)
+            pending = [task.remote(recipe, run, shard) for shard in missing]
+            while pending:
+                [done], pending = ray.wait(pending)
+                ray.get(done)
+                progress.advance(recipe.shard_rows)
+        else:
+            for shard in missing:
+                write_shard(recipe, run, shard)
+                progress.advance(recipe.shard_rows)
+    copies = recipe.rows - recipe.originals
+    return {
+        "rows": recipe.rows,
+        "originals": recipe.originals,
+        "exact": copies - recipe.near_copies,
+        "near": recipe.near_copies,
+        "shards": recipe.shards,
+    }
