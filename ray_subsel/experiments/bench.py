@@ -74,7 +74,7 @@ class Setup:
 
     def about(self, via: str) -> dict[str, Any]:
         """Return all that decides a cell's result beside its coordinates."""
-        own: dict[str, Any] = {"C": [probe.STORY_C, probe.CLASS_C], "max_iter": probe.MAX_ITER}
+        own: dict[str, Any] = {"C": probe.penalty(self.task), "max_iter": probe.MAX_ITER}
         if via == "finetune":
             left_out = ("test", "arms", "train_seed", "checkpoint_every")
             settings = fingerprint_fields(self.training).items()

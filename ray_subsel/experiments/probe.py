@@ -19,7 +19,8 @@ from ray_subsel.embedders.base import Embedder, Float32s
 from ray_subsel.errors import invalid
 
 STORY_C = 1.0
-CLASS_C = 10.0
+CLASS_C = 100.0
+"""Chosen by cross-validation inside training sets (Story Cloze's 1,871 stories; 77 intents), with MiniLM."""
 MAX_ITER = 1000
 
 
@@ -31,6 +32,11 @@ class ProbeResult:
     correct: int
     n_test: int
     seconds_train: float
+
+
+def penalty(task: str) -> float:
+    """Return p C, C being scikit-learn's inverse of the penalty and p the number of features."""
+    return STORY_C if task == "story-cloze" else CLASS_C
 
 
 def features(table: pa.Table, task: str, embedder: Embedder) -> Float32s:
@@ -61,8 +67,8 @@ def probe(
 
     Notes
     -----
-    L2 penalty with C = 1 for stories, 10 for classes, on features scaled to a mean square of 1 over the training
-    rows; lbfgs. Deterministic.
+    L2 penalty with C = 1 / p for stories, 100 / p for classes, on p features scaled to a mean square of 1 over the
+    training rows; lbfgs. Deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -73,9 +79,10 @@ def probe(
     elif np.unique(labels).size < 2:
         raise invalid("label", "take at least two values in the rows to train on", labels[0], "Choose more rows.")
     scale = 1.0 / max(float(np.sqrt(np.mean(np.square(X, dtype=np.float64)))), 1e-12)
-    penalty = STORY_C if task == "story-cloze" else CLASS_C
     # C counts per example: p features of mean square 1 give scores of variance p |w|^2
-    model = LogisticRegression(C=penalty / X.shape[1], fit_intercept=task != "story-cloze", max_iter=MAX_ITER, tol=1e-3)
+    model = LogisticRegression(
+        C=penalty(task) / X.shape[1], fit_intercept=task != "story-cloze", max_iter=MAX_ITER, tol=1e-3
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that lbfgs stopped at MAX_ITER changes no digit that is reported
         model.fit(X * scale, labels)
