@@ -30,6 +30,7 @@ EXAMPLES = """examples:
   subsel embed corpus.jsonl --text body --out runs/body
   subsel finetune runs/stories --test test.csv --arm full
   subsel report runs/stories
+  subsel experiment story-cloze stories.csv --test test.csv --study claim --seeds 10 --out runs/claim
 
 The same command again resumes a run that was stopped. Results are in DIR: selection.parquet (rank, id, gain, ...),
 subset.parquet (the rows), report.html, report.json."""
@@ -149,7 +150,52 @@ def make_parser() -> argparse.ArgumentParser:
     _add_flags(tune, TrainConfig, title="training")
     report = commands.add_parser("report", help="write report.html and report.json of a run again")
     report.add_argument("out", metavar="DIR", help="directory of a run")
+    _add_experiment(commands)
     return parser
+
+
+def _add_experiment(commands: Any) -> None:
+    from ray_subsel.experiments.studies import StudyConfig
+
+    about = "compare ways to choose over seeds, by fine-tuning or by a fast probe; finished cells are kept"
+    command = commands.add_parser("experiment", help=about, description=about.capitalize() + ".")
+    command.add_argument(
+        "data",
+        nargs="+",
+        metavar="DATA",
+        help="files to train on; story-cloze before them stands for --task story-cloze",
+    )
+    command.add_argument("--out", required=True, metavar="DIR", help="directory of the experiment")
+    command.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the encoder (default: 1)")
+    _add_flags(command, StudyConfig, title="study")
+    # a study makes its own copies, draws its own seeds and compares its own methods
+    _add_flags(
+        command,
+        CorpusConfig,
+        title="corpus",
+        skip=("data", "vectors", "group", "copies", "augment", "augment_share", "augment_copies", "seed"),
+    )
+    _add_flags(command, EmbedConfig, title="embedding", skip=("seed",))
+    _add_flags(command, TrainConfig, title="training", skip=("arms", "train_seed"))
+
+
+def _experiment(given: dict[str, Any]) -> str:
+    from ray_subsel.experiments.experiment import ExperimentConfig, run
+    from ray_subsel.experiments.studies import StudyConfig
+
+    if given["data"][0] == "story-cloze":
+        if given.setdefault("task", "story-cloze") != "story-cloze":
+            raise InputError(f"task must be story-cloze after the word story-cloze; got {given['task']}.")
+        given["data"] = given["data"][1:]
+    config = ExperimentConfig(
+        corpus=_build(CorpusConfig, given),
+        embed=_build(EmbedConfig, given),
+        train=_build(TrainConfig, given),
+        study=_build(StudyConfig, given),
+        out=given["out"],
+        threads=given["threads"],
+    )
+    return run(config)
 
 
 def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
@@ -235,6 +281,8 @@ def _execute(arguments: Sequence[str]) -> str:
 
         settings = (_build(CorpusConfig, given), _build(EmbedConfig, given), _build(SelectConfig, given))
         return forecast(*settings, given.get("memory_limit")).text()
+    if name == "experiment":
+        return _experiment(given)
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)
     from ray_subsel import pipeline
 

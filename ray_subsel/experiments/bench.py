@@ -1,0 +1,265 @@
+"""An experiment at work: from cells to results, one draw at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.config import EmbedConfig, TrainConfig, fingerprint_fields
+from ray_subsel.embedders import build_embedder, model_fingerprint, model_name, train_doc2vec
+from ray_subsel.embedders.base import Embedder, Float32s
+from ray_subsel.errors import invalid
+from ray_subsel.experiments import probe
+from ray_subsel.experiments.cells import Cell, Result, Results
+from ray_subsel.experiments.encoding import Memory
+from ray_subsel.experiments.methods import NEAR, Method, Ranking, method_named, rank
+from ray_subsel.experiments.samples import TEXT_COLUMNS, Sample, make_sample, texts_of
+from ray_subsel.hashing import fingerprint
+from ray_subsel.progress import say
+from ray_subsel.rundir import RunDir
+from ray_subsel.training import finetune
+
+TIMED_TEXTS = 256
+"""How many texts are embedded to tell what embedding all of them takes."""
+NOISE = 1
+"""Raised when the noise or the order of a sample's draws changes, so that old cells are not mixed with new ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What an experiment runs on.
+
+    Attributes
+    ----------
+    task : str
+    train, test : pyarrow.Table
+        The task's text columns and ``label``.
+    embed : EmbedConfig
+        Its encoder chooses and, in the probe, gives the features.
+    training : TrainConfig
+        For ``finetune``; ``train_seed`` is each cell's own.
+    """
+
+    task: str
+    train: pa.Table
+    test: pa.Table
+    embed: EmbedConfig
+    training: TrainConfig
+
+    def __post_init__(self) -> None:
+        if self.task not in TEXT_COLUMNS:
+            raise invalid("task", f"be one of {', '.join(TEXT_COLUMNS)}", self.task)
+        if model_name(self.embed) is None:
+            raise invalid("embedder", "be an encoder: minilm or bert", self.embed.embedder)
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        name = model_name(self.embed)
+        assert name is not None
+        return name
+
+    @property
+    def trained(self) -> str:
+        """Name of the model that is fine-tuned."""
+        return self.training.train_model or self.encoder
+
+    def about(self, via: str) -> dict[str, Any]:
+        """Return all that decides a cell's result beside its coordinates."""
+        own: dict[str, Any] = {"C": probe.penalty(self.task), "max_iter": probe.MAX_ITER}
+        if via == "finetune":
+            left_out = ("test", "arms", "train_seed", "checkpoint_every")
+            settings = fingerprint_fields(self.training).items()
+            own = {name: value for name, value in settings if name not in left_out}
+            own["train_model"] = model_fingerprint(self.trained)
+        doc2vec = {"vector_size": self.embed.vector_size, "epochs": self.embed.doc2vec_epochs}
+        return {
+            "task": self.task, "train": _digest(self.train), "test": _digest(self.test),
+            "encoder": model_fingerprint(self.encoder), "max_length": self.embed.max_length,
+            "doc2vec": doc2vec, "near": NEAR, "noise": NOISE, via: own,
+        }  # fmt: skip
+
+
+def _digest(table: pa.Table) -> str:
+    total = hashlib.blake2b(digest_size=8)
+    for row in table.to_pylist():
+        total.update(repr(sorted(row.items())).encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
+
+
+class Draw:
+    """One sample, and what was computed of it: vectors by embedder, rankings by method."""
+
+    def __init__(self, setup: Setup, memory: Memory, cell: Cell) -> None:
+        self.cell = cell
+        self.sample = make_sample(
+            setup.train, setup.task, cell.redundancy, pool=cell.pool, story=cell.story, seed=cell.seed
+        )
+        self._setup = setup
+        self._memory = memory
+        self._doc2vec: tuple[Float32s, float] | None = None
+        self._rankings: dict[tuple[str, int], Ranking] = {}
+
+    def vectors(self, method: Method) -> Float32s:
+        """Return the sample's (N, d) vectors that a method sees."""
+        if method.embedder == "encoder":
+            return self._memory.embed(self.sample.texts)
+        return self._trained_doc2vec()[0]
+
+    def _trained_doc2vec(self) -> tuple[Float32s, float]:
+        if self._doc2vec is None:
+            began = time.perf_counter()
+            config = replace(self._setup.embed, embedder="doc2vec", seed=self.cell.seed)
+            state = train_doc2vec(self.sample.texts, config)
+            vectors = Memory(build_embedder(config, state=state)).embed(self.sample.texts)
+            self._doc2vec = vectors, time.perf_counter() - began
+        return self._doc2vec
+
+    def seconds_embed(self, method: Method, seconds_per_text: float) -> float | None:
+        """Return what embedding the sample takes; equal texts are embedded once."""
+        if not method.sees_vectors:
+            return None
+        if method.embedder == "doc2vec":
+            return self._trained_doc2vec()[1]
+        return seconds_per_text * len(set(self.sample.texts))
+
+    def ranking(self, method: Method, k: int, largest: int) -> Ranking:
+        """Return a ranking of at least k rows; where a smaller one is its beginning, ``largest`` are ranked once."""
+        depth = k if method.lam == "auto" else max(k, largest)
+        key = (method.name, depth)
+        if key not in self._rankings:
+            self._rankings[key] = rank(method, self.sample, lambda: self.vectors(method), depth, self.cell.seed)
+        return self._rankings[key]
+
+
+class Bench:
+    """The tools that all draws of an experiment share: the encoder, the test set's features, the directory.
+
+    Parameters
+    ----------
+    setup : Setup
+    run : RunDir
+        The vectors of the original texts are kept in it.
+    threads : int
+        CPU threads of the encoder.
+    """
+
+    def __init__(self, setup: Setup, run: RunDir, *, threads: int = 1) -> None:
+        self.setup = setup
+        self.run = run
+        self._embedder: Embedder = build_embedder(setup.embed, threads=threads)
+        self.memory = Memory(self._embedder)
+        self._test: Float32s | None = None
+        self._pace: float | None = None
+
+    def prepare(self, stories: Iterable[str]) -> None:
+        """Embed the original texts, or read their vectors where that is done already."""
+        key = fingerprint([_digest(self.setup.train), _digest(self.setup.test), model_fingerprint(self.setup.encoder)])
+        name = f"vectors-{key}.npz"
+        if self.run.exists(name):
+            self.memory.load(self.run, name)
+        before = len(self.memory.known())
+        for story in stories:
+            self.memory.embed(texts_of(self.setup.train, self.setup.task, story))
+        probe.features(self.setup.train, self.setup.task, self.memory)
+        self._test = probe.features(self.setup.test, self.setup.task, self.memory)
+        if len(self.memory.known()) > before:
+            self.memory.save(self.run, name)
+
+    def seconds_per_text(self, texts: tuple[str, ...]) -> float:
+        """Return how long the encoder takes for one of these texts, measured once."""
+        if self._pace is None:
+            some = sorted(set(texts))[:: max(1, len(set(texts)) // TIMED_TEXTS)][:TIMED_TEXTS]
+            began = time.perf_counter()
+            self._embedder.embed(some)
+            self._pace = (time.perf_counter() - began) / len(some)
+        return self._pace
+
+    def measure(self, cell: Cell, draw: Draw, largest: int) -> Result:
+        """Compute one cell of a draw."""
+        method, sample = method_named(cell.method), draw.sample
+        k = cell.k(len(sample.texts), sample.n)
+        ranking = draw.ranking(method, k, largest)
+        rows = ranking.rows[:k]
+        table = sample.table.take(pa.array(rows))
+        accuracy, correct, seconds_train = (
+            self._probe(table) if cell.via == "probe" else self._finetune(cell, sample, rows)
+        )
+        return Result(
+            cell=cell,
+            accuracy=accuracy,
+            n_rows=len(sample.texts),
+            n_originals=sample.n,
+            k=int(rows.size),
+            chosen=min(k, ranking.chosen),
+            copies=sample.copies_among(rows),
+            correct=correct,
+            n_test=self.setup.test.num_rows,
+            seconds_select=float(ranking.seconds[rows.size - 1]),
+            seconds_train=seconds_train,
+            seconds_embed=draw.seconds_embed(method, self.seconds_per_text(sample.texts)),
+        )
+
+    def _probe(self, table: pa.Table) -> tuple[float, int, float]:
+        assert self._test is not None
+        X = probe.features(table, self.setup.task, self.memory)
+        labels, labels_test = (np.array(one["label"].to_pylist()) for one in (table, self.setup.test))
+        found = probe.probe(X, labels, self._test, labels_test, self.setup.task)
+        return found.accuracy, found.correct, found.seconds_train
+
+    def _finetune(
+        self, cell: Cell, sample: Sample, rows: np.ndarray[Any, np.dtype[np.int64]]
+    ) -> tuple[float, int, float]:
+        name = f"training/{fingerprint(dataclasses.asdict(cell))}"
+        # in the order of the sample, so that the same rows are the same training set whoever chose them
+        table = sample.table.take(pa.array(np.sort(rows)))
+        training = replace(self.setup.training, train_seed=cell.seed)
+        found = finetune(
+            table, self.setup.test, training, task=self.setup.task, model=self.setup.trained, run=self.run, name=name
+        )
+        self.run.delete(name)  # its weights; the cell keeps the figures
+        return found.accuracy, found.correct, found.seconds_train
+
+
+def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Callable[[], None]) -> int:
+    """Compute the cells that are missing and return how many that were.
+
+    Parameters
+    ----------
+    bench : Bench
+    cells : list of Cell
+        In the order to go by; cells of one draw should follow each other.
+    results : Results
+    after_draw : callable
+        Called after each draw, when its cells are on disk.
+    """
+    missing = [cell for cell in cells if cell not in results]
+    say(f"experiment: {len(cells):,} cells, {len(cells) - len(missing):,} done")
+    if not missing:
+        return 0
+    bench.prepare(sorted({cell.story for cell in cells}))
+    originals = bench.memory.known()
+    began, done = time.perf_counter(), 0
+    for seed, of_seed in groupby(missing, key=lambda cell: cell.seed):
+        for _, group in groupby(sorted(of_seed, key=lambda cell: repr(cell.draw)), key=lambda cell: cell.draw):
+            todo = list(group)
+            draw = Draw(bench.setup, bench.memory, todo[0])
+            rows = len(draw.sample.texts)
+            sizes = [cell.k(rows, draw.sample.n) for cell in cells if cell.draw == draw.cell.draw and cell.size < 1]
+            largest = max(sizes, default=1)
+            for cell in todo:
+                results.add(bench.measure(cell, draw, largest))
+            done += len(todo)
+            took = time.perf_counter() - began
+            say(f"experiment: seed {seed}: {done:,} of {len(missing):,} cells, {took:,.0f} s")
+            after_draw()
+        bench.memory.forget(originals)  # near copies are each seed's own
+    return len(missing)

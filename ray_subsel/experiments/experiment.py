@@ -1,0 +1,119 @@
+"""An experiment from files to figures: read, run the missing cells, write the results and the page."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
+from ray_subsel.corpus.ingest import ingest
+from ray_subsel.errors import InputError, invalid
+from ray_subsel.experiments.bench import Bench, Setup, run_cells
+from ray_subsel.experiments.cells import Results, read_results
+from ray_subsel.experiments.page import figures_of, render_page
+from ray_subsel.experiments.samples import TEXT_COLUMNS
+from ray_subsel.experiments.studies import StudyConfig, cells_of
+from ray_subsel.experiments.summary import summarize
+from ray_subsel.experiments.tables import as_text
+from ray_subsel.hashing import fingerprint
+from ray_subsel.progress import say
+from ray_subsel.rundir import RunDir
+
+PAGE = "experiment.html"
+SUMMARY = "summary.json"
+TABLES = "tables.txt"
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything an experiment is made of.
+
+    Attributes
+    ----------
+    corpus : CorpusConfig
+        ``task`` is ``story-cloze`` or ``classification``; copies are kept and none are added: the study adds its own.
+    embed : EmbedConfig
+    train : TrainConfig
+        ``test`` names the labelled test file.
+    study : StudyConfig
+    out : str
+        Directory, local or a URI. An experiment that was stopped goes on from its finished cells.
+    threads : int
+        CPU threads of the encoder.
+    """
+
+    corpus: CorpusConfig
+    embed: EmbedConfig
+    train: TrainConfig
+    study: StudyConfig
+    out: str
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.out:
+            raise invalid("out", "name a directory", self.out, "Use --out DIR.")
+        if self.corpus.task not in TEXT_COLUMNS:
+            raise invalid("task", f"be one of {', '.join(TEXT_COLUMNS)}", self.corpus.task, "Use --task.")
+        if not self.train.test:
+            raise invalid("test", "name a labelled file", self.train.test, "Use --test FILE.")
+        if self.corpus.augment:
+            raise invalid("augment", "be left to the study", True, "Use --kind, --density and --sources.")
+        if self.threads < 1:
+            raise invalid("threads", "be at least 1", self.threads)
+
+
+def run(config: ExperimentConfig) -> str:
+    """Compute the missing cells, write the results, tables, figures and the page, and return the tables.
+
+    Notes
+    -----
+    Every cell is on disk when it is done; the files that gather them are written after each draw.
+    """
+    out = RunDir(config.out)
+    out.sweep()
+    train, test = (
+        _read(replace(config.corpus, data=data, copies="keep")) for data in (config.corpus.data, config.train.test)
+    )
+    setup = Setup(config.corpus.task, train, test, config.embed, config.train)
+    cells = cells_of(config.study, config.corpus.story_text)
+    about = {config.study.via: setup.about(config.study.via)}
+    settings = {
+        **about,
+        "study": fingerprint_fields(config.study),
+        "encoder": setup.encoder,
+        "rows": train.num_rows,
+        "test_rows": test.num_rows,
+    }
+    results = Results(out, {via: fingerprint(content) for via, content in about.items()}, settings)
+    run_cells(Bench(setup, out, threads=config.threads), cells, results, results.gather)
+    return write_summary(config.out)
+
+
+def write_summary(out: str) -> str:
+    """Write ``summary.json``, ``tables.txt`` and the page from the finished cells of a directory; return the tables."""
+    run_dir = RunDir(out)
+    results, settings = read_results(out)
+    summary = summarize(results, settings)
+    run_dir.write_json(SUMMARY, summary)
+    text = as_text(summary)
+    run_dir.write_bytes(TABLES, text.encode())
+    for name, svg in figures_of(summary).items():
+        run_dir.write_bytes(f"figures/{name}.svg", svg.encode())
+    run_dir.write_bytes(PAGE, render_page(summary).encode())
+    say(f"experiment: {run_dir.path(PAGE)}")
+    return text
+
+
+def _read(config: CorpusConfig) -> pa.Table:
+    """Return the usable rows; nothing of them stays in the experiment's directory, which may be published."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = ingest(config, RunDir(folder), distributed=False)
+        table = rows.take(rows.ids(), [*TEXT_COLUMNS[config.task], "label"])
+    if rows.n_rejected:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows.rejected_by_reason.items())
+        say(f"experiment: {', '.join(config.data)}: rows rejected: {reasons}")
+    if table["label"].null_count:
+        raise InputError(f"label must be given in every row; {', '.join(config.data)} has rows without one.")
+    return table

@@ -1,0 +1,134 @@
+"""Training sets with redundancy of a known amount and kind: what the methods of an experiment choose from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.corpus.story_columns import story_text
+from ray_subsel.errors import invalid
+from ray_subsel.experiments.noise import near_copy
+from ray_subsel.objectives.base import Indices
+
+KINDS = ("none", "exact", "near", "both")
+TEXT_COLUMNS = {"story-cloze": ("context", "ending1", "ending2"), "classification": ("text",)}
+
+
+@dataclass(frozen=True)
+class Redundancy:
+    """How many copies a training set gets, and of what kind.
+
+    Attributes
+    ----------
+    kind : str
+        ``none``, ``exact``, ``near`` (noisy copies) or ``both`` (every other copy of each source is noisy).
+    density : float
+        Share of all rows that are copies, in [0, 1). 0.5 doubles the set, as the paper does.
+    sources : float
+        Share of the originals that are copied, in (0, 1]. The paper copies 1 % of them 100 times each.
+    strength : float
+        Of the noise.
+    """
+
+    kind: str = "exact"
+    density: float = 0.5
+    sources: float = 0.01
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise invalid("kind", f"be one of {', '.join(KINDS)}", self.kind)
+        if not 0 <= self.density < 1:
+            raise invalid("density", "lie in [0, 1)", self.density)
+        if not 0 < self.sources <= 1:
+            raise invalid("sources", "lie in (0, 1]", self.sources)
+        if not (math.isfinite(self.strength) and self.strength >= 0):
+            raise invalid("strength", "be at least 0", self.strength)
+
+    def copies(self, n: int) -> int:
+        """Return how many copies n originals get: density / (1 - density) * n."""
+        return 0 if self.kind == "none" else round(self.density / (1 - self.density) * n)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """N rows to choose from.
+
+    Attributes
+    ----------
+    table : pyarrow.Table of N rows
+        The task's columns, as fine-tuning takes them.
+    texts : tuple of N str
+        What is embedded to choose by.
+    origin : int64 array of shape (N,)
+        The original row that each row is or copies, in [0, n).
+    lead : int64 array of shape (N,)
+        The first row whose fields are all equal to this row's: exact copies share it, near copies do not.
+    n : int
+        Originals.
+    """
+
+    table: pa.Table
+    texts: tuple[str, ...]
+    origin: Indices
+    lead: Indices
+    n: int
+
+    def copies_among(self, rows: Indices) -> int:
+        """Return how many of the rows, copies near or exact, repeat an origin that an earlier one of them has."""
+        return int(rows.size - np.unique(self.origin[rows]).size)
+
+
+def texts_of(table: pa.Table, task: str, story: str) -> tuple[str, ...]:
+    """Return what stands for each row when it is chosen: a story's text as ``story`` says, or the text itself."""
+    if task == "classification":
+        return tuple(table["text"].to_pylist())
+    rows = table.select(["context", "ending1", "ending2", "label"]).to_pylist()
+    return tuple(story_text(story, r["context"], (r["ending1"], r["ending2"]), r["label"]) for r in rows)
+
+
+def make_sample(
+    table: pa.Table, task: str, redundancy: Redundancy, *, pool: int | None, story: str, seed: int
+) -> Sample:
+    """Return a training set drawn from a table, with copies, in random order.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The task's text columns and ``label``.
+    task : str
+        ``story-cloze`` or ``classification``.
+    redundancy : Redundancy
+        Copies take turns over the sources, and copy j is the same at every density: a denser set holds a thinner one's
+        rows and more.
+    pool : int or None
+        How many rows to draw as originals; None takes all.
+    story : str
+        The part of a story that it is chosen by; see :func:`ray_subsel.corpus.story_columns.story_text`.
+    seed : int
+        Of the pool, the sources, the noise and the order. Rows are shuffled, so that neither ties nor the lead of
+        a group prefer originals.
+    """
+    rng = np.random.default_rng([seed, 0])
+    if pool is not None and not 1 <= pool <= table.num_rows:
+        raise invalid("pool", f"lie between 1 and the {table.num_rows} rows to draw from", pool)
+    originals = rng.permutation(table.num_rows)[: pool or table.num_rows]
+    n = int(originals.size)
+    sources = rng.permutation(n)[: max(1, math.ceil(redundancy.sources * n - 1e-9))]
+    number = np.arange(redundancy.copies(n))
+    origin = np.concatenate([np.arange(n), sources[number % sources.size]]).astype(np.int64)
+    columns = [*TEXT_COLUMNS[task], "label"]
+    rows = table.select(columns).take(pa.array(originals[origin])).to_pylist()
+    for j in number.tolist():
+        if redundancy.kind == "near" or (redundancy.kind == "both" and (j // sources.size) % 2):
+            noise = np.random.default_rng([seed, 1, j])
+            for column in TEXT_COLUMNS[task]:
+                rows[n + j][column] = near_copy(rows[n + j][column], noise, redundancy.strength)
+    order = np.random.default_rng([seed, 2]).permutation(origin.size)
+    shuffled = pa.Table.from_pylist([rows[i] for i in order], schema=table.select(columns).schema)
+    first: dict[tuple[str, ...], int] = {}
+    lead = [first.setdefault(tuple(rows[i].values()), place) for place, i in enumerate(order)]
+    return Sample(shuffled, texts_of(shuffled, task, story), origin[order], np.array(lead, dtype=np.int64), n)

@@ -1,0 +1,115 @@
+"""From cells to tables and figures, against numbers computed by hand."""
+
+import dataclasses
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from ray_subsel.experiments.cells import Cell, Result, cell_from, result_from
+from ray_subsel.experiments.page import figures_of, render_page
+from ray_subsel.experiments.samples import Redundancy
+from ray_subsel.experiments.statistics import estimate
+from ray_subsel.experiments.summary import paper_figures, summarize
+from ray_subsel.experiments.tables import as_text, interval, markdown
+
+
+def result(method, accuracy, *, seed=0, size=0.1, via="probe", redundancy=None, copies=2):
+    cell = Cell(via, method, size, seed, redundancy or Redundancy("exact", 0.5))
+    return Result(cell, accuracy, 100, 50, 10, 10, copies, 0, 100, 0.5, 2.0, None)
+
+
+FOUR = [
+    result("graph-cut", 0.70), result("graph-cut", 0.74, seed=1), result("random-distinct", 0.69),
+    result("random-distinct", 0.71, seed=1), result("full", 0.8, size=1.0),
+]  # fmt: skip
+
+
+def test_means_and_paired_differences():
+    (condition,) = summarize(FOUR, {})["conditions"]
+    by_name = {method["name"]: method for method in condition["methods"]}
+    assert list(by_name) == ["full", "random-distinct", "graph-cut"]
+    one = by_name["graph-cut"]["sizes"][0]
+    assert one["accuracy"]["mean"] == pytest.approx(0.72)
+    # the difference is 0.01 and 0.03: mean 0.02, s = 0.01414, t(0.975, 1) = 12.7062, half = 12.7062 * 0.01
+    assert one["against"]["random-distinct"]["mean"] == pytest.approx(0.02)
+    assert one["against"]["random-distinct"]["half"] == pytest.approx(0.127062, rel=1e-4)
+    assert one["against"]["random-distinct"]["decided"] is False
+    assert one["origins"]["mean"] == pytest.approx(0.8)
+    assert by_name["random-distinct"]["sizes"][0]["against"] == {}
+
+
+def test_tables_show_them():
+    text = as_text(summarize(FOUR, {}))
+    assert "| graph cut, exact copies collapsed" in text
+    assert "0.720 ± 0.254" in text  # t(0.975, 1) * 0.02
+    assert "+2.0 ± 12.7" in text
+    assert "0.50 + 2.00" in text
+    assert "paper" not in text.lower().replace("(paper)", "")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines[:5]}) == 1
+
+
+def test_the_papers_figures_stand_beside_fine_tuning():
+    cells = [result("graph-cut-keep", 0.75, via="finetune", size=s) for s in (0.05, 0.1)] + [
+        result("full", 0.8, via="finetune", size=1.0)
+    ]
+    text = as_text(summarize(cells, {}))
+    assert "75.00 % (72.10 %)" in text
+    assert "75.00 % (80.49 %)" in text
+    assert "80.00 % (76.86 %)" in text
+    assert "2 s (185 s)" in text
+    assert all(len(v) in (1, 6) for v in paper_figures()["accuracy"].values())
+
+
+def test_heat_maps_take_rows_without_copies_into_every_kind():
+    cells = [
+        result(f"graph-cut-keep@{lam}", 0.5 + density, redundancy=Redundancy(kind, density), copies=int(10 * density))
+        for kind, density in (("none", 0.0), ("exact", 0.4), ("near", 0.4))
+        for lam in ("10", "auto", "0.1")
+    ]
+    maps = summarize(cells, {})["heat_maps"]
+    assert [(one["kind"], one["lams"], one["densities"]) for one in maps] == [
+        ("exact", ["0.1", "10", "auto"], [0.0, 0.4]),
+        ("near", ["0.1", "10", "auto"], [0.0, 0.4]),
+    ]
+    assert maps[0]["accuracy"] == [[0.5] * 3, [0.9] * 3]
+    assert maps[0]["copies"][1] == pytest.approx([0.4] * 3)
+
+
+def test_agreement_of_probe_and_fine_tuning():
+    pairs = [("random", 0.60, 0.61), ("graph-cut", 0.65, 0.68), ("k-center", 0.63, 0.62)]
+    cells = [result(m, p) for m, p, _ in pairs] + [result(m, f, via="finetune") for m, _, f in pairs]
+    found = summarize([*cells, result("full", 0.9)], {})["agreement"]
+    assert found["cells"] == 3
+    assert found["rank_correlation"] == pytest.approx(1.0)
+
+
+def test_figures_and_page_are_well_formed_and_escaped():
+    cells = [*FOUR, result("graph-cut", 0.8, size=0.25), result("graph-cut", 0.83, size=0.25, seed=1)]
+    cells += [
+        result(f"graph-cut-keep@{lam}", 0.6, redundancy=Redundancy("exact", d))
+        for lam in ("1", "10")
+        for d in (0.2, 0.5)
+    ]
+    summary = summarize(cells, {})
+    summary["conditions"][0]["name"] = "<script>alert(1)</script>"
+    summary["conditions"][-1]["name"] = "<script>alert(1)</script>"
+    figures = figures_of(summary)
+    assert any(name.startswith("accuracy-") for name in figures)
+    assert any(name.startswith("copies-") for name in figures)
+    for svg in figures.values():
+        assert ET.fromstring(svg).tag.endswith("svg")
+    page = render_page(summary)
+    assert "<script" not in page
+    assert page.count("<figure>") == len(figures)
+
+
+def test_results_survive_json():
+    one = result("graph-cut", 0.7)
+    assert result_from(one.as_json()) == one
+    assert cell_from(dataclasses.asdict(one.cell)) == one.cell
+
+
+def test_small_forms():
+    assert interval(dataclasses.asdict(estimate([0.6842]))) == "0.684"
+    assert markdown(["a", "bb"], [["1", ""]]) == "| a | bb |\n|---|----|\n| 1 |    |"
