@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ray_subsel.certificate import Certificate, certify
 from ray_subsel.config import SelectConfig
 from ray_subsel.errors import InputError, invalid
 from ray_subsel.greedi import (
@@ -29,8 +30,9 @@ from ray_subsel.greedi import (
 )
 from ray_subsel.hashing import partition_of
 from ray_subsel.memory import peak_bytes, start_peak
-from ray_subsel.objectives.base import Float64s
+from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.objectives.graph_cut import GraphCut, random_value
+from ray_subsel.optimizers.base import Problem
 from ray_subsel.parts import PartFacts, read_partition, read_partitions, repartition, vectors_of
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
@@ -42,6 +44,9 @@ from ray_subsel.vectors import ExactSum
 FOLDER = "candidates"
 CENTRALIZED_NUMBERS = 40_000_000
 """Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors."""
+
+CERTIFIED_NUMBERS = 4_000_000
+"""Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors."""
 
 IN_PROCESS_NUMBERS = 20_000_000
 """Up to this n * d (80 MB of vectors) the driver solves the partitions itself: a worker takes a second to start."""
@@ -105,6 +110,8 @@ class Choice:
         Of GreeDi, one after the other; in mode exact those of the exact greedy.
     peak_bytes : int or None
         The largest resident memory of any process that selected.
+    certificate : Certificate or None
+        How far the answer can be from the best subset, on ground sets of up to ``CERTIFIED_NUMBERS``.
     """
 
     plan: Plan
@@ -113,6 +120,7 @@ class Choice:
     centralized_value: float | None
     rounds: int = 1
     peak_bytes: int | None = None
+    certificate: Certificate | None = None
 
     @property
     def lift_over_random(self) -> float | None:
@@ -338,7 +346,15 @@ def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan, beside: bool = T
         centralized = reduced.value
     elif beside and plan.n * plan.d <= CENTRALIZED_NUMBERS:
         centralized = centralized_value(run, facts, plan)
-    return Choice(plan, reduced, expected, centralized, plan.tree.rounds)
+    proof = certificate(run, facts, plan, reduced.ids) if plan.n * plan.d <= CERTIFIED_NUMBERS else None
+    return Choice(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
+
+
+def certificate(run: RunDir, facts: Sequence[PartFacts], plan: Plan, ids: Indices) -> Certificate:
+    """Bound how far the chosen items are from the best subset of their number."""
+    items = read_partitions(run, facts, range(plan.m))
+    problem = Problem(X=items.vectors, objective=GraphCut(lam=plan.lam, total=plan.total), k=plan.k)
+    return certify(problem, np.searchsorted(items.ids, ids))
 
 
 def centralized_value(run: RunDir, facts: Sequence[PartFacts], plan: Plan) -> float:

@@ -89,7 +89,7 @@ def write_selection(
         "chosen_duplicates": len(keys) - len(set(keys)),
         "largest_groups": _with_texts(rows, largest),
         "sample": _sample(rows, reduced.ids, members),
-        "certificate": None,
+        "certificate": _certificate(choice),
         "warnings": _warnings(choice, negative),
     }
 
@@ -134,6 +134,16 @@ def _curve(gains: Float64s) -> list[list[float]]:
     """Return (rank, gain) pairs, at most some hundreds, evenly spread and with both ends."""
     ranks = np.unique(np.linspace(0, len(gains) - 1, min(len(gains), CURVE_POINTS)).round().astype(int))
     return [[int(rank), float(gains[rank])] for rank in ranks]
+
+
+def _certificate(choice: Choice) -> dict[str, float] | None:
+    if choice.certificate is None:
+        return None
+    return {
+        "bound": choice.certificate.bound,
+        "gap": choice.certificate.gap,
+        "share_of_random_shortfall_closed": choice.certificate.closed,
+    }
 
 
 def _warnings(choice: Choice, negative: int) -> list[str]:

@@ -128,3 +128,16 @@ def test_no_lift_over_nothing():
     choice = Choice(plan, None, 0.0, None)  # type: ignore[arg-type]
     assert choice.lift_over_random is None
     assert choice.share_of_centralized is None
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_the_certificate_bounds_every_subset_that_can_be_found(ground_set, partitions):
+    run, X, facts = ground_set
+    facts = facts(partitions)
+    choice = choose(run, facts, make_plan(SelectConfig(k=20, partitions=partitions), facts, 20), bar=Silent())
+    assert choice.certificate is not None
+    assert choice.certificate.value == pytest.approx(choice.reduced.value)
+    assert choice.certificate.random_value == pytest.approx(choice.random_value)
+    best = max(select(X, 20, optimizer=name).value for name in ("greedy", "paced", "exchange"))
+    assert choice.certificate.bound >= best - 1e-9
+    assert 0 < choice.certificate.closed <= 1
