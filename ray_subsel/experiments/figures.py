@@ -8,10 +8,10 @@ from html import escape
 
 from ray_subsel.report.charts import nice_ticks
 
-WIDTH, HEIGHT = 860, 460
-LEFT, RIGHT, TOP, BOTTOM = 70, 290, 46, 56
-COLORS = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#b45309", "#0e7490", "#be185d", "#4d7c0f", "#475569", "#9f1239",
-          "#1e3a8a")  # fmt: skip
+WIDTH, HEIGHT = 980, 460
+LEFT, RIGHT, TOP, BOTTOM = 70, 350, 46, 56
+COLORS = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#d4a106", "#06a5c4", "#e0379b", "#111827", "#94a3b8", "#7f1d1d",
+          "#84a31b")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _frame(title: str, x_label: str, y_label: str, *, right: int = RIGHT) -> lis
     middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
     return [
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        _text(LEFT, 24, title, size=15, bold=True),
+        _text(16, 24, title, size=15, bold=True),
         _text(LEFT + (WIDTH - LEFT - right) / 2, HEIGHT - 14, x_label, anchor="middle"),
         f'<g transform="rotate(-90 16 {middle})">{_text(16, middle, y_label, anchor="middle")}</g>',
     ]
