@@ -13,7 +13,7 @@ from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_su
 from ray_subsel.optimizers.room import Room, first_best, tie_level
 
 _POOL = 1024
-_FIRST_BATCH, _LARGEST_BATCH = 32, 1024
+_FIRST_BATCH, _LARGEST_BATCH = 128, 4096
 
 
 @final
