@@ -93,8 +93,8 @@ def first_overtake(
 
 def _bars(law: Law, bet: Speculation) -> Float64s:
     """Return for each turn the gain below which no item can spoil it."""
-    margins = [law.tie(bet.start + turn) + 2 * law.slack(bet.start + turn) for turn in range(len(bet))]
-    return np.asarray(bet.tops - np.array(margins), dtype=np.float64)
+    picked = bet.start + np.arange(len(bet))
+    return np.asarray(bet.tops - law.ties(picked) - 2 * law.slacks(picked), dtype=np.float64)
 
 
 def checkpoint_turns(length: int) -> Indices:
@@ -110,14 +110,17 @@ def checkpoint_thresholds(law: Law, bet: Speculation, bars: Float64s, turns: Ind
     below bar_b - dip at b is then below bar_j at every j between.
     """
     dips = np.zeros(turns.size)
-    for stretch in range(turns.size - 1):
-        a, b = int(turns[stretch]), int(turns[stretch + 1])
-        share = (np.arange(a, b + 1) - a) / (b - a)
-        line = np.outer(1 - share, bet.sums[a]) + np.outer(share, bet.sums[b])
-        residual = np.sqrt(np.square(bet.sums[a : b + 1] - line).sum(axis=1))
+    if turns.size > 1:
+        starts, ends = turns[:-1], turns[1:]
+        a, b = np.repeat(starts, ends - starts), np.repeat(ends, ends - starts)  # of each turn but the last
+        share = (np.arange(a.size) - a) / (b - a)
+        off = (1 - share)[:, None] * bet.sums[a] + share[:, None] * bet.sums[b] - bet.sums[: a.size]
+        residual = np.sqrt(np.square(off).sum(axis=1))
         bar_line = (1 - share) * bars[a] + share * bars[b]
-        dip = float((bar_line - bars[a : b + 1] + law.penalty * residual).max()) + law.slack(bet.start + b)
-        dips[stretch : stretch + 2] = np.maximum(dips[stretch : stretch + 2], dip)
+        below = bar_line - bars[: a.size] + law.penalty * residual  # 0 at both ends of a stretch
+        dip = np.maximum.reduceat(below, starts) + law.slacks(bet.start + ends)
+        dips[:-1] = dip
+        dips[1:] = np.maximum(dips[1:], dip)
     return np.asarray(bars[turns] - dips, dtype=np.float64)
 
 
@@ -162,8 +165,8 @@ def _decide(
     """Compare the suspects in float64 and find the first turn that one of them spoils."""
     first = len(bet)
     spoilers: list[Indices] = []
-    ties = np.array([law.tie(bet.start + turn) for turn in range(len(bet))])
-    slacks = np.array([law.slack(bet.start + turn) for turn in range(len(bet))])
+    picked = bet.start + np.arange(len(bet))
+    ties, slacks = law.ties(picked), law.slacks(picked)
     step = max(64, _BLOCK_NUMBERS // max(1, len(bet), rows.d))
     for start in range(0, suspects.size, step):
         some = suspects[start : start + step]

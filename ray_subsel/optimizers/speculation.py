@@ -59,6 +59,17 @@ class Law:
         """Return a bound on any gain after ``picked`` picks: |t| + (2 + lam) picked >= |t - (2 + lam) s|."""
         return self._norm + self.penalty * picked + 1.0
 
+    def _scales(self, picked: Indices) -> Float64s:
+        return np.asarray(self._norm + self.penalty * picked + 1.0, dtype=np.float64)
+
+    def ties(self, picked: Indices) -> Float64s:
+        """Return :meth:`tie` of each number, bit by bit."""
+        return ROUNDOFF * max(8192, 16 * self.total.size) * self._scales(picked)
+
+    def slacks(self, picked: Indices) -> Float64s:
+        """Return :meth:`slack` of each number, bit by bit."""
+        return ROUNDOFF * (2 * self.total.size + 2 * MOST_PICKS + 16) * self._scales(picked)
+
     def tie(self, picked: int) -> float:
         """Return the difference of float64 gains up to which two items are equal, so that the lower id wins."""
         return ROUNDOFF * max(8192, 16 * self.total.size) * self.scale(picked)
@@ -158,10 +169,12 @@ def speculate(
     order: list[int] = []
     ids: list[int] = []
     tops = np.empty(min(picks, int((limit - gone).sum())))
+    picked = start + np.arange(tops.size)
+    margins = (law.ties(picked) + 2 * law.slacks(picked)).tolist()
     for turn in range(tops.size):
         best = int(scores.argmax())
         tops[turn] = scores[best]
-        if np.count_nonzero(scores >= tops[turn] - law.tie(start + turn) - 2 * law.slack(start + turn)) > 1:
+        if np.count_nonzero(scores >= tops[turn] - margins[turn]) > 1:
             best = _resolve(pool, law, supply, gone, scores, chosen, order, start)
         order.append(best)
         ids.append(supply.unit(int(pool.rows[best]), int(gone[best])))
