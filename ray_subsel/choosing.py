@@ -213,23 +213,11 @@ def _keep(run: RunDir, name: str, solution: LocalSolution) -> None:
     run.write_table(name, pa.table({"id": pa.array(solution.ids, pa.int64()), "vector": vectors}))
 
 
-def read_solution(run: RunDir, facts: Sequence[PartFacts], partition: int) -> LocalSolution:
-    """Read back what :func:`solve` kept."""
-    return _read(run, candidates_name(partition), partition, _items_in(facts, partition, 1))
-
-
 def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolution:
-    """Read back what a node of the tree kept."""
-    return _read(run, node_name(node), node.number, _items_in(facts, node.first, node.members))
-
-
-def _items_in(facts: Sequence[PartFacts], first: int, members: int) -> int:
-    return sum(sum(fact.partition_items[first : first + members]) for fact in facts)
-
-
-def _read(run: RunDir, name: str, number: int, items: int) -> LocalSolution:
-    table = run.read_table(name)
-    return LocalSolution(number, table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), items)
+    """Read back what a partition, or a reducer above some, kept."""
+    items = sum(sum(fact.partition_items[node.first : node.first + node.members]) for fact in facts)
+    table = run.read_table(node_name(node))
+    return LocalSolution(node.number, table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), items)
 
 
 def partitioned(run: RunDir, facts: Sequence[PartFacts], config: SelectConfig) -> list[PartFacts]:

@@ -82,18 +82,6 @@ class Reduced:
     winner: str
 
 
-def local_budget(k: int, c: float, sizes: Sequence[int]) -> int:
-    """Return how many candidates each of m partitions hands over: ceil(c k / m), at most all it has; k where m = 1.
-
-    Random partitions are uneven, so where k is close to n the small ones have too few; then the least budget is
-    returned at which the union of the candidates holds k.
-    """
-    budget = math.ceil(c * k / len(sizes)) if len(sizes) > 1 else k
-    while sum(min(budget, size) for size in sizes) < k:
-        budget += 1
-    return budget
-
-
 def resolve_lam(lam: float | str, n: int, k: int) -> float:
     """Return lambda as a number: ``"auto"`` is n/k - 2 (at least 0), where the subset's mean meets the corpus mean."""
     return max(0.0, n / k - 2.0) if isinstance(lam, str) else float(lam)
@@ -114,7 +102,7 @@ def solve_partition(
     total : float64 array of shape (d,)
         t, the sum of the unit vectors of the whole ground set.
     budget : int
-        Candidates to hand over, see :func:`local_budget`; at most all items are.
+        Candidates to hand over, see :func:`ray_subsel.tree.level_budget`; at most all items are.
     lam : float
     """
     budget = min(budget, len(ids))

@@ -10,7 +10,7 @@ from ray_subsel.choosing import (
     candidates_name,
     choose,
     make_plan,
-    read_solution,
+    read_node,
     solve,
 )
 from ray_subsel.config import SelectConfig
@@ -85,7 +85,7 @@ def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
     plan = make_plan(SelectConfig(k=30, partitions=3), facts, 30)
     solve(run, facts, plan, 1)
     kept = run.read_bytes(candidates_name(1))
-    solution = read_solution(run, facts, 1)
+    solution = read_node(run, facts, plan.tree.levels[0][1])
     assert len(solution.ids) == 20
     assert solution.items == sum(fact.partition_items[1] for fact in facts)
     first = choose(run, facts, plan, bar=Silent())

@@ -9,13 +9,13 @@ from ray_subsel import select
 from ray_subsel.greedi import (
     LocalSolution,
     gains_along,
-    local_budget,
     reduce_solutions,
     resolve_lam,
     solve_partition,
 )
 from ray_subsel.hashing import partition_of
 from ray_subsel.objectives.graph_cut import GraphCut
+from ray_subsel.tree import grow_tree
 from ray_subsel.vectors import exact_total, unit_rows
 
 
@@ -29,6 +29,12 @@ def corpus(n: int, d: int, seed: int, copies: int = 0) -> np.ndarray:
 
 def total_of(X):
     return exact_total(unit_rows(X)).vector()
+
+
+def local_budget(k, c, sizes):
+    """Return how many candidates each partition hands over where one reducer takes all."""
+    tree = grow_tree(sizes, k=k, c=c, fan_in=max(2, len(sizes)))
+    return max(node.budget for node in tree.levels[0])
 
 
 def greedi(X, k, m, lam=10.0, c=2.0, seed=0, order=1):
