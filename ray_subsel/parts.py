@@ -173,7 +173,8 @@ def _pieces(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Iterator
             continue
         group = sum(1 for count in fact.partition_items[:partition] if count)  # empty groups are not written
         file = run.parquet(part_name(fact.shard, fact.folder))
-        table = file.read_row_group(group, columns=["id", "vector", "multiplicity"])
+        with run.whole(part_name(fact.shard, fact.folder)):
+            table = file.read_row_group(group, columns=["id", "vector", "multiplicity"])
         if table.num_rows != fact.partition_items[partition]:
             raise InputError(
                 f"{run.path(part_name(fact.shard, fact.folder))} must hold {fact.partition_items[partition]} items of "

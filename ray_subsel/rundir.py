@@ -7,8 +7,11 @@ only ``*.tmp-*`` names, which the next run removes. Objects are small and pickla
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,15 +114,40 @@ class RunDir:
     def atomic(self, name: str) -> Iterator[str]:
         """Yield a temporary path next to ``name`` that takes its name when the block ends well, else vanishes."""
         final = self.path(name)
-        self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
         temporary = f"{final}{TEMPORARY}{uuid.uuid4().hex[:12]}"
         try:
+            self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
             yield temporary
             self.filesystem.move(temporary, final)
-        except BaseException:
-            if self.filesystem.get_file_info(temporary).type == fs.FileType.File:
-                self.filesystem.delete_file(temporary)
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # of two failures the first is the one to tell; the next run sweeps
+                if self.filesystem.get_file_info(temporary).type == fs.FileType.File:
+                    self.filesystem.delete_file(temporary)
+            if isinstance(error, OSError):
+                raise self._unwritten(final, error) from error
             raise
+
+    def _unwritten(self, path: str, error: OSError) -> InputError:
+        """Return the one line about a file that the disk did not take."""
+        free = ""
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            with contextlib.suppress(OSError):
+                free = f", {shutil.disk_usage(self.path()).free / 1e6:,.1f} MB free"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        way = "Make room" if full else "Make it writable"
+        reason = " ".join(str(error).split())
+        return InputError(f"{path} could not be written ({reason}{free}). {way}, then run the same command again.")
+
+    @contextmanager
+    def whole(self, name: str) -> Iterator[None]:
+        """Name a Parquet file that turns out to be truncated, foreign or unreadable in the block."""
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{self.path(name)} must be a whole Parquet file; it could not be read "
+                f"({str(error).splitlines()[0]}). Delete it and run the same command again."
+            ) from error
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file."""
@@ -169,20 +197,10 @@ class RunDir:
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Read a Parquet file; a truncated or foreign one is named in the error."""
-        try:
+        with self.whole(name):
             return pq.read_table(self.path(name), columns=columns, filesystem=self.filesystem, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{self.path(name)} must be a whole Parquet file; it could not be read "
-                f"({str(error).splitlines()[0]}). Delete it and run the same command again."
-            ) from error
 
     def parquet(self, name: str) -> pq.ParquetFile:
         """Open a Parquet file for reading by row group."""
-        try:
+        with self.whole(name):
             return pq.ParquetFile(self.path(name), filesystem=self.filesystem)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{self.path(name)} must be a whole Parquet file; it could not be read "
-                f"({str(error).splitlines()[0]}). Delete it and run the same command again."
-            ) from error
