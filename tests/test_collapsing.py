@@ -139,6 +139,7 @@ def test_what_is_there_is_not_made_again(tmp_path):
     assert counter.done <= 1500
 
 
+@pytest.mark.fault
 def test_a_lost_item_stops_the_run(tmp_path):
     X = vectors_with_copies(300)
     facts, _ = written(tmp_path, X)
@@ -149,6 +150,7 @@ def test_a_lost_item_stops_the_run(tmp_path):
         collapse(task_of(tmp_path, facts), here=True, bar=Counter())
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_path, monkeypatch):
     X = vectors_with_copies(300)
@@ -180,6 +182,7 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_pa
     assert groups_in(tmp_path / "hit").equals(groups_in(tmp_path / "calm"))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("broken", ["near/cells/part-00001.parquet", "near/pieces/part-00002.parquet"])
 def test_a_truncated_file_is_named_and_deleting_it_is_the_way_out(tmp_path, broken):
     X = vectors_with_copies(200)

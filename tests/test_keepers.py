@@ -83,6 +83,7 @@ def test_actors_pick_what_one_machine_would(ground_set, partitions, processes):
     assert choice.reduced.ids.tolist() == select(X, 200).indices.tolist()
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("on_ray")
 def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, monkeypatch):
     import ray
@@ -105,6 +106,7 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, monkeypa
     assert choice.reduced.ids.tolist() == select(X, 200).indices.tolist()
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("on_ray")
 def test_an_actor_that_dies_every_time_is_given_up_by_its_partitions(ground_set, monkeypatch):
     directory, _, made = ground_set
@@ -122,6 +124,7 @@ def test_an_actor_that_dies_every_time_is_given_up_by_its_partitions(ground_set,
         keepers.choose_exactly(directory, facts, plan, bar=Silent(), processes=3)
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("on_ray")
 def test_a_truncated_part_is_named(ground_set):
     from ray_subsel.session import input_error_in

@@ -226,6 +226,7 @@ def test_the_same_command_again_does_nothing_twice(texts, tiny_bert, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == written
 
 
+@pytest.mark.fault
 def test_a_lost_part_is_made_again_and_no_other(texts, tiny_bert, tmp_path):
     out = tmp_path / "out"
     text_run(texts, out, tiny_bert)
@@ -243,6 +244,7 @@ def test_a_lost_part_is_made_again_and_no_other(texts, tiny_bert, tmp_path):
     assert report["embedding"]["parts_reused"] == len(kept)
 
 
+@pytest.mark.fault
 def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, tiny_bert, tmp_path):
     out = tmp_path / "out"
     text_run(texts, out, tiny_bert)
@@ -255,6 +257,7 @@ def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, tiny_be
         text_run(texts, out, tiny_bert)
 
 
+@pytest.mark.fault
 def test_kill_9_in_the_middle_of_embedding(tmp_path, tiny_bert):
     """The driver dies without a word; the same command goes on after the last finished part, to the same ids."""
     out = tmp_path / "out"

@@ -325,6 +325,7 @@ def test_ray_and_this_process_write_the_same(tmp_path: Path) -> None:
     assert rejects(there) == rejects(here)
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 def test_an_unreadable_file_fails_the_ray_run_by_name(tmp_path: Path) -> None:
     write(tmp_path / "in" / "a.txt", "a\n")

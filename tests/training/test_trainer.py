@@ -97,6 +97,7 @@ class Killed(BaseException):
     """What ends a process in the middle, as far as the loop can see."""
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("steps", [3, 9, 20])
 def test_a_run_that_was_killed_ends_like_one_that_was_not(
     steps: int, reference: tuple[TrainResult, Path], labelled: Tables, tiny_bert: str, tmp_path: Path

@@ -1,0 +1,61 @@
+"""A disk that is full, and files that are damaged inside."""
+
+import subprocess
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.cli import main
+from ray_subsel.errors import InputError
+from ray_subsel.parts import Items, part_name, read_partition, write_part
+from ray_subsel.rundir import TEMPORARY, RunDir
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB; skipped where it may not be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs takes root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("ray_session")
+def test_a_full_disk_is_one_line_and_a_rerun_goes_on(small_disk, tmp_path, capsys):
+    X = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 16)
+    pq.write_table(pa.table({"v": column}), tmp_path / "v.parquet")
+    command = ["select", str(tmp_path / "v.parquet"), "--vectors", "v", "--k", "20", "--partitions", "2", "--out"]
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 940_000)
+    out = small_disk / "out"
+    assert main([*command, str(out)]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("subsel: error: ")
+    assert "could not be written" in last
+    assert "MB free). Make room, then run the same command again." in last
+    assert not [path for path in out.rglob("*") if TEMPORARY in path.name]
+    assert not (out / "selection.parquet").exists()
+    filler.unlink()
+    assert main([*command, str(out)]) == 0
+    assert main([*command, str(tmp_path / "undisturbed")]) == 0
+    files = [folder / "selection.parquet" for folder in (out, tmp_path / "undisturbed")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.fault
+def test_damage_inside_a_part_is_named(tmp_path):
+    run = RunDir(str(tmp_path))
+    X = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    items = Items(np.arange(200), X, np.ones(200, dtype=np.int64))
+    facts = [write_part(run, 0, items, [[i] for i in range(200)], texts=200, partitions=1, seed=0)]
+    content = bytearray(run.read_bytes(part_name(0)))
+    content[4:200] = b"\xff" * 196  # the footer stays whole, so the file still opens
+    run.write_bytes(part_name(0), bytes(content))
+    with pytest.raises(InputError, match=r"part-00000\.parquet must be a whole Parquet file"):
+        read_partition(run, facts, 0)
