@@ -3,7 +3,11 @@ r"""Write a synthetic corpus with exact and near copies whose origin is known, o
     python jobs/make_corpus.py --rows 1000000 --redundancy 0.9 --near-share 0.5 --out corpora/million
     subsel select corpora/million --text text --embedder tfidf --near 0.9 --k 10000 --out runs/million
 
-The files hold ``row``, ``text``, ``topic``, ``origin`` (the row of the original) and ``kind`` (original, exact, near).
+    python jobs/make_corpus.py --rows 10000000 --vectors 64 --redundancy 0.5 --out corpora/vectors
+    subsel select corpora/vectors --vectors vector --k 100000 --out runs/vectors
+
+The files hold ``row``, ``text`` (or ``vector``), ``topic``, ``origin`` (the row of the original) and ``kind``
+(original, exact, near).
 The same flags give the same files for any number of workers; a run that was stopped goes on after its last finished
 file.
 """
@@ -25,11 +29,12 @@ HELP = {
     "rows": "rows of the corpus",
     "redundancy": "share of the rows that are copies",
     "near_share": "share of the copies that are near copies; the others are exact",
-    "strength": "edits a word of a near copy",
+    "strength": "edits a word of a near copy; of vectors, the length of its noise",
     "skew": "the original of rank r has about 1 / r^skew of the copies",
     "copied_share": "share of the originals that are copied at all; the paper's is 0.01",
     "shard_rows": "rows a file",
     "seed": "seed of everything that is drawn",
+    "vectors": "write unit vectors of this dimension instead of texts; 0 writes texts",
 }
 
 

@@ -1,4 +1,4 @@
-"""Texts of our own grammar, with exact and near copies whose origin is known: corpora to measure on, of any size."""
+"""Texts of our own grammar, or vectors, with exact and near copies of known origin: corpora of any size."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Row i of the corpus is a function of (recipe, i): a pseudo-random order of all rows (:mod:`.scramble`) says whether it
 is an original or a copy and of which original, so a shard is written without knowing the others, originals and copies
-are counted exactly, and the place of every row's original is known. Only the edits of near copies are drawn in
-sequence, from one generator a shard.
+are counted exactly, and the place of every row's original is known. Only the edits of near copies of texts are drawn
+in sequence, from one generator a shard. Rows are texts, or vectors where a dimension is given.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ray_subsel.errors import InputError, invalid
 from ray_subsel.hashing import mix
@@ -23,11 +24,15 @@ from ray_subsel.rundir import RunDir
 from ray_subsel.synthetic.grammar import CAPACITY, original_texts
 from ray_subsel.synthetic.noise import near_copy
 from ray_subsel.synthetic.scramble import scramble, unscramble
+from ray_subsel.synthetic.vectors import n_topics, near_vectors, original_vectors
 
 SETTINGS = "_recipe.json"
 """Kept beside the shards; readers of a folder skip names that begin with an underscore."""
 
 KINDS = ("original", "exact", "near")
+
+ROW_GROUP = 16_384
+"""Rows a row group of vectors: readers stream them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Recipe:
     near_share : float
         Share of the copies that are near copies, in [0, 1]; the others are exact.
     strength : float
-        Of the near copies' noise: :func:`~ray_subsel.synthetic.noise.near_copy`.
+        Of the near copies' noise: :func:`~ray_subsel.synthetic.noise.near_copy` of texts,
+        :func:`~ray_subsel.synthetic.vectors.near_vectors` of vectors.
     skew : float
         The original of rank r has about ``1 / r**skew`` of the copies; 0 gives all the same.
     copied_share : float
@@ -52,6 +58,8 @@ class Recipe:
     shard_rows : int
         Rows a file.
     seed : int
+    vectors : int
+        Dimension of the vectors to write instead of texts; 0 writes texts.
     """
 
     rows: int
@@ -62,6 +70,7 @@ class Recipe:
     copied_share: float = 1.0
     shard_rows: int = 50_000
     seed: int = 0
+    vectors: int = 0
 
     def __post_init__(self) -> None:
         for name in ("rows", "shard_rows"):
@@ -76,7 +85,9 @@ class Recipe:
                 raise invalid(name, "lie in (0, 1]", getattr(self, name))
         if not (math.isfinite(self.skew) and self.skew >= 0):
             raise invalid("skew", "be at least 0", self.skew)
-        if self.originals > CAPACITY:
+        if self.vectors < 0:
+            raise invalid("vectors", "be a dimension, or 0 for texts", self.vectors)
+        if not self.vectors and self.originals > CAPACITY:
             raise invalid("rows", f"hold at most {CAPACITY} originals", self.originals, "Raise redundancy.")
 
     @property
@@ -108,27 +119,38 @@ def shard_name(shard: int) -> str:
 def shard_table(recipe: Recipe, shard: int) -> pa.Table:
     """Return one shard of the corpus: a pure function of its arguments.
 
-    Columns: ``row`` (the position in the corpus, from 0), ``text``, ``topic`` (of eight), ``origin`` (the row of the
-    original, for an original its own) and ``kind`` (original, exact or near).
+    Columns: ``row`` (the position in the corpus, from 0), ``text`` (or ``vector``), ``topic`` (a name; of vectors a
+    number), ``origin`` (the row of the original, for an original its own) and ``kind`` (original, exact or near).
     """
     rows = np.arange(shard * recipe.shard_rows, min((shard + 1) * recipe.shard_rows, recipe.rows), dtype=np.int64)
     drawn = scramble(rows, recipe.rows, recipe.seed)
     copy = drawn - recipe.originals  # negative: an original
     number = np.where(copy < 0, drawn, _copied_original(recipe, copy))
     kind = np.where(copy < 0, 0, np.where(copy < recipe.near_copies, 2, 1))
-    texts, topics = original_texts(number, recipe.seed)
-    rng = np.random.default_rng([recipe.seed, shard])
-    for at in np.flatnonzero(kind == 2).tolist():
-        texts[at] = near_copy(texts[at], rng, recipe.strength)
+    content = _vectors(recipe, rows, number, kind == 2) if recipe.vectors else _texts(recipe, shard, number, kind == 2)
     return pa.table(
         {
             "row": pa.array(rows),
-            "text": pa.array(texts, pa.string()),
-            "topic": pa.array(topics, pa.string()),
+            **content,
             "origin": pa.array(unscramble(number, recipe.rows, recipe.seed)),
             "kind": pa.array([KINDS[one] for one in kind.tolist()], pa.string()),
         }
     )
+
+
+def _texts(recipe: Recipe, shard: int, number: Indices, near: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    texts, topics = original_texts(number, recipe.seed)
+    rng = np.random.default_rng([recipe.seed, shard])
+    for at in np.flatnonzero(near).tolist():
+        texts[at] = near_copy(texts[at], rng, recipe.strength)
+    return {"text": pa.array(texts, pa.string()), "topic": pa.array(topics, pa.string())}
+
+
+def _vectors(recipe: Recipe, rows: Indices, number: Indices, near: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    X, topics = original_vectors(number, recipe.vectors, recipe.seed, n_topics(recipe.originals))
+    X[near] = near_vectors(X[near], rows[near], recipe.seed, recipe.strength)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), recipe.vectors)
+    return {"vector": vectors, "topic": pa.array(topics, pa.int32())}
 
 
 def _copied_original(recipe: Recipe, copy: Indices) -> Indices:
@@ -145,7 +167,9 @@ def _copied_original(recipe: Recipe, copy: Indices) -> Indices:
 
 def write_shard(recipe: Recipe, run: RunDir, shard: int) -> int:
     """Write one shard and return its number."""
-    run.write_table(shard_name(shard), shard_table(recipe, shard))
+    table = shard_table(recipe, shard)
+    groups = [ROW_GROUP] * (len(table) // ROW_GROUP) + [len(table) % ROW_GROUP] if recipe.vectors else None
+    run.write_table(shard_name(shard), table, groups)
     return shard
 
 
@@ -173,7 +197,7 @@ def make_corpus(recipe: Recipe, out: str, *, parallel: bool = True) -> dict[str,
     run = RunDir(out)
     settings = dataclasses.asdict(recipe)
     if run.exists(SETTINGS):
-        if run.read_json(SETTINGS) != settings:
+        if {"vectors": 0, **run.read_json(SETTINGS)} != settings:
             raise InputError(f"out must be new, or begun with this recipe; {out} has another. Use another --out.")
     elif run.exists("") and run.names():
         raise invalid("out", "be new or empty", f"{out} with {run.names()[0]}", "Use another --out.")

@@ -89,7 +89,9 @@ def test_the_paper_s_augmentation():
     assert set(table.kind) == {"original", "exact"}
 
 
-@pytest.mark.parametrize("broken", [{"rows": 0}, {"redundancy": 1.0}, {"near_share": 2.0}, {"skew": -1.0}])
+@pytest.mark.parametrize(
+    "broken", [{"rows": 0}, {"redundancy": 1.0}, {"near_share": 2.0}, {"skew": -1.0}, {"vectors": -1}]
+)
 def test_a_bad_recipe_is_named(broken):
     [name] = broken
     with pytest.raises(InputError, match=f"^{name} must"):
@@ -116,6 +118,69 @@ def test_the_same_files_in_parallel_and_after_a_stop(tmp_path):
         make_corpus(dataclasses.replace(recipe, seed=1), str(tmp_path / "ray"))
 
 
+def vectors_of(table: pa.Table) -> np.ndarray:
+    return np.stack(table["vector"].to_numpy())
+
+
+@given(
+    rows=st.integers(1, 300),
+    redundancy=st.floats(0, 0.99),
+    near_share=st.floats(0, 1),
+    strength=st.floats(0.01, 0.9),
+    d=st.integers(2, 40),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=40)
+def test_the_ground_truth_of_vectors_is_true(rows, redundancy, near_share, strength, d, seed):
+    recipe = Recipe(rows, redundancy, near_share, strength, shard_rows=90, seed=seed, vectors=d)
+    table, texts = whole(recipe), whole(dataclasses.replace(recipe, vectors=0))
+    # Copies fall where those of texts do.
+    assert all(table[name].equals(texts[name]) for name in ("row", "origin", "kind"))
+    X, origin = vectors_of(table), table["origin"].to_numpy()
+    assert X.dtype == np.float32
+    assert X.shape == (rows, d)
+    assert np.linalg.norm(X, axis=1) == pytest.approx(np.ones(rows), abs=1e-6)
+    kind = np.array(table["kind"].to_pylist())
+    assert X[kind != "near"].tobytes() == X[origin][kind != "near"].tobytes()
+    assert len(np.unique(X[kind == "original"], axis=0)) == recipe.originals
+    cosines = np.einsum("ij,ij->i", X, X[origin]).astype(np.float64)
+    assert (cosines[kind == "near"] >= np.sqrt(1 - strength**2) - 1e-6).all()
+    assert (np.abs(X - X[origin]).max(axis=1)[kind == "near"] > 0).all()
+    topic = table["topic"].to_numpy()
+    assert (topic[origin] == topic).all()
+
+
+def test_vectors_of_one_topic_lie_together():
+    table = whole(Recipe(4000, 0, vectors=64))
+    X, topic = vectors_of(table), table["topic"].to_numpy()
+    assert len(np.unique(topic)) == 31
+    same = topic[:, None] == topic[None, :]
+    np.fill_diagonal(same, False)
+    cosines = X @ X.T
+    assert cosines[same].mean() == pytest.approx(0.58, abs=0.06)
+    assert cosines[~same].mean() == pytest.approx(0.42, abs=0.06)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_same_files_of_vectors_in_parallel(tmp_path):
+    recipe = Recipe(40_000, 0.5, shard_rows=20_000, vectors=3)
+    assert make_corpus(recipe, str(tmp_path / "here"), parallel=False) == make_corpus(recipe, str(tmp_path / "ray"))
+    assert files(tmp_path / "here") == files(tmp_path / "ray")
+    shard = pq.ParquetFile(tmp_path / "ray" / "part-000001.parquet")
+    assert shard.schema_arrow.field("vector").type == pa.list_(pa.float32(), 3)
+    assert [shard.metadata.row_group(i).num_rows for i in range(shard.num_row_groups)] == [16_384, 3616]
+
+
+def test_a_corpus_begun_before_there_were_vectors_goes_on(tmp_path):
+    make_corpus(Recipe(10), str(tmp_path), parallel=False)
+    recipe = json.loads((tmp_path / "_recipe.json").read_text())
+    del recipe["vectors"]
+    (tmp_path / "_recipe.json").write_text(json.dumps(recipe))
+    assert make_corpus(Recipe(10), str(tmp_path), parallel=False)["rows"] == 10
+    with pytest.raises(InputError, match="begun with this recipe"):
+        make_corpus(Recipe(10, vectors=4), str(tmp_path), parallel=False)
+
+
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "diary.txt").write_text("dear")
     with pytest.raises(InputError, match=r"out must be new or empty; got .* with diary\.txt"):
@@ -128,6 +193,9 @@ def test_the_job_writes_what_the_function_does(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["originals"] == 30
     assert pq.read_table(tmp_path / "out" / "part-000000.parquet").equals(shard_table(Recipe(60, 0.5), 0))
+    vectors = [*command[:-1], str(tmp_path / "vectors"), "--vectors", "4"]
+    subprocess.run(vectors, capture_output=True, check=True)
+    assert pq.read_table(tmp_path / "vectors").equals(shard_table(Recipe(60, 0.5, vectors=4), 0))
     refused = subprocess.run([*command, "--near-share", "7"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "near_share must lie in [0, 1]; got 7.0" in refused.stderr
