@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from ray_subsel.cells import CellTree, Joined, Piece, PiecePlan, collapse_pieces, fit_tree, plan_pieces
 from ray_subsel.errors import InputError
 from ray_subsel.hashing import mix
+from ray_subsel.memory import Peak, peak_bytes, start_peak
 from ray_subsel.near import CELL_SIZE
 from ray_subsel.objectives.base import Indices
 from ray_subsel.parts import METADATA, Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
@@ -114,7 +115,7 @@ class NearFacts:
     pieces: int
 
 
-def collapse(task: NearTask, *, here: bool, bar: Bar) -> tuple[list[PartFacts], NearFacts]:
+def collapse(task: NearTask, *, here: bool, bar: Bar, peak: Peak | None = None) -> tuple[list[PartFacts], NearFacts]:
     """Collapse near copies and return the facts of the leaders' parts; what exists already is not made again.
 
     Parameters
@@ -123,19 +124,22 @@ def collapse(task: NearTask, *, here: bool, bar: Bar) -> tuple[list[PartFacts], 
         In this process, else on Ray.
     bar : Bar
         Of ``3 n`` items: assigned, shuffled and collapsed.
+    peak : Peak, optional
+        Told how much memory the tasks took.
     """
+    peak = Peak() if peak is None else peak
     run, shards = task.run, [fact.shard for fact in task.facts]
     items = {fact.shard: fact.items for fact in task.facts}
     if not run.exists(CENTRES):
         _fit(task, here=here)
-    _each(_assign, (task,), shards, [f"{SCRATCH}/cells/part-{s:05d}.parquet" for s in shards], items, here, bar)
+    _each(_assign, (task,), shards, [f"{SCRATCH}/cells/part-{s:05d}.parquet" for s in shards], items, here, bar, peak)
     counts = _cell_counts(task)
     plan = plan_pieces(counts, task.largest, lambda cell: _ids_of(task, cell))
     shared = (task, plan)
-    _each(_shuffle, shared, shards, [f"{SCRATCH}/pieces/part-{s:05d}.parquet" for s in shards], items, here, bar)
+    _each(_shuffle, shared, shards, [f"{SCRATCH}/pieces/part-{s:05d}.parquet" for s in shards], items, here, bar, peak)
     numbers = list(range(len(plan.tasks)))
     sizes = dict.fromkeys(numbers, task.n // max(1, len(numbers)))
-    _each(_collapse_task, shared, numbers, [part_name(number, LEADERS) for number in numbers], sizes, here, bar)
+    _each(_collapse_task, shared, numbers, [part_name(number, LEADERS) for number in numbers], sizes, here, bar, peak)
     facts = leader_facts(run)
     kept = sum(fact.items for fact in facts)
     grouped = sum(run.parquet(name).metadata.num_rows for name in run.names(GROUPS, ".parquet"))
@@ -161,6 +165,7 @@ def _each(
     sizes: dict[int, int],
     here: bool,
     bar: Bar,
+    peak: Peak,
 ) -> None:
     """Call ``function(*shared, number)`` for each number whose output is missing: here, or a Ray task each."""
     run: RunDir = shared[0].run
@@ -180,7 +185,7 @@ def _each(
         [done], _ = ray.wait(list(pending), num_returns=1)
         number = pending.pop(done)
         try:
-            ray.get(done)
+            peak.add(ray.get(done))
         except ray.exceptions.RayTaskError:
             raise
         except ray.exceptions.RayError as error:
@@ -191,8 +196,10 @@ def _each(
         bar.advance(sizes[number])
 
 
-def _call(function: Callable[..., None], shared: tuple[Any, ...], number: int) -> None:
+def _call(function: Callable[..., None], shared: tuple[Any, ...], number: int) -> int:
+    start_peak()
     function(*shared, number)
+    return peak_bytes()
 
 
 def _blocks(task: NearTask, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:

@@ -28,6 +28,7 @@ from ray_subsel.embedders import (
     train_doc2vec,
 )
 from ray_subsel.errors import InputError
+from ray_subsel.memory import Peak, peak_bytes, start_peak
 from ray_subsel.parts import Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
@@ -115,8 +116,9 @@ class _ShardActor:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         shards = [int(shard) for shard in batch["shard"]]
+        start_peak()
         facts = [embed_shard(self.task, self.embedder, shard) for shard in shards]
-        return {"shard": shards, "texts": [fact.texts for fact in facts]}
+        return {"shard": shards, "texts": [fact.texts for fact in facts], "peak": [peak_bytes()] * len(shards)}
 
 
 def missing_shards(rows: RowStore) -> list[int]:
@@ -124,7 +126,9 @@ def missing_shards(rows: RowStore) -> list[int]:
     return [shard for shard in range(rows.shards) if not rows.run.exists(part_name(shard))]
 
 
-def embed_missing(task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar) -> None:
+def embed_missing(
+    task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar, peak: Peak
+) -> None:
     """Embed some shards on a pool of actors.
 
     Parameters
@@ -136,6 +140,10 @@ def embed_missing(task: EmbedTask, shards: list[int], *, workers: int, num_gpus:
     cpus : float
         CPUs of the cluster. The pool takes at most half of what they offer in Ray's accounts: a pool that took all
         would starve the tasks that feed it and hang.
+    bar : Bar
+        Of rows.
+    peak : Peak
+        Told how much memory the actors took.
     """
     import ray
 
@@ -151,6 +159,7 @@ def embed_missing(task: EmbedTask, shards: list[int], *, workers: int, num_gpus:
     )
     for row in dataset.iter_rows():
         bar.advance(int(row["texts"]))
+        peak.add(int(row["peak"]))
 
 
 def pool_size(workers: int | None, num_gpus: float | None, resources: Resources) -> tuple[int, float]:

@@ -9,6 +9,8 @@ import resource
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+
 from ray_subsel.errors import invalid
 
 GIB = 1 << 30
@@ -60,8 +62,29 @@ def _proc_available() -> int | None:
     return None
 
 
+class Peak:
+    """The largest resident memory of any process of a stage, measured by each process itself."""
+
+    def __init__(self) -> None:
+        start_peak()
+        self.bytes = 0
+
+    def add(self, amount: int) -> None:
+        """Take in what another process has measured."""
+        self.bytes = max(self.bytes, amount)
+
+    def end(self) -> int:
+        """Return the largest, this process included."""
+        self.add(peak_bytes())
+        return self.bytes
+
+
 def start_peak() -> None:
-    """Begin to measure this process's peak anew, where the system can; elsewhere it counts from the process's start."""
+    """Begin to measure this process's peak anew, where the system can; elsewhere it counts from the process's start.
+
+    What Arrow has kept of earlier work for later is given back first: a worker serves one stage after the other.
+    """
+    pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -35,6 +35,7 @@ from ray_subsel.finetuning import finetune_arms, model_to_train
 from ray_subsel.forecast import embedding_dimension, machine_of
 from ray_subsel.keepers import choose_exactly
 from ray_subsel.manifest import Manifest, locked
+from ray_subsel.memory import Peak
 from ray_subsel.parts import PartFacts
 from ray_subsel.progress import bar, say, steps
 from ray_subsel.publishing import corpus_facts, publish, write_selection
@@ -119,10 +120,10 @@ class _Work:
             say("corpus: as before")
             return RowStore.open(self.directory)
         self.session.start()
-        began = time.perf_counter()
+        began, peak = time.perf_counter(), Peak()
         with steps("corpus", "part") as told:
-            rows = ingest(self.config.corpus, self.directory, progress=told)
-        facts = corpus_facts(rows)
+            rows = ingest(self.config.corpus, self.directory, progress=told, peak=peak)
+        facts = {**corpus_facts(rows), "peak_bytes": peak.end()}
         self.manifest.finish("corpus", seconds=time.perf_counter() - began, facts=facts)
         say(f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added")
         return rows
@@ -138,11 +139,11 @@ class _Work:
             say("embed: as before")
             return embedding.all_facts(rows)
         self.session.start()
-        began = time.perf_counter()
+        began, peak = time.perf_counter(), Peak()
         missing = embedding.missing_shards(rows)
         if model is not None:
             embedding.train_once(rows, self.config.corpus, self.config.embed)
-        self._embed_missing(rows, missing)
+        self._embed_missing(rows, missing, peak)
         facts = embedding.all_facts(rows)
         reused = rows.shards - len(missing)
         about = {
@@ -153,12 +154,13 @@ class _Work:
             "items": sum(fact.items for fact in facts),
             "parts": rows.shards,
             "parts_reused": reused,
+            "peak_bytes": peak.end(),
         }
         self.manifest.finish("embed", seconds=time.perf_counter() - began, facts=about)
         say(f"embed: {about['embedded']:,} distinct, {about['dimension']} dimensions, {reused} parts from before")
         return facts
 
-    def _embed_missing(self, rows: RowStore, missing: list[int]) -> None:
+    def _embed_missing(self, rows: RowStore, missing: list[int], peak: Peak) -> None:
         if not missing:
             return
         config = self.config
@@ -174,7 +176,7 @@ class _Work:
         )
         with bar("embed", rows.n_rows, "row") as progress:
             embedding.embed_missing(
-                task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress
+                task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress, peak=peak
             )
 
     def near(self, facts: list[PartFacts]) -> list[PartFacts]:
@@ -191,14 +193,16 @@ class _Work:
             self.directory.delete(collapsing.SCRATCH)  # left where a run was killed right here
             say("near: as before")
             return collapsing.leader_facts(self.directory)
-        began = time.perf_counter()
+        began, peak = time.perf_counter(), Peak()
         task = collapsing.NearTask.of(self.directory, facts, threshold, seed)
         here = task.n * task.d <= collapsing.IN_PROCESS_NUMBERS
         if not here:
             self.session.start()
         with bar("near", 3 * task.n) as progress:
-            leaders, about = collapsing.collapse(task, here=here, bar=progress)
-        self.manifest.finish("near", seconds=time.perf_counter() - began, facts=dataclasses.asdict(about))
+            leaders, about = collapsing.collapse(task, here=here, bar=progress, peak=peak)
+        self.manifest.finish(
+            "near", seconds=time.perf_counter() - began, facts={**dataclasses.asdict(about), "peak_bytes": peak.end()}
+        )
         self.directory.delete(collapsing.SCRATCH)
         say(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
         return leaders
@@ -254,7 +258,7 @@ class _Work:
         sizes = self._sizes(config, n, d, k)
         for line in sizes.lines():
             say(line)
-        began = time.perf_counter()
+        began, peak = time.perf_counter(), Peak()
         facts = partitioned(self.directory, facts, config)
         plan = make_plan(config, facts, k)
         if config.mode == "exact":
@@ -267,6 +271,8 @@ class _Work:
                 )
         seconds = time.perf_counter() - began
         about = write_selection(self.directory, rows, facts, choice, config)
+        peak.add(choice.peak_bytes or 0)
+        about["peak_bytes"] = peak.end()
         about["predicted_peak_bytes"] = sizes.predicted_peak_bytes
         about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
         self.manifest.finish("select", seconds=seconds, facts=about)

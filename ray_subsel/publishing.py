@@ -177,6 +177,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         corpus["copies"] = stages["corpus"].settings["copies"]
     if selection:
         corpus["largest_groups"] = selection["largest_groups"]
+    peaks = {name: stage.facts["peak_bytes"] for name, stage in stages.items() if stage.facts.get("peak_bytes")}
     report = {
         "schema": SCHEMA,
         "command": manifest.about.get("command", ""),
@@ -186,6 +187,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "value": selection["value"] if selection else None,
         "lift_over_random": selection["lift_over_random"] if selection else None,
         **{name: selection.get(name) if selection else None for name in SCALE},
+        "peaks": peaks,
         "seconds": {name: stage.seconds for name, stage in stages.items() if stage.done},
         "corpus": corpus,
         "embedding": embedding,

@@ -23,6 +23,7 @@ from ray_subsel.corpus.planning import IngestPlan, input_fingerprint, plan_inges
 from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore
 from ray_subsel.corpus.units import FOLDER, REJECT_SCHEMA, Unit, marker_name, read_unit, rejects_table
 from ray_subsel.errors import InputError
+from ray_subsel.memory import Peak, peak_bytes, start_peak
 from ray_subsel.rundir import RunDir
 
 __all__ = ["ingest", "input_fingerprint", "plan_ingest"]
@@ -41,6 +42,7 @@ def ingest(
     shards: int | None = None,
     distributed: bool = True,
     progress: Progress | None = None,
+    peak: Peak | None = None,
 ) -> RowStore:
     """Read a corpus into a run directory, or open it where that is done already.
 
@@ -55,6 +57,8 @@ def ingest(
     distributed : bool
         Read by Ray tasks (Ray must be initialized), or else in this process, by the same function.
     progress : callable, optional
+    peak : Peak, optional
+        Told how much memory the reading tasks took.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def ingest(
             )
         _check_rejected(config, store)
         return store
-    results = _results(plan, run, distributed, progress)
+    results = _results(plan, run, distributed, progress, Peak() if peak is None else peak)
     store = _assemble(plan, run, results)
     _check_rejected(config, store)
     if config.augment:
@@ -85,14 +89,16 @@ def ingest(
     return store
 
 
-def _results(plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None) -> list[dict[str, Any]]:
+def _results(
+    plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None, peak: Peak
+) -> list[dict[str, Any]]:
     """Return every unit's counts, reading those that are not there yet."""
     if run.exists(PLAN) and run.read_json(PLAN) != plan.fingerprint:
         run.delete(FOLDER)  # left by a killed run over another input; never mixed with this one
     run.write_json(PLAN, plan.fingerprint)
     results = {unit.number: run.read_json(marker_name(unit.number)) for unit in _finished(plan, run)}
     pending = [unit for unit in plan.units if unit.number not in results]
-    reading = _by_ray(pending, run, plan.shards) if distributed else _in_process(pending, run, plan.shards)
+    reading = _by_ray(pending, run, plan.shards, peak) if distributed else _in_process(pending, run, plan.shards)
     for number, result in reading:
         if "error" in result:
             raise InputError(result["error"])
@@ -125,20 +131,23 @@ def _in_process(units: list[Unit], run: RunDir, shards: int) -> Iterator[tuple[i
         yield unit.number, _guarded(unit, run, shards)
 
 
-def _by_ray(units: list[Unit], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _by_ray(units: list[Unit], run: RunDir, shards: int, peak: Peak) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read units in Ray Data tasks, several at a time; results come in any order."""
     if not units:
         return
     import ray
 
     def read(batch: dict[str, Any]) -> dict[str, Any]:
+        start_peak()
         at = batch["at"].tolist()
-        return {"at": at, "result": [json.dumps(_guarded(units[i], run, shards)) for i in at]}
+        results = [json.dumps(_guarded(units[i], run, shards)) for i in at]
+        return {"at": at, "result": results, "peak": [peak_bytes()] * len(at)}
 
     # One block a unit: Ray's own file readers merge and split files as they like, in no order.
     items = [{"at": i} for i in range(len(units))]
     blocks = ray.data.from_items(items, override_num_blocks=min(len(items), MAX_BLOCKS))
     for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
+        peak.add(int(row["peak"]))
         yield units[int(row["at"])].number, json.loads(row["result"])
 
 

@@ -128,7 +128,7 @@ class RowStore:
     def take(self, ids: Sequence[int] | NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
         """Return rows by id, in the order given; an id may come twice.
 
-        Memory: the rows asked for, and the ids and touched row groups of one part.
+        Memory: the rows asked for, and the ids of one part and one of its row groups.
 
         Raises
         ------
@@ -161,11 +161,17 @@ class RowStore:
         ends = np.cumsum(sizes)
         group_of = np.searchsorted(ends, positions, side="right")
         touched = np.unique(group_of)
-        table = self._read(part, touched.tolist(), columns)
-        # Positions count from the part's first row; only the touched groups were read.
-        starts_read = np.concatenate([[0], np.cumsum(sizes[touched])[:-1]])
-        local = starts_read[np.searchsorted(touched, group_of)] + positions - (ends - sizes)[group_of]
-        return table.take(pa.array(local))
+        back: list[NDArray[np.int64]] = []
+        # One group at a time: with many rows to take, all groups of a part are touched. A chunk that is taken from
+        # keeps its group alive, so its rows are copied.
+        kept = []
+        for group in touched.tolist():
+            mine = np.flatnonzero(group_of == group)
+            local = pa.array(positions[mine] - (ends - sizes)[group])
+            kept.append(self._read(part, [group], columns).take(local))
+            back.append(mine)
+        table = pa.concat_tables(kept).combine_chunks()
+        return table.take(pa.array(np.argsort(np.concatenate(back))))
 
     def ids(self) -> NDArray[np.int64]:
         """Return the ids of all usable rows, ascending: 8 bytes a row."""

@@ -23,7 +23,7 @@ from ray_subsel.rundir import RunDir
 
 PART_ROWS = 65_536
 PART_BYTES = 1 << 26
-UNIT_BYTES = 1 << 28
+UNIT_BYTES = 1 << 26
 """A Parquet file is read in pieces of about this many bytes, as it is stored."""
 
 FOLDER = "rows"
