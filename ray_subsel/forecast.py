@@ -15,6 +15,7 @@ from ray_subsel.corpus.planning import plan_ingest
 from ray_subsel.corpus.readers import open_parquet, read_batches
 from ray_subsel.embedders import model_name
 from ray_subsel.embedders.models import resolve_model
+from ray_subsel.footprint import Source, check_stages, footprint_line, stage_bytes
 from ray_subsel.memory import available_bytes, parse_bytes
 from ray_subsel.session import Resources
 from ray_subsel.sizing import Machine, Sizes, size_up
@@ -35,17 +36,20 @@ class Forecast:
     exact : bool
         Whether the rows were counted.
     sizes : Sizes
+    stages : dict of str to int
+        Predicted bytes of the largest process of each stage.
     """
 
     rows: int
     exact: bool
     sizes: Sizes
+    stages: dict[str, int]
 
     def text(self) -> str:
         """Return the plan as it is printed."""
         about = "" if self.exact else "some "
         first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
-        return "\n".join([first, *self.sizes.lines()])
+        return "\n".join([first, *self.sizes.lines(), footprint_line(self.stages)])
 
 
 def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, memory_limit: str | None) -> Forecast:
@@ -64,7 +68,10 @@ def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mem
     dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
     machine = machine_of(None, memory_limit)
     sizes = size_up(select, machine, n=rows, d=dimension, k=k, copies=corpus.copies == "keep")
-    return Forecast(rows, all(exact for _, exact in counted) and not corpus.augment, sizes)
+    source = Source(rows, found.shards, sum(file.size for file in found.files))
+    stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
+    check_stages(stages, machine)
+    return Forecast(rows, all(exact for _, exact in counted) and not corpus.augment, sizes, stages)
 
 
 def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine:

@@ -32,6 +32,7 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.embedders import model_fingerprint, model_name
 from ray_subsel.errors import InputError
 from ray_subsel.finetuning import finetune_arms, model_to_train
+from ray_subsel.footprint import Source, footprint_line, stage_bytes
 from ray_subsel.forecast import embedding_dimension, machine_of
 from ray_subsel.keepers import choose_exactly
 from ray_subsel.manifest import Manifest, locked
@@ -256,7 +257,9 @@ class _Work:
             return
         self.session.start()
         sizes = self._sizes(config, n, d, k)
-        for line in sizes.lines():
+        source = Source(rows.n_rows, rows.shards, sum(file["bytes"] for file in rows.files))
+        stages = stage_bytes(source, self.config.corpus, self.config.embed, sizes, near=config.near is not None)
+        for line in (*sizes.lines(), footprint_line(stages)):
             say(line)
         began, peak = time.perf_counter(), Peak()
         facts = partitioned(self.directory, facts, config)
@@ -273,7 +276,8 @@ class _Work:
         about = write_selection(self.directory, rows, facts, choice, config)
         peak.add(choice.peak_bytes or 0)
         about["peak_bytes"] = peak.end()
-        about["predicted_peak_bytes"] = sizes.predicted_peak_bytes
+        about["predicted_peak_bytes"] = max(stages.values())
+        about["predicted_peaks"] = stages
         about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
         self.manifest.finish("select", seconds=seconds, facts=about)
         say(f"select: {plan.k:,} of {plan.n:,} items in {seconds:.2f} s")

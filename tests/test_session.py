@@ -1,6 +1,7 @@
 """What Ray's errors mean to a user, and which Ray is started."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -60,3 +61,17 @@ def test_a_local_ray_asks_for_a_token_of_its_own(monkeypatch, address, cluster, 
     _ask_for_a_token(address)
     assert (os.environ.get("RAY_AUTH_MODE") == "token") == asks
     assert (len(os.environ.get("RAY_AUTH_TOKEN", "")) == 32) == asks
+
+
+def test_workers_compute_with_one_thread_each_whatever_the_driver_does():
+    script = (
+        "import os, ray\n"
+        "from ray_subsel.config import RuntimeConfig\n"
+        "from ray_subsel.session import Session, remote\n"
+        "with Session(RuntimeConfig(out='x', address='local')) as session:\n"
+        "    session.start()\n"
+        "    print(ray.get(remote(lambda: os.environ['OMP_NUM_THREADS']).remote()), os.environ['OMP_NUM_THREADS'])\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "2"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from ray_subsel.memory import show_bytes
 from ray_subsel.report.charts import Bar, bars, gain_curve
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
 from ray_subsel.report.verdict import ARM_NAMES, verdict
@@ -55,6 +56,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         groups=list(corpus.get("largest_groups") or []),
         selection=_selection(report.get("selection")),
         seconds=_seconds(report),
+        memory=_memory(report),
         settings=_settings(report),
         versions=sorted((report.get("versions") or {}).items()),
         count=count,
@@ -160,6 +162,7 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         ("Objective", OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))),
         ("λ", _plain(selection.get("lam"))),
         ("Mode", f"{selection.get('mode')}, {_number_of(selection.get('partitions'), 'partition')}"),
+        ("Rounds", count(selection.get("rounds"))),
         ("f of the chosen", amount(selection.get("value"))),
         ("f expected of random", amount(selection.get("random_value"))),
         ("Best partition alone", amount(selection.get("best_local_value"))),
@@ -184,6 +187,16 @@ def _seconds(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
     seconds = {name: value for name, value in (report.get("seconds") or {}).items() if value is not None}
     rows = [(STAGES.get(name, _words(name)), float(value), duration(value), "", "") for name, value in seconds.items()]
     return bars(rows), duration(sum(seconds.values()))
+
+
+def _memory(report: Mapping[str, Any]) -> tuple[Bar, ...]:
+    """Return the largest process of each stage, and what the plan had said."""
+    predicted = report.get("predicted_peaks") or {}
+    rows = []
+    for name, peak in (report.get("peaks") or {}).items():
+        said = f"planned: {show_bytes(predicted[name])}" if name in predicted else ""
+        rows.append((STAGES.get(name, _words(name)), float(peak), show_bytes(peak), said, ""))
+    return bars(rows)
 
 
 def _settings(report: Mapping[str, Any]) -> list[tuple[str, Pairs]]:
