@@ -24,7 +24,7 @@ READER = 90 << 20
 """What a task or actor of Ray Data takes above a worker."""
 
 PART_COPIES = 4.3
-SHARD_COPIES = 12.0
+SHARD_COPIES = 6.0
 ROW_OVERHEAD = 120
 """Id, key, kind and origin of a row."""
 

@@ -26,6 +26,9 @@ FORMAT = 1
 
 _ADDED = ("rank", "id", "source_id", "origin")
 
+TAKE_ROWS = 8192
+"""Rows that are read at once when some of them are taken."""
+
 
 @dataclass(frozen=True)
 class RowStore:
@@ -162,13 +165,14 @@ class RowStore:
         group_of = np.searchsorted(ends, positions, side="right")
         touched = np.unique(group_of)
         back: list[NDArray[np.int64]] = []
-        # One group at a time: with many rows to take, all groups of a part are touched. A chunk that is taken from
-        # keeps its group alive, so its rows are copied.
-        kept = []
-        for group in touched.tolist():
-            mine = np.flatnonzero(group_of == group)
-            local = pa.array(positions[mine] - (ends - sizes)[group])
-            kept.append(self._read(part, [group], columns).take(local))
+        kept: list[pa.Table] = []
+        # Some groups at a time: with many rows to take, all groups of a part are touched.
+        for groups in np.split(touched, np.flatnonzero(np.diff(np.cumsum(sizes[touched]) // TAKE_ROWS)) + 1):
+            mine = np.flatnonzero((group_of >= groups[0]) & (group_of <= groups[-1]))
+            starts_read = np.concatenate([[0], np.cumsum(sizes[groups])[:-1]])
+            within = positions[mine] - (ends - sizes)[group_of[mine]]
+            local = starts_read[np.searchsorted(groups, group_of[mine])] + within
+            kept.append(self._read(part, groups.tolist(), columns).take(pa.array(local)))
             back.append(mine)
         table = pa.concat_tables(kept).combine_chunks()
         return table.take(pa.array(np.argsort(np.concatenate(back))))
