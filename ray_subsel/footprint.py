@@ -15,16 +15,18 @@ from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.corpus.units import PART_BYTES, PART_ROWS
 from ray_subsel.embedders import model_name
 from ray_subsel.embedders.models import resolve_model
-from ray_subsel.embedders.tfidf import COLUMNS
 from ray_subsel.errors import Said, invalid
 from ray_subsel.memory import show_bytes
-from ray_subsel.sizing import BASE, DRIVER, Machine, Sizes
+from ray_subsel.sizing import BASE, Machine, Sizes
 
 READER = 90 << 20
 """What a task or actor of Ray Data takes above a worker."""
 
 PART_COPIES = 4.3
-SHARD_COPIES = 6.0
+SHARD_COPIES = 2.0
+EMBEDDING = 130 << 20
+"""What an actor that embeds takes above a reader, without its model."""
+
 ROW_OVERHEAD = 120
 """Id, key, kind and origin of a row."""
 
@@ -36,7 +38,10 @@ TORCH = 330 << 20
 
 PIECE_COPIES = 6.0
 TFIDF = 60 << 20
-"""scikit-learn, once imported."""
+"""scikit-learn, once imported, and a batch of word counts."""
+
+PUBLISHER = 250 << 20
+"""What the driver takes above a worker when it has led a run and writes the subset."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +74,19 @@ def stage_bytes(
     """
     text = 0.0 if corpus.vectors is not None else TEXT_GROWTH * source.bytes / max(1, source.rows)
     row = text + ROW_OVERHEAD + (4 * sizes.d if corpus.vectors is not None else 0)
-    part = min(source.rows * row, PART_ROWS * row, PART_BYTES + PART_BYTES // 2)
+    part = min(source.rows * row, PART_ROWS * row, PART_BYTES)
     in_shard = source.rows / max(1, source.shards)
     shard = in_shard * (row + 4 * sizes.d)
     found = {
         "corpus": BASE + READER + PART_COPIES * part,
-        "embed": BASE + READER + SHARD_COPIES * shard + _embedder_bytes(corpus, embed),
+        "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + _embedder_bytes(corpus, embed),
     }
     if near:
         numbers = min(sizes.n * sizes.d, PIECE_NUMBERS)
         found["near"] = BASE + READER + PIECE_COPIES * 4 * numbers
     found["select"] = sizes.predicted_peak_bytes
     published = min(sizes.k, source.rows) * row * 3
-    found["select"] = max(found["select"], BASE + DRIVER + published)
+    found["select"] = max(found["select"], BASE + PUBLISHER + published)
     return {name: int(amount) for name, amount in found.items()}
 
 
@@ -89,7 +94,7 @@ def _embedder_bytes(corpus: CorpusConfig, embed: EmbedConfig) -> float:
     if corpus.vectors is not None:
         return 0.0
     if embed.embedder == "tfidf":
-        return TFIDF + 4.0 * COLUMNS * embed.vector_size
+        return TFIDF
     name = model_name(embed)
     if name is None:
         return 0.0

@@ -65,6 +65,13 @@ def test_take_keeps_the_order_asked_for(store: RowStore) -> None:
     assert store.take([], ["id", "text"]).num_rows == 0
 
 
+def test_take_reads_as_many_groups_at_once_as_it_likes(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.random.default_rng(1).permutation(store.ids())
+    whole = store.take(ids)
+    monkeypatch.setattr("ray_subsel.corpus.rows.TAKE_ROWS", 2)
+    assert store.take(ids).equals(whole)
+
+
 @pytest.mark.parametrize("unknown", [-1, 6, 66, 10**12])
 def test_take_refuses_ids_that_are_no_rows(store: RowStore, unknown: int) -> None:
     with pytest.raises(InputError, match=f"ids must be ids of usable rows; got {unknown}"):
