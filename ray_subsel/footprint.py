@@ -40,8 +40,10 @@ PIECE_COPIES = 6.0
 TFIDF = 60 << 20
 """scikit-learn, once imported, and a batch of word counts."""
 
-PUBLISHER = 250 << 20
-"""What the driver takes above a worker when it has led a run and writes the subset."""
+PUBLISHER = 300 << 20
+"""What the driver takes above a worker when it has led a run."""
+
+PUBLISHED_COPIES = 6.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def stage_bytes(
         numbers = min(sizes.n * sizes.d, PIECE_NUMBERS)
         found["near"] = BASE + READER + PIECE_COPIES * 4 * numbers
     found["select"] = sizes.predicted_peak_bytes
-    published = min(sizes.k, source.rows) * row * 3
+    published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
     found["select"] = max(found["select"], BASE + PUBLISHER + published)
     return {name: int(amount) for name, amount in found.items()}
 

@@ -15,11 +15,11 @@ VECTORS = CorpusConfig(data=("x.parquet",), vectors="v")
 TEXTS = CorpusConfig(data=("x.csv",), text=("text",))
 
 
-def stages(n=1_000_000, d=384, k=10_000, corpus=VECTORS, embed=None, near=False, size=1_600_000_000):
-    config = SelectConfig(k=k, partitions=8)
+def stages(n=1_000_000, d=384, k=10_000, corpus=VECTORS, near=False, size=1_600_000_000, **select):
+    config = SelectConfig(k=k, **{"partitions": 8, **select})
     sizes = size_up(config, MACHINE, n=n, d=d, k=k)
     source = Source(n, max(8, min(256, size >> 24)), size)
-    return stage_bytes(source, corpus, embed or EmbedConfig(embedder="tfidf"), sizes, near=near)
+    return stage_bytes(source, corpus, EmbedConfig(embedder="tfidf"), sizes, near=near)
 
 
 def test_every_stage_is_told_and_near_only_where_it_is_asked_for():
@@ -47,7 +47,9 @@ def test_an_embedder_takes_its_share():
 @pytest.mark.parametrize(
     ("told", "measured"),
     [
-        (stages(), 582e6),  # 1 million x 384, copies kept, k = 10,000, 8 partitions
+        (stages(), 582e6),  # a million x 384, k = 10,000, 8 partitions
+        (stages(mode="exact"), 1_135e6),
+        (stages(n=10_000_000, d=64, k=100_000, size=2_670_000_000, partitions=64), 722e6),
         (stages(n=1_000_000, d=128, corpus=TEXTS, near=True, size=71_456_998), 720e6),  # a million texts by TF-IDF
     ],
 )
