@@ -82,6 +82,15 @@ def test_the_gathered_file_alone_is_enough_to_go_on(files, tiny_bert, tmp_path, 
     assert write_summary(str(tmp_path / "b")) == (tmp_path / "b" / "tables.txt").read_text()
 
 
+def test_report_renders_an_experiment_from_its_gathered_file_alone(files, tiny_bert, tmp_path, capsys):
+    run(experiment(files, tiny_bert, tmp_path / "a", methods=("random", "full")))
+    (tmp_path / "b" / "figures").mkdir(parents=True)
+    (tmp_path / "b" / "results.json").write_bytes((tmp_path / "a" / "results.json").read_bytes())
+    assert cli.main(["report", str(tmp_path / "b")]) == 0
+    assert capsys.readouterr().out.strip() == (tmp_path / "a" / "tables.txt").read_text().strip()
+    assert (tmp_path / "b" / "experiment.html").read_text() == (tmp_path / "a" / "experiment.html").read_text()
+
+
 def test_no_sentence_of_the_data_is_in_what_may_be_published(files, tiny_bert, tmp_path):
     run(experiment(files, tiny_bert, tmp_path, methods=("random",), kinds=("near",)))
     row = (files / "train.csv").read_text().splitlines()[1].split(",")[1]
