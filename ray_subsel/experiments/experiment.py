@@ -13,6 +13,7 @@ from ray_subsel.errors import InputError, invalid
 from ray_subsel.experiments.bench import Bench, Setup, run_cells
 from ray_subsel.experiments.cells import FOLDER, RESULTS, Results, read_results
 from ray_subsel.experiments.page import figures_of, render_page
+from ray_subsel.experiments.rendering import png_renderer
 from ray_subsel.experiments.samples import TEXT_COLUMNS
 from ray_subsel.experiments.spreading import Spread, spread_cells
 from ray_subsel.experiments.studies import StudyConfig, cells_of
@@ -23,6 +24,7 @@ from ray_subsel.manifest import NAME as MANIFEST
 from ray_subsel.progress import say
 from ray_subsel.rundir import RunDir
 
+FIGURES = "figures"
 PAGE = "experiment.html"
 SUMMARY = "summary.json"
 TABLES = "tables.txt"
@@ -119,11 +121,23 @@ def write_summary(out: str) -> str:
     run_dir.write_json(SUMMARY, summary)
     text = as_text(summary)
     run_dir.write_bytes(TABLES, text.encode())
-    for name, svg in figures_of(summary).items():
-        run_dir.write_bytes(f"figures/{name}.svg", svg.encode())
+    _write_figures(run_dir, figures_of(summary))
     run_dir.write_bytes(PAGE, render_page(summary).encode())
     say(f"experiment: {run_dir.path(PAGE)}")
     return text
+
+
+def _write_figures(run: RunDir, figures: dict[str, str]) -> None:
+    for ending in (".svg", ".png"):  # of an earlier writing, which may have had other figures
+        for name in run.names(FIGURES, suffix=ending):
+            run.delete(name)
+    render, lacks = png_renderer()
+    for name, svg in figures.items():
+        run.write_bytes(f"{FIGURES}/{name}.svg", svg.encode())
+        if render is not None:
+            run.write_bytes(f"{FIGURES}/{name}.png", render(svg))
+    if figures and lacks:
+        say(f"experiment: {lacks}")
 
 
 def _read(config: CorpusConfig) -> pa.Table:
