@@ -4,8 +4,9 @@ r"""The experiment on Story Cloze: the paper's tables, and whether submodular se
         python story_cloze.py s3://bucket/train.csv --test s3://bucket/test.csv --study tables --via finetune \
         --lr 1e-4 --seeds 2 --size 0.05 --size 0.1 --out s3://bucket/experiments/tables
 
-The flags are those of ``subsel experiment``. One process computes cell after cell; several may share the seeds with
-``--first-seed``, each with its own ``--out``. Submitted again, an experiment goes on from its finished cells.
+The flags are those of ``subsel experiment``. Draws of the probe, and single fine-tunings, are Ray tasks: as many at a
+time as the cluster has CPUs, or ``--workers``; each writes its cells into ``--out``, which all nodes must see.
+Submitted again, an experiment goes on from its finished cells.
 """
 
 from __future__ import annotations
@@ -15,4 +16,5 @@ import sys
 from ray_subsel.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["experiment", "story-cloze", *sys.argv[1:]]))
+    # before the files: an --address of one's own comes later and wins
+    sys.exit(main(["experiment", "--address", "auto", "story-cloze", *sys.argv[1:]]))

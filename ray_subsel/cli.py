@@ -148,8 +148,10 @@ def make_parser() -> argparse.ArgumentParser:
     tune.add_argument("out", metavar="DIR", help="directory of a run that has selected")
     _add_flags(tune, RuntimeConfig, title="where", skip=("out", "workers"))
     _add_flags(tune, TrainConfig, title="training")
-    report = commands.add_parser("report", help="write report.html and report.json of a run again")
-    report.add_argument("out", metavar="DIR", help="directory of a run")
+    report = commands.add_parser("report", help="write the report of a run, or of an experiment, again")
+    report.add_argument(
+        "out", metavar="DIR", help="directory of a run; or of an experiment: its results.json is enough"
+    )
     _add_experiment(commands)
     return parser
 
@@ -167,6 +169,18 @@ def _add_experiment(commands: Any) -> None:
     )
     command.add_argument("--out", required=True, metavar="DIR", help="directory of the experiment")
     command.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the encoder (default: 1)")
+    command.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Ray tasks at a time, each a draw of the probe or one fine-tuning; default: no Ray, or with --address as "
+        "many as there are CPUs. Seconds are then taken beside other tasks",
+    )
+    command.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="Ray: local, auto (the cluster of a submitted job, else local), or an address; nodes must see DIR",
+    )
     _add_flags(command, StudyConfig, title="study")
     # a study makes its own copies, draws its own seeds and compares its own methods
     _add_flags(
@@ -194,6 +208,8 @@ def _experiment(given: dict[str, Any]) -> str:
         study=_build(StudyConfig, given),
         out=given["out"],
         threads=given["threads"],
+        workers=given["workers"],
+        address=given["address"],
     )
     return run(config)
 
@@ -270,10 +286,13 @@ def _execute(arguments: Sequence[str]) -> str:
     name = given.pop("command")
     command = shlex.join(["subsel", *arguments])
     if name == "report":
+        from ray_subsel.experiments.experiment import is_experiment, write_summary
         from ray_subsel.manifest import Manifest
         from ray_subsel.publishing import publish
         from ray_subsel.rundir import RunDir
 
+        if is_experiment(given["out"]):
+            return write_summary(given["out"])
         return _summary(publish(Manifest.load(RunDir(given["out"]))), given["out"])
     given["data"] = given.get("data", [])
     if name == "plan":

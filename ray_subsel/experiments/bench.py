@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -229,6 +229,34 @@ class Bench:
         return found.accuracy, found.correct, found.seconds_train
 
 
+def draws_of(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return the cells by draw: seeds in the order given, the draws of a seed in a fixed order."""
+    return [
+        list(group)
+        for _, of_seed in groupby(cells, key=lambda cell: cell.seed)
+        for _, group in groupby(sorted(of_seed, key=lambda cell: repr(cell.draw)), key=lambda cell: cell.draw)
+    ]
+
+
+def measure_draw(bench: Bench, todo: Sequence[Cell], cells: Iterable[Cell]) -> Iterator[Result]:
+    """Measure cells of one draw, each when it is asked for.
+
+    Parameters
+    ----------
+    bench : Bench
+        Prepared.
+    todo : sequence of Cell
+        At least one.
+    cells : iterable of Cell
+        All that are wanted, finished ones too: rankings are as deep as the largest of the same draw needs.
+    """
+    draw = Draw(bench.setup, bench.memory, todo[0])
+    rows = len(draw.sample.texts)
+    sizes = [cell.k(rows, draw.sample.n) for cell in cells if cell.draw == draw.cell.draw and cell.size < 1]
+    for cell in todo:
+        yield bench.measure(cell, draw, max(sizes, default=1))
+
+
 def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Callable[[], None]) -> int:
     """Compute the cells that are missing and return how many that were.
 
@@ -247,19 +275,15 @@ def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Cal
         return 0
     bench.prepare(sorted({cell.story for cell in cells}))
     originals = bench.memory.known()
-    began, done = time.perf_counter(), 0
-    for seed, of_seed in groupby(missing, key=lambda cell: cell.seed):
-        for _, group in groupby(sorted(of_seed, key=lambda cell: repr(cell.draw)), key=lambda cell: cell.draw):
-            todo = list(group)
-            draw = Draw(bench.setup, bench.memory, todo[0])
-            rows = len(draw.sample.texts)
-            sizes = [cell.k(rows, draw.sample.n) for cell in cells if cell.draw == draw.cell.draw and cell.size < 1]
-            largest = max(sizes, default=1)
-            for cell in todo:
-                results.add(bench.measure(cell, draw, largest))
-            done += len(todo)
-            took = time.perf_counter() - began
-            say(f"experiment: seed {seed}: {done:,} of {len(missing):,} cells, {took:,.0f} s")
-            after_draw()
-        bench.memory.forget(originals)  # near copies are each seed's own
+    began, done, seed = time.perf_counter(), 0, missing[0].seed
+    for todo in draws_of(missing):
+        if todo[0].seed != seed:
+            bench.memory.forget(originals)  # near copies are each seed's own
+            seed = todo[0].seed
+        for result in measure_draw(bench, todo, cells):
+            results.add(result)
+        done += len(todo)
+        took = time.perf_counter() - began
+        say(f"experiment: seed {seed}: {done:,} of {len(missing):,} cells, {took:,.0f} s")
+        after_draw()
     return len(missing)

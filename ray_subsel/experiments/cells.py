@@ -175,9 +175,11 @@ class Results:
 
     def add(self, result: Result) -> None:
         """Keep a result, on disk too."""
-        via = result.cell.via
-        name = f"{FOLDER}/{fingerprint([self.base[via], dataclasses.asdict(result.cell)])}.json"
-        self.run.write_json(name, {"base": self.base[via], "result": result.as_json()})
+        write_cell(self.run, self.base[result.cell.via], result)
+        self.keep(result)
+
+    def keep(self, result: Result) -> None:
+        """Keep a result that is on disk already."""
         self._known[result.cell] = result
 
     def gather(self) -> None:
@@ -185,6 +187,21 @@ class Results:
         ordered = sorted(self._known.values(), key=lambda result: repr(result.cell))
         cells = [{"base": self.base[result.cell.via], "result": result.as_json()} for result in ordered]
         self.run.write_json(RESULTS, {"settings": self.settings, "cells": cells})
+
+
+def _file_of(base: str, cell: Cell) -> str:
+    return f"{FOLDER}/{fingerprint([base, dataclasses.asdict(cell)])}.json"
+
+
+def write_cell(run: RunDir, base: str, result: Result) -> None:
+    """Write a result into its own file; ``base`` is that of its ``via``."""
+    run.write_json(_file_of(base, result.cell), {"base": base, "result": result.as_json()})
+
+
+def written_cell(run: RunDir, base: str, cell: Cell) -> Result | None:
+    """Return the result of a cell's own file, or None where it has none."""
+    name = _file_of(base, cell)
+    return result_from(run.read_json(name)["result"]) if run.exists(name) else None
 
 
 def _entries(run: RunDir) -> Iterable[dict[str, Any]]:

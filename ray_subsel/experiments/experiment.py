@@ -11,16 +11,20 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig, fingerprin
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.errors import InputError, invalid
 from ray_subsel.experiments.bench import Bench, Setup, run_cells
-from ray_subsel.experiments.cells import Results, read_results
+from ray_subsel.experiments.cells import FOLDER, RESULTS, Results, read_results
 from ray_subsel.experiments.page import figures_of, render_page
+from ray_subsel.experiments.rendering import png_renderer
 from ray_subsel.experiments.samples import TEXT_COLUMNS
+from ray_subsel.experiments.spreading import Spread, spread_cells
 from ray_subsel.experiments.studies import StudyConfig, cells_of
 from ray_subsel.experiments.summary import summarize
 from ray_subsel.experiments.tables import as_text
 from ray_subsel.hashing import fingerprint
+from ray_subsel.manifest import NAME as MANIFEST
 from ray_subsel.progress import say
 from ray_subsel.rundir import RunDir
 
+FIGURES = "figures"
 PAGE = "experiment.html"
 SUMMARY = "summary.json"
 TABLES = "tables.txt"
@@ -42,6 +46,10 @@ class ExperimentConfig:
         Directory, local or a URI. An experiment that was stopped goes on from its finished cells.
     threads : int
         CPU threads of the encoder.
+    workers : int or None
+        Ray tasks at a time. None without ``address``: this process computes cell after cell, without Ray.
+    address : str or None
+        Ray's; None with ``workers``: ``auto``.
     """
 
     corpus: CorpusConfig
@@ -50,6 +58,8 @@ class ExperimentConfig:
     study: StudyConfig
     out: str
     threads: int = 1
+    workers: int | None = None
+    address: str | None = None
 
     def __post_init__(self) -> None:
         if not self.out:
@@ -62,6 +72,8 @@ class ExperimentConfig:
             raise invalid("augment", "be left to the study", True, "Use --kind, --density and --sources.")
         if self.threads < 1:
             raise invalid("threads", "be at least 1", self.threads)
+        if self.workers is not None and self.workers < 1:
+            raise invalid("workers", "be at least 1", self.workers)
 
 
 def run(config: ExperimentConfig) -> str:
@@ -87,23 +99,45 @@ def run(config: ExperimentConfig) -> str:
         "test_rows": test.num_rows,
     }
     results = Results(out, {via: fingerprint(content) for via, content in about.items()}, settings)
-    run_cells(Bench(setup, out, threads=config.threads), cells, results, results.gather)
+    if config.workers is None and config.address is None:
+        run_cells(Bench(setup, out, threads=config.threads), cells, results, results.gather)
+    else:
+        spread = Spread(config.address or "auto", config.workers, config.threads)
+        spread_cells(setup, cells, results, spread, results.gather)
     return write_summary(config.out)
 
 
+def is_experiment(out: str) -> bool:
+    """Tell whether a directory holds cells of an experiment, and no run."""
+    run = RunDir(out)
+    return not run.exists(MANIFEST) and (run.exists(RESULTS) or run.exists(FOLDER))
+
+
 def write_summary(out: str) -> str:
-    """Write ``summary.json``, ``tables.txt`` and the page from the finished cells of a directory; return the tables."""
+    """Write summary, tables, figures and the page from the finished cells of a directory alone; return the tables."""
     run_dir = RunDir(out)
     results, settings = read_results(out)
     summary = summarize(results, settings)
     run_dir.write_json(SUMMARY, summary)
     text = as_text(summary)
     run_dir.write_bytes(TABLES, text.encode())
-    for name, svg in figures_of(summary).items():
-        run_dir.write_bytes(f"figures/{name}.svg", svg.encode())
+    _write_figures(run_dir, figures_of(summary))
     run_dir.write_bytes(PAGE, render_page(summary).encode())
     say(f"experiment: {run_dir.path(PAGE)}")
     return text
+
+
+def _write_figures(run: RunDir, figures: dict[str, str]) -> None:
+    for ending in (".svg", ".png"):  # of an earlier writing, which may have had other figures
+        for name in run.names(FIGURES, suffix=ending):
+            run.delete(name)
+    render, lacks = png_renderer()
+    for name, svg in figures.items():
+        run.write_bytes(f"{FIGURES}/{name}.svg", svg.encode())
+        if render is not None:
+            run.write_bytes(f"{FIGURES}/{name}.png", render(svg))
+    if figures and lacks:
+        say(f"experiment: {lacks}")
 
 
 def _read(config: CorpusConfig) -> pa.Table:

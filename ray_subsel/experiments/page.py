@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ray_subsel.experiments.figures import Line, heat_map, line_chart
-from ray_subsel.experiments.summary import paper_figures
-from ray_subsel.experiments.tables import as_text, has_paper, percent
+from ray_subsel.experiments.figures import GREY, INK, Line, colored, heat_map, line_chart, scatter
+from ray_subsel.experiments.forms import percent
+from ray_subsel.experiments.methods import METHODS, method_named
+from ray_subsel.experiments.published import NAMES, has_paper, paper_figures, published_times
+from ray_subsel.experiments.tables import as_text
 
 _STYLE = """
 body { margin: 0; background: #f6f7f9; color: #16202c; font: 16px/1.5 system-ui, "Segoe UI", Roboto, Arial, sans-serif }
 main { max-width: 1040px; margin: 0 auto; padding: 32px 20px 64px }
 h1 { font-size: 26px } h2 { font-size: 18px; margin-top: 36px }
 figure { margin: 16px 0; background: #fff; border: 1px solid #dfe4ea; border-radius: 10px; padding: 10px }
-svg { width: 100%; height: auto } .wide { overflow-x: auto }
+figure > svg { width: 100%; height: auto } .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; margin: 14px 0 }
 th, td { padding: 4px 10px; border-bottom: 1px solid #dfe4ea; text-align: left; white-space: nowrap }
 """
@@ -27,35 +29,69 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, str]:
     """Return the SVG figures of a summary by file name, without its ending."""
     figures: dict[str, str] = {}
     for number, condition in enumerate(summary["conditions"], start=1):
-        kind = condition["redundancy"]["kind"]
-        name = f"{number:02d}-{condition['via']}-{kind}"
-        lines = _accuracy_lines(condition)
-        if any(len(line.points) > 1 for line in lines):
-            figures[f"accuracy-{name}"] = line_chart(
-                f"Accuracy by subset size ({condition['via']}): {condition['name'].split(';')[0]}",
-                f"subset size, % of the {condition['share_of']}",
-                "accuracy, 95 % interval over seeds",
-                lines,
-                level=_everything(condition),
-            )
-            figures[f"time-{name}"] = line_chart(
-                f"Accuracy by time ({condition['via']}): {condition['name'].split(';')[0]}",
-                "seconds to embed, select and train",
-                "accuracy",
-                _time_lines(condition),
-                level=_everything(condition),
-            )
-    for number, found in enumerate(summary["heat_maps"], start=1):
+        lines = _lines(condition, lambda one: (100 * one["size"], one["accuracy"]["mean"], one["accuracy"]["half"]))
+        if not any(len(line.points) > 1 for line in lines):
+            continue
+        name = f"{number:02d}-{condition['via']}-{condition['redundancy']['kind']}"
+        via, about = _VIA[condition["via"]], condition["name"].split(";")[0]
+        figures[f"accuracy-{name}"] = line_chart(
+            f"Accuracy by subset size, {via}: {about}",
+            f"subset size, % of the {condition['share_of']}",
+            "accuracy; bands: 95 % interval over seeds",
+            [*lines, *_paper_by_size(condition, lines)],
+            level=_everything(condition),
+        )
+        times = _lines(condition, lambda one: (_seconds(one), one["accuracy"]["mean"], None))
+        figures[f"time-{name}"] = line_chart(
+            f"Accuracy by time, {via}: {about}",
+            "seconds to embed, select and train",
+            "accuracy",
+            [*times, *_full_by_time(condition), *_paper_by_time(condition, times)],
+            level=_everything(condition),
+            log_x=True,
+        )
+    figures.update(_heat_figures(summary["heat_maps"]))
+    if summary["agreement"] is not None:
+        figures["agreement"] = _agreement(summary["agreement"])
+    return figures
+
+
+_VIA = {"probe": "probe", "finetune": "fine-tuning"}
+
+
+def _heat_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    figures = {}
+    for number, found in enumerate(maps, start=1):
         name = f"{number:02d}-{found['method']}-{found['kind']}"
         rows, columns = [percent(density) for density in found["densities"]], list(found["lams"])
-        for what, form in (("accuracy", "{:.3f}"), ("copies", "{:.0%}")):
-            title = (
-                f"{found['label']}, {found['kind']} copies: {'share of copies picked' if what == 'copies' else what}"
-            )
-            figures[f"{what}-{name}"] = heat_map(
-                title, "λ", "copies among all rows", columns, rows, found[what], form=form
-            )
+        about = f"{found['label']}; {found['kind']} copies, {percent(found['size'])} of the {found['share_of']}"
+        draws = "1 draw" if found["seeds"] == 1 else f"{found['seeds']} draws"
+        known = [
+            a for one in maps if one["via"] == found["via"] for row in one["accuracy"] for a in row if a is not None
+        ]
+        figures[f"accuracy-{name}"] = heat_map(
+            f"Accuracy ({_VIA[found['via']]}, {draws}): {about}", "λ", "copies among all rows", columns, rows,
+            found["accuracy"], span=(min(known), max(known)),
+        )  # fmt: skip
+        figures[f"copies-{name}"] = heat_map(
+            f"Picks that repeat another pick ({draws}): {about}", "λ", "copies among all rows", columns, rows,
+            found["copies"], span=(0.0, 1.0), form="{:.0%}",
+        )  # fmt: skip
     return figures
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    methods = list(dict.fromkeys(point["method"] for point in found["points"]))
+    groups = [
+        Line(
+            method_named(name).label,
+            tuple((point["probe"], point["finetune"], None) for point in found["points"] if point["method"] == name),
+            color=INK if name == "full" else None,
+        )
+        for name in methods
+    ]
+    title = f"Probe and fine-tuning on the {found['cells']:,} cells that have both"
+    return scatter(title, "accuracy of the probe", "accuracy after fine-tuning", groups)
 
 
 def _everything(condition: Mapping[str, Any]) -> tuple[str, float] | None:
@@ -63,39 +99,50 @@ def _everything(condition: Mapping[str, Any]) -> tuple[str, float] | None:
     return ("everything", full[0]["sizes"][0]["accuracy"]["mean"]) if full else None
 
 
-def _accuracy_lines(condition: Mapping[str, Any]) -> list[Line]:
-    lines = [
-        Line(
-            method["label"],
-            tuple((100 * one["size"], one["accuracy"]["mean"], one["accuracy"]["half"]) for one in method["sizes"]),
-        )
-        for method in condition["methods"]
-        if method["name"] != "full"
-    ]
-    if has_paper(condition):
-        paper = paper_figures()
-        for name in _SHOWN:
-            points = zip(paper["sizes"], paper["accuracy"][name], strict=True)
-            lines.append(Line(f"paper: {name}", tuple((100 * x, y, None) for x, y in points), dashed=True))
-    return lines
+def _lines(
+    condition: Mapping[str, Any], point: Callable[[Mapping[str, Any]], tuple[float, float, float | None]]
+) -> list[Line]:
+    return colored(
+        [
+            Line(method["label"], tuple(point(one) for one in method["sizes"]))
+            for method in condition["methods"]
+            if method["name"] != "full"
+        ]
+    )
 
 
-def _time_lines(condition: Mapping[str, Any]) -> list[Line]:
+def _seconds(one: Mapping[str, Any]) -> float:
+    return float((one["seconds_embed"] or 0.0) + one["seconds_select"] + one["seconds_train"])
+
+
+def _full_by_time(condition: Mapping[str, Any]) -> list[Line]:
     return [
-        Line(
-            method["label"],
-            tuple(
-                (
-                    (one["seconds_embed"] or 0.0) + one["seconds_select"] + one["seconds_train"],
-                    one["accuracy"]["mean"],
-                    None,
-                )
-                for one in method["sizes"]
-            ),
-        )
+        Line("everything, at its time", ((_seconds(one), one["accuracy"]["mean"], None),), color=INK)
         for method in condition["methods"]
-        if method["name"] != "full"
+        if method["name"] == "full"
+        for one in method["sizes"]
     ]
+
+
+def _paper_by_size(condition: Mapping[str, Any], ours: Sequence[Line]) -> list[Line]:
+    if not has_paper(condition):
+        return []
+    paper = paper_figures()
+    lines = [_theirs(name, zip(paper["sizes"], paper["accuracy"][name], strict=True), ours, 100) for name in _SHOWN]
+    (full,) = paper["accuracy"]["full"]
+    return [*lines, _theirs("full", [(size, full) for size in (paper["sizes"][0], paper["sizes"][-1])], ours, 100)]
+
+
+def _paper_by_time(condition: Mapping[str, Any], ours: Sequence[Line]) -> list[Line]:
+    if not has_paper(condition):
+        return []
+    return [_theirs(name, published_times(name), ours, 1) for name in ("graph-cut-keep", "full")]
+
+
+def _theirs(name: str, points: Iterable[tuple[float, float]], ours: Sequence[Line], factor: float) -> Line:
+    """Return the paper's line in the color of ours."""
+    color = {line.name: line.color for line in ours}.get(METHODS[name].label, GREY)
+    return Line(f"paper: {NAMES[name]}", tuple((factor * x, y, None) for x, y in points), dashed=True, color=color)
 
 
 def render_page(summary: Mapping[str, Any]) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from importlib.resources import files
+from statistics import fmean, stdev
 from typing import Any
 
 from ray_subsel.experiments.cells import Cell, Result
@@ -16,13 +14,6 @@ from ray_subsel.experiments.statistics import Estimate, correlation, estimate, p
 
 BARS = ("random", "random-distinct", "semdedup-random")
 """What every method is compared with, seed by seed."""
-
-
-@lru_cache(maxsize=1)
-def paper_figures() -> dict[str, Any]:
-    """Return the published figures: shares of right answers and seconds, by method and size."""
-    content: dict[str, Any] = json.loads((files("ray_subsel.experiments") / "paper.json").read_text(encoding="utf-8"))
-    return content
 
 
 def summarize(results: Sequence[Result], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,4 +162,28 @@ def _agreement(results: Sequence[Result]) -> dict[str, Any] | None:
         {"method": cell.method, "size": cell.size, "seed": cell.seed, "probe": one, "finetune": other}
         for cell, (one, other) in zip(shared, pairs, strict=True)
     ]
-    return {"cells": len(shared), "rank_correlation": correlation(pairs), "points": points}
+    differences = [other - one for one, other in pairs]
+    deviation = stdev(differences) if len(pairs) > 1 else None
+    return {
+        "cells": len(shared),
+        "rank_correlation": correlation(pairs),
+        "order_of_methods": _order_of_methods(dict(zip(shared, pairs, strict=True))),
+        "difference": {"mean": fmean(differences), "deviation": deviation},
+        "points": points,
+    }
+
+
+def _order_of_methods(pairs: Mapping[Cell, tuple[float, float]]) -> dict[str, Any]:
+    """Return the rank correlation between the methods of one size and condition, each the mean of its seeds.
+
+    Over all cells large subsets are above small ones by either measure; what a probe is asked is the order at one size.
+    """
+    groups: dict[Cell, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for cell, pair in pairs.items():
+        groups[dataclasses.replace(cell.condition, method="")][cell.method].append(pair)
+    found = [
+        correlation([(fmean(p for p, _ in pair), fmean(f for _, f in pair)) for pair in methods.values()])
+        for methods in groups.values()
+    ]
+    known = [one for one in found if one is not None]
+    return {"groups": len(known), "rank_correlation": fmean(known) if known else None}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ray_subsel.experiments.summary import BARS, paper_figures
+from ray_subsel.experiments.forms import markdown, percent
+from ray_subsel.experiments.published import beside_the_paper, has_paper
+from ray_subsel.experiments.summary import BARS
 
 
 def as_text(summary: Mapping[str, Any]) -> str:
@@ -14,11 +16,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
     for condition in summary["conditions"]:
         parts += condition_text(condition)
     parts += [_heat_text(one) for one in summary["heat_maps"]]
-    agreement = summary["agreement"]
-    if agreement is not None:
-        rank = agreement["rank_correlation"]
-        shown = "too few to correlate" if rank is None else f"Spearman's rank correlation {rank:.2f}"
-        parts.append(f"Probe and fine-tuning: {agreement['cells']} cells have both; {shown}.")
+    if summary["agreement"] is not None:
+        parts += ["## Probe and fine-tuning", agreement_text(summary["agreement"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -35,20 +34,25 @@ def condition_text(condition: Mapping[str, Any]) -> list[str]:
     parts.append(_table("distinct origins", condition, sizes, lambda one: f"{one['origins']['mean']:.2f}"))
     parts.append(_table("s to select + train", condition, sizes, _seconds))
     if has_paper(condition):
-        parts.append(_paper(condition, sizes))
+        parts += beside_the_paper(condition)
     return parts
 
 
-def has_paper(condition: Mapping[str, Any]) -> bool:
-    """Tell whether the paper has figures for a condition: fine-tuning on all stories, doubled by exact copies."""
-    redundancy = condition["redundancy"]
-    return (
-        condition["via"] == "finetune"
-        and condition["pool"] is None
-        and condition["share_of"] == "rows"
-        and redundancy["kind"] == "exact"
-        and redundancy["density"] == 0.5
-    )
+def agreement_text(found: Mapping[str, Any]) -> str:
+    """Return in words how the probe and fine-tuning agree."""
+    parts = [f"{found['cells']:,} cells have both"]
+    rank, order, difference = found["rank_correlation"], found["order_of_methods"], found["difference"]
+    if rank is None:
+        parts.append("too few to correlate")
+    else:
+        parts.append(f"Spearman's rank correlation over all of them {rank:.2f}")
+    if order["groups"]:
+        parts.append(
+            f"between the methods of one size {order['rank_correlation']:.2f} (mean of {order['groups']:,} sizes)"
+        )
+    spread = "" if difference["deviation"] is None else f", standard deviation {100 * difference['deviation']:.1f}"
+    parts.append(f"fine-tuning minus probe {100 * difference['mean']:+.1f} points on average{spread}")
+    return "; ".join(parts) + "."
 
 
 def interval(found: Mapping[str, Any]) -> str:
@@ -74,36 +78,14 @@ def _table(title: str, condition: Mapping[str, Any], sizes: Sequence[float], sho
     rows = []
     for method in condition["methods"]:
         cells = {one["size"]: show(one) for one in method["sizes"]}
-        if method["name"] == "full":
-            seeds = ""
-            cells = dict.fromkeys(sizes[:1], next(iter(cells.values())))
-        else:
-            seeds = str(max(len(one["seeds"]) for one in method["sizes"]))
+        seeds = max(len(one["seeds"]) for one in method["sizes"])
         if any(cells.values()):
-            rows.append([method["label"], seeds, *(cells.get(size, "") for size in sizes)])
-    return markdown([title, "seeds", *(percent(size) for size in sizes)], rows)
-
-
-def _paper(condition: Mapping[str, Any], sizes: Sequence[float]) -> str:
-    """Return our mean and the paper's figure for the methods that it has."""
-    paper = paper_figures()
-    rows = []
-    for method in condition["methods"]:
-        for what, factor, form in (("accuracy", 100.0, "{:.2f} %"), ("seconds_train", 1.0, "{:.0f} s")):
-            figures = paper[what].get(method["name"])
-            if figures is None:
-                continue
-            published = dict(zip([1.0] if method["name"] == "full" else paper["sizes"], figures, strict=True))
-            ours = {one["size"]: one[what]["mean"] if what == "accuracy" else one[what] for one in method["sizes"]}
-            wanted = [1.0] if method["name"] == "full" else sizes
-            shown = [
-                f"{form.format(factor * ours[size])} ({form.format(factor * published[size])})"
-                if size in ours and size in published
-                else ""
-                for size in wanted
-            ]
-            rows.append([f"{method['label']}, {what.replace('_', ' ')}", *shown, *[""] * (len(sizes) - len(shown))])
-    return markdown(["ours (the paper's)", *(percent(size) for size in sizes)], rows) + f"\n\nSource: {paper['source']}"
+            shown = [cells.get(size, "") for size in sizes] if method["name"] != "full" else [""] * len(sizes)
+            rows.append([method["label"], str(seeds), *shown, cells[1.0] if method["name"] == "full" else ""])
+    header = [title, "seeds", *(percent(size) for size in sizes), "all rows"]
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    return markdown(header, rows)
 
 
 def _heat_text(found: Mapping[str, Any]) -> str:
@@ -116,18 +98,3 @@ def _heat_text(found: Mapping[str, Any]) -> str:
         "accuracy / copies picked"
     )
     return title + "\n\n" + markdown(["copies in all rows", *(f"λ = {lam}" for lam in found["lams"])], rows)
-
-
-def percent(share: float) -> str:
-    """Return ``5 %`` of 0.05."""
-    return f"{100 * share:.4g} %"
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table whose columns are aligned."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in [header, *rows]
-    ]
-    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])

@@ -1,6 +1,7 @@
 """Whole experiments on generated rows with a tiny encoder: cells are kept, resumed, and never mixed."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -80,6 +81,25 @@ def test_the_gathered_file_alone_is_enough_to_go_on(files, tiny_bert, tmp_path, 
     run(experiment(files, tiny_bert, tmp_path / "b", methods=("random",)))
     assert figures(tmp_path / "b") == figures(tmp_path / "a")
     assert write_summary(str(tmp_path / "b")) == (tmp_path / "b" / "tables.txt").read_text()
+
+
+def test_report_renders_an_experiment_from_its_gathered_file_alone(files, tiny_bert, tmp_path, capsys):
+    run(experiment(files, tiny_bert, tmp_path / "a", methods=("random", "full")))
+    (tmp_path / "b" / "figures").mkdir(parents=True)
+    (tmp_path / "b" / "figures" / "accuracy-09-of-an-earlier-writing.svg").write_text("<svg/>")
+    (tmp_path / "b" / "results.json").write_bytes((tmp_path / "a" / "results.json").read_bytes())
+    assert cli.main(["report", str(tmp_path / "b")]) == 0
+    assert capsys.readouterr().out.strip() == (tmp_path / "a" / "tables.txt").read_text().strip()
+    assert (tmp_path / "b" / "experiment.html").read_text() == (tmp_path / "a" / "experiment.html").read_text()
+    drawn = [sorted(path.name for path in (tmp_path / out / "figures").iterdir()) for out in ("a", "b")]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_missing_renderer_of_png_is_told_once_and_svg_stays(files, tiny_bert, tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    run(experiment(files, tiny_bert, tmp_path, methods=("random",)))
+    assert capfd.readouterr().err.count("PNG figures need resvg-py") == 1
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".svg"}
 
 
 def test_no_sentence_of_the_data_is_in_what_may_be_published(files, tiny_bert, tmp_path):

@@ -7,9 +7,10 @@ import pytest
 
 from ray_subsel.experiments.cells import Cell, Result, cell_from, result_from
 from ray_subsel.experiments.page import figures_of, render_page
+from ray_subsel.experiments.published import paper_figures
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.experiments.statistics import estimate
-from ray_subsel.experiments.summary import paper_figures, summarize
+from ray_subsel.experiments.summary import summarize
 from ray_subsel.experiments.tables import as_text, interval, markdown
 
 
@@ -44,6 +45,9 @@ def test_tables_show_them():
     assert "0.720 ± 0.254" in text  # t(0.975, 1) * 0.02
     assert "+2.0 ± 12.7" in text
     assert "0.50 + 2.00" in text
+    header, _, everything = text.splitlines()[4:7]
+    assert header.split("|")[-2].strip() == "all rows"
+    assert [cell.strip() for cell in everything.split("|")] == ["", "everything", "1", "", "0.800", ""]
     assert "paper" not in text.lower().replace("(paper)", "")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines[:5]}) == 1
@@ -57,7 +61,13 @@ def test_the_papers_figures_stand_beside_fine_tuning():
     assert "75.00 % (72.10 %)" in text
     assert "75.00 % (80.49 %)" in text
     assert "80.00 % (76.86 %)" in text
+    assert "– (84.07 %)" in text  # not run here
     assert "2 s (185 s)" in text
+    assert "– (946 s)" not in text
+    assert "0.500 s (0.049 s)" in text
+    assert "– (25.17 s)" in text
+    assert "none (0.063 s)" in text
+    assert "No similarity matrix is made here" in text
     assert all(len(v) in (1, 6) for v in paper_figures()["accuracy"].values())
 
 
@@ -81,7 +91,27 @@ def test_agreement_of_probe_and_fine_tuning():
     cells = [result(m, p) for m, p, _ in pairs] + [result(m, f, via="finetune") for m, _, f in pairs]
     found = summarize([*cells, result("full", 0.9)], {})["agreement"]
     assert found["cells"] == 3
+    # fine-tuning has k-center between the others as the probe has it
     assert found["rank_correlation"] == pytest.approx(1.0)
+    assert found["order_of_methods"] == {"groups": 1, "rank_correlation": pytest.approx(1.0)}
+    assert found["difference"]["mean"] == pytest.approx(0.01)  # of 0.01, 0.03, -0.01
+    assert found["difference"]["deviation"] == pytest.approx(0.02)
+    text = as_text(summarize(cells, {}))
+    assert "3 cells have both; Spearman's rank correlation over all of them 1.00" in text
+    assert "fine-tuning minus probe +1.0 points on average, standard deviation 2.0." in text
+
+
+def test_agreement_asks_for_the_order_at_one_size_not_only_over_sizes():
+    probe = {("random", 0.1): 0.60, ("graph-cut", 0.1): 0.61, ("k-center", 0.1): 0.62}
+    probe |= {(method, 0.25): accuracy + 0.2 for (method, _), accuracy in probe.items()}
+    # fine-tuning has the sizes in the same order, and the methods of a size in the reverse one
+    tuned = {(method, size): (1.22 if size == 0.1 else 1.62) - accuracy for (method, size), accuracy in probe.items()}
+    cells = [result(m, a, size=s) for (m, s), a in probe.items()]
+    cells += [result(m, a, size=s, via="finetune") for (m, s), a in tuned.items()]
+    found = summarize(cells, {})["agreement"]
+    assert found["order_of_methods"] == {"groups": 2, "rank_correlation": pytest.approx(-1.0)}
+    assert found["rank_correlation"] > 0.4
+    assert "agreement" in figures_of(summarize(cells, {}))
 
 
 def test_figures_and_page_are_well_formed_and_escaped():

@@ -1,0 +1,135 @@
+"""An experiment spread over Ray tasks gives the cells that one process gives, and keeps each as it comes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ray_subsel import cli
+from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
+from ray_subsel.corpus.stories import write_stories
+from ray_subsel.errors import InputError
+from ray_subsel.experiments import spreading
+from ray_subsel.experiments.bench import Setup
+from ray_subsel.experiments.cells import Cell, read_results
+from ray_subsel.experiments.experiment import ExperimentConfig, _read, run
+from ray_subsel.experiments.samples import Redundancy
+from ray_subsel.experiments.spreading import Spread, tasks_of
+from ray_subsel.experiments.studies import StudyConfig, cells_of
+from ray_subsel.rundir import RunDir
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stories")
+    for name, n, seed in (("train", 40, 0), ("test", 20, 1)):
+        write_stories(str(folder / f"{name}.csv"), n, seed)
+    return folder
+
+
+def experiment(files, tiny_bert, out, *, workers=None, **study):
+    study = {"study": "claim", "seeds": 2, "sizes": (0.1, 0.25), "kinds": ("exact", "near"), **study}
+    return ExperimentConfig(
+        corpus=CorpusConfig(data=(str(files / "train.csv"),), task="story-cloze"),
+        embed=EmbedConfig(embedder="bert", model=tiny_bert),
+        train=TrainConfig(test=(str(files / "test.csv"),), epochs=1),
+        study=StudyConfig(**study),
+        out=str(out),
+        workers=workers,
+    )
+
+
+def figures(out):
+    """All but the seconds, which differ from run to run."""
+    found = {}
+    for result in read_results(str(out))[0]:
+        content = {name: value for name, value in result.as_json().items() if not name.startswith("seconds")}
+        assert content.pop("cell")
+        found[result.cell] = content
+    return found
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("via", ["probe", "finetune"])
+def test_tasks_give_what_one_process_gives(via, files, tiny_bert, tmp_path):
+    study = {"via": via, "methods": ("random", "near-graph-cut", "graph-cut-doc2vec"), "seeds": 2}
+    if via == "finetune":
+        study |= {"seeds": 1, "sizes": (0.1,), "kinds": ("near",), "methods": ("random", "near-graph-cut")}
+    run(experiment(files, tiny_bert, tmp_path / "one", **study))
+    run(experiment(files, tiny_bert, tmp_path / "many", workers=2, **study))
+    assert figures(tmp_path / "many") == figures(tmp_path / "one")
+    gathered = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "many")]
+    assert [one["settings"] for one in gathered[:1]] == [one["settings"] for one in gathered[1:]]
+    assert len(list((tmp_path / "many" / "cells").iterdir())) == len(figures(tmp_path / "one"))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_what_is_there_is_not_measured_again_and_one_process_may_go_on(files, tiny_bert, tmp_path, capfd):
+    study = {"methods": ("random",), "kinds": ("exact",)}
+    run(experiment(files, tiny_bert, tmp_path, workers=1, **{**study, "seeds": 1}))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    run(experiment(files, tiny_bert, tmp_path, workers=2, **study))
+    assert "4 cells, 2 done" in capfd.readouterr().err
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    run(experiment(files, tiny_bert, tmp_path, **study))
+    assert "4 cells, 4 done" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_cell_that_fails_is_one_line_and_the_finished_ones_are_kept(files, tiny_bert, tmp_path, capsys):
+    # in the second draw's task a finished cell is damaged, which its reader tells
+    given = [
+        "experiment", "story-cloze", str(files / "train.csv"), "--test", str(files / "test.csv"), "--embedder", "bert",
+        "--model", tiny_bert, "--out", str(tmp_path), "--method", "near-graph-cut", "--kind", "near", "--size", "0.1",
+        "--workers", "1", "--seeds", "1",
+    ]  # fmt: skip
+    assert cli.main(given) == 0
+    vectors = next(tmp_path.glob("vectors-*.npz"))
+    vectors.write_bytes(vectors.read_bytes()[:100])
+    assert cli.main([*given, "--seeds", "2"]) == 2
+    assert "must be a whole archive" in capsys.readouterr().err
+    assert len(figures(tmp_path)) == 1
+
+
+def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tmp_path, monkeypatch):
+    """A lost worker's task runs anew: the same call, in a directory where some of its cells are written."""
+    calls = []
+    original = spreading.measure_draw
+
+    def interrupted(bench, todo, cells):
+        calls.append([cell.size for cell in todo])
+        for result in original(bench, todo, cells):
+            yield result
+            if len(calls) == 1:
+                raise ConnectionError("the worker is lost")
+
+    config = experiment(files, tiny_bert, tmp_path, methods=("random",), kinds=("exact",), seeds=1)
+    tables = [_read(replace(config.corpus, data=data)) for data in (config.corpus.data, config.train.test)]
+    setup = Setup(config.corpus.task, *tables, config.embed, config.train)
+    cells = cells_of(config.study)
+    monkeypatch.setattr(spreading, "measure_draw", interrupted)
+    shared = (setup, RunDir(str(tmp_path)), 1, ["context+right"])
+    with pytest.raises(ConnectionError):
+        spreading._measure(shared, "base", cells, cells)
+    found = spreading._measure(shared, "base", cells, cells)
+    assert calls == [[0.1, 0.25], [0.25]]
+    assert {result.cell for result in found} == set(cells)
+
+
+def cell(via, seed, size, kind="exact"):
+    return Cell(via, "random", size, seed, Redundancy(kind, 0.5))
+
+
+def test_a_draw_is_a_task_and_a_fine_tuning_is_one():
+    cells = [cell("probe", seed, size, kind) for seed in (1, 0) for kind in ("near", "exact") for size in (0.1, 0.2)]
+    tasks = tasks_of(cells)
+    assert [(task[0].seed, task[0].redundancy.kind, len(task)) for task in tasks] == [
+        (1, "exact", 2), (1, "near", 2), (0, "exact", 2), (0, "near", 2),
+    ]  # fmt: skip
+    assert [len(task) for task in tasks_of([cell("finetune", 0, size) for size in (0.1, 0.2)])] == [1, 1]
+
+
+def test_no_workers_are_named(files):
+    for build in (lambda: Spread(workers=0), lambda: experiment(files, "m", "o", workers=0)):
+        with pytest.raises(InputError, match="workers must be at least 1; got 0"):
+            build()
