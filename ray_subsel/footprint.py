@@ -36,7 +36,7 @@ TEXT_GROWTH = 1.5
 TORCH = 330 << 20
 """What torch and transformers take once imported."""
 
-PIECE_COPIES = 6.0
+PIECE_COPIES = 8.0
 TFIDF = 60 << 20
 """scikit-learn, once imported, and a batch of word counts."""
 
