@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 PIXELS = 1470
 """Width of an image: one and a half times the drawing's."""
-MISSING = "PNG figures need resvg-py (pip install 'ray-subsel[figures]'); the SVG files are whole without it"
+MISSING = "PNG figures need resvg-py (pip install resvg-py, or the extra figures); the SVG files are whole without it"
 NO_FONT = "PNG figures need a font, and none is installed on this machine; the SVG files are whole without it"
 
 

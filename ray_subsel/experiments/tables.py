@@ -48,7 +48,8 @@ def agreement_text(found: Mapping[str, Any]) -> str:
         parts.append(f"Spearman's rank correlation over all of them {rank:.2f}")
     if order["groups"]:
         parts.append(
-            f"between the methods of one size {order['rank_correlation']:.2f} (mean of {order['groups']:,} sizes)"
+            f"between methods within a size and condition {order['rank_correlation']:.2f} "
+            f"(mean over {order['groups']:,} of them)"
         )
     spread = "" if difference["deviation"] is None else f", standard deviation {100 * difference['deviation']:.1f}"
     parts.append(f"fine-tuning minus probe {100 * difference['mean']:+.1f} points on average{spread}")

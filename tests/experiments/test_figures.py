@@ -128,4 +128,4 @@ def test_without_resvg_one_line_tells_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     render, lacks = png_renderer()
     assert render is None
-    assert "pip install 'ray-subsel[figures]'" in lacks
+    assert "pip install resvg-py" in lacks

@@ -1,7 +1,10 @@
 """An experiment spread over Ray tasks gives the cells that one process gives, and keeps each as it comes."""
 
 import json
+import runpy
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from ray_subsel import cli
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.corpus.stories import write_stories
 from ray_subsel.errors import InputError
+from ray_subsel.experiments import experiment as experiments
 from ray_subsel.experiments import spreading
 from ray_subsel.experiments.bench import Setup
 from ray_subsel.experiments.cells import Cell, read_results
@@ -76,19 +80,38 @@ def test_what_is_there_is_not_measured_again_and_one_process_may_go_on(files, ti
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_cell_that_fails_is_one_line_and_the_finished_ones_are_kept(files, tiny_bert, tmp_path, capsys):
-    # in the second draw's task a finished cell is damaged, which its reader tells
+def test_a_cell_that_fails_is_one_line_and_the_finished_ones_are_kept(tiny_bert, tmp_path, capsys):
+    for name in ("train", "test"):
+        rows = [{"text": f"the dog ran {i} times", "label": "even" if i % 2 == 0 else "odd"} for i in range(40)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     given = [
-        "experiment", "story-cloze", str(files / "train.csv"), "--test", str(files / "test.csv"), "--embedder", "bert",
-        "--model", tiny_bert, "--out", str(tmp_path), "--method", "near-graph-cut", "--kind", "near", "--size", "0.1",
-        "--workers", "1", "--seeds", "1",
+        "experiment", str(tmp_path / "train.jsonl"), "--test", str(tmp_path / "test.jsonl"), "--task", "classification",
+        "--text", "text", "--label", "label", "--embedder", "bert", "--model", tiny_bert,
+        "--out", str(tmp_path / "out"), "--method", "random", "--kind", "exact", "--workers", "1", "--seeds", "1",
+        "--size", "0.5", "--size", "0.01",
     ]  # fmt: skip
-    assert cli.main(given) == 0
-    vectors = next(tmp_path.glob("vectors-*.npz"))
-    vectors.write_bytes(vectors.read_bytes()[:100])
-    assert cli.main([*given, "--seeds", "2"]) == 2
-    assert "must be a whole archive" in capsys.readouterr().err
-    assert len(figures(tmp_path)) == 1
+    assert cli.main(given) == 2  # one row is of one class
+    error = capsys.readouterr().err
+    assert [line for line in error.splitlines() if "error" in line] == [error.splitlines()[-1]]
+    assert "label must take at least two values" in error
+    (kept,) = read_results(str(tmp_path / "out"))[0]
+    assert kept.cell.size == 0.5
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_recipe_for_a_cluster_spreads_its_cells(files, tiny_bert, tmp_path, monkeypatch, capfd):
+    given = [
+        str(files / "train.csv"), "--test", str(files / "test.csv"), "--embedder", "bert", "--model", tiny_bert,
+        "--out", str(tmp_path), "--study", "claim", "--method", "random", "--kind", "exact",
+        "--size", "0.1", "--seeds", "2",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["story_cloze.py", *given])
+    monkeypatch.setattr(experiments, "run_cells", None)  # not in this process
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(Path(__file__).parents[2] / "jobs" / "story_cloze.py"), run_name="__main__")
+    assert ended.value.code == 0
+    assert "2 of 2 cells" in capfd.readouterr().err
+    assert len(figures(tmp_path)) == 2
 
 
 def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tmp_path, monkeypatch):
