@@ -4,8 +4,8 @@ r"""How time, memory and quality grow with the ground set, over modes, workers a
     python jobs/scaling.py --n 100000 --modes greedi exact --workers 1 --nodes 1 2 --out results/nodes
 
 A cell is one selection from a synthetic corpus of vectors (half of it copies, unless told otherwise) in a process of
-its own: ``engine`` is the one-machine ``select`` on vectors in memory, ``greedi`` and ``exact`` are runs of the pipeline
-on a Ray with so many CPUs a node and so many nodes (several on this machine by ``ray.cluster_utils.Cluster``). Finished
+its own: ``engine`` is the one-machine ``select`` on vectors in memory, ``greedi`` and ``exact`` are runs of the
+pipeline on a Ray with so many CPUs a node and so many nodes (``ray.cluster_utils.Cluster`` on this machine). Finished
 cells are kept: the same command goes on where it was stopped. DIR gets results.json, table.txt, time.svg, memory.svg.
 """
 
