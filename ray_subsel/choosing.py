@@ -19,37 +19,51 @@ import pyarrow as pa
 
 from ray_subsel.certificate import Certificate, certify
 from ray_subsel.config import SelectConfig
+from ray_subsel.constraints import FREE
+from ray_subsel.drawing import make_goal, random_value
 from ray_subsel.errors import InputError, invalid
+from ray_subsel.goals import REPRESENTING, Goal
 from ray_subsel.greedi import (
     LocalSolution,
     Reduced,
+    Rows,
+    best_of,
+    joined,
     merge_solutions,
     reduce_solutions,
-    resolve_lam,
     solve_partition,
 )
 from ray_subsel.hashing import partition_of
+from ray_subsel.limiting import FREE as MAY
+from ray_subsel.limiting import OUT, Limits, limited_rows
 from ray_subsel.memory import peak_bytes, start_peak
+from ray_subsel.objectives import GraphCut
 from ray_subsel.objectives.base import Float64s, Indices
-from ray_subsel.objectives.graph_cut import GraphCut, random_value
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.parts import PartFacts, read_partition, read_partitions, repartition, vectors_of
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
-from ray_subsel.select import select
 from ray_subsel.session import remote
-from ray_subsel.tree import Node, Tree, grow_tree
+from ray_subsel.tree import Node, Tree, grow_tree, two_rounds
 from ray_subsel.vectors import ExactSum
 
 FOLDER = "candidates"
 CENTRALIZED_NUMBERS = 40_000_000
 """Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors."""
 
+CENTRALIZED_PRODUCTS = 500_000_000_000
+"""The same for other objectives, up to so many multiplications."""
+
 CERTIFIED_NUMBERS = 4_000_000
 """Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors."""
 
 IN_PROCESS_NUMBERS = 20_000_000
 """Up to this n * d (80 MB of vectors) the driver solves the partitions itself: a worker takes a second to start."""
+
+
+def is_small(n: int, d: int) -> bool:
+    """Tell whether the driver solves a ground set itself."""
+    return n * d <= IN_PROCESS_NUMBERS
 
 
 def candidates_name(partition: int) -> str:
@@ -71,27 +85,41 @@ class Plan:
     Attributes
     ----------
     n, d, k, m : int
-        Ground set, dimension, budget, partitions.
-    lam : float
+        Ground set, dimension, budget, partitions. Where costs limit the answer, k is a bound.
+    goal : Goal
+        What is maximized.
     budget : int
-        Candidates that each partition hands over.
+        The most candidates that a partition hands over.
     total : float64 array of shape (d,)
         t, the sum of all unit vectors.
     seed : int
         Of the random partition.
     tree : Tree
         Who reduces what.
+    limits : Limits or None
+        Whatever else than k limits the answer.
     """
 
     n: int
     d: int
     k: int
     m: int
-    lam: float
+    goal: Goal
     budget: int
     total: Float64s
     seed: int
     tree: Tree
+    limits: Limits | None = None
+
+    @property
+    def given(self) -> Rows | None:
+        """Items that must be chosen."""
+        return None if self.limits is None else self.limits.given
+
+    @property
+    def here(self) -> bool:
+        """Whether this process does it all: it is done before a worker has started."""
+        return is_small(self.n, self.d)
 
 
 @dataclass(frozen=True)
@@ -103,7 +131,7 @@ class Choice:
     plan : Plan
     reduced : Reduced
     random_value : float
-        Expected f of k random items.
+        f of as many random items: expected, or where there is no formula for it of one draw.
     centralized_value : float or None
         f of the exact greedy on the whole ground set, where that was computed.
     rounds : int
@@ -151,13 +179,14 @@ def budget_of(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str 
     """Return k and, where it had to be lowered, a sentence that says so.
 
     A fraction is one of the *rows*, so that a subset with copies collapsed and one with copies kept, or a random one,
-    have the same size: k = floor(fraction * rows), at least 1.
+    have the same size: k = floor(fraction * rows), at least 1. Where only a budget limits the answer, k is all items.
     """
     if config.k is not None:
         if config.k > items:
             raise invalid("k", f"be at most the number of items, {items}", config.k, "Equal texts are one item.")
         return config.k, None
-    assert config.fraction is not None
+    if config.fraction is None:
+        return items, None
     k = max(1, math.floor(config.fraction * rows + 1e-9))
     if k > items:
         warning = f"{k} of {rows} rows were asked for, but only {items} are distinct: all {items} are chosen."
@@ -165,8 +194,10 @@ def budget_of(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str 
     return k, None
 
 
-def make_plan(config: SelectConfig, facts: Sequence[PartFacts], k: int) -> Plan:
-    """Reduce what the parts know of themselves to t and the sizes of the partitions."""
+def make_plan(
+    run: RunDir, config: SelectConfig, facts: Sequence[PartFacts], k: int, limits: Limits | None = None
+) -> Plan:
+    """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
     m = len(facts[0].partition_items) if config.partitions is None else config.partitions
     n = sum(fact.items for fact in facts)
     exact = ExactSum.zero(max(fact.dimension for fact in facts))
@@ -174,26 +205,51 @@ def make_plan(config: SelectConfig, facts: Sequence[PartFacts], k: int) -> Plan:
         if fact.total is not None:
             exact = exact + fact.total
     sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
-    tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=max(2, m) if config.fan_in is None else config.fan_in)
-    budget = max(node.budget for node in tree.levels[0])
     total = exact.vector()
-    return Plan(n, len(total), k, m, resolve_lam(config.lam, n, k), budget, total, config.seed, tree)
+    goal = make_goal(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
+    fan_in = max(2, m) if config.fan_in is None else config.fan_in
+    if limits is None or m == 1:
+        k = k if limits is None else limits.rules.k
+        tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
+    elif limits.shares is None:
+        k = limits.rules.k
+        tree = grow_tree(limits.free, k=limits.room_left(), c=config.candidates, fan_in=fan_in)
+    else:
+        k = limits.rules.k
+        tree = two_rounds(limits.free, [share.k for share in limits.shares], k=k)
+    budget = max(node.budget for node in tree.levels[0])
+    return Plan(n, len(total), k, m, goal, budget, total, config.seed, tree, limits)
 
 
 def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -> int:
     """Solve one partition and keep its candidates; return its number of items."""
-    items = read_partition(run, facts, partition)
-    solution = solve_partition(
-        items.ids,
-        items.vectors,
-        partition=partition,
-        total=plan.total,
-        m=plan.m,
-        budget=plan.budget,
-        lam=plan.lam,
-    )
+    if plan.limits is None:
+        items = read_partition(run, facts, partition)
+        rows, state = Rows(items.ids, items.vectors), None
+    else:
+        rows, state = limited_rows(run, facts, partition)
+    if plan.m == 1 and plan.limits is not None and state is not None:
+        solution = _solve_whole(plan, plan.limits, rows.take(state != OUT))
+    else:
+        shares = None if plan.limits is None else plan.limits.shares
+        solution = solve_partition(
+            rows if state is None else rows.take(state == MAY),
+            partition=partition,
+            goal=plan.goal,
+            m=plan.m,
+            budget=plan.budget if shares is None else shares[partition].k,
+            bounds=FREE if shares is None else shares[partition].bounds,
+            given=plan.given,
+        )
     _keep(run, candidates_name(partition), solution)
-    return len(items.ids)
+    return len(rows.ids)
+
+
+def _solve_whole(plan: Plan, limits: Limits, rows: Rows) -> LocalSolution:
+    """Choose the answer itself in the only partition."""
+    include = np.searchsorted(rows.ids, limits.given.ids)
+    chosen = best_of(rows, min(plan.k, len(rows.ids)), plan.goal.whole(), limits.rules.bounds, include)
+    return LocalSolution(0, rows.take(chosen.indices), len(rows.ids))
 
 
 def merge(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node) -> None:
@@ -202,22 +258,35 @@ def merge(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node) -> No
     solutions = [read_node(run, facts, below[child]) for child in node.children]
     share = node.members / plan.m
     solution = merge_solutions(
-        solutions, node=node.number, total=plan.total, share=share, budget=node.budget, lam=plan.lam
+        solutions, node=node.number, goal=plan.goal, share=share, budget=node.budget, given=plan.given
     )
     _keep(run, node_name(node), solution)
 
 
 def _keep(run: RunDir, name: str, solution: LocalSolution) -> None:
-    flat = pa.array(solution.vectors.reshape(-1))
-    vectors = pa.FixedSizeListArray.from_arrays(flat, solution.vectors.shape[1])
-    run.write_table(name, pa.table({"id": pa.array(solution.ids, pa.int64()), "vector": vectors}))
+    rows = solution.rows
+    flat = pa.array(rows.vectors.reshape(-1))
+    columns = {
+        "id": pa.array(rows.ids, pa.int64()),
+        "vector": pa.FixedSizeListArray.from_arrays(flat, rows.vectors.shape[1]),
+    }
+    if rows.groups is not None and rows.costs is not None:
+        columns |= {"group": pa.array(rows.groups, pa.int64()), "cost": pa.array(rows.costs, pa.float64())}
+    run.write_table(name, pa.table(columns))
 
 
 def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolution:
     """Read back what a partition, or a reducer above some, kept."""
     items = sum(sum(fact.partition_items[node.first : node.first + node.members]) for fact in facts)
     table = run.read_table(node_name(node))
-    return LocalSolution(node.number, table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), items)
+    known = "group" in table.column_names
+    rows = Rows(
+        table["id"].to_numpy().astype(np.int64),
+        vectors_of(table["vector"]),
+        table["group"].to_numpy().astype(np.int64) if known else None,
+        table["cost"].to_numpy() if known else None,
+    )
+    return LocalSolution(node.number, rows, items)
 
 
 def partitioned(run: RunDir, facts: Sequence[PartFacts], config: SelectConfig) -> list[PartFacts]:
@@ -251,7 +320,7 @@ def choose(
     below = [node for level in plan.tree.levels[: max(1, plan.tree.rounds - 1)] for node in level]
     missing = [node for node in below if not run.exists(node_name(node))]
     bar.advance(sum(1 for node in below if node.level == 0) - sum(1 for node in missing if node.level == 0))
-    if plan.n * plan.d <= IN_PROCESS_NUMBERS:
+    if plan.here:
         start_peak()
         for node in missing:
             _solve_node(run, facts, plan, node)
@@ -326,26 +395,59 @@ def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan, beside: bool = T
     solutions = [read_node(run, facts, node) for node in below]
     if sum(solution.items for solution in solutions) != plan.n:
         raise InputError(f"partitions must hold {plan.n} items together. Delete {run.path(FOLDER)} and run again.")
-    reduced = reduce_solutions(solutions, total=plan.total, k=plan.k, lam=plan.lam)
+    bounds = FREE if plan.limits is None else plan.limits.rules.bounds
+    reduced = reduce_solutions(solutions, goal=plan.goal, k=plan.k, bounds=bounds, given=plan.given)
     reduced = dataclasses.replace(reduced, partitions=partition_of(reduced.ids, plan.m, plan.seed))
-    expected = random_value(plan.total, plan.n, plan.k, plan.lam)
+    _check_limits(plan, reduced)
+    expected = random_value(run, facts, plan.goal, len(reduced.ids), seed=plan.seed, here=True)
     centralized = None
     if plan.m == 1:
         centralized = reduced.value
-    elif beside and plan.n * plan.d <= CENTRALIZED_NUMBERS:
+    elif beside:
         centralized = centralized_value(run, facts, plan)
-    proof = certificate(run, facts, plan, reduced.ids) if plan.n * plan.d <= CERTIFIED_NUMBERS else None
+    proof = None
+    if plan.goal.name == GraphCut.name and plan.limits is None and plan.n * plan.d <= CERTIFIED_NUMBERS:
+        proof = certificate(run, facts, plan, reduced.ids)
     return Choice(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
+
+
+def _check_limits(plan: Plan, reduced: Reduced) -> None:
+    """Make sure of what the mathematics promises: nothing else tells a user that a must-include is missing."""
+    ids = reduced.ids
+    assert len(np.unique(ids)) == len(ids)
+    given = plan.given
+    assert given is None or np.array_equal(ids[: len(given.ids)], given.ids)
+    assert len(ids) == plan.k or (plan.limits is not None and plan.limits.rules.bounds.budget is not None)
 
 
 def certificate(run: RunDir, facts: Sequence[PartFacts], plan: Plan, ids: Indices) -> Certificate:
     """Bound how far the chosen items are from the best subset of their number."""
     items = read_partitions(run, facts, range(plan.m))
-    problem = Problem(X=items.vectors, objective=GraphCut(lam=plan.lam, total=plan.total), k=plan.k)
+    problem = Problem(X=items.vectors, objective=plan.goal.whole(), k=plan.k)
     return certify(problem, np.searchsorted(items.ids, ids))
 
 
 def centralized_value(run: RunDir, facts: Sequence[PartFacts], plan: Plan) -> float:
-    """Return f of the exact greedy on the whole ground set."""
-    items = read_partitions(run, facts, range(plan.m))
-    return float(select(items.vectors, plan.k, objective=GraphCut(lam=plan.lam, total=plan.total)).value)
+    """Return f of the exact greedy on the whole ground set, under the same limits."""
+    if plan.limits is None:
+        items = read_partitions(run, facts, range(plan.m))
+        return float(best_of(Rows(items.ids, items.vectors), plan.k, plan.goal.whole()).value)
+    pieces = []
+    for partition in range(plan.m):
+        rows, state = limited_rows(run, facts, partition)
+        pieces.append(rows.take(state != OUT))
+    rows = joined(pieces)
+    include = np.searchsorted(rows.ids, plan.limits.given.ids)
+    k = min(plan.k, len(rows.ids))
+    return float(best_of(rows, k, plan.goal.whole(), plan.limits.rules.bounds, include).value)
+
+
+def runs_beside(objective: str, n: int, d: int, k: int, represented: int, limited: bool) -> bool:
+    """Tell whether the centralized greedy is cheap enough to be run beside GreeDi, for its share to be told."""
+    if n * d > CENTRALIZED_NUMBERS:
+        return False
+    if objective in REPRESENTING:
+        return n * represented * d <= CENTRALIZED_PRODUCTS
+    if objective != GraphCut.name or limited:  # one pass over the vectors a pick
+        return n * k * d <= CENTRALIZED_PRODUCTS
+    return True

@@ -11,11 +11,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ray_subsel.constraints import WISHES, parse_floors, parse_quotas
 from ray_subsel.errors import invalid
 from ray_subsel.memory import parse_bytes
 
 T = TypeVar("T")
 
+OBJECTIVES = ("graph_cut", "facility_location", "saturated_coverage", "feature_based", "log_determinant")
 TASKS = ("text", "story-cloze", "classification")
 FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "text")
 STORY_TEXTS = ("context+right", "context", "everything")
@@ -73,6 +75,9 @@ class CorpusConfig:
     vectors: str | None = option(None, "column that holds ready vectors; nothing is embedded then", metavar="COLUMN")
     label: str | None = option(None, "column that holds the class", metavar="COLUMN")
     group: str | None = option(None, "column that holds a group", metavar="COLUMN")
+    cost: str | None = option(
+        None, "column that holds what a row costs, such as its tokens, for --budget; a number above 0", metavar="COLUMN"
+    )
     id: str | None = option(
         None, "column that holds your own id; must be unique; kept beside the row id", metavar="COLUMN"
     )
@@ -126,6 +131,7 @@ class SelectConfig:
 
     k: int | None = option(None, "number of items to choose")
     fraction: float | None = option(None, "share of the rows to choose, in (0, 1]")
+    objective: str = option("graph_cut", "what is maximized", choices=OBJECTIVES)
     mode: str = option(
         "greedi",
         "greedi: partitions select, a reducer decides; exact: the centralized greedy's own picks, across partitions",
@@ -139,18 +145,57 @@ class SelectConfig:
     )
     candidates: float = option(2.0, "c: each of m partitions hands ceil(c k / m) candidates to the reducer")
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
+    represented: int | None = option(
+        None,
+        "facility_location and saturated_coverage: size of the sample of items to be represented, the same for all "
+        "partitions; default: 4 k, at least 10000",
+    )
+    represent: str = option(
+        "sample",
+        "what a partition represents while it chooses candidates: the sample, or its own items",
+        choices=("sample", "own"),
+    )
     near: float | None = option(
         None,
         "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders",
     )
-    seed: int = option(0, "seed of the random partitions")
+    quotas: tuple[str, ...] = option(
+        (),
+        "at most so many items of a group (--group, else --label): proportional, equal, or LABEL=N, repeated",
+        flag="quota",
+        metavar="QUOTA",
+    )
+    floors: tuple[str, ...] = option(
+        (), "at least so many items: N of every group, or LABEL=N, repeated", flag="floor", metavar="FLOOR"
+    )
+    budget: float | None = option(
+        None, "what the chosen items may cost together: in --cost COLUMN, else in words of their text"
+    )
+    include: str | None = option(
+        None,
+        "rows that must be chosen, ranked first: a text file with an id a line, or a Parquet file with a column id",
+        metavar="FILE",
+        identity=False,
+    )
+    exclude: str | None = option(
+        None,
+        "rows that must not be chosen, nor a copy of them; a file like that of --include",
+        metavar="FILE",
+        identity=False,
+    )
+    seed: int = option(0, "seed of the random partitions and of the sample")
 
     def __post_init__(self) -> None:
         _check_choices(self)
         _check_share(self, "near")
-        if (self.k is None) == (self.fraction is None):
-            both = "neither" if self.k is None else "both"
-            raise invalid("k, fraction", "be given, exactly one of them", both, "Use --k N or --fraction F.")
+        if self.k is not None and self.fraction is not None:
+            raise invalid("k, fraction", "be given, exactly one of them", "both", "Use --k N or --fraction F.")
+        if self.k is None and self.fraction is None and self.budget is None:
+            raise invalid(
+                "k, fraction", "be given, exactly one of them", "neither", "Use --k N, --fraction F or --budget X."
+            )
+        self._check_objective()
+        self._check_limits()
         if self.k is not None and self.k < 1:
             raise invalid("k", "be at least 1", self.k)
         if self.fraction is not None and not 0 < self.fraction <= 1:
@@ -166,6 +211,48 @@ class SelectConfig:
             raise invalid("fan_in", "be at least 2", self.fan_in)
         if not (math.isfinite(self.candidates) and self.candidates >= 1):
             raise invalid("candidates", "be at least 1", self.candidates)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups matter."""
+        return bool(self.quotas or self.floors)
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything but k limits what may be chosen."""
+        return self.grouped or self.budget is not None or self.include is not None or self.exclude is not None
+
+    def _check_objective(self) -> None:
+        linear = self.objective == OBJECTIVES[0]
+        if self.lam != 10.0 and not linear:
+            raise invalid("lam", "be left out unless objective is graph_cut", self.lam, "Others have no penalty.")
+        if self.lam == "auto" and self.k is None and self.fraction is None:
+            raise invalid("lam", "be a number where a budget decides how many are chosen", self.lam, "Give --k too.")
+        represents = self.objective in ("facility_location", "saturated_coverage")
+        if self.represented is not None and not represents:
+            way = "Others represent nothing."
+            raise invalid("represented", "go with facility_location or saturated_coverage", self.objective, way)
+        if self.represent != "sample" and not represents:
+            raise invalid("represent", "go with facility_location or saturated_coverage", self.objective)
+        if self.represented is not None and self.represented < 1:
+            raise invalid("represented", "be at least 1", self.represented)
+        if self.mode == "exact" and not linear:
+            raise invalid("mode", "be greedi unless objective is graph_cut", self.mode, "Leave --mode out.")
+
+    def _check_limits(self) -> None:
+        parse_quotas(self.quotas)
+        parse_floors(self.floors)
+        if self.budget is not None and not (math.isfinite(self.budget) and self.budget > 0):
+            raise invalid("budget", "be a finite number above 0", self.budget)
+        if self.floors and self.budget is not None:
+            raise invalid("floor", "not be combined with a budget", "both", "Use --quota, or leave one out.")
+        if set(self.quotas) & set(WISHES) and self.k is None and self.fraction is None:
+            raise invalid(
+                "quota", "be LABEL=N where a budget decides how many are chosen", self.quotas[0], "Or give --k."
+            )
+        if self.mode == "exact" and self.limited:
+            way = "Use --mode greedi, with --partitions 1 for one exact greedy."
+            raise invalid("mode", "be greedi with quotas, floors, a budget, include or exclude", self.mode, way)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from ray_subsel.corpus.readers import open_parquet, read_batches
 from ray_subsel.embedders import model_name
 from ray_subsel.embedders.models import resolve_model
 from ray_subsel.footprint import Source, check_stages, footprint_line, stage_bytes
+from ray_subsel.limiting import check_corpus, read_named
 from ray_subsel.memory import available_bytes, parse_bytes
 from ray_subsel.session import Resources
-from ray_subsel.sizing import Machine, Sizes, size_up
+from ray_subsel.sizing import Machine, Sizes, planned_k, size_up
 
 BERT_DIMENSION = 768
 COUNTED_BYTES = 64 << 20
@@ -38,18 +39,24 @@ class Forecast:
     sizes : Sizes
     stages : dict of str to int
         Predicted bytes of the largest process of each stage.
+    assumed_k : int or None
+        What was taken for k where a budget decides and costs are not read yet.
     """
 
     rows: int
     exact: bool
     sizes: Sizes
     stages: dict[str, int]
+    assumed_k: int | None = None
 
     def text(self) -> str:
         """Return the plan as it is printed."""
         about = "" if self.exact else "some "
         first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
-        return "\n".join([first, *self.sizes.lines(), footprint_line(self.stages)])
+        lines = [first, *self.sizes.lines(), footprint_line(self.stages)]
+        if self.assumed_k is not None:
+            lines.append(f"budget    how many it pays for is known when costs are read; {self.assumed_k:,} are assumed")
+        return "\n".join(lines)
 
 
 def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, memory_limit: str | None) -> Forecast:
@@ -61,17 +68,21 @@ def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mem
         When the input cannot be read, k is above the rows, or it cannot fit into memory.
     """
     found = plan_ingest(corpus)
+    check_corpus(corpus, select)
+    read_named(select)
     counted = [count_rows(file) for file in found.files]
     rows = sum(count for count, _ in counted)
     rows *= 2 if corpus.augment else 1
     k, _ = budget_of(select, rows=rows, items=rows)
     dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
     machine = machine_of(None, memory_limit)
-    sizes = size_up(select, machine, n=rows, d=dimension, k=k, copies=corpus.copies == "keep")
+    planned = planned_k(select, k)
+    sizes = size_up(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
     source = Source(rows, found.shards, sum(file.size for file in found.files))
     stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
     check_stages(stages, machine)
-    return Forecast(rows, all(exact for _, exact in counted) and not corpus.augment, sizes, stages)
+    assumed = planned if planned < k else None
+    return Forecast(rows, all(exact for _, exact in counted) and not corpus.augment, sizes, stages, assumed)
 
 
 def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine:

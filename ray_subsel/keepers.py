@@ -21,10 +21,10 @@ from ray_subsel import choosing
 from ray_subsel.choosing import FOLDER, Choice, Plan
 from ray_subsel.errors import InputError
 from ray_subsel.exact import Ask, Bet, Here, Holding, Offer, Standing, exact_greedy
+from ray_subsel.goals import GraphCutGoal
 from ray_subsel.greedi import Reduced
 from ray_subsel.hashing import partition_of
 from ray_subsel.memory import peak_bytes, start_peak
-from ray_subsel.objectives.graph_cut import random_value
 from ray_subsel.parts import PartFacts, read_partitions
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
@@ -41,25 +41,27 @@ def choose_exactly(run: RunDir, facts: Sequence[PartFacts], plan: Plan, *, bar: 
 
     Progress is told in items. Raises InputError where the same actor is lost again and again.
     """
+    goal = plan.goal
+    assert isinstance(goal, GraphCutGoal), "the configuration refuses other objectives in this mode"
     begin = read_standing(run, plan)
     bar.advance(begin.ids.size)
     book = _Book(run, bar, begin.ids.size, time.monotonic())
     start_peak()
     if plan.n * plan.d <= choosing.IN_PROCESS_NUMBERS:
         here = Here([load_holding(run, facts, range(plan.m))])
-        at = exact_greedy(here, total=plan.total, k=plan.k, lam=plan.lam, begin=begin, after_round=book.after_round)
+        at = exact_greedy(here, total=plan.total, k=plan.k, lam=goal.lam, begin=begin, after_round=book.after_round)
         peak = peak_bytes()
     else:
         with _actors(run, facts, plan, processes) as fleet:
             at = exact_greedy(
-                fleet, total=plan.total, k=plan.k, lam=plan.lam, begin=begin, after_round=book.after_round
+                fleet, total=plan.total, k=plan.k, lam=goal.lam, begin=begin, after_round=book.after_round
             )
             peak = max(peak_bytes(), *fleet.peaks())
     write_standing(run, at)
     value = math.fsum(at.gains)
     where = partition_of(at.ids, plan.m, plan.seed)
     reduced = Reduced(at.ids, where, at.gains, value, max(at.pool, plan.k), None, "exact")
-    expected = random_value(plan.total, plan.n, plan.k, plan.lam)
+    expected = goal.random_value(plan.n, plan.k)
     return Choice(plan, reduced, expected, value, at.rounds, peak)
 
 

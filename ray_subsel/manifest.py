@@ -24,7 +24,7 @@ OUTPUTS = {
     "corpus": ("rows", "rejected.parquet"),
     "embed": ("embeddings", "doc2vec", "tfidf"),
     "near": ("near", "groups", "leaders"),
-    "select": ("candidates", "selection.parquet", "subset.parquet"),
+    "select": ("limits", "candidates", "selection.parquet", "subset.parquet"),
     "train": ("train", "test"),
 }
 """What each stage writes, in the order of the stages."""

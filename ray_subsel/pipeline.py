@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel import collapsing, embedding
-from ray_subsel.choosing import budget_of, choose, make_plan, partitioned
+from ray_subsel.choosing import budget_of, choose, is_small, make_plan, partitioned
 from ray_subsel.config import (
     CorpusConfig,
     EmbedConfig,
@@ -35,6 +35,7 @@ from ray_subsel.finetuning import finetune_arms, model_to_train
 from ray_subsel.footprint import Source, footprint_line, stage_bytes
 from ray_subsel.forecast import embedding_dimension, machine_of
 from ray_subsel.keepers import choose_exactly
+from ray_subsel.limiting import Named, check_corpus, limits_of, read_named
 from ray_subsel.manifest import Manifest, locked
 from ray_subsel.memory import Peak
 from ray_subsel.parts import PartFacts
@@ -42,7 +43,7 @@ from ray_subsel.progress import bar, say, steps
 from ray_subsel.publishing import corpus_facts, publish, write_selection
 from ray_subsel.rundir import RunDir
 from ray_subsel.session import Session
-from ray_subsel.sizing import Sizes, size_up
+from ray_subsel.sizing import Machine, Sizes, planned_k, size_up, with_candidates
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ def run(config: RunConfig) -> dict[str, Any]:
     if config.train is not None:
         input_fingerprint(test_corpus(config.corpus, config.train))
     model = embedder_identity(config.corpus, config.embed)
+    named = Named()
+    if config.select is not None:
+        check_corpus(config.corpus, config.select)
+        named = read_named(config.select)
     Manifest.open(directory)
     with locked(directory):
         manifest = Manifest.open(directory)
@@ -80,10 +85,10 @@ def run(config: RunConfig) -> dict[str, Any]:
             work = _Work(config, manifest, session)
             rows = work.corpus(inputs)
             if config.select is not None:
-                budget_of(config.select, rows=rows.n_rows, items=rows.n_rows)  # before the hours of embedding
+                work.refuse_early(rows)  # before the hours of embedding
             facts = work.embed(rows, model)
             if config.select is not None:
-                work.select(rows, work.near(facts))
+                work.select(rows, work.near(facts), named)
             if config.train is not None:
                 work.train(rows)
         return publish(manifest)
@@ -208,6 +213,11 @@ class _Work:
         say(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
         return leaders
 
+    def refuse_early(self, rows: RowStore) -> None:
+        """Refuse what the rows alone show to be impossible."""
+        assert self.config.select is not None
+        budget_of(self.config.select, rows=rows.n_rows, items=rows.n_rows)
+
     def _layout(self, rows: RowStore, config: SelectConfig) -> int:
         """Return by how many partitions to sort the parts that are embedded, before the items are counted."""
         if config.partitions is not None:
@@ -221,9 +231,12 @@ class _Work:
             say(f"plan: may not fit into memory: {error}")
             return 1
 
+    def _machine(self) -> Machine:
+        return machine_of(self.session.resources, self.config.runtime.memory_limit)
+
     def _sizes(self, config: SelectConfig, n: int, d: int, k: int) -> Sizes:
-        machine = machine_of(self.session.resources, self.config.runtime.memory_limit)
-        return size_up(config, machine, n=n, d=d, k=k, copies=self.config.corpus.copies == "keep")
+        copies = self.config.corpus.copies == "keep"
+        return size_up(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies)
 
     def _settled(self, settings: dict[str, Any], config: SelectConfig, facts: list[PartFacts], k: int) -> SelectConfig:
         """Return the configuration with what memory decides; a run that goes on keeps what it began with."""
@@ -242,13 +255,13 @@ class _Work:
             sizes = self._sizes(config, n, d, k)
         return dataclasses.replace(config, partitions=sizes.partitions, fan_in=sizes.fan_in)
 
-    def select(self, rows: RowStore, facts: list[PartFacts]) -> None:
+    def select(self, rows: RowStore, facts: list[PartFacts], named: Named) -> None:
         assert self.config.select is not None
         config = self.config.select
         n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
         k, warning = budget_of(config, rows=rows.n_rows, items=n)
         upstream = self.manifest.stages["embed" if config.near is None else "near"]
-        settings = {**fingerprint_fields(config), "embed": upstream.fingerprint}
+        settings = {**fingerprint_fields(config), **named.fingerprints, "embed": upstream.fingerprint}
         config = self._settled(settings, config, facts, k)
         settings |= {"partitions": config.partitions, "fan_in": config.fan_in}
         stage = self.manifest.enter("select", settings, overwrite=self.config.runtime.overwrite)
@@ -263,7 +276,12 @@ class _Work:
             say(line)
         began, peak = time.perf_counter(), Peak()
         facts = partitioned(self.directory, facts, config)
-        plan = make_plan(config, facts, k)
+        here = is_small(n, d)
+        limits = limits_of(rows, facts, self.config.corpus, config, named, k=k, m=sizes.partitions, here=here)
+        plan = make_plan(self.directory, config, facts, k, limits)
+        if limits is not None and plan.tree.rounds > 1:
+            sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(limits.given.ids))
+            stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
         if config.mode == "exact":
             with bar("select", k, "item") as progress:
                 choice = choose_exactly(self.directory, facts, plan, bar=progress, processes=sizes.processes)
@@ -280,7 +298,7 @@ class _Work:
         about["predicted_peaks"] = stages
         about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
         self.manifest.finish("select", seconds=seconds, facts=about)
-        say(f"select: {plan.k:,} of {plan.n:,} items in {seconds:.2f} s")
+        say(f"select: {len(choice.reduced.ids):,} of {plan.n:,} items in {seconds:.2f} s")
 
     def train(self, rows: RowStore) -> None:
         train, config = self.config.train, self.config

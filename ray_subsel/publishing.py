@@ -12,6 +12,8 @@ from ray_subsel.choosing import Choice
 from ray_subsel.config import SelectConfig
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.errors import InputError
+from ray_subsel.goals import GraphCutGoal, RepresentingGoal
+from ray_subsel.limiting import chosen_limits
 from ray_subsel.manifest import Manifest
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.parts import PartFacts, read_members
@@ -24,6 +26,7 @@ SCALE = ("share_of_centralized", "rounds", "candidates", "predicted_peak_bytes",
 """What the report says of scale at its top."""
 
 SAMPLE_ROWS = 10
+SHOWN_GROUPS = 100
 SAMPLE_CHARACTERS = 400
 
 
@@ -51,26 +54,27 @@ def write_selection(
     """
     reduced = choice.reduced
     members, largest = _members(run, parts, reduced.ids)
+    ids = _published(choice)
     table = pa.table(
         {
-            "rank": pa.array(np.arange(len(reduced.ids)), pa.int64()),
-            "id": pa.array(reduced.ids, pa.int64()),
+            "rank": pa.array(np.arange(len(ids)), pa.int64()),
+            "id": pa.array(ids, pa.int64()),
             "gain": pa.array(reduced.gains, pa.float64()),
             "partition": pa.array(reduced.partitions, pa.int64()),
             "multiplicity": pa.array([len(group) for group in members], pa.int64()),
             "rows": pa.array(members, pa.list_(pa.int64())),
         }
     )
-    run.write_table("subset.parquet", rows.subset_table(reduced.ids))
+    run.write_table("subset.parquet", rows.subset_table(ids))
     run.write_table("selection.parquet", table)
-    keys = rows.take(reduced.ids, ["key"])["key"].to_pylist()
+    keys = rows.take(ids, ["key"])["key"].to_pylist()
     negative = int((reduced.gains < 0).sum())
     return {
         "mode": config.mode,
-        "objective": "graph_cut",
-        "lam": choice.plan.lam,
+        "objective": choice.plan.goal.name,
+        **choice.plan.goal.about(),
         "n": choice.plan.n,
-        "k": choice.plan.k,
+        "k": len(ids),
         "dimension": choice.plan.d,
         "partitions": choice.plan.m,
         "candidates": reduced.candidates,
@@ -78,6 +82,7 @@ def write_selection(
         "peak_bytes": choice.peak_bytes,
         "value": reduced.value,
         "random_value": choice.random_value,
+        "random_is_expected": choice.plan.goal.random_value(choice.plan.n, len(ids)) is not None,
         "lift_over_random": choice.lift_over_random,
         "centralized_value": choice.centralized_value,
         "share_of_centralized": choice.share_of_centralized,
@@ -88,10 +93,45 @@ def write_selection(
         "negative_gains": negative,
         "chosen_duplicates": len(keys) - len(set(keys)),
         "largest_groups": _with_texts(rows, largest),
-        "sample": _sample(rows, reduced.ids, members),
+        "limits": _limits(run, parts, choice),
+        "sample": _sample(rows, ids, members),
         "certificate": _certificate(choice),
         "warnings": _warnings(choice, negative),
     }
+
+
+def _published(choice: Choice) -> Indices:
+    """Return the chosen row ids: an item that had to be chosen is published as the row that was named."""
+    limits = choice.plan.limits
+    if limits is None:
+        return choice.reduced.ids
+    return np.concatenate((limits.asked, choice.reduced.ids[len(limits.asked) :]))
+
+
+def _limits(run: RunDir, parts: Sequence[PartFacts], choice: Choice) -> dict[str, Any] | None:
+    """Return what limited the choice, and how the answer keeps it."""
+    limits = choice.plan.limits
+    if limits is None:
+        return None
+    bounds, names = limits.rules.bounds, limits.rules.names
+    about: dict[str, Any] = {"included": len(limits.asked), "excluded": limits.excluded}
+    table = chosen_limits(run, parts, choice.reduced.ids)
+    if bounds.budget is not None:
+        about |= {"budget": bounds.budget, "cost": float(table["cost"].to_numpy().sum())}
+    if names:
+        counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
+        shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
+        about["n_groups"] = len(names)
+        about["groups"] = [
+            {
+                "group": names[g],
+                "chosen": int(counts[g]),
+                "quota": None if bounds.quotas is None else int(bounds.quotas[g]),
+                "floor": None if bounds.floors is None else int(bounds.floors[g]),
+            }
+            for g in shown.tolist()
+        ]
+    return about
 
 
 def _members(run: RunDir, parts: Sequence[PartFacts], ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
@@ -147,17 +187,26 @@ def _certificate(choice: Choice) -> dict[str, float] | None:
 
 
 def _warnings(choice: Choice, negative: int) -> list[str]:
-    warnings = []
-    if negative:
+    goal, limits, chosen = choice.plan.goal, choice.plan.limits, len(choice.reduced.ids)
+    warnings = [] if limits is None else list(limits.warnings)
+    if negative and isinstance(goal, GraphCutGoal):
         warnings.append(
-            f"{negative:,} of {choice.plan.k:,} picks lowered f: beyond k = n / (2 + lambda) = "
-            f"{choice.plan.n / (2 + choice.plan.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
+            f"{negative:,} of {chosen:,} picks lowered f: beyond k = n / (2 + lambda) = "
+            f"{choice.plan.n / (2 + goal.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
             "That is the paper's greedy; lam='auto' or a smaller k keeps gains positive."
         )
     if choice.reduced.value < choice.random_value:
+        why = "greedy can end there for k beyond n / (2 + lambda)" if isinstance(goal, GraphCutGoal) else "a rare draw"
+        if limits is not None:
+            why = "random subsets need not keep the limits"
         warnings.append(
-            f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f} "
-            "expected): greedy can end there for k beyond n / (2 + lambda)."
+            f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f}): "
+            f"{why}."
+        )
+    if isinstance(goal, RepresentingGoal) and (useless := int((choice.reduced.gains <= 0).sum())):
+        warnings.append(
+            f"{useless:,} picks added nothing: the {len(goal.items):,} represented items had all that they can have. "
+            "Use a larger --represented or a smaller k."
         )
     return warnings
 

@@ -8,11 +8,13 @@ some 200 bytes for ids, copies and gains.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from ray_subsel.choosing import CENTRALIZED_NUMBERS, IN_PROCESS_NUMBERS
+from ray_subsel.choosing import IN_PROCESS_NUMBERS, runs_beside
 from ray_subsel.config import SelectConfig
+from ray_subsel.drawing import represented_size
 from ray_subsel.errors import InputError, Said, invalid
 from ray_subsel.memory import show_bytes
 from ray_subsel.tree import Tree, grow_tree
@@ -29,6 +31,9 @@ COMPACTED = 0.75
 MERGE_COPIES = 3.0
 POOL_BYTES = 200 << 20
 POOL_ROWS = 6_144
+FACILITY_BYTES = 200 << 20
+"""What facility location remembers of its bounds, with what Python adds to it, and blocks of similarities."""
+
 USABLE = 0.8
 """Share of the memory available that a plan may count on."""
 
@@ -150,18 +155,31 @@ def size_up(
     """
     _check_room(machine)
     given = partitions if partitions is not None else config.partitions
-    m = given if given is not None else _auto_partitions(config.mode, machine, n, d, copies)
+    represented = represented_size(config, n, k)
+    goal = partial(goal_bytes, config, d=d, represented=represented)
+
+    def solver(items: int, m: int) -> int:
+        picks = min(k, math.ceil(config.candidates * k / m))
+        return solver_bytes(items, d, copies) + goal(items, picks, leaf=m > 1)
+
+    def reduces(items: int) -> int:
+        return reducer_bytes(items, d) + goal(items, k)
+
+    if given is not None:
+        m = given
+    else:
+        m = _exact_partitions(machine, n, d) if config.mode == "exact" else _auto_partitions(machine, n, solver)
     largest = max(sizes) if sizes is not None else spread(n, m)
-    seconds = _seconds(n, d, k, 10.0 if isinstance(config.lam, str) else config.lam)
+    seconds = _seconds(config, n, d, k, m)
     if config.mode == "exact":
         return _exact(machine, n, d, k, m, seconds)
-    worker = solver_bytes(largest, d, copies)
-    processes = _side_by_side(machine, m, worker, n, d, copies)
-    fan_in, tree = _shape(config, machine, sizes or _even(n, m), d, k, m)
+    worker = solver(largest, m)
+    processes = _side_by_side(machine, m, worker, n)
+    fan_in, tree = _shape(config, machine, sizes or _even(n, m), k, m, reduces)
     candidates = k if tree.rounds == 1 else tree.root.available
-    reducer = reducer_bytes(max(k, tree.most_reduced), d)
-    alone = solver_bytes(n, d, copies)
-    beside = m > 1 and n * d <= CENTRALIZED_NUMBERS and alone <= machine.for_one
+    reducer, alone = reduces(max(k, tree.most_reduced)), solver(n, 1)
+    cheap = runs_beside(config.objective, n, d, k, represented, config.limited)
+    beside = m > 1 and cheap and alone <= machine.for_one
     reducer = max(reducer, alone) if beside else reducer
     seconds = seconds / processes + (seconds if beside else 0.0)
     if n * d <= IN_PROCESS_NUMBERS:  # the driver does it all
@@ -169,10 +187,30 @@ def size_up(
     return Sizes(n, d, k, config.mode, m, processes, fan_in, candidates, tree.rounds, worker, reducer, beside, seconds)
 
 
+def planned_k(config: SelectConfig, k: int) -> int:
+    """Return the k to plan with: where only a budget limits it, a tenth of what there is, until costs are known."""
+    return k if config.budget is None or config.k is not None or config.fraction is not None else max(1, k // 10)
+
+
 def solver_bytes(items: int, d: int, copies: bool) -> int:
     """Return the peak of a process that runs the exact greedy on some items."""
     factor = ENGINE + (COMPACTED if copies else 0.0)
     return int(BASE + items * (4 * d * factor + ROW_BYTES))
+
+
+def goal_bytes(config: SelectConfig, items: int, picks: int, *, d: int, represented: int, leaf: bool = False) -> int:
+    """Return what the objective takes beside the vectors, in a process that makes some picks from some items.
+
+    Facility location: the sample twice and the memory of its bounds. Log-determinant: a row of d numbers a pick, twice.
+    """
+    if config.objective == "facility_location":
+        shown = items if leaf and config.represent == "own" else represented
+        return int(FACILITY_BYTES + 4 * d * (shown + represented) + 100 * (items + shown))
+    if config.objective == "saturated_coverage":
+        return int(POOL_BYTES // 4 + 4 * d * represented + 40 * represented)
+    if config.objective == "log_determinant":
+        return int(2 * 8 * (d + 1) * picks + 24 * items)
+    return 0
 
 
 def reducer_bytes(items: int, d: int) -> int:
@@ -201,16 +239,19 @@ def _check_room(machine: Machine) -> None:
         raise invalid(name, f"be above {show_bytes(BASE)}", Said(show_bytes(machine.for_one)), way)
 
 
-def _auto_partitions(mode: str, machine: Machine, n: int, d: int, copies: bool) -> int:
-    """Return the least number of partitions that memory asks for; in mode exact also one for each CPU."""
-    if mode == "exact":
-        room = machine.for_one - BASE
-        return min(n, max(machine.cpus, math.ceil(n * _held_row(d) / room * 1.05)))
-    if solver_bytes(n, d, copies) <= machine.for_one:
+def _exact_partitions(machine: Machine, n: int, d: int) -> int:
+    """Return the least number of partitions that memory asks for in mode exact, at least one for each CPU."""
+    room = machine.for_one - BASE
+    return min(n, max(machine.cpus, math.ceil(n * _held_row(d) / room * 1.05)))
+
+
+def _auto_partitions(machine: Machine, n: int, solver: Callable[[int, int], int]) -> int:
+    """Return the least number of partitions that memory asks for; ``solver`` tells the bytes of items in one of m."""
+    if solver(n, 1) <= machine.for_one:
         return 1
 
     def fits(m: int) -> bool:
-        return solver_bytes(spread(n, m), d, copies) <= machine.for_each(min(m, machine.cpus))
+        return solver(spread(n, m), m) <= machine.for_each(min(m, machine.cpus))
 
     low, high = 1, 2
     while not fits(high):
@@ -226,7 +267,7 @@ def _auto_partitions(mode: str, machine: Machine, n: int, d: int, copies: bool) 
     return min(n, -(-high // machine.cpus) * machine.cpus)
 
 
-def _side_by_side(machine: Machine, m: int, worker: int, n: int, d: int, copies: bool) -> int:
+def _side_by_side(machine: Machine, m: int, worker: int, n: int) -> int:
     """Return how many partitions are solved at the same time."""
     if worker > machine.for_one:
         row = (worker - BASE) / spread(n, m)
@@ -240,19 +281,40 @@ def _side_by_side(machine: Machine, m: int, worker: int, n: int, d: int, copies:
     return max(1, min(m, machine.cpus, int(USABLE * machine.available / worker)))
 
 
-def _shape(config: SelectConfig, machine: Machine, sizes: Sequence[int], d: int, k: int, m: int) -> tuple[int, Tree]:
+def _shape(
+    config: SelectConfig, machine: Machine, sizes: Sequence[int], k: int, m: int, reduces: Callable[[int], int]
+) -> tuple[int, Tree]:
     """Return the fan-in, that of the fewest rounds whose reducers fit, and its tree."""
     fans = [config.fan_in] if config.fan_in is not None else [max(2, m), *_narrower(m)]
     for fan_in in fans:
         tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
-        if reducer_bytes(max(k, tree.most_reduced), d) <= machine.for_one:
+        if reduces(max(k, tree.most_reduced)) <= machine.for_one:
             return fan_in, tree
-    needed = show_bytes(reducer_bytes(max(k, tree.most_reduced), d))
-    raise InputError(
-        f"memory must hold the {max(k, tree.most_reduced):,} candidates of the last reducer, {needed}; a process may "
-        f"use {show_bytes(machine.for_one)}. Use --mode exact, whose driver holds none of them, a smaller k or "
-        "a larger --memory-limit."
+    linear = config.objective == "graph_cut" and not config.limited
+    other = "--mode exact, whose driver holds none of them, " if linear else ""
+    raise _no_room(machine, max(k, tree.most_reduced), reduces(max(k, tree.most_reduced)), other)
+
+
+def _no_room(machine: Machine, candidates: int, needed: int, other: str = "") -> InputError:
+    return InputError(
+        f"memory must hold the {candidates:,} candidates of the last reducer, {show_bytes(needed)}; a process may "
+        f"use {show_bytes(machine.for_one)}. Use {other}a smaller k or --candidates, or a larger --memory-limit."
     )
+
+
+def with_candidates(config: SelectConfig, machine: Machine, sizes: Sizes, candidates: int) -> Sizes:
+    """Return sizes with what one reducer takes in once limits have told how much partitions hand over.
+
+    Raises
+    ------
+    InputError
+        When that cannot fit.
+    """
+    goal = goal_bytes(config, candidates, sizes.k, d=sizes.d, represented=represented_size(config, sizes.n, sizes.k))
+    reducer = reducer_bytes(candidates, sizes.d) + goal
+    if reducer > machine.for_one:
+        raise _no_room(machine, candidates, reducer)
+    return replace(sizes, candidates=candidates, reducer_bytes=max(sizes.reducer_bytes, reducer))
 
 
 def _narrower(m: int) -> list[int]:
@@ -297,9 +359,21 @@ def _passes(n: int, k: int, lam: float) -> float:
     return 4 + easy / 500 + (k - easy) / 40
 
 
-def _seconds(n: int, d: int, k: int, lam: float) -> float:
-    """Return a rough time on one CPU: 150 MB/s from disk, 36 operations a number and round at 10 GFlop/s."""
-    return n * d * 4 / 1.5e8 + _passes(n, k, lam) * n * d * 36 / 1e10 + 1.0
+def _seconds(config: SelectConfig, n: int, d: int, k: int, m: int) -> float:
+    """Return a rough time on one CPU: 150 MB/s from disk, 36 operations a number and round at 10 GFlop/s.
+
+    Facility location compares every item with the sample some times over, saturated coverage more often; the others
+    read all vectors of a partition once a pick of its own, and so does graph cut under quotas or a budget.
+    """
+    reading = n * d * 4 / 1.5e8 + 1.0
+    represented = represented_size(config, n, k)
+    if represented:
+        times = 2.0 if config.objective == "facility_location" else 8.0
+        return reading + times * 2.0 * n * represented * d / 2e10
+    lam = 10.0 if isinstance(config.lam, str) else config.lam
+    if config.objective == "graph_cut" and not (config.grouped or config.budget is not None):
+        return reading + _passes(n, k, lam) * n * d * 36 / 1e10
+    return reading + min(k, config.candidates * k / m) * n * d * 2 / 4e9
 
 
 def _show_seconds(seconds: float) -> str:

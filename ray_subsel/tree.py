@@ -109,6 +109,15 @@ def grow_tree(sizes: Sequence[int], *, k: int, c: float, fan_in: int) -> Tree:
     return Tree(tuple(levels))
 
 
+def two_rounds(sizes: Sequence[int], budgets: Sequence[int], *, k: int) -> Tree:
+    """Return the tree of partitions that hand over given numbers of items, and one reducer above all of them."""
+    m = len(sizes)
+    leaves = tuple(
+        Node(0, i, i, 1, (), size, budget) for i, (size, budget) in enumerate(zip(sizes, budgets, strict=True))
+    )
+    return Tree((leaves, (Node(1, 0, 0, m, tuple(range(m)), sum(budgets), k),)))
+
+
 def level_budget(members: Sequence[int], available: Sequence[int], *, k: int, candidates: float, m: int) -> int:
     """Return how many items a node hands over for each partition that it stands for: ceil(candidates / m).
 

@@ -66,27 +66,27 @@ def test_a_number_above_the_ground_set_is_refused():
 
 @pytest.mark.parametrize("partitions", [1, 4, 9])
 def test_the_plan_knows_t_and_conserves_items(ground_set, partitions):
-    _, X, facts = ground_set
-    plan = make_plan(SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
-    assert (plan.n, plan.d, plan.m, plan.lam) == (300, 6, partitions, 8.0)
+    run, X, facts = ground_set
+    plan = make_plan(run, SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
+    assert (plan.n, plan.d, plan.m, plan.goal.lam) == (300, 6, partitions, 8.0)
     assert np.allclose(plan.total, X.astype(np.float64).sum(axis=0), atol=1e-5)
     assert plan.budget == (30 if partitions == 1 else -(-60 // partitions))
 
 
 def test_t_is_the_same_number_for_any_partitions(ground_set):
-    _, _, facts = ground_set
-    totals = [make_plan(SelectConfig(k=30, partitions=m), facts(m), 30).total.tolist() for m in (1, 2, 7)]
+    run, _, facts = ground_set
+    totals = [make_plan(run, SelectConfig(k=30, partitions=m), facts(m), 30).total.tolist() for m in (1, 2, 7)]
     assert totals[0] == totals[1] == totals[2]
 
 
 def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
     run, _, facts = ground_set
     facts = facts(3)
-    plan = make_plan(SelectConfig(k=30, partitions=3), facts, 30)
+    plan = make_plan(run, SelectConfig(k=30, partitions=3), facts, 30)
     solve(run, facts, plan, 1)
     kept = run.read_bytes(candidates_name(1))
     solution = read_node(run, facts, plan.tree.levels[0][1])
-    assert len(solution.ids) == 20
+    assert len(solution.rows.ids) == 20
     assert solution.items == sum(fact.partition_items[1] for fact in facts)
     first = choose(run, facts, plan, bar=Silent())
     assert run.read_bytes(candidates_name(1)) == kept
@@ -96,7 +96,7 @@ def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
 def test_worth(ground_set):
     run, X, facts = ground_set
     one = facts(1)
-    plan = make_plan(SelectConfig(k=20), one, 20)
+    plan = make_plan(run, SelectConfig(k=20), one, 20)
     choice = choose(run, one, plan, bar=Silent())
     exact = select(X, 20)
     assert choice.reduced.ids.tolist() == exact.indices.tolist()
@@ -109,7 +109,7 @@ def test_worth(ground_set):
 def test_shares_where_values_are_negative(ground_set):
     run, _, facts = ground_set
     one = facts(1)
-    choice = choose(run, one, make_plan(SelectConfig(k=250), one, 250), bar=Silent())
+    choice = choose(run, one, make_plan(run, SelectConfig(k=250), one, 250), bar=Silent())
     assert choice.reduced.value < 0
     assert choice.share_of_centralized is None  # a ratio of negative values says nothing
     assert choice.share_of_centralized_lift == 1.0
@@ -118,7 +118,7 @@ def test_shares_where_values_are_negative(ground_set):
 def test_a_partition_that_lost_items_is_noticed(ground_set):
     run, _, facts = ground_set
     facts = facts(2)
-    plan = make_plan(SelectConfig(k=30, partitions=2), facts, 30)
+    plan = make_plan(run, SelectConfig(k=30, partitions=2), facts, 30)
     with pytest.raises(InputError, match="partitions must hold 300 items together"):
         choose(run, facts[:3], plan, bar=Silent())
 
@@ -134,7 +134,7 @@ def test_no_lift_over_nothing():
 def test_the_certificate_bounds_every_subset_that_can_be_found(ground_set, partitions):
     run, X, facts = ground_set
     facts = facts(partitions)
-    choice = choose(run, facts, make_plan(SelectConfig(k=20, partitions=partitions), facts, 20), bar=Silent())
+    choice = choose(run, facts, make_plan(run, SelectConfig(k=20, partitions=partitions), facts, 20), bar=Silent())
     assert choice.certificate is not None
     assert choice.certificate.value == pytest.approx(choice.reduced.value)
     assert choice.certificate.random_value == pytest.approx(choice.random_value)

@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel import select
+from ray_subsel.goals import GraphCutGoal
 from ray_subsel.greedi import (
     LocalSolution,
+    Rows,
     gains_along,
     reduce_solutions,
     resolve_lam,
@@ -45,10 +47,10 @@ def greedi(X, k, m, lam=10.0, c=2.0, seed=0, order=1):
     parts = [ids[where == q] for q in range(m)]
     budget = local_budget(k, c, [len(part) for part in parts])
     solutions = [
-        solve_partition(part, X[part], partition=q, total=total, m=m, budget=budget, lam=lam)
+        solve_partition(Rows(part, X[part]), partition=q, goal=GraphCutGoal(lam, total), m=m, budget=budget)
         for q, part in enumerate(parts)
     ]
-    return reduce_solutions(solutions[::order], total=total, k=k, lam=lam)
+    return reduce_solutions(solutions[::order], goal=GraphCutGoal(lam, total), k=k)
 
 
 def value(X, ids, lam):
@@ -120,8 +122,8 @@ def test_a_partition_at_the_whole_scale_would_return_central_items_only():
         for q in range(m):
             part = ids[where == q]
             picked = select(X[part], 42, objective=GraphCut(lam=lam, total=total / scale)).indices
-            solutions.append(LocalSolution(q, part[picked], X[part][picked], len(part)))
-        return reduce_solutions(solutions, total=total, k=k, lam=lam).value
+            solutions.append(LocalSolution(q, Rows(part[picked], X[part][picked]), len(part)))
+        return reduce_solutions(solutions, goal=GraphCutGoal(lam, total), k=k).value
 
     assert union(m) > union(1)
 
@@ -132,8 +134,11 @@ def test_the_better_of_union_and_best_local_is_returned():
     total = total_of(X)
     exact = select(X, 5, lam=10.0)
     worst = np.argsort(X @ total)[:3]
-    solutions = [LocalSolution(0, exact.indices, X[exact.indices], 37), LocalSolution(1, worst, X[worst], 3)]
-    found = reduce_solutions(solutions, total=total, k=5, lam=10.0)
+    solutions = [
+        LocalSolution(0, Rows(exact.indices, X[exact.indices]), 37),
+        LocalSolution(1, Rows(worst, X[worst]), 3),
+    ]
+    found = reduce_solutions(solutions, goal=GraphCutGoal(10.0, total), k=5)
     assert found.best_local_value == pytest.approx(exact.value)
     assert found.value >= exact.value * (1 - 1e-9)
     assert found.candidates == 8
@@ -149,10 +154,10 @@ def test_a_local_solution_wins_where_greedy_on_the_union_is_led_astray(monkeypat
     monkeypatch.setattr(
         module,
         "select",
-        lambda V, k, objective: select(V[-1:].repeat(k, axis=0), k, objective=objective),
+        lambda V, k, objective, **_: select(V[-1:].repeat(k, axis=0), k, objective=objective),
     )
-    solutions = [LocalSolution(0, good, X[good], 20), LocalSolution(1, bad, X[bad], 20)]
-    found = reduce_solutions(solutions, total=total, k=3, lam=10.0)
+    solutions = [LocalSolution(0, Rows(good, X[good]), 20), LocalSolution(1, Rows(bad, X[bad]), 20)]
+    found = reduce_solutions(solutions, goal=GraphCutGoal(10.0, total), k=3)
     assert found.winner == "local"
     assert sorted(found.ids.tolist()) == sorted(good.tolist())
 
@@ -174,7 +179,7 @@ def test_auto_lambda_is_where_the_means_meet():
 def test_gains_along_by_hand():
     # x0 = (1, 0), x1 = (0, 1), x2 = (1, 0): t = (2, 1). First gain <x0, t> - 1 = 1; then x1: 1 - 1 = 0 as <x0, x1> = 0.
     X = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    assert gains_along(X, total=np.array([2.0, 1.0]), lam=10.0).tolist() == [1.0, 0.0]
+    assert gains_along(X, GraphCut(10.0, np.array([2.0, 1.0]))).tolist() == [1.0, 0.0]
     # x2 equals x0: <x2, t - 12 x0> - 1 = 2 - 12 - 1.
     X = np.array([[1, 0], [1, 0]], dtype=np.float32)
-    assert gains_along(X, total=np.array([2.0, 1.0]), lam=10.0).tolist() == [1.0, -11.0]
+    assert gains_along(X, GraphCut(10.0, np.array([2.0, 1.0]))).tolist() == [1.0, -11.0]

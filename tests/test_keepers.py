@@ -51,7 +51,7 @@ def ground_set(tmp_path):
             )
             for shard in range(SHARDS)
         ]
-        return facts, make_plan(SelectConfig(k=k, partitions=partitions, **more), facts, k)
+        return facts, make_plan(directory, SelectConfig(k=k, partitions=partitions, **more), facts, k)
 
     return directory, X, made
 

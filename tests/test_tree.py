@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel import select
-from ray_subsel.greedi import LocalSolution, merge_solutions, reduce_solutions, solve_partition
+from ray_subsel.goals import GraphCutGoal
+from ray_subsel.greedi import LocalSolution, Rows, merge_solutions, reduce_solutions, solve_partition
 from ray_subsel.hashing import partition_of
 from ray_subsel.objectives.graph_cut import random_value
 from ray_subsel.tree import grow_tree
@@ -23,11 +24,12 @@ def corpus(n, d, seed):
 def greedi(X, k, m, fan_in, *, c=2.0, lam=10.0, order=1):
     """Run all rounds in this process."""
     ids, total = np.arange(len(X)), exact_total(unit_rows(X)).vector()
+    goal = GraphCutGoal(lam, total)
     where = partition_of(ids, m, 0)
     parts = [ids[where == q] for q in range(m)]
     tree = grow_tree([len(part) for part in parts], k=k, c=c, fan_in=fan_in)
     below = [
-        solve_partition(parts[q], X[parts[q]], partition=q, total=total, m=m, budget=node.budget, lam=lam)
+        solve_partition(Rows(parts[q], X[parts[q]]), partition=q, goal=goal, m=m, budget=node.budget)
         for q, node in enumerate(tree.levels[0])
     ]
     for level in tree.levels[1:-1]:
@@ -35,14 +37,13 @@ def greedi(X, k, m, fan_in, *, c=2.0, lam=10.0, order=1):
             merge_solutions(
                 [below[child] for child in node.children][::order],
                 node=node.number,
-                total=total,
+                goal=goal,
                 share=node.members / m,
                 budget=node.budget,
-                lam=lam,
             )
             for node in level
         ]
-    return reduce_solutions(below[::order], total=total, k=k, lam=lam), tree, total
+    return reduce_solutions(below[::order], goal=goal, k=k), tree, total
 
 
 def test_a_tree_by_hand():
@@ -106,11 +107,12 @@ def test_an_inner_reducer_sees_its_share_of_t():
     from ray_subsel.objectives.graph_cut import GraphCut
 
     halves = [
-        LocalSolution(0, np.arange(0, 200, 2), X[0:200:2], 100),
-        LocalSolution(1, np.arange(1, 200, 2), X[1:200:2], 100),
+        LocalSolution(0, Rows(np.arange(0, 200, 2), X[0:200:2]), 100),
+        LocalSolution(1, Rows(np.arange(1, 200, 2), X[1:200:2]), 100),
     ]
-    merged = merge_solutions(halves, node=5, total=total, share=0.5, budget=40, lam=10.0)
+    merged = merge_solutions(halves, node=5, goal=GraphCutGoal(10.0, total), share=0.5, budget=40)
     expected = select(X[:200], 40, objective=GraphCut(lam=10.0, total=total / 2)).indices
-    assert merged.ids.tolist() == expected.tolist()
+    assert merged.rows.ids.tolist() == expected.tolist()
     assert (merged.partition, merged.items) == (5, 200)
-    assert merge_solutions(halves, node=5, total=total, share=0.5, budget=0, lam=10.0).ids.size == 0
+    nothing = merge_solutions(halves, node=5, goal=GraphCutGoal(10.0, total), share=0.5, budget=0)
+    assert nothing.rows.ids.size == 0

@@ -138,6 +138,7 @@ def _reading(file: SourceFile, config: CorpusConfig, dimension: int | None) -> R
             "vectors": (config.vectors,),
             "label": (config.label,),
             "group": (config.group,),
+            "cost": (config.cost,),
             "id": (config.id,),
         }
         for option, columns in asked.items():

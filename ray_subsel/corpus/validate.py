@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,8 +73,8 @@ def canonical(batch: Batch, reading: Reading) -> tuple[pa.Table, list[Reject]]:
     -------
     table : pa.Table
         ``id`` (the row's number in its unit), ``key``, ``text``, ``vector`` (only with vectors), ``label``, ``group``,
-        ``source_id``, ``origin`` (= id), ``line`` (of the file); for stories ``context``, ``ending1``, ``ending2``;
-        then the original columns but the vectors, as ``src.<name>``.
+        ``cost`` (only where a column is named), ``source_id``, ``origin`` (= id), ``line`` (of the file); for stories
+        ``context``, ``ending1``, ``ending2``; then the original columns but the vectors, as ``src.<name>``.
     rejects : list of Reject
         In order of row, the batch's own included.
     """
@@ -94,6 +95,7 @@ def canonical(batch: Batch, reading: Reading) -> tuple[pa.Table, list[Reject]]:
     source_ids = rows.strings(config.id) if config.id is not None else None
     for row in (i for i, value in enumerate(source_ids or ()) if not value.strip()):
         rows.reject(row, "missing id")
+    costs = _costs(rows, config.cost) if config.cost is not None else None
     matrix = _vectors(rows, config.vectors, reading.dimension) if reading.dimension is not None else None
     columns = {
         "id": pa.array(batch.rows),
@@ -105,6 +107,8 @@ def canonical(batch: Batch, reading: Reading) -> tuple[pa.Table, list[Reject]]:
         columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
     columns["label"] = _nullable(labels, n)
     columns["group"] = _nullable(rows.stripped(config.group) if config.group is not None else None, n)
+    if costs is not None:
+        columns["cost"] = pa.array(costs)
     columns["source_id"] = _nullable(source_ids, n)
     columns["origin"] = pa.array(batch.rows)
     columns["line"] = pa.array(batch.lines)
@@ -199,6 +203,19 @@ def _vectors(rows: _Rows, name: str | None, dimension: int) -> NDArray[np.float3
     for row in np.flatnonzero(finite & fits & ~matrix.any(axis=1)).tolist():
         rows.reject(row, "zero vector")
     return matrix
+
+
+def _costs(rows: _Rows, name: str) -> NDArray[np.float64]:
+    """Return what each row of a batch costs; a row whose value is no number above 0 is rejected."""
+    costs = np.ones(rows.batch.table.num_rows)
+    for row, text in enumerate(rows.stripped(name)):
+        try:
+            costs[row] = float(text)
+        except ValueError:
+            costs[row] = math.nan
+        if not (math.isfinite(costs[row]) and costs[row] > 0):
+            rows.reject(row, "cost that is no number above 0", text)
+    return costs
 
 
 def _keys(texts: list[str] | None, matrix: NDArray[np.float32] | None) -> list[bytes]:

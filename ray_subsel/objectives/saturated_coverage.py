@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.errors import invalid
+from ray_subsel.errors import Said, invalid
 from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.represented import Represented, pieces, represent
@@ -51,11 +51,13 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
     weights : array of shape (m,) or None
         c, >= 0. None: 1 each.
     kernel : str or Kernel, default="cosine"
+    everything : float64 array of shape (m,) or None
+        The sum over V of w+ for each represented item, where V is more than the rows that :meth:`init` is given; for
+        a part that chooses its share, as much of it. None: over the rows given.
 
     Notes
     -----
-    O(n m d) once for the caps, then O(m d) a gain and a pick; O(m) memory beyond the rows. V is the ground set that
-    :meth:`init` is given: a partition's own rows.
+    O(n m d) once for the caps, unless they are given, then O(m d) a gain and a pick; O(m) memory beyond the rows.
 
     Source: Lin & Bilmes 2011, "A class of submodular functions for document summarization".
     """
@@ -69,6 +71,7 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
     represented: Floats | None = None
     weights: Any = None
     kernel: str | Kernel = "cosine"
+    everything: Float64s | None = None
 
     def __post_init__(self) -> None:
         kernel_of(self.kernel)
@@ -78,11 +81,7 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
     def init(self, X: Floats) -> SaturatedCoverageState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
         to = represent(X, self.represented, self.weights, self.kernel)
-        everything = np.zeros(to.m)
-        for start, stop in pieces(to.candidates.n):
-            for part, block in to.similarities(np.arange(start, stop)):
-                everything[part] += np.maximum(block, 0.0).sum(axis=0)
-        cap = self.alpha * everything
+        cap = self.alpha * (positive_similarities(to) if self.everything is None else self._given_everything(to.m))
         return SaturatedCoverageState(to, cap, cap)
 
     def gains(self, state: SaturatedCoverageState, candidates: Indices | None = None) -> Float64s:
@@ -109,9 +108,28 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
     def evaluate(self, X: Floats, subset: Indices) -> float:
         """Return f(subset) from the formula; O(n m d)."""
         to = represent(X, self.represented, self.weights, self.kernel)
-        everything, chosen = np.zeros(to.m), np.zeros(to.m)
-        for item in range(to.candidates.n):
-            everything += np.maximum(to.row(item), 0.0)
+        chosen = np.zeros(to.m)
+        if self.everything is None:
+            everything = np.zeros(to.m)
+            for item in range(to.candidates.n):
+                everything += np.maximum(to.row(item), 0.0)
+        else:
+            everything = self._given_everything(to.m)
         for item in np.asarray(subset, dtype=np.int64).tolist():
             chosen += np.maximum(to.row(item), 0.0)
         return float(np.minimum(chosen, self.alpha * everything) @ to.weights)
+
+    def _given_everything(self, m: int) -> Float64s:
+        given = np.asarray(self.everything, dtype=np.float64)
+        if given.shape != (m,) or not (np.isfinite(given).all() and (given >= 0).all()):
+            raise invalid("everything", f"be {m} finite numbers >= 0", Said(f"shape {given.shape}"))
+        return given
+
+
+def positive_similarities(to: Represented) -> Float64s:
+    """Return for each represented item the sum of its positive similarities to the candidates, shape (m,)."""
+    everything = np.zeros(to.m)
+    for start, stop in pieces(to.candidates.n):
+        for part, block in to.similarities(np.arange(start, stop)):
+            everything[part] += np.maximum(block, 0.0).sum(axis=0)
+    return everything

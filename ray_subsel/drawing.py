@@ -1,0 +1,150 @@
+"""Items drawn from parts at random, the same ones in every process, and what represents the ground set.
+
+An item is drawn if the hash of its id is among the lowest, so the draw depends on ids and seed alone. Parts are read
+row group by row group: no process holds more than a row group and the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.config import SelectConfig
+from ray_subsel.goals import REPRESENTING, Goal, GraphCutGoal, PlainGoal, RepresentingGoal
+from ray_subsel.greedi import resolve_lam
+from ray_subsel.hashing import mix
+from ray_subsel.objectives import SaturatedCoverage
+from ray_subsel.objectives.base import Float64s, Indices
+from ray_subsel.objectives.represented import represent
+from ray_subsel.objectives.saturated_coverage import positive_similarities
+from ray_subsel.parts import PartFacts, Vectors, part_name, vectors_of
+from ray_subsel.rundir import RunDir
+from ray_subsel.session import remote
+
+T = TypeVar("T")
+
+SAMPLE_STREAM, RANDOM_STREAM = 0x5EA3, 0x5EA4
+"""Added to the seed, so that the sample, a random subset and the partitions are drawn independently."""
+
+LEAST_REPRESENTED = 10_000
+REPRESENTED_PER_PICK = 4
+
+
+def represented_size(config: SelectConfig, n: int, k: int) -> int:
+    """Return how many items are represented: as asked, else 4 k and at least 10,000; all of a smaller ground set."""
+    if config.objective not in REPRESENTING:
+        return 0
+    asked = config.represented
+    return min(n, max(LEAST_REPRESENTED, REPRESENTED_PER_PICK * k) if asked is None else asked)
+
+
+def make_goal(
+    run: RunDir, facts: Sequence[PartFacts], config: SelectConfig, *, k: int, total: Float64s, here: bool
+) -> Goal:
+    """Return what a selection maximizes.
+
+    Parameters
+    ----------
+    total : float64 array of shape (d,)
+        t, the sum of the unit vectors of the ground set.
+    here : bool
+        Read in this process, else a Ray task a part.
+    """
+    n = sum(fact.items for fact in facts)
+    if config.objective not in REPRESENTING:
+        if config.objective == "graph_cut":
+            return GraphCutGoal(resolve_lam(config.lam, n, k), total)
+        return PlainGoal(config.objective)
+    wanted = represented_size(config, n, k)
+    _, items = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
+    everything = None
+    if config.objective == SaturatedCoverage.name:
+        sums = each_part(partial(_positive_sums, run, facts, items), [fact.shard for fact in facts], here=here)
+        everything = np.sum(sums, axis=0)
+    return RepresentingGoal(config.objective, items, everything, config.represent == "own")
+
+
+def draw(run: RunDir, facts: Sequence[PartFacts], wanted: int, *, seed: int, here: bool) -> tuple[Indices, Vectors]:
+    """Return the ids and vectors of ``wanted`` items, those of the lowest hashes, in ascending order of id."""
+    n = sum(fact.items for fact in facts)
+    assert 0 < wanted <= n
+    shards = [fact.shard for fact in facts]
+    likely = wanted + 6 * wanted**0.5 + 16
+    while True:
+        highest = np.uint64(min(2**64 - 1, int(likely / n * 2**64)))
+        found = each_part(partial(_below, run, facts, highest, seed), shards, here=here)
+        ids = np.concatenate([ids for ids, _ in found])
+        if ids.size >= wanted:
+            break
+        likely *= 2
+    vectors = np.concatenate([vectors for _, vectors in found])
+    lowest = np.argsort(mix(ids, seed), kind="stable")[:wanted]
+    lowest = lowest[np.argsort(ids[lowest])]
+    return ids[lowest], vectors[lowest]
+
+
+def each_part(function: Callable[[int], T], shards: Sequence[int], *, here: bool) -> list[T]:
+    """Return ``function(shard)`` for each shard, in their order: of this process, or a Ray task each."""
+    if here:
+        return [function(shard) for shard in shards]
+    import ray
+
+    reference, task = ray.put(function), remote(_call)
+    found: list[T] = ray.get([task.remote(reference, shard) for shard in shards])
+    return found
+
+
+def _call(function: Callable[[int], T], shard: int) -> T:
+    return function(shard)
+
+
+def row_groups(run: RunDir, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
+    """Yield the row groups of a part."""
+    name = part_name(fact.shard, fact.folder)
+    file = run.parquet(name)
+    for group in range(file.num_row_groups):
+        with run.whole(name):
+            table = file.read_row_group(group, columns=columns)
+        yield table
+
+
+def _below(
+    run: RunDir, facts: Sequence[PartFacts], highest: np.uint64, seed: int, shard: int
+) -> tuple[Indices, Vectors]:
+    """Return the items of a part whose hash is not above a number."""
+    fact = _fact(facts, shard)
+    d = max(one.dimension for one in facts)
+    ids, vectors = [np.zeros(0, dtype=np.int64)], [np.zeros((0, d), dtype=np.float32)]
+    for table in row_groups(run, fact, ["id", "vector"]):
+        some = table["id"].to_numpy().astype(np.int64)
+        chosen = np.flatnonzero(mix(some, seed) <= highest)
+        ids.append(some[chosen])
+        vectors.append(vectors_of(table["vector"].take(pa.array(chosen))))
+    return np.concatenate(ids), np.concatenate(vectors)
+
+
+def _positive_sums(run: RunDir, facts: Sequence[PartFacts], items: Vectors, shard: int) -> Float64s:
+    """Return for each represented item the sum of its positive similarities to the items of a part."""
+    sums = np.zeros(len(items))
+    for table in row_groups(run, _fact(facts, shard), ["vector"]):
+        sums += positive_similarities(represent(vectors_of(table["vector"]), items, None, "cosine"))
+    return sums
+
+
+def _fact(facts: Sequence[PartFacts], shard: int) -> PartFacts:
+    return next(fact for fact in facts if fact.shard == shard)
+
+
+def random_value(run: RunDir, facts: Sequence[PartFacts], goal: Goal, k: int, *, seed: int, here: bool) -> float:
+    """Return f of k random items: expected, where there is a formula, else of one draw."""
+    n = sum(fact.items for fact in facts)
+    expected = goal.random_value(n, k)
+    if expected is not None:
+        return expected
+    _, vectors = draw(run, facts, k, seed=seed + RANDOM_STREAM, here=here)
+    objective: Any = goal.whole()
+    return float(objective.evaluate(vectors, np.arange(k)))
