@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,10 +39,10 @@ from ray_subsel.memory import peak_bytes, start_peak
 from ray_subsel.objectives import GraphCut
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.optimizers.base import Problem
-from ray_subsel.parts import PartFacts, read_partition, read_partitions, repartition, vectors_of
+from ray_subsel.parts import METADATA, PartFacts, part_name, read_partition, read_partitions, repartition, vectors_of
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
-from ray_subsel.session import remote
+from ray_subsel.tasks import Work, done_on_ray
 from ray_subsel.tree import Node, Tree, grow_tree, two_rounds
 from ray_subsel.vectors import ExactSum
 
@@ -59,6 +58,9 @@ CERTIFIED_NUMBERS = 4_000_000
 
 IN_PROCESS_NUMBERS = 20_000_000
 """Up to this n * d (80 MB of vectors) the driver solves the partitions itself: a worker takes a second to start."""
+
+WAY_OUT = "Give it more memory or more --partitions"
+"""Where a worker of this stage is lost again and again."""
 
 
 def is_small(n: int, d: int) -> bool:
@@ -208,14 +210,12 @@ def make_plan(
     total = exact.vector()
     goal = make_goal(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
+    k = k if limits is None else limits.rules.k
     if limits is None or m == 1:
-        k = k if limits is None else limits.rules.k
         tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
     elif limits.shares is None:
-        k = limits.rules.k
         tree = grow_tree(limits.free, k=limits.room_left(), c=config.candidates, fan_in=fan_in)
     else:
-        k = limits.rules.k
         tree = two_rounds(limits.free, [share.k for share in limits.shares], k=k)
     budget = max(node.budget for node in tree.levels[0])
     return Plan(n, len(total), k, m, goal, budget, total, config.seed, tree, limits)
@@ -241,8 +241,9 @@ def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -
             bounds=FREE if shares is None else shares[partition].bounds,
             given=plan.given,
         )
-    _keep(run, candidates_name(partition), solution)
-    return len(rows.ids)
+    n = len(rows.ids)  # items that may not be chosen count, too: none is lost
+    _keep(run, candidates_name(partition), dataclasses.replace(solution, items=n))
+    return n
 
 
 def _solve_whole(plan: Plan, limits: Limits, rows: Rows) -> LocalSolution:
@@ -272,13 +273,20 @@ def _keep(run: RunDir, name: str, solution: LocalSolution) -> None:
     }
     if rows.groups is not None and rows.costs is not None:
         columns |= {"group": pa.array(rows.groups, pa.int64()), "cost": pa.array(rows.costs, pa.float64())}
-    run.write_table(name, pa.table(columns))
+    about = {METADATA: f"{solution.items} {len(rows.ids)}".encode()}
+    run.write_table(name, pa.table(columns).replace_schema_metadata(about))
 
 
 def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolution:
-    """Read back what a partition, or a reducer above some, kept."""
-    items = sum(sum(fact.partition_items[node.first : node.first + node.members]) for fact in facts)
+    """Read back what a partition, or a reducer above some, kept, and check that it comes of all their items."""
     table = run.read_table(node_name(node))
+    items, candidates = (int(one) for one in (table.schema.metadata or {}).get(METADATA, b"0 0").split())
+    expected = sum(sum(fact.partition_items[node.first : node.first + node.members]) for fact in facts)
+    if items != expected or candidates != table.num_rows:
+        raise InputError(
+            f"{run.path(node_name(node))} must hold the {candidates} candidates of {expected} items; got "
+            f"{table.num_rows} of {items}. Delete it and run the same command again."
+        )
     known = "group" in table.column_names
     rows = Rows(
         table["id"].to_numpy().astype(np.int64),
@@ -291,17 +299,12 @@ def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolut
 
 def partitioned(run: RunDir, facts: Sequence[PartFacts], config: SelectConfig) -> list[PartFacts]:
     """Return the facts of parts that are sorted by the partitions wanted, sorting again those that are not."""
-    import ray
-
     partitions = len(facts[0].partition_items) if config.partitions is None else config.partitions
     stale = [fact for fact in facts if not fact.sorted_by(partitions, config.seed)]
-    if not stale:
-        return list(facts)
-    task = remote(repartition)
-    fresh = ray.get(
-        [task.remote(run, f.shard, partitions=partitions, seed=config.seed, folder=f.folder) for f in stale]
-    )
-    renewed = {fact.shard: fact for fact in fresh}
+    names = [part_name(fact.shard, fact.folder) for fact in stale]
+    works = [Work(name, f"{run.path(name)} could not be sorted by partitions", WAY_OUT) for name in names]
+    done = done_on_ray(repartition, (run, partitions, config.seed), list(zip(stale, works, strict=True)), run)
+    renewed = {fact.shard: fresh for fact, fresh, _ in done}
     return [renewed.get(fact.shard, fact) for fact in facts]
 
 
@@ -327,15 +330,17 @@ def choose(
             if node.level == 0:
                 bar.advance()
         return dataclasses.replace(reduce(run, facts, plan, beside=beside), peak_bytes=peak_bytes())
-    import ray
-
-    shared = ray.put((list(facts), plan))
+    shared = (run, list(facts), plan)
     peaks = [0]
     for level in range(plan.tree.rounds):
-        nodes = [node for node in missing if node.level == level]
-        peaks += _solve_on_ray(run, shared, nodes, bar, processes)
+        works = [(node, _work(node)) for node in missing if node.level == level]
+        for node, _, peak in done_on_ray(_solve_node, shared, works, run, at_a_time=processes):
+            peaks.append(peak)
+            if node.level == 0:
+                bar.advance()
+    last = Work(f"{FOLDER}/last", "the last round could not be solved", WAY_OUT)
     choice: Choice
-    choice, peak = ray.get(remote(_measured(reduce)).remote(run, shared, beside))
+    [(_, choice, peak)] = done_on_ray(reduce, shared, [(beside, last)], run)
     return dataclasses.replace(choice, peak_bytes=max(peak, *peaks))
 
 
@@ -346,47 +351,10 @@ def _solve_node(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node)
         merge(run, facts, plan, node)
 
 
-def _solve_on_ray(run: RunDir, shared: Any, nodes: Sequence[Node], bar: Bar, processes: int | None) -> list[int]:
-    """Solve nodes of one level, some at a time; return the peak of each in bytes."""
-    import ray
-
-    task = remote(_measured(_solve_node))
-    waiting, peaks = list(reversed(nodes)), []
-    pending: dict[Any, Node] = {}
-    while waiting or pending:
-        while waiting and (processes is None or len(pending) < processes):
-            node = waiting.pop()
-            pending[task.remote(run, shared, node)] = node
-        [done], _ = ray.wait(list(pending), num_returns=1)
-        node = pending.pop(done)
-        try:
-            peaks.append(ray.get(done)[1])
-        except ray.exceptions.RayTaskError:
-            raise
-        except ray.exceptions.RayError as error:
-            name = f"partition {node.number}" if node.level == 0 else f"partitions {node.first} to {_last(node)}"
-            raise InputError(
-                f"{name} could not be solved: its worker died again and again "
-                f"({type(error).__name__}). Give it more memory or more --partitions, then run the same command again."
-            ) from error
-        if node.level == 0:
-            bar.advance()
-    return peaks
-
-
-def _last(node: Node) -> int:
-    return node.first + node.members - 1
-
-
-def _measured(function: Callable[..., Any]) -> Callable[..., tuple[Any, int]]:
-    """Return a function that takes the facts and the plan together, and tells its process's peak beside the result."""
-
-    def call(run: RunDir, shared: tuple[list[PartFacts], Plan], *more: Any) -> tuple[Any, int]:
-        start_peak()
-        result = function(run, *shared, *more)
-        return result, peak_bytes()
-
-    return call
+def _work(node: Node) -> Work:
+    one = f"partition {node.number}"
+    what = one if node.level == 0 else f"partitions {node.first} to {node.first + node.members - 1}"
+    return Work(node_name(node), f"{what} could not be solved", WAY_OUT)
 
 
 def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan, beside: bool = True) -> Choice:

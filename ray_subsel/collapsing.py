@@ -1,6 +1,7 @@
 """The stage that collapses near copies: tasks over files, never all vectors in one process.
 
-sample    a share of the items, chosen by a hash of their ids      ->  near/cells.npz, the centres
+sample    a task a part: the items whose hash is low enough        ->  near/sample/part-*.parquet
+fit       one task                                                 ->  near/cells.npz, the centres
 assign    a task a part: the cell of each item                     ->  near/cells/part-*.parquet
 shuffle   a task a part: items sorted into pieces (ray_subsel.cells) ->  near/pieces/part-*.parquet, a row group a piece
 collapse  a task for each piece, or for the pieces of one heap     ->  groups/part-*.parquet, leaders/part-*.parquet
@@ -25,13 +26,13 @@ import pyarrow.compute as pc
 from ray_subsel.cells import CellTree, Joined, Piece, PiecePlan, collapse_pieces, fit_tree, plan_pieces
 from ray_subsel.errors import InputError
 from ray_subsel.hashing import mix
-from ray_subsel.memory import Peak, peak_bytes, start_peak
+from ray_subsel.memory import Peak
 from ray_subsel.near import CELL_SIZE
 from ray_subsel.objectives.base import Indices
 from ray_subsel.parts import METADATA, Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
-from ray_subsel.session import remote
+from ray_subsel.tasks import Work, done_on_ray
 from ray_subsel.vectors import unit_rows
 
 SCRATCH = "near"
@@ -131,30 +132,51 @@ def collapse(task: NearTask, *, here: bool, bar: Bar, peak: Peak | None = None) 
     run, shards = task.run, [fact.shard for fact in task.facts]
     items = {fact.shard: fact.items for fact in task.facts}
     if not run.exists(CENTRES):
-        _fit(task, here=here)
-    _each(_assign, (task,), shards, [f"{SCRATCH}/cells/part-{s:05d}.parquet" for s in shards], items, here, bar, peak)
+        untold = dict.fromkeys((*shards, 0), 0)
+        _each(_sample, (task,), shards, [_sample_name(s) for s in shards], untold, here, bar, peak)
+        _each(_fit, (task,), [0], [CENTRES], untold, here, bar, peak)
+    _each(_assign, (task,), shards, [_cells_name(s) for s in shards], items, here, bar, peak)
     counts = _cell_counts(task)
     plan = plan_pieces(counts, task.largest, lambda cell: _ids_of(task, cell))
     shared = (task, plan)
-    _each(_shuffle, shared, shards, [f"{SCRATCH}/pieces/part-{s:05d}.parquet" for s in shards], items, here, bar, peak)
+    _each(_shuffle, shared, shards, [_pieces_name(s) for s in shards], items, here, bar, peak)
     numbers = list(range(len(plan.tasks)))
+    for number in numbers:
+        if not run.exists(part_name(number, GROUPS)):
+            run.delete(part_name(number, LEADERS))  # one task makes both
     sizes = dict.fromkeys(numbers, task.n // max(1, len(numbers)))
     _each(_collapse_task, shared, numbers, [part_name(number, LEADERS) for number in numbers], sizes, here, bar, peak)
+    if not accounted(task):
+        raise InputError(
+            f"{run.path(GROUPS)} must account for {task.n} items and {LEADERS} for {_rows(task.facts)} rows; got "
+            f"{_grouped(run)} and {_rows(leader_facts(run))}. Delete both and run the same command again."
+        )
     facts = leader_facts(run)
     kept = sum(fact.items for fact in facts)
-    grouped = sum(run.parquet(name).metadata.num_rows for name in run.names(GROUPS, ".parquet"))
-    rows, expected = sum(fact.rows for fact in facts), sum(fact.rows for fact in task.facts)
-    if grouped != task.n or rows != expected or len(facts) != len(numbers):
-        raise InputError(
-            f"{run.path(GROUPS)} must account for {task.n} items and {expected} rows; got {grouped} and {rows}. "
-            f"Delete it, {LEADERS} and {SCRATCH}, and run the same command again."
-        )
     return facts, NearFacts(task.threshold, task.n, kept, task.n - kept, counts.size, plan.n_pieces)
+
+
+def accounted(task: NearTask) -> bool:
+    """Tell whether every item is in a group and every row with a leader."""
+    return _grouped(task.run) == task.n and _rows(leader_facts(task.run)) == _rows(task.facts)
 
 
 def leader_facts(run: RunDir) -> list[PartFacts]:
     """Read the facts of the leaders' parts."""
-    return [read_facts(run, number, LEADERS) for number in range(len(run.names(LEADERS, ".parquet")))]
+    numbers = [int(name.removesuffix(".parquet").rsplit("-", 1)[1]) for name in run.names(LEADERS, ".parquet")]
+    return [read_facts(run, number, LEADERS) for number in numbers]
+
+
+def _grouped(run: RunDir) -> int:
+    found = 0
+    for name in run.names(GROUPS, ".parquet"):
+        with run.parquet(name) as file:
+            found += file.metadata.num_rows
+    return found
+
+
+def _rows(facts: Sequence[PartFacts]) -> int:
+    return sum(fact.rows for fact in facts)
 
 
 def _each(
@@ -169,37 +191,33 @@ def _each(
 ) -> None:
     """Call ``function(*shared, number)`` for each number whose output is missing: here, or a Ray task each."""
     run: RunDir = shared[0].run
-    missing = [number for number, output in zip(numbers, outputs, strict=True) if not run.exists(output)]
+    missing = {number: output for number, output in zip(numbers, outputs, strict=True) if not run.exists(output)}
     bar.advance(sum(sizes[number] for number in set(numbers) - set(missing)))
     if here:
         for number in missing:
             function(*shared, number)
             bar.advance(sizes[number])
         return
-    import ray
-
-    reference = ray.put(shared)
-    task = remote(_call)
-    pending = {task.remote(function, reference, number): number for number in missing}
-    while pending:
-        [done], _ = ray.wait(list(pending), num_returns=1)
-        number = pending.pop(done)
-        try:
-            peak.add(ray.get(done))
-        except ray.exceptions.RayTaskError:
-            raise
-        except ray.exceptions.RayError as error:
-            raise InputError(
-                f"near copies of part {number} could not be collapsed ({function.__name__.strip('_')}): its worker "
-                f"died again and again ({type(error).__name__}). Free some memory, then run the same command again."
-            ) from error
+    step = function.__name__.strip("_")
+    works = [
+        (number, Work(output, f"near copies of part {number} could not be collapsed ({step})", "Give it more memory"))
+        for number, output in missing.items()
+    ]
+    for number, _, used in done_on_ray(function, shared, works, run):
+        peak.add(used)
         bar.advance(sizes[number])
 
 
-def _call(function: Callable[..., None], shared: tuple[Any, ...], number: int) -> int:
-    start_peak()
-    function(*shared, number)
-    return peak_bytes()
+def _sample_name(shard: int) -> str:
+    return f"{SCRATCH}/sample/part-{shard:05d}.parquet"
+
+
+def _cells_name(shard: int) -> str:
+    return f"{SCRATCH}/cells/part-{shard:05d}.parquet"
+
+
+def _pieces_name(shard: int) -> str:
+    return f"{SCRATCH}/pieces/part-{shard:05d}.parquet"
 
 
 def _blocks(task: NearTask, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
@@ -209,37 +227,25 @@ def _blocks(task: NearTask, fact: PartFacts, columns: list[str]) -> Iterator[pa.
             yield file.read_row_group(group, columns=columns)
 
 
-def _fit(task: NearTask, *, here: bool) -> None:
-    """Sample the items and keep the centres of their cells."""
-    shards = [fact.shard for fact in task.facts]
-    if here:
-        _fit_on(task, *[_sample(task, shard) for shard in shards])
-        return
-    import ray
-
-    reference, sample = ray.put(task), remote(_sample)
-    ray.get(remote(_fit_on).remote(reference, *[sample.remote(reference, shard) for shard in shards]))
-
-
-def _sample(task: NearTask, shard: int) -> tuple[Indices, Vectors]:
-    """Return the items of a part that belong to the sample: those whose hash is low enough."""
+def _sample(task: NearTask, shard: int) -> None:
+    """Keep the items of a part that belong to the sample: those whose hash is low enough."""
     wanted = min(max(_LEAST_SAMPLE, _SAMPLE_PER_CELL * -(-task.n // task.cell_size)), SAMPLE_NUMBERS // task.d)
     highest = np.uint64(min(2**64 - 1, (wanted << 64) // task.n))
-    ids: list[Indices] = [np.zeros(0, dtype=np.int64)]
-    vectors: list[Vectors] = [np.zeros((0, task.d), dtype=np.float32)]
+    kind = pa.list_(pa.float32(), task.d)
+    sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
     for table in _blocks(task, _fact(task, shard), ["id", "vector"]):
-        some = table["id"].to_numpy().astype(np.int64)
         # Another stream of hashes than the one that draws partitions.
-        chosen = np.flatnonzero(mix(some, task.seed + 0x5EA2) <= highest)
-        ids.append(some[chosen])
-        vectors.append(vectors_of(table["vector"].take(pa.array(chosen))))
-    return np.concatenate(ids), np.concatenate(vectors)
+        chosen = np.flatnonzero(mix(table["id"].to_numpy().astype(np.int64), task.seed + 0x5EA2) <= highest)
+        sampled.append(table.take(pa.array(chosen)).replace_schema_metadata(None))
+    task.run.write_table(_sample_name(shard), pa.concat_tables(sampled))
 
 
-def _fit_on(task: NearTask, *samples: tuple[Indices, Vectors]) -> None:
-    ids = np.concatenate([sample[0] for sample in samples])
+def _fit(task: NearTask, _: int) -> None:
+    """Keep the centres of the sample's cells."""
+    sample = pa.concat_tables([task.run.read_table(_sample_name(fact.shard)) for fact in task.facts])
+    ids = sample["id"].to_numpy()
     order = np.argsort(ids, kind="stable")
-    vectors = np.concatenate([sample[1] for sample in samples])[order]
+    vectors = vectors_of(sample["vector"])[order]
     rows = unit_rows(vectors, parameter="vectors", numbers=ids[order])
     tree = fit_tree(
         rows, n=task.n, threshold=task.threshold, cell_size=task.cell_size, largest=task.largest, seed=task.seed
@@ -286,11 +292,11 @@ def _assign(task: NearTask, shard: int) -> None:
             cells.append(tree.cells_of(rows))
     table = pa.table({"id": np.concatenate(ids), "cell": np.concatenate(cells)})
     table = table.replace_schema_metadata({METADATA: str(tree.n_cells).encode()})
-    task.run.write_table(f"{SCRATCH}/cells/part-{shard:05d}.parquet", table)
+    task.run.write_table(_cells_name(shard), table)
 
 
 def _cells(task: NearTask, shard: int) -> pa.Table:
-    return task.run.read_table(f"{SCRATCH}/cells/part-{shard:05d}.parquet")
+    return task.run.read_table(_cells_name(shard))
 
 
 def _cell_counts(task: NearTask) -> Indices:
@@ -318,14 +324,14 @@ def _shuffle(task: NearTask, plan: PiecePlan, shard: int) -> None:
     counts = np.bincount(pieces, minlength=plan.n_pieces).tolist()
     sorted_table = table.append_column("cell", pa.array(cells)).take(pa.array(order))
     sorted_table = sorted_table.replace_schema_metadata({METADATA: json.dumps(counts).encode()})
-    task.run.write_table(f"{SCRATCH}/pieces/part-{shard:05d}.parquet", sorted_table, row_groups=counts)
+    task.run.write_table(_pieces_name(shard), sorted_table, row_groups=counts)
 
 
 def _read_piece(task: NearTask, piece: int) -> pa.Table:
     """Read a piece, in ascending order of id."""
     tables = []
     for fact in task.facts:
-        with task.run.parquet(f"{SCRATCH}/pieces/part-{fact.shard:05d}.parquet") as file:
+        with task.run.parquet(_pieces_name(fact.shard)) as file:
             counts = json.loads(file.schema_arrow.metadata[METADATA])
             if counts[piece]:
                 table = file.read_row_group(sum(1 for count in counts[:piece] if count))

@@ -23,13 +23,14 @@ from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.saturated_coverage import positive_similarities
 from ray_subsel.parts import PartFacts, Vectors, part_name, vectors_of
 from ray_subsel.rundir import RunDir
-from ray_subsel.session import remote
+from ray_subsel.tasks import Work, done_on_ray
 
 T = TypeVar("T")
 
 SAMPLE_STREAM, RANDOM_STREAM = 0x5EA3, 0x5EA4
 """Added to the seed, so that the sample, a random subset and the partitions are drawn independently."""
 
+SCRATCH, WAY_OUT = "limits", "Free some memory"
 LEAST_REPRESENTED = 10_000
 REPRESENTED_PER_PICK = 4
 
@@ -63,7 +64,9 @@ def make_goal(
     _, items = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
     everything = None
     if config.objective == SaturatedCoverage.name:
-        sums = each_part(partial(_positive_sums, run, facts, items), [fact.shard for fact in facts], here=here)
+        sums = each_part(
+            run, partial(_positive_sums, run, facts, items), [fact.shard for fact in facts], "compared with", here=here
+        )
         everything = np.sum(sums, axis=0)
     return RepresentingGoal(config.objective, items, everything, config.represent == "own")
 
@@ -76,7 +79,7 @@ def draw(run: RunDir, facts: Sequence[PartFacts], wanted: int, *, seed: int, her
     likely = wanted + 6 * wanted**0.5 + 16
     while True:
         highest = np.uint64(min(2**64 - 1, int(likely / n * 2**64)))
-        found = each_part(partial(_below, run, facts, highest, seed), shards, here=here)
+        found = each_part(run, partial(_below, run, facts, highest, seed), shards, "drawn from", here=here)
         ids = np.concatenate([ids for ids, _ in found])
         if ids.size >= wanted:
             break
@@ -87,15 +90,22 @@ def draw(run: RunDir, facts: Sequence[PartFacts], wanted: int, *, seed: int, her
     return ids[lowest], vectors[lowest]
 
 
-def each_part(function: Callable[[int], T], shards: Sequence[int], *, here: bool) -> list[T]:
-    """Return ``function(shard)`` for each shard, in their order: of this process, or a Ray task each."""
+def each_part(run: RunDir, function: Callable[[int], T], shards: Sequence[int], what: str, *, here: bool) -> list[T]:
+    """Return ``function(shard)`` for each shard, in their order: of this process, or a Ray task each.
+
+    Parameters
+    ----------
+    what : str
+        What a task does to a part, for the line about one whose worker is lost: ``drawn from``.
+    """
     if here:
         return [function(shard) for shard in shards]
-    import ray
-
-    reference, task = ray.put(function), remote(_call)
-    found: list[T] = ray.get([task.remote(reference, shard) for shard in shards])
-    return found
+    works = [
+        (shard, Work(f"{SCRATCH}/{what.split()[0]}-{shard:05d}", f"part {shard} could not be {what}", WAY_OUT))
+        for shard in shards
+    ]
+    found = {shard: result for shard, result, _ in done_on_ray(_call, (function,), works, run)}
+    return [found[shard] for shard in shards]
 
 
 def _call(function: Callable[[int], T], shard: int) -> T:
@@ -104,12 +114,9 @@ def _call(function: Callable[[int], T], shard: int) -> T:
 
 def row_groups(run: RunDir, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
     """Yield the row groups of a part."""
-    name = part_name(fact.shard, fact.folder)
-    file = run.parquet(name)
-    for group in range(file.num_row_groups):
-        with run.whole(name):
-            table = file.read_row_group(group, columns=columns)
-        yield table
+    with run.parquet(part_name(fact.shard, fact.folder)) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns)
 
 
 def _below(

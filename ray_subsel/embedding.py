@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,15 @@ from ray_subsel.embedders import (
 )
 from ray_subsel.errors import InputError
 from ray_subsel.memory import Peak, peak_bytes, start_peak
-from ray_subsel.parts import Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
+from ray_subsel.parts import FOLDER, Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
-from ray_subsel.session import Resources, remote
+from ray_subsel.session import Resources
+from ray_subsel.tasks import Work, attempt, done_on_ray, told
 
 DOC2VEC = "doc2vec/state.npz"
 TFIDF = "tfidf/state.npz"
+WAY_OUT = "Give the workers more memory or use fewer --workers"
 
 
 @dataclass(frozen=True)
@@ -108,17 +111,28 @@ def _ground_set(
 
 
 class _ShardActor:
-    """A worker of the pool: loads the embedder once, then embeds the shards it is handed."""
+    """A worker of the pool: loads the embedder with its first shard, so that a death over that counts, too."""
 
     def __init__(self, task: EmbedTask) -> None:
         self.task = task
-        self.embedder = open_embedder(task)
+
+    @cached_property
+    def embedder(self) -> Embedder | None:
+        """The embedder, loaded when it is first asked for."""
+        return open_embedder(self.task)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        shards = [int(shard) for shard in batch["shard"]]
-        start_peak()
-        facts = [embed_shard(self.task, self.embedder, shard) for shard in shards]
-        return {"shard": shards, "texts": [fact.texts for fact in facts], "peak": [peak_bytes()] * len(shards)}
+        [shard] = [int(shard) for shard in batch["shard"]]
+        with attempt(self.task.run, _work(self.task.run, shard)):
+            embedder = self.embedder
+            start_peak()
+            facts = embed_shard(self.task, embedder, shard)
+        return {"shard": [shard], "texts": [facts.texts], "peak": [peak_bytes()]}
+
+
+def _work(run: RunDir, shard: int) -> Work:
+    name = part_name(shard)
+    return Work(name, f"shard {shard} ({run.path(name)}) could not be embedded", WAY_OUT)
 
 
 def missing_shards(rows: RowStore) -> list[int]:
@@ -157,9 +171,10 @@ def embed_missing(
         num_cpus=round(min(0.5, 0.5 * cpus / size), 4),
         num_gpus=num_gpus or None,
     )
-    for row in dataset.iter_rows():
-        bar.advance(int(row["texts"]))
-        peak.add(int(row["peak"]))
+    with told(Work(FOLDER, f"{task.run.path(FOLDER)} could not be made", WAY_OUT)):
+        for row in dataset.iter_rows():
+            bar.advance(int(row["texts"]))
+            peak.add(int(row["peak"]))
 
 
 def pool_size(workers: int | None, num_gpus: float | None, resources: Resources) -> tuple[int, float]:
@@ -213,11 +228,12 @@ def fit_tfidf_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> 
     """
     if rows.run.exists(TFIDF):
         return
-    import ray
-
     texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
-    task = remote(_frequencies_of_shard)
-    parts = (ray.get(one) for one in [task.remote(texts, shard) for shard in range(rows.shards)])
+    works = [
+        (shard, Work(f"{TFIDF}-{shard:05d}", f"words of shard {shard} could not be counted", WAY_OUT))
+        for shard in range(rows.shards)
+    ]
+    parts = (counted for _, counted, _ in done_on_ray(_frequencies_of_shard, (texts,), works, rows.run))
     save_tfidf(rows.run, TFIDF, fit_tfidf(parts, vector_size=embed.vector_size, seed=embed.seed))
 
 

@@ -116,6 +116,7 @@ class Holding:
     """
 
     def __init__(self, ids: Indices, X: NDArray[np.float32]) -> None:
+        self.items = len(ids)
         by_id = np.argsort(ids, kind="stable")
         self._ids = ids[by_id]
         same = representatives(X, None)

@@ -28,6 +28,7 @@ from ray_subsel.memory import peak_bytes, start_peak
 from ray_subsel.parts import PartFacts, read_partitions
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
+from ray_subsel.tasks import Work, result_of
 
 STANDING = f"{FOLDER}/exact.parquet"
 ATTEMPTS = 3
@@ -48,7 +49,9 @@ def choose_exactly(run: RunDir, facts: Sequence[PartFacts], plan: Plan, *, bar: 
     book = _Book(run, bar, begin.ids.size, time.monotonic())
     start_peak()
     if plan.n * plan.d <= choosing.IN_PROCESS_NUMBERS:
-        here = Here([load_holding(run, facts, range(plan.m))])
+        holding = load_holding(run, facts, range(plan.m))
+        _check_items(run, holding.items, plan)
+        here = Here([holding])
         at = exact_greedy(here, total=plan.total, k=plan.k, lam=goal.lam, begin=begin, after_round=book.after_round)
         peak = peak_bytes()
     else:
@@ -71,6 +74,14 @@ def load_holding(run: RunDir, facts: Sequence[PartFacts], partitions: Sequence[i
     return Holding(items.ids, items.vectors)
 
 
+def _check_items(run: RunDir, found: int, plan: Plan) -> None:
+    """Stop where the partitions that were read are not the whole ground set."""
+    if found != plan.n:
+        raise InputError(
+            f"partitions in {run.path()} must hold {plan.n} items together; got {found}. Run again with --overwrite."
+        )
+
+
 class _Keeper:
     """An actor. It reads its partitions when it is first asked, so that an unreadable one is an error that arrives."""
 
@@ -84,9 +95,9 @@ class _Keeper:
             self._holding = load_holding(*self._load)
         return self._holding
 
-    def load(self) -> None:
-        """Read the partitions."""
-        self._ready()
+    def load(self) -> int:
+        """Read the partitions and return their number of items."""
+        return self._ready().items
 
     def offer(self, ask: Ask) -> Offer:
         """Answer the first question of a round."""
@@ -120,9 +131,9 @@ class Actors:
         """How many."""
         return len(self.handles)
 
-    def load(self) -> None:
-        """Have every actor read its partitions."""
-        self._all([handle.load.remote() for handle in self.handles])
+    def load(self) -> int:
+        """Have every actor read its partitions and return the number of items of all."""
+        return sum(self._all([handle.load.remote() for handle in self.handles]))
 
     def offers(self, ask: Ask) -> list[Offer]:
         """Return every actor's offer."""
@@ -144,21 +155,13 @@ class Actors:
 
     def _all(self, answers: list[Any]) -> list[Any]:
         """Return all answers; name the partitions of an actor that cannot be brought back."""
-        import ray
+        works = [_work(partitions) for partitions in self.partitions]
+        return [result_of(answer, work) for answer, work in zip(answers, works, strict=True)]
 
-        found = []
-        for answer, partitions in zip(answers, self.partitions, strict=True):
-            try:
-                found.append(ray.get(answer))
-            except ray.exceptions.RayTaskError:
-                raise
-            except ray.exceptions.RayError as error:
-                shown = ", ".join(map(str, partitions[:8])) + (", ..." if len(partitions) > 8 else "")
-                raise InputError(
-                    f"the worker of partitions {shown} was lost {ATTEMPTS + 1} times ({type(error).__name__}). "
-                    "Give it more memory or use more --partitions, then run the same command again."
-                ) from error
-        return found
+
+def _work(partitions: list[int]) -> Work:
+    shown = ", ".join(map(str, partitions[:8])) + (", ..." if len(partitions) > 8 else "")
+    return Work(STANDING, f"partitions {shown} could not be kept in memory", choosing.WAY_OUT)
 
 
 @contextlib.contextmanager
@@ -174,7 +177,7 @@ def _actors(run: RunDir, facts: Sequence[PartFacts], plan: Plan, processes: int)
     shared = ray.put(list(facts))
     fleet = Actors([actor.remote(run, shared, group) for group in groups], groups)
     try:
-        fleet.load()
+        _check_items(run, fleet.load(), plan)
         yield fleet
     finally:
         for handle in fleet.handles:

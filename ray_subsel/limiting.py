@@ -205,7 +205,7 @@ def limits_of(
         _row_ids(rows, named.exclude, "exclude", corpus.id),
     )
     missing = [fact.shard for fact in facts if not run.exists(part_name(fact.shard, FOLDER))]
-    each_part(partial(write_limits, task), missing, here=here)
+    each_part(run, partial(write_limits, task), missing, "limited", here=here)
     return _gather(task, config, named, k=k, m=m, corpus=corpus)
 
 
@@ -334,8 +334,7 @@ def read_limits(run: RunDir, facts: Sequence[PartFacts], partitions: Sequence[in
             if fact.partition_items[partition]
         ]
         if groups:
-            file = run.parquet(name)
-            with run.whole(name):
+            with run.parquet(name) as file:
                 tables.append(file.read_row_groups(groups))
     table = pa.concat_tables(tables) if tables else _empty()
     return table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))

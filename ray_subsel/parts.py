@@ -135,13 +135,19 @@ def write_part(
 def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> PartFacts:
     """Read a part's facts from its metadata."""
     name = part_name(shard, folder)
-    metadata = run.parquet(name).schema_arrow.metadata or {}
+    with run.parquet(name) as file:
+        metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
     if METADATA not in metadata:
         raise InputError(
             f"{run.path(name)} must be a part that this program wrote; its metadata says nothing. "
             "Delete it and run the same command again."
         )
-    return _from_json(json.loads(metadata[METADATA]), folder)
+    facts = _from_json(json.loads(metadata[METADATA]), folder)
+    if not rows == facts.items == sum(facts.partition_items):
+        raise InputError(
+            f"{run.path(name)} must hold {facts.items} items; got {rows}. Delete it and run the same command again."
+        )
+    return facts
 
 
 def read_partition(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Items:
@@ -172,8 +178,7 @@ def _pieces(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Iterator
         if not fact.partition_items[partition]:
             continue
         group = sum(1 for count in fact.partition_items[:partition] if count)  # empty groups are not written
-        file = run.parquet(part_name(fact.shard, fact.folder))
-        with run.whole(part_name(fact.shard, fact.folder)):
+        with run.parquet(part_name(fact.shard, fact.folder)) as file:
             table = file.read_row_group(group, columns=["id", "vector", "multiplicity"])
         if table.num_rows != fact.partition_items[partition]:
             raise InputError(
@@ -190,8 +195,9 @@ def _reorder(vectors: Vectors, order: Indices) -> None:
         vectors[:, start : start + step] = vectors[order, start : start + step]
 
 
-def repartition(run: RunDir, shard: int, *, partitions: int, seed: int, folder: str = FOLDER) -> PartFacts:
-    """Sort the part of one shard by another random partition; nothing is embedded again."""
+def repartition(run: RunDir, partitions: int, seed: int, part: PartFacts) -> PartFacts:
+    """Sort a part by another random partition; nothing is embedded again."""
+    shard, folder = part.shard, part.folder
     facts = read_facts(run, shard, folder)
     if facts.sorted_by(partitions, seed):
         return facts

@@ -28,7 +28,7 @@ from ray_subsel.config import (
 )
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.planning import input_fingerprint
-from ray_subsel.corpus.rows import RowStore
+from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.embedders import model_fingerprint, model_name
 from ray_subsel.errors import InputError
 from ray_subsel.finetuning import finetune_arms, model_to_train
@@ -123,8 +123,12 @@ class _Work:
         settings = {**fingerprint_fields(self.config.corpus), "input": inputs}
         stage = self.manifest.enter("corpus", settings, overwrite=self.config.runtime.overwrite)
         if stage.done:
-            say("corpus: as before")
-            return RowStore.open(self.directory)
+            before = RowStore.open(self.directory)
+            if not (gone := before.missing_parts()):
+                say("corpus: as before")
+                return before
+            say(f"corpus: {gone[0]} is gone, all is read again")
+            self.directory.delete(FOLDER)
         self.session.start()
         began, peak = time.perf_counter(), Peak()
         with steps("corpus", "part") as told:
@@ -141,12 +145,12 @@ class _Work:
             "corpus": self.manifest.stages["corpus"].fingerprint,
         }
         stage = self.manifest.enter("embed", settings, overwrite=self.config.runtime.overwrite)
-        if stage.done:
+        missing = embedding.missing_shards(rows)
+        if stage.done and not missing:
             say("embed: as before")
             return embedding.all_facts(rows)
         self.session.start()
         began, peak = time.perf_counter(), Peak()
-        missing = embedding.missing_shards(rows)
         if model is not None:
             embedding.train_once(rows, self.config.corpus, self.config.embed)
         self._embed_missing(rows, missing, peak)
@@ -195,12 +199,12 @@ class _Work:
             return facts
         settings = {"near": threshold, "seed": seed, "embed": self.manifest.stages["embed"].fingerprint}
         stage = self.manifest.enter("near", settings, overwrite=runtime.overwrite)
-        if stage.done:
+        task = collapsing.NearTask.of(self.directory, facts, threshold, seed)
+        if stage.done and collapsing.accounted(task):
             self.directory.delete(collapsing.SCRATCH)  # left where a run was killed right here
             say("near: as before")
             return collapsing.leader_facts(self.directory)
         began, peak = time.perf_counter(), Peak()
-        task = collapsing.NearTask.of(self.directory, facts, threshold, seed)
         here = task.n * task.d <= collapsing.IN_PROCESS_NUMBERS
         if not here:
             self.session.start()

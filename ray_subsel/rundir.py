@@ -2,7 +2,8 @@
 
 A directory on any filesystem that pyarrow reads (a local path, ``s3://``, ``gs://``, ``hdfs://``). Each file is written
 under a temporary name and renamed, so what exists under its final name is complete; a run killed in between leaves
-only ``*.tmp-*`` names, which the next run removes. Objects are small and picklable: workers open the same directory.
+only ``*.tmp-*`` and ``*.begun`` names, which the next run removes. Objects are small and picklable: workers open the
+same directory.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pyarrow import fs
 from ray_subsel.errors import InputError, invalid
 
 TEMPORARY = ".tmp-"
+BEGUN = ".begun"
+"""Ending of the file that says how often the file of the same name was begun: :mod:`ray_subsel.tasks`."""
 
 
 @lru_cache(maxsize=64)
@@ -92,7 +95,9 @@ class RunDir:
         return sorted(
             prefix + info.base_name
             for info in self.filesystem.get_file_info(selector)
-            if info.base_name.endswith(suffix) and TEMPORARY not in info.base_name
+            if info.base_name.endswith(suffix)
+            and TEMPORARY not in info.base_name
+            and not info.base_name.endswith(BEGUN)
         )
 
     def delete(self, name: str) -> None:
@@ -107,7 +112,8 @@ class RunDir:
         """Delete what a killed run left half-written."""
         selector = fs.FileSelector(self.path(), recursive=True, allow_not_found=True)
         for info in self.filesystem.get_file_info(selector):
-            if TEMPORARY in info.base_name and info.type == fs.FileType.File:
+            left = TEMPORARY in info.base_name or info.base_name.endswith(BEGUN)
+            if left and info.type == fs.FileType.File:
                 self.filesystem.delete_file(info.path)
 
     @contextmanager
@@ -144,9 +150,10 @@ class RunDir:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{self.path(name)} must be a whole Parquet file; it could not be read "
-                f"({str(error).splitlines()[0]}). Delete it and run the same command again."
+                f"{self.path(name)} must be a whole Parquet file; it could not be read ({reason}). "
+                "Delete it and run the same command again."
             ) from error
 
     def write_bytes(self, name: str, content: bytes) -> None:
@@ -165,10 +172,10 @@ class RunDir:
             return bytes(stream.read())
 
     def read_json(self, name: str) -> Any:
-        """Read JSON; a file that is not JSON is named in the error."""
+        """Read JSON; a file that is not JSON, or cannot be read, is named in the error."""
         try:
             return json.loads(self.read_bytes(name))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{self.path(name)} must be JSON; it could not be read ({error}).") from error
 
     def write_table(self, name: str, table: pa.Table, row_groups: list[int] | None = None) -> None:
@@ -197,10 +204,12 @@ class RunDir:
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """Read a Parquet file; a truncated or foreign one is named in the error."""
-        with self.whole(name):
-            return pq.read_table(self.path(name), columns=columns, filesystem=self.filesystem, partitioning=None)
+        with self.parquet(name) as file:  # pq.read_table would take a folder of that name for no rows at all
+            table = file.read(columns=columns)
+            return table if columns is None else table.select(columns)
 
-    def parquet(self, name: str) -> pq.ParquetFile:
-        """Open a Parquet file for reading by row group."""
-        with self.whole(name):
-            return pq.ParquetFile(self.path(name), filesystem=self.filesystem)
+    @contextmanager
+    def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        """Open a Parquet file for the length of a block, to be read by row group; one that is not whole is named."""
+        with self.whole(name), pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
+            yield file

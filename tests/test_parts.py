@@ -85,7 +85,7 @@ def test_sorting_by_another_partition_moves_items_and_keeps_all_else(tmp_path):
     whole = items(60)
     facts = write(run, split(whole, 2), partitions=2)
     before = read_members(run, 0).sort_by("id")
-    renewed = [repartition(run, shard, partitions=5, seed=1) for shard in range(2)]
+    renewed = [repartition(run, 5, 1, fact) for fact in facts]
     assert all(fact.sorted_by(5, 1) and not fact.sorted_by(2, 0) for fact in renewed)
     assert read_members(run, 0).sort_by("id").equals(before)
     got = np.sort(np.concatenate([read_partition(run, renewed, q).ids for q in range(5)]))

@@ -36,8 +36,8 @@ def test_what_a_kill_leaves_is_not_listed_and_is_swept(run):
 
 def test_row_groups_are_the_ones_asked_for_without_the_empty_ones(run):
     run.write_table("t.parquet", pa.table({"id": list(range(6))}), row_groups=[2, 0, 4])
-    file = run.parquet("t.parquet")
-    assert [file.read_row_group(g)["id"].to_pylist() for g in range(file.num_row_groups)] == [[0, 1], [2, 3, 4, 5]]
+    with run.parquet("t.parquet") as file:
+        assert [file.read_row_group(g)["id"].to_pylist() for g in range(file.num_row_groups)] == [[0, 1], [2, 3, 4, 5]]
 
 
 def test_a_truncated_file_is_named(run):
@@ -46,8 +46,23 @@ def test_a_truncated_file_is_named(run):
     run.write_bytes("t.parquet", content[: len(content) // 2])
     with pytest.raises(InputError, match=r"t\.parquet must be a whole Parquet file; .* Delete it"):
         run.read_table("t.parquet")
-    with pytest.raises(InputError, match=r"t\.parquet must be a whole Parquet file"):
-        run.parquet("t.parquet")
+    with pytest.raises(InputError, match=r"t\.parquet must be a whole Parquet file"), run.parquet("t.parquet"):
+        pass
+
+
+def test_what_cannot_be_read_is_named(run):
+    run.write_table("t.parquet", pa.table({"id": list(range(6))}), row_groups=[3, 3])
+    with pytest.raises(InputError, match=r"t\.parquet must be a whole Parquet file"), run.parquet("t.parquet") as file:
+        file.read_row_group(2)  # the error comes of the block, not of the opening
+    for name in ("folder.parquet", "missing.parquet"):
+        if name.startswith("folder"):
+            run.filesystem.create_dir(run.path(name))
+        with pytest.raises(InputError, match=rf"{name} must be a whole Parquet file"):
+            run.read_table(name)
+        with pytest.raises(InputError, match=rf"{name} must be a whole Parquet file"), run.parquet(name):
+            pass
+        with pytest.raises(InputError, match=rf"{name} must be JSON; it could not be read"):
+            run.read_json(name)
 
 
 def test_json_is_checked_both_ways(run):

@@ -20,11 +20,12 @@ from ray_subsel.corpus.duplicates import REASON as DUPLICATE
 from ray_subsel.corpus.duplicates import Cleaned, reject_duplicate_ids
 from ray_subsel.corpus.files import content_hash
 from ray_subsel.corpus.planning import IngestPlan, input_fingerprint, plan_ingest
-from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore
+from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part
 from ray_subsel.corpus.units import FOLDER, REJECT_SCHEMA, Unit, marker_name, read_unit, rejects_table
 from ray_subsel.errors import InputError
 from ray_subsel.memory import Peak, peak_bytes, start_peak
 from ray_subsel.rundir import RunDir
+from ray_subsel.tasks import Work, attempt, told
 
 __all__ = ["ingest", "input_fingerprint", "plan_ingest"]
 
@@ -118,8 +119,10 @@ def _finished(plan: IngestPlan, run: RunDir) -> Iterator[Unit]:
 
 def _guarded(unit: Unit, run: RunDir, shards: int) -> dict[str, Any]:
     """Read a unit; what is the user's to mend comes back as a value, anything else names the file."""
+    work = Work(marker_name(unit.number), f"{unit.file.uri} could not be read", "Give the workers more memory")
     try:
-        return read_unit(unit, run, shards)
+        with attempt(run, work):
+            return read_unit(unit, run, shards)
     except InputError as error:
         return {"error": str(error)}
     except Exception as error:
@@ -146,9 +149,10 @@ def _by_ray(units: list[Unit], run: RunDir, shards: int, peak: Peak) -> Iterator
     # One block a unit: Ray's own file readers merge and split files as they like, in no order.
     items = [{"at": i} for i in range(len(units))]
     blocks = ray.data.from_items(items, override_num_blocks=min(len(items), MAX_BLOCKS))
-    for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
-        peak.add(int(row["peak"]))
-        yield units[int(row["at"])].number, json.loads(row["result"])
+    with told(Work(FOLDER, f"{run.path(FOLDER)} could not be made", "Give the workers more memory")):
+        for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
+            peak.add(int(row["peak"]))
+            yield units[int(row["at"])].number, json.loads(row["result"])
 
 
 def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> RowStore:
@@ -175,7 +179,7 @@ def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> R
         for reject in cleaned.rejects.get(unit, []):
             reasons[DUPLICATE] = reasons.get(DUPLICATE, 0) + 1
             examples.setdefault(DUPLICATE, [result["file"], reject.line, reject.detail])
-    _write_rejected(run, results, offsets, cleaned.rejects)
+    written = _write_rejected(run, results, offsets, cleaned.rejects)
     index = {
         "format": FORMAT,
         "fingerprint": plan.fingerprint,
@@ -193,14 +197,18 @@ def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> R
         "parts": cleaned.parts,
     }
     store = RowStore(run, index)
-    assert store.n_read == store.n_rows + store.n_rejected, "a row was lost"
+    if not n_read - store.n_rows == store.n_rejected == written:
+        raise InputError(
+            f"{run.path(FOLDER)} must account for {n_read} rows; got {store.n_rows} and {written} rejected. "
+            "Delete the folder and run the same command again."
+        )
     return store
 
 
 def _columns(run: RunDir, parts: list[dict[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
     for part in parts:
-        with run.parquet(part["name"]) as parquet:
+        with open_part(run, part) as parquet:
             names.update(dict.fromkeys(parquet.schema_arrow.names))
     return list(names)
 
@@ -225,8 +233,9 @@ def _file_counts(plan: IngestPlan, results: list[dict[str, Any]], cleaned: Clean
 
 def _write_rejected(
     run: RunDir, results: list[dict[str, Any]], offsets: list[int], late: dict[int, list[Reject]]
-) -> None:
-    """Write ``rejected.parquet`` in order of row, one unit's piece after the other."""
+) -> int:
+    """Write ``rejected.parquet`` in order of row, one unit's piece after the other; return how many rows it has."""
+    written = 0
     with (
         run.atomic(REJECTED) as temporary,
         pq.ParquetWriter(temporary, REJECT_SCHEMA, filesystem=run.filesystem) as writer,
@@ -239,6 +248,8 @@ def _write_rejected(
             for piece in pieces:
                 rows = pa.array(piece["row"].to_numpy() + offsets[unit])
                 writer.write_table(piece.set_column(2, "row", rows))
+                written += piece.num_rows
+    return written
 
 
 def _check_rejected(config: CorpusConfig, store: RowStore) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ray_subsel.corpus.groups import EqualGroups, group_equal
@@ -19,7 +21,8 @@ from ray_subsel.rundir import RunDir
 
 __all__ = ["INDEX", "REJECTED", "EqualGroups", "RowStore", "group_equal"]
 
-INDEX = "rows/index.json"
+FOLDER = "rows"
+INDEX = f"{FOLDER}/index.json"
 REJECTED = "rejected.parquet"
 FORMAT = 1
 """Version of the part files and their index."""
@@ -103,6 +106,11 @@ class RowStore:
         """Files of the input folders that were left out because their ending is unknown."""
         return list(self.index["skipped_files"])
 
+    def missing_parts(self) -> list[str]:
+        """Return the names of parts that are gone."""
+        there = set(self.run.names(FOLDER, ".parquet"))
+        return [part["name"] for part in self.index["parts"] if part["name"] not in there]
+
     @cached_property
     def _firsts(self) -> NDArray[np.int64]:
         return np.array([part["offset"] + part["first"] for part in self.index["parts"]], dtype=np.int64)
@@ -152,7 +160,7 @@ class RowStore:
         return unify(tables).combine_chunks().take(pa.array(back))
 
     def _take_from(self, part: dict[str, Any], ids: NDArray[np.int64], columns: Sequence[str] | None) -> pa.Table:
-        with self.run.parquet(part["name"]) as parquet:
+        with open_part(self.run, part) as parquet:
             stored = parquet.read(columns=["id"])["id"].to_numpy() + part["offset"]
         order = np.argsort(stored)
         at = np.minimum(np.searchsorted(stored, ids, sorter=order), len(stored) - 1)
@@ -223,7 +231,7 @@ class RowStore:
 
     def _read(self, part: dict[str, Any], groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
         """Read row groups of a part (all for None), ids made absolute; a column that the part lacks is null."""
-        with self.run.parquet(part["name"]) as parquet:
+        with open_part(self.run, part) as parquet:
             present = set(parquet.schema_arrow.names)
             names = None if columns is None else [name for name in columns if name in present]
             chosen = list(range(parquet.num_row_groups)) if groups is None else groups
@@ -243,6 +251,18 @@ class RowStore:
     def _empty(self, columns: Sequence[str] | None) -> pa.Table:
         """Return a table of no rows with the columns and types of the first part."""
         return self._read(self.index["parts"][0], [], columns)
+
+
+@contextmanager
+def open_part(run: RunDir, part: dict[str, Any]) -> Iterator[pq.ParquetFile]:
+    """Open a part for the length of a block, after making sure that it has the rows that the index says."""
+    with run.parquet(part["name"]) as parquet:
+        if parquet.metadata.num_rows != part["rows"]:
+            raise InputError(
+                f"{run.path(part['name'])} must hold {part['rows']} rows; got {parquet.metadata.num_rows}. "
+                "Delete it and run the same command again."
+            )
+        yield parquet
 
 
 def _unknown_id(found: int) -> InputError:

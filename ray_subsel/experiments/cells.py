@@ -189,18 +189,19 @@ class Results:
         self.run.write_json(RESULTS, {"settings": self.settings, "cells": cells})
 
 
-def _file_of(base: str, cell: Cell) -> str:
+def file_of(base: str, cell: Cell) -> str:
+    """Return the name of a cell's own file."""
     return f"{FOLDER}/{fingerprint([base, dataclasses.asdict(cell)])}.json"
 
 
 def write_cell(run: RunDir, base: str, result: Result) -> None:
     """Write a result into its own file; ``base`` is that of its ``via``."""
-    run.write_json(_file_of(base, result.cell), {"base": base, "result": result.as_json()})
+    run.write_json(file_of(base, result.cell), {"base": base, "result": result.as_json()})
 
 
 def written_cell(run: RunDir, base: str, cell: Cell) -> Result | None:
     """Return the result of a cell's own file, or None where it has none."""
-    name = _file_of(base, cell)
+    name = file_of(base, cell)
     return result_from(run.read_json(name)["result"]) if run.exists(name) else None
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.errors import invalid
 from ray_subsel.experiments.bench import Bench, Setup, draws_of, measure_draw
-from ray_subsel.experiments.cells import Cell, Result, Results, write_cell, written_cell
+from ray_subsel.experiments.cells import Cell, Result, Results, file_of, write_cell, written_cell
 from ray_subsel.progress import say
 from ray_subsel.rundir import RunDir
-from ray_subsel.session import Session, remote
+from ray_subsel.session import Session
+from ray_subsel.tasks import Work, done_on_ray
 
 
 @dataclass(frozen=True)
@@ -98,38 +99,28 @@ def _gather(
     setup: Setup, cells: list[Cell], missing: list[Cell], results: Results, threads: int, at_a_time: int,
     stories: list[str], after_task: Callable[[], None],
 ) -> None:  # fmt: skip
-    import ray
-
-    task = remote(_measure).options(num_cpus=threads)
     run = RunDir(results.run.local_path() or results.run.uri)  # a relative path means another folder elsewhere
-    shared = ray.put((setup, run, threads, stories))
-    waiting = iter(tasks_of(missing))
-    running: list[ray.ObjectRef[list[Result]]] = []
+    works = []
+    for todo in tasks_of(missing):
+        base, siblings = results.base[todo[0].via], [cell for cell in cells if cell.draw == todo[0].draw]
+        work = Work(file_of(base, todo[0]), f"cell {todo[0]} could not be measured", "Use fewer --workers")
+        works.append(((base, todo, siblings), work))
     began, done = time.perf_counter(), 0
-    try:
-        while True:
-            while len(running) < at_a_time and (todo := next(waiting, None)) is not None:
-                siblings = [cell for cell in cells if cell.draw == todo[0].draw]
-                running.append(task.remote(shared, results.base[todo[0].via], todo, siblings))
-            if not running:
-                return
-            ready, running = ray.wait(running)
-            for result in ray.get(ready[0]):
-                results.keep(result)
-                done += 1
-            took = time.perf_counter() - began
-            say(f"experiment: {done:,} of {len(missing):,} cells, {took:,.0f} s")
-            after_task()
-    finally:
-        for left in running:
-            ray.cancel(left)
+    shared = (setup, run, threads, stories)
+    for _, measured, _ in done_on_ray(_measure, shared, works, run, at_a_time=at_a_time, cpus=threads):
+        for result in measured:
+            results.keep(result)
+            done += 1
+        took = time.perf_counter() - began
+        say(f"experiment: {done:,} of {len(missing):,} cells, {took:,.0f} s")
+        after_task()
 
 
 def _measure(
-    shared: tuple[Setup, RunDir, int, list[str]], base: str, todo: list[Cell], siblings: Iterable[Cell]
+    setup: Setup, run: RunDir, threads: int, stories: list[str], task: tuple[str, list[Cell], list[Cell]]
 ) -> list[Result]:
     """Measure cells of one draw, write each, and return all of them."""
-    setup, run, threads, stories = shared
+    base, todo, siblings = task
     found = [result for cell in todo if (result := written_cell(run, base, cell)) is not None]
     left = [cell for cell in todo if cell not in {result.cell for result in found}]
     if left:

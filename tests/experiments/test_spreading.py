@@ -133,8 +133,8 @@ def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tm
     monkeypatch.setattr(spreading, "measure_draw", interrupted)
     shared = (setup, RunDir(str(tmp_path)), 1, ["context+right"])
     with pytest.raises(ConnectionError):
-        spreading._measure(shared, "base", cells, cells)
-    found = spreading._measure(shared, "base", cells, cells)
+        spreading._measure(*shared, ("base", cells, cells))
+    found = spreading._measure(*shared, ("base", cells, cells))
     assert calls == [[0.1, 0.25], [0.25]]
     assert {result.cell for result in found} == set(cells)
 
