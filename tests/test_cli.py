@@ -83,6 +83,46 @@ BAD = {
         ["run", "IN/texts.jsonl", "--text", "body", "--k", "2", "--test", "IN/none.csv"],
         r"none\.csv",
     ),
+    "objective and lambda": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--objective", "facility_location", "--lam", "3"],
+        "lam must be left out unless objective is graph_cut; got 3.0",
+    ),
+    "features of an encoder": (
+        ["select", "IN/texts.jsonl", "--text", "body", "--k", "2", "--objective", "feature_based"],
+        "objective must be another one for an embedder's vectors",
+    ),
+    "features below 0": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--objective", "feature_based"],
+        "hold finite numbers >= 0",
+    ),
+    "exact under limits": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--mode", "exact", "--exclude", "IN/texts.jsonl"],
+        "mode must be greedi with quotas, floors, a budget, include or exclude",
+    ),
+    "exact facility location": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--mode", "exact", "--objective", "facility_location"],
+        "mode must be greedi unless objective is graph_cut",
+    ),
+    "quota without a group": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--quota", "equal"],
+        "group must name a column where quotas or floors are given",
+    ),
+    "quota that is none": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--quota", "half"],
+        "quota must be prop.*half",
+    ),
+    "no file of rows": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--include", "IN/none.txt"],
+        "include must name a file",
+    ),
+    "floors and a budget": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--floor", "1", "--budget", "5"],
+        "floor must not be combined with a budget",
+    ),
+    "sample of nothing": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--represented", "5"],
+        "represented must go with facility_location or saturated_coverage",
+    ),
     "unknown flag": (["select", "IN/good.parquet", *V, "--k", "2", "--fast"], "--fast"),
     "report of nothing": (["report", "IN"], r"manifest\.json"),
     "finetune of nothing": (["finetune", "IN", "--test", "IN/stories.csv"], r"manifest\.json"),
@@ -119,6 +159,26 @@ def test_another_run_s_directory_is_refused_until_overwrite_is_said(files, tmp_p
     assert (tmp_path / "out" / "selection.parquet").read_bytes() == chosen
     assert main([*command, "--k", "4", "--overwrite"]) == 0
     assert pq.read_table(tmp_path / "out" / "selection.parquet").num_rows == 4
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_limits_are_told_in_one_line(files, tmp_path, capsys):
+    texts = files / "grouped.jsonl"
+    rows = [{"body": f"word {i} " + "and more " * (i % 3), "kind": "ab"[i % 2]} for i in range(12)]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (files / "in.txt").write_text("7\n")
+    arguments = ["--text", "body", "--group", "kind", "--embedder", "tfidf", "--vector-size", "8"]
+    command = ["select", str(texts), *arguments, "--out", str(tmp_path / "out"), "--objective", "facility_location"]
+    assert main([*command, "--budget", "20", "--quota", "a=2", "--include", str(files / "in.txt")]) == 0
+    said = capsys.readouterr().out
+    found = re.search(r"limits    1 included; cost (\d+) of 20; groups: b \d+, a (\d+)", said)
+    assert found, said
+    assert int(found[1]) <= 20
+    assert int(found[2]) <= 2
+    assert "in one draw" in said
+    subset = pq.read_table(tmp_path / "out" / "subset.parquet")
+    assert subset["id"][0].as_py() == 7
+    assert sum(len(text.split()) for text in subset["body"].to_pylist()) == int(found[1])
 
 
 @pytest.mark.usefixtures("ray_session")

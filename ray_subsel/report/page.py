@@ -25,7 +25,13 @@ STAGES = {
     "train": "Fine-tune and test",
     "report": "Report",
 }
-OBJECTIVES = {"graph_cut": "graph cut", "facility_location": "facility location", "log_determinant": "log-determinant"}
+OBJECTIVES = {
+    "graph_cut": "graph cut",
+    "facility_location": "facility location",
+    "saturated_coverage": "saturated coverage",
+    "feature_based": "feature-based",
+    "log_determinant": "log-determinant",
+}
 
 
 def render_html(report: Mapping[str, Any]) -> str:
@@ -84,12 +90,15 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         share = percent(selection["k"] / n) if n else ""
         tiles.append(("Chosen", count(selection.get("k")), f"of {count(n)} items{', ' + share if share else ''}"))
         name = OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))
-        tiles.append(("Objective f", amount(selection.get("value")), f"{name}, λ = {_plain(selection.get('lam'))}"))
+        penalty = "" if selection.get("lam") is None else f", λ = {_plain(selection['lam'])}"
+        tiles.append(("Objective f", amount(selection.get("value")), f"{name}{penalty}"))
         if selection.get("lift_over_random") is not None and (selection.get("random_value") or 0.0) > 0:
-            expected = f"a random subset is expected at {amount(selection.get('random_value'))}"
+            by = "is expected at" if selection.get("random_is_expected", True) else "drawn once reaches"
+            expected = f"a random subset {by} {amount(selection.get('random_value'))}"
             tiles.append(("Over random", percent(selection["lift_over_random"], signed=True), expected))
         elif selection.get("random_value") is not None:
-            tiles.append(("f of random", amount(selection["random_value"]), "expected of a subset of the same size"))
+            how = "expected of" if selection.get("random_is_expected", True) else "of one draw of"
+            tiles.append(("f of random", amount(selection["random_value"]), f"{how} a subset of the same size"))
         if selection.get("share_of_centralized") is not None:
             share = percent(selection["share_of_centralized"], digits=2)
             tiles.append(("Of centralized", share, "of f that greedy reaches without partitions"))
@@ -161,14 +170,17 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
     facts: Pairs = [
         ("Objective", OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))),
         ("λ", _plain(selection.get("lam"))),
+        ("Items to be represented", count(selection.get("represented"))),
+        ("In partitions", _plain(selection.get("represented_in_partitions"))),
         ("Mode", f"{selection.get('mode')}, {_number_of(selection.get('partitions'), 'partition')}"),
         ("Rounds", count(selection.get("rounds"))),
         ("f of the chosen", amount(selection.get("value"))),
-        ("f expected of random", amount(selection.get("random_value"))),
+        ("f of random items", amount(selection.get("random_value"))),
         ("Best partition alone", amount(selection.get("best_local_value"))),
         ("f of centralized greedy", amount(selection.get("centralized_value"))),
         ("Picks with negative gain", count(selection.get("negative_gains"))),
         ("Chosen rows that repeat a text", count(selection.get("chosen_duplicates"))),
+        *_limit_facts(selection.get("limits") or {}),
     ]
     certificate = [(_words(name), _plain(value)) for name, value in (selection.get("certificate") or {}).items()]
     gains = selection.get("gains") or []
@@ -178,9 +190,25 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "certificate": certificate,
         "curve": gain_curve(gains),
         "table": [(count(rank + 1), amount(gain)) for rank, gain in [*gains[:-1:step], *gains[-1:]]],
+        "groups": [
+            (one["group"] or "(none)", count(one["chosen"]), count(one["floor"]), count(one["quota"]))
+            for one in (selection.get("limits") or {}).get("groups", [])
+        ],
         "sample": [{**row, "rank": row["rank"] + 1} for row in selection.get("sample") or []],
         "k": count(selection.get("k")),
     }
+
+
+def _limit_facts(limits: Mapping[str, Any]) -> Pairs:
+    """Return what limits other than k were kept."""
+    facts: Pairs = [
+        (name, count(limits[key]))
+        for name, key in (("Included", "included"), ("Excluded", "excluded"), ("Groups", "n_groups"))
+        if limits.get(key)
+    ]
+    if "budget" in limits:
+        facts.append(("Cost", f"{amount(limits['cost'])} of a budget of {amount(limits['budget'])}"))
+    return facts
 
 
 def _seconds(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:

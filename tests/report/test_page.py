@@ -212,3 +212,37 @@ def test_near_copies_have_their_figures():
     for words in ("Near copies", "369", "cosine of 0.9 or more; 1,502 of 1,871 items left", "Collapse near copies"):
         assert words in page
     assert "near copies collapsed" not in render_html(REPORT)
+
+
+def test_limits_are_shown_with_how_the_answer_keeps_them():
+    report = copy.deepcopy(REPORT)
+    report["selection"] |= {
+        "objective": "facility_location",
+        "lam": None,
+        "represented": 10_000,
+        "represented_in_partitions": "the sample",
+        "random_is_expected": False,
+        "limits": {
+            "included": 3,
+            "excluded": 0,
+            "budget": 5000.0,
+            "cost": 4987.0,
+            "n_groups": 2,
+            "groups": [
+                {"group": "<b>", "chosen": 41, "quota": 60, "floor": None},
+                {"group": "", "chosen": 2, "quota": None, "floor": 1},
+            ],
+        },
+    }
+    words = " ".join(" ".join(Page(render_html(report)).words).split())
+    for shown in (
+        "<b> 41 – 60",
+        "(none) 2 1 –",
+        "Included 3",
+        "Cost 4,987 of a budget of 5,000",
+        "10,000",
+        "drawn once",
+    ):
+        assert shown in words
+    assert "Excluded" not in words
+    assert "λ" not in words
