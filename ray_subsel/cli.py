@@ -312,10 +312,10 @@ def _execute(arguments: Sequence[str]) -> str:
         return _summary(publish(Manifest.load(RunDir(given["out"]))), given["out"])
     given["data"] = given.get("data", [])
     if name == "plan":
-        from ray_subsel.forecast import forecast
+        from ray_subsel.forecast import forecast, machine_of
 
         settings = (_build(CorpusConfig, given), _build(EmbedConfig, given), _build(SelectConfig, given))
-        return forecast(*settings, given.get("memory_limit")).text()
+        return forecast(*settings, machine_of(None, given.get("memory_limit"))).text()
     if name == "experiment":
         return _experiment(given)
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)

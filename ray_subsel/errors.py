@@ -11,6 +11,10 @@ class InputError(ValueError):
     """
 
 
+class RoomError(InputError):
+    """A selection that does not fit into memory."""
+
+
 class Said(str):
     """Words that describe what arrived, for :func:`invalid` to show without quotes."""
 
@@ -21,7 +25,9 @@ class Said(str):
         return str(self)
 
 
-def invalid(parameter: str, must: str, got: object, way_out: str = "") -> InputError:
+def invalid(
+    parameter: str, must: str, got: object, way_out: str = "", kind: type[InputError] = InputError
+) -> InputError:
     """Build the error ``<parameter> must <must>; got <got>. <way_out>`` on one line.
 
     Examples
@@ -33,4 +39,4 @@ def invalid(parameter: str, must: str, got: object, way_out: str = "") -> InputE
     text = f"{parameter} must {must}; got {shown}."
     if way_out:
         text = f"{text} {way_out}"
-    return InputError(" ".join(text.split()))
+    return kind(" ".join(text.split()))

@@ -22,7 +22,7 @@ from ray_subsel.session import Resources
 from ray_subsel.sizing import Machine, Sizes, planned_k, size_up
 
 BERT_DIMENSION = 768
-COUNTED_BYTES = 64 << 20
+COUNTED_BYTES = 16 << 20
 """Text files up to this size are read to count their rows."""
 
 
@@ -59,8 +59,8 @@ class Forecast:
         return "\n".join(lines)
 
 
-def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, memory_limit: str | None) -> Forecast:
-    """Plan a selection on this machine from files alone: nothing is embedded or written, Ray is not started.
+def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, machine: Machine) -> Forecast:
+    """Plan a selection from files alone: nothing is embedded or written.
 
     Raises
     ------
@@ -73,16 +73,18 @@ def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mem
     counted = [count_rows(file) for file in found.files]
     rows = sum(count for count, _ in counted)
     rows *= 2 if corpus.augment else 1
+    counted_all = all(exact for _, exact in counted) and not corpus.augment
+    if not counted_all:  # an estimate refuses nothing
+        rows = max(rows, select.k or 1)
     k, _ = budget_of(select, rows=rows, items=rows)
     dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
-    machine = machine_of(None, memory_limit)
     planned = planned_k(select, k)
     sizes = size_up(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
     source = Source(rows, found.shards, sum(file.size for file in found.files))
     stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
-    return Forecast(rows, all(exact for _, exact in counted) and not corpus.augment, sizes, stages, assumed)
+    return Forecast(rows, counted_all, sizes, stages, assumed)
 
 
 def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine:

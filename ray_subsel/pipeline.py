@@ -30,10 +30,10 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.planning import input_fingerprint
 from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.embedders import model_fingerprint, model_name
-from ray_subsel.errors import InputError
+from ray_subsel.errors import InputError, RoomError
 from ray_subsel.finetuning import finetune_arms, model_to_train
 from ray_subsel.footprint import Source, footprint_line, stage_bytes
-from ray_subsel.forecast import embedding_dimension, machine_of
+from ray_subsel.forecast import embedding_dimension, forecast, machine_of
 from ray_subsel.keepers import choose_exactly
 from ray_subsel.limiting import Named, check_corpus, limits_of, read_named
 from ray_subsel.manifest import Manifest, locked
@@ -84,8 +84,6 @@ def run(config: RunConfig) -> dict[str, Any]:
         with Session(config.runtime) as session:
             work = _Work(config, manifest, session)
             rows = work.corpus(inputs)
-            if config.select is not None:
-                work.refuse_early(rows)  # before the hours of embedding
             facts = work.embed(rows, model)
             if config.select is not None:
                 work.select(rows, work.near(facts), named)
@@ -130,6 +128,7 @@ class _Work:
             say(f"corpus: {gone[0]} is gone, all is read again")
             self.directory.delete(FOLDER)
         self.session.start()
+        self._tell_plan()
         began, peak = time.perf_counter(), Peak()
         with steps("corpus", "part") as told:
             rows = ingest(self.config.corpus, self.directory, progress=told, peak=peak)
@@ -217,10 +216,21 @@ class _Work:
         say(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
         return leaders
 
-    def refuse_early(self, rows: RowStore) -> None:
-        """Refuse what the rows alone show to be impossible."""
-        assert self.config.select is not None
-        budget_of(self.config.select, rows=rows.n_rows, items=rows.n_rows)
+    def _tell_plan(self) -> None:
+        """Say what the run will take before it starts, and refuse what cannot be done whatever the rows turn out to be.
+
+        Rows are an upper bound of items: where equal ones are collapsed, what does not fit yet may fit then.
+        """
+        config = self.config
+        if config.select is None:
+            return
+        try:
+            for line in forecast(config.corpus, config.embed, config.select, self._machine()).text().splitlines():
+                say(line)
+        except RoomError as error:
+            if config.corpus.copies == "keep" and config.select.near is None:
+                raise
+            say(f"plan      may not fit into memory: {error}")
 
     def _layout(self, rows: RowStore, config: SelectConfig) -> int:
         """Return by how many partitions to sort the parts that are embedded, before the items are counted."""
@@ -231,8 +241,7 @@ class _Work:
         dimension = rows.dimension if self.config.corpus.vectors is not None else embedding_dimension(self.config.embed)
         try:
             return self._sizes(config, n, dimension or 1, k).partitions
-        except InputError as error:  # an upper bound does not fit; the items may, once equal ones are collapsed
-            say(f"plan: may not fit into memory: {error}")
+        except RoomError:  # an upper bound does not fit; the items may, once equal ones are collapsed
             return 1
 
     def _machine(self) -> Machine:

@@ -15,7 +15,7 @@ from functools import partial
 from ray_subsel.choosing import IN_PROCESS_NUMBERS, runs_beside
 from ray_subsel.config import SelectConfig
 from ray_subsel.drawing import represented_size
-from ray_subsel.errors import InputError, Said, invalid
+from ray_subsel.errors import RoomError, Said, invalid
 from ray_subsel.memory import show_bytes
 from ray_subsel.tree import Tree, grow_tree
 
@@ -150,7 +150,7 @@ def size_up(
 
     Raises
     ------
-    InputError
+    RoomError
         When it cannot fit; it says what would.
     """
     _check_room(machine)
@@ -256,7 +256,7 @@ def _auto_partitions(machine: Machine, n: int, solver: Callable[[int, int], int]
     low, high = 1, 2
     while not fits(high):
         if high >= n:
-            raise InputError(
+            raise RoomError(
                 f"memory must hold {machine.cpus} workers of {show_bytes(BASE)} each and their rows; there is "
                 f"{show_bytes(machine.available)}. Use fewer CPUs or a machine with more memory."
             )
@@ -277,6 +277,7 @@ def _side_by_side(machine: Machine, m: int, worker: int, n: int) -> int:
             f"be at least about {max(least, m + 1)} for a worker to fit into {show_bytes(machine.for_one)}",
             m,
             f"A worker would take {show_bytes(worker)}. Leave --partitions out to have it chosen.",
+            RoomError,
         )
     return max(1, min(m, machine.cpus, int(USABLE * machine.available / worker)))
 
@@ -295,8 +296,8 @@ def _shape(
     raise _no_room(machine, max(k, tree.most_reduced), reduces(max(k, tree.most_reduced)), other)
 
 
-def _no_room(machine: Machine, candidates: int, needed: int, other: str = "") -> InputError:
-    return InputError(
+def _no_room(machine: Machine, candidates: int, needed: int, other: str = "") -> RoomError:
+    return RoomError(
         f"memory must hold the {candidates:,} candidates of the last reducer, {show_bytes(needed)}; a process may "
         f"use {show_bytes(machine.for_one)}. Use {other}a smaller k or --candidates, or a larger --memory-limit."
     )
@@ -340,9 +341,10 @@ def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> 
             f"be more for a worker to fit into {show_bytes(machine.for_one)}",
             m,
             f"A worker would take {show_bytes(worker)}. Leave --partitions out to have it chosen.",
+            RoomError,
         )
     if driver > machine.for_one or together > USABLE * machine.available:
-        raise InputError(
+        raise RoomError(
             f"memory must hold all vectors in mode exact, {show_bytes(together)} in {processes} processes and at most "
             f"{show_bytes(machine.for_one)} in one; there is {show_bytes(USABLE * machine.available)} to use. "
             "Use --mode greedi, which holds one partition a CPU, or more machines."
