@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ray_subsel.experiments.choosers import OWN
 from ray_subsel.experiments.figures import GREY, INK, Line, colored, heat_map, line_chart, scatter
 from ray_subsel.experiments.forms import percent
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.published import NAMES, has_paper, paper_figures, published_times
-from ray_subsel.experiments.tables import as_text
+from ray_subsel.experiments.tables import as_text, learner, points
 
 _STYLE = """
 body { margin: 0; background: #f6f7f9; color: #16202c; font: 16px/1.5 system-ui, "Segoe UI", Roboto, Arial, sans-serif }
@@ -51,6 +52,7 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, str]:
             log_x=True,
         )
     figures.update(_heat_figures(summary["heat_maps"]))
+    figures.update(_encoder_figures(summary["encoder_maps"]))
     if summary["agreement"] is not None:
         figures["agreement"] = _agreement(summary["agreement"])
     return figures
@@ -76,6 +78,28 @@ def _heat_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         figures[f"copies-{name}"] = heat_map(
             f"Picks that repeat another pick ({draws}): {about}", "λ", "copies among all rows", columns, rows,
             found["copies"], span=(0.0, 1.0), form="{:.0%}",
+        )  # fmt: skip
+    return figures
+
+
+def _encoder_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    figures = {}
+    for number, found in enumerate(maps, start=1):
+        name = f"{number:02d}-{found['via']}-{found['kind']}"
+        about = f"{found['kind']} copies, {percent(found['size'])} of the {found['share_of']}, {found['seeds']} draws"
+        axes = ("how", "whose vectors choose", found["labels"], found["choosers"])
+        means = {
+            what: [[one and one["mean"] for one in row] for row in found[what]] for what in ("accuracy", "origins")
+        }
+        known = [value for row in means["accuracy"] for value in row if value is not None]
+        bar = found["random_distinct"]
+        beside = f"; random, exact copies collapsed: {bar['mean']:.3f}" if bar else ""
+        figures[f"choosers-{name}"] = heat_map(
+            f"Accuracy of {learner(found)}; {about}{beside}", *axes, means["accuracy"], span=(min(known), max(known)),
+            notes=[[points(lead) for lead in row] for row in found["lead"]],
+        )  # fmt: skip
+        figures[f"choosers-origins-{name}"] = heat_map(
+            f"Distinct origins among the chosen; {about}", *axes, means["origins"], span=(0.0, 1.0), form="{:.0%}",
         )  # fmt: skip
     return figures
 
@@ -106,7 +130,7 @@ def _lines(
         [
             Line(method["label"], tuple(point(one) for one in method["sizes"]))
             for method in condition["methods"]
-            if method["name"] != "full"
+            if method["name"] != "full" and method["chooser"] == OWN
         ]
     )
 

@@ -88,21 +88,20 @@ def spread_cells(
             raise invalid("threads", f"be at most the {resources.cpus:g} CPUs that Ray has", spread.threads)
         at_a_time = spread.workers or max(1, int(resources.cpus // spread.threads))
         # once, before all tasks: they read the original texts' vectors from the directory
-        stories = sorted({cell.story for cell in cells})
-        Bench(setup, results.run, threads=spread.threads).prepare(stories)
-        _gather(setup, cells, missing, results, spread.threads, at_a_time, stories, after_task)
+        Bench(setup, results.run, threads=spread.threads).prepare(missing)
+        _gather(setup, cells, missing, results, spread.threads, at_a_time, after_task)
     return len(missing)
 
 
 def _gather(
     setup: Setup, cells: list[Cell], missing: list[Cell], results: Results, threads: int, at_a_time: int,
-    stories: list[str], after_task: Callable[[], None],
+    after_task: Callable[[], None],
 ) -> None:  # fmt: skip
     import ray
 
     task = remote(_measure).options(num_cpus=threads)
     run = RunDir(results.run.local_path() or results.run.uri)  # a relative path means another folder elsewhere
-    shared = ray.put((setup, run, threads, stories))
+    shared = ray.put((setup, run, threads))
     waiting = iter(tasks_of(missing))
     running: list[ray.ObjectRef[list[Result]]] = []
     began, done = time.perf_counter(), 0
@@ -125,16 +124,14 @@ def _gather(
             ray.cancel(left)
 
 
-def _measure(
-    shared: tuple[Setup, RunDir, int, list[str]], base: str, todo: list[Cell], siblings: Iterable[Cell]
-) -> list[Result]:
+def _measure(shared: tuple[Setup, RunDir, int], base: str, todo: list[Cell], siblings: Iterable[Cell]) -> list[Result]:
     """Measure cells of one draw, write each, and return all of them."""
-    setup, run, threads, stories = shared
+    setup, run, threads = shared
     found = [result for cell in todo if (result := written_cell(run, base, cell)) is not None]
     left = [cell for cell in todo if cell not in {result.cell for result in found}]
     if left:
         bench = Bench(setup, run, threads=threads)
-        bench.prepare(stories)
+        bench.prepare(left)
         for result in measure_draw(bench, left, siblings):
             write_cell(run, base, result)
             found.append(result)

@@ -183,7 +183,7 @@ def test_the_papers_grid_is_whole():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"study": "all"}, "study must be one of tables, claim, redundancy, text"),
+        ({"study": "all"}, "study must be one of tables, claim, redundancy, text, encoders"),
         ({"via": "guess"}, "via must be one of probe, finetune"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"first_seed": -1}, "first_seed must be at least 0"),

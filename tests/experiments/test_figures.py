@@ -92,6 +92,19 @@ def test_maps_side_by_side_share_their_colors():
     assert float(fills([0.0, 1.0])[0]) < float(fills([0.0, 1.0])[1])
 
 
+def test_cells_of_a_heat_map_have_second_lines_and_long_names_are_broken():
+    svg = heat_map(
+        "t", "x", "y", [" ".join(f"long name number {i}" for i in range(6)), "b"], ["a row with a long name"], [[0.2, 0.4]], span=(0, 1),
+        notes=[["first", "second"]],
+    )  # fmt: skip
+    found = {text.text: (float(text.get("x")), float(text.get("y"))) for text in ET.fromstring(svg).iter(f"{SVG}text")}
+    assert found["first"][1] == found["0.200"][1] + 16
+    assert found["second"][0] == found["0.400"][0]
+    assert sum("name" in text for text in found) > 2
+    assert all(TOP < y <= HEIGHT for name, (_, y) in found.items() if name != "t")
+    assert found["a row with a long name"][0] > 7 * len("a row with a long name")
+
+
 def finished(method, size, accuracy):
     cell = Cell("finetune", method, size, 0, Redundancy("exact", 0.5))
     return Result(cell, accuracy, 100, 50, 10, 10, 2, 0, 100, 0.5, 20.0 * (1 + size), 4.0)
