@@ -10,6 +10,7 @@ from html import escape
 
 from ray_subsel.report.charts import nice_ticks
 
+FONTS = "system-ui, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif"
 WIDTH, HEIGHT = 980, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 350, 46, 56
 COLORS = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#d4a106", "#06a5c4", "#e0379b", "#7f1d1d", "#94a3b8", "#84a31b",
@@ -260,8 +261,5 @@ def _text(
 
 
 def _svg(parts: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'font-family="system-ui, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif">'
-    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="{FONTS}">'
     return "\n".join([head, *parts, "</svg>"]) + "\n"

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray_subsel.experiments.cells import Cell, Result
 from ray_subsel.experiments.choosers import OWN, chooser_label
+from ray_subsel.experiments.forms import percent
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.statistics import Estimate, correlation, estimate, paired
 
@@ -33,7 +34,10 @@ def summarize(results: Sequence[Result], settings: Mapping[str, Any]) -> dict[st
     for result in results:
         by_condition[_condition(result.cell)].append(result)
     ordered = sorted(by_condition, key=repr)
-    conditions = [_describe(condition, by_condition[condition]) for condition in ordered]
+    conditions = [
+        _describe(condition, by_condition[condition], settings.get(condition.via, {}).get("task", ""))
+        for condition in ordered
+    ]
     return {
         "settings": dict(settings),
         "cells": len(results),
@@ -49,17 +53,18 @@ def _condition(cell: Cell) -> Cell:
     return dataclasses.replace(cell.condition, method="", chooser=OWN, size=1.0)
 
 
-def condition_name(condition: Mapping[str, Any]) -> str:
+def condition_name(condition: Mapping[str, Any], task: str) -> str:
     """Return a condition in words."""
     redundancy = condition["redundancy"]
     kind, density = redundancy["kind"], redundancy["density"]
     words = {"exact": "exact copies", "near": "near copies", "both": "exact and near copies", "none": "no copies"}[kind]
-    share = "" if kind == "none" else f", {density:.0%} of the rows"
+    share = "" if kind == "none" else f", {percent(density)} of the rows"
     pool = "" if condition["pool"] is None else f", {condition['pool']:,} originals a draw"
-    return f"{words}{share}{pool}; chosen by {condition['story']}"
+    story = "" if task == "classification" else f"; chosen by {condition['story']}"
+    return f"{words}{share}{pool}{story}"
 
 
-def _describe(condition: Cell, results: list[Result]) -> dict[str, Any]:
+def _describe(condition: Cell, results: list[Result], task: str) -> dict[str, Any]:
     by_method: dict[Way, dict[float, dict[int, Result]]] = defaultdict(lambda: defaultdict(dict))
     for result in results:
         by_method[result.cell.method, result.cell.chooser][result.cell.size][result.cell.seed] = result
@@ -80,7 +85,7 @@ def _describe(condition: Cell, results: list[Result]) -> dict[str, Any]:
         }
         for name, chooser in sorted(by_method, key=lambda one: (order.index(one[0]), one[1] != OWN, one[1]))
     ]
-    return {**content, "name": condition_name(content), "rows": _rows(results), "methods": methods}
+    return {**content, "name": condition_name(content, task), "rows": _rows(results), "methods": methods}
 
 
 def _rows(results: list[Result]) -> dict[str, int]:
