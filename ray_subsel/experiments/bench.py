@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -14,13 +13,23 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import EmbedConfig, TrainConfig, fingerprint_fields
-from ray_subsel.embedders import build_embedder, model_fingerprint, model_name, train_doc2vec
+from ray_subsel.embedders import (
+    Doc2VecState,
+    TfidfState,
+    build_embedder,
+    document_frequencies,
+    fit_tfidf,
+    model_fingerprint,
+    model_name,
+    train_doc2vec,
+)
 from ray_subsel.embedders.base import Embedder, Float32s
 from ray_subsel.errors import invalid
 from ray_subsel.experiments import probe
 from ray_subsel.experiments.cells import Cell, Result, Results
+from ray_subsel.experiments.choosers import NEAR, OWN, TRAINED
 from ray_subsel.experiments.encoding import Memory
-from ray_subsel.experiments.methods import NEAR, Method, Ranking, method_named, rank
+from ray_subsel.experiments.methods import Method, Ranking, method_named, rank
 from ray_subsel.experiments.samples import TEXT_COLUMNS, Sample, make_sample, texts_of
 from ray_subsel.hashing import fingerprint
 from ray_subsel.progress import say
@@ -43,9 +52,11 @@ class Setup:
     train, test : pyarrow.Table
         The task's text columns and ``label``.
     embed : EmbedConfig
-        Its encoder chooses and, in the probe, gives the features.
+        Its encoder gives the probe's features and, unless a cell names another chooser, chooses.
     training : TrainConfig
         For ``finetune``; ``train_seed`` is each cell's own.
+    choosers : dict of str to str
+        Names of other encoders that choose, by the coordinate that stands for them in cells.
     """
 
     task: str
@@ -53,6 +64,7 @@ class Setup:
     test: pa.Table
     embed: EmbedConfig
     training: TrainConfig
+    choosers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.task not in TEXT_COLUMNS:
@@ -71,6 +83,14 @@ class Setup:
     def trained(self) -> str:
         """Name of the model that is fine-tuned."""
         return self.training.train_model or self.encoder
+
+    def chooser(self, name: str) -> EmbedConfig:
+        """Return the configuration of the chooser that a coordinate stands for."""
+        if name == OWN:
+            return self.embed
+        if name in TRAINED:
+            return replace(self.embed, embedder=name)
+        return replace(self.embed, embedder="bert", model=self.choosers[name])
 
     def about(self, via: str) -> dict[str, Any]:
         """Return all that decides a cell's result beside its coordinates."""
@@ -98,50 +118,55 @@ def _digest(table: pa.Table) -> str:
 class Draw:
     """One sample, and what was computed of it: vectors by embedder, rankings by method."""
 
-    def __init__(self, setup: Setup, memory: Memory, cell: Cell) -> None:
+    def __init__(self, setup: Setup, memories: Mapping[str, Memory], cell: Cell) -> None:
         self.cell = cell
         self.sample = make_sample(
             setup.train, setup.task, cell.redundancy, pool=cell.pool, story=cell.story, seed=cell.seed
         )
         self._setup = setup
-        self._memory = memory
-        self._doc2vec: tuple[Float32s, float] | None = None
-        self._rankings: dict[tuple[str, int], Ranking] = {}
+        self._memories = memories
+        self._trained: dict[str, tuple[Float32s, float]] = {}
+        self._rankings: dict[tuple[str, str, int], Ranking] = {}
 
     def vectors(self, method: Method) -> Float32s:
         """Return the sample's (N, d) vectors that a method sees."""
-        if method.embedder == "encoder":
-            return self._memory.embed(self.sample.texts)
-        return self._trained_doc2vec()[0]
+        if method.embedder in TRAINED:
+            return self._trained_vectors(method.embedder)[0]
+        return self._memories[method.embedder].embed(self.sample.texts)
 
-    def _trained_doc2vec(self) -> tuple[Float32s, float]:
-        if self._doc2vec is None:
+    def _trained_vectors(self, name: str) -> tuple[Float32s, float]:
+        if name not in self._trained:
             began = time.perf_counter()
-            config = replace(self._setup.embed, embedder="doc2vec", seed=self.cell.seed)
-            state = train_doc2vec(self.sample.texts, config)
-            vectors = Memory(build_embedder(config, state=state)).embed(self.sample.texts)
-            self._doc2vec = vectors, time.perf_counter() - began
-        return self._doc2vec
+            config = replace(self._setup.chooser(name), seed=self.cell.seed)
+            embedder = build_embedder(config, state=_train(config, self.sample.texts))
+            self._trained[name] = Memory(embedder).embed(self.sample.texts), time.perf_counter() - began
+        return self._trained[name]
 
-    def seconds_embed(self, method: Method, seconds_per_text: float) -> float | None:
-        """Return what embedding the sample takes; equal texts are embedded once."""
+    def seconds_embed(self, method: Method, seconds_per_text: Callable[[str], float]) -> float | None:
+        """Return what embedding the sample takes, given an encoder's pace; equal texts are embedded once."""
         if not method.sees_vectors:
             return None
-        if method.embedder == "doc2vec":
-            return self._trained_doc2vec()[1]
-        return seconds_per_text * len(set(self.sample.texts))
+        if method.embedder in TRAINED:
+            return self._trained_vectors(method.embedder)[1]
+        return seconds_per_text(method.embedder) * len(set(self.sample.texts))
 
     def ranking(self, method: Method, k: int, largest: int) -> Ranking:
         """Return a ranking of at least k rows; where a smaller one is its beginning, ``largest`` are ranked once."""
         depth = k if method.lam == "auto" else max(k, largest)
-        key = (method.name, depth)
+        key = (method.name, method.embedder, depth)
         if key not in self._rankings:
             self._rankings[key] = rank(method, self.sample, lambda: self.vectors(method), depth, self.cell.seed)
         return self._rankings[key]
 
 
+def _train(config: EmbedConfig, texts: Sequence[str]) -> Doc2VecState | TfidfState:
+    if config.embedder == "doc2vec":
+        return train_doc2vec(texts, config)
+    return fit_tfidf([document_frequencies(texts)], vector_size=config.vector_size, seed=config.seed)
+
+
 class Bench:
-    """The tools that all draws of an experiment share: the encoder, the test set's features, the directory.
+    """The tools that all draws of an experiment share: the encoders, the test set's features, the directory.
 
     Parameters
     ----------
@@ -149,43 +174,58 @@ class Bench:
     run : RunDir
         The vectors of the original texts are kept in it.
     threads : int
-        CPU threads of the encoder.
+        CPU threads of an encoder.
     """
 
     def __init__(self, setup: Setup, run: RunDir, *, threads: int = 1) -> None:
         self.setup = setup
         self.run = run
-        self._embedder: Embedder = build_embedder(setup.embed, threads=threads)
-        self.memory = Memory(self._embedder)
+        self._threads = threads
+        self._embedders: dict[str, Embedder] = {}
+        self.memories: dict[str, Memory] = {}
+        self._originals: dict[str, frozenset[bytes]] = {}
         self._test: Float32s | None = None
-        self._pace: float | None = None
+        self._pace: dict[str, float] = {}
 
-    def prepare(self, stories: Iterable[str]) -> None:
-        """Embed the original texts, or read their vectors where that is done already."""
-        key = fingerprint([_digest(self.setup.train), _digest(self.setup.test), model_fingerprint(self.setup.encoder)])
-        name = f"vectors-{key}.npz"
-        if self.run.exists(name):
-            self.memory.load(self.run, name)
-        before = len(self.memory.known())
-        for story in stories:
-            self.memory.embed(texts_of(self.setup.train, self.setup.task, story))
-        probe.features(self.setup.train, self.setup.task, self.memory)
-        self._test = probe.features(self.setup.test, self.setup.task, self.memory)
-        if len(self.memory.known()) > before:
-            self.memory.save(self.run, name)
+    def prepare(self, cells: Iterable[Cell]) -> None:
+        """Embed the original texts for these cells, or read their vectors where that is done already."""
+        cells = list(cells)
+        stories = sorted({cell.story for cell in cells})
+        for chooser in sorted({OWN, *(cell.chooser for cell in cells)} - set(TRAINED)):
+            config = self.setup.chooser(chooser)
+            self._embedders[chooser] = build_embedder(config, threads=self._threads)
+            memory = self.memories[chooser] = Memory(self._embedders[chooser])
+            data = [_digest(self.setup.train), _digest(self.setup.test)]
+            name = f"vectors-{fingerprint([*data, model_fingerprint(model_name(config) or '')])}.npz"
+            if self.run.exists(name):
+                memory.load(self.run, name)
+            before = len(memory.known())
+            for story in stories:
+                memory.embed(texts_of(self.setup.train, self.setup.task, story))
+            if chooser == OWN:
+                probe.features(self.setup.train, self.setup.task, memory)
+                self._test = probe.features(self.setup.test, self.setup.task, memory)
+            self._originals[chooser] = memory.known()
+            if len(memory.known()) > before:
+                memory.save(self.run, name)
 
-    def seconds_per_text(self, texts: tuple[str, ...]) -> float:
-        """Return how long the encoder takes for one of these texts, measured once."""
-        if self._pace is None:
+    def forget_copies(self) -> None:
+        """Forget all but the original texts: near copies are each seed's own."""
+        for chooser, memory in self.memories.items():
+            memory.forget(self._originals[chooser])
+
+    def seconds_per_text(self, chooser: str, texts: tuple[str, ...]) -> float:
+        """Return how long an encoder takes for one of these texts, measured once."""
+        if chooser not in self._pace:
             some = sorted(set(texts))[:: max(1, len(set(texts)) // TIMED_TEXTS)][:TIMED_TEXTS]
             began = time.perf_counter()
-            self._embedder.embed(some)
-            self._pace = (time.perf_counter() - began) / len(some)
-        return self._pace
+            self._embedders[chooser].embed(some)
+            self._pace[chooser] = (time.perf_counter() - began) / len(some)
+        return self._pace[chooser]
 
     def measure(self, cell: Cell, draw: Draw, largest: int) -> Result:
         """Compute one cell of a draw."""
-        method, sample = method_named(cell.method), draw.sample
+        method, sample = method_of(cell), draw.sample
         k = cell.k(len(sample.texts), sample.n)
         ranking = draw.ranking(method, k, largest)
         rows = ranking.rows[:k]
@@ -205,12 +245,12 @@ class Bench:
             n_test=self.setup.test.num_rows,
             seconds_select=float(ranking.seconds[rows.size - 1]),
             seconds_train=seconds_train,
-            seconds_embed=draw.seconds_embed(method, self.seconds_per_text(sample.texts)),
+            seconds_embed=draw.seconds_embed(method, lambda chooser: self.seconds_per_text(chooser, sample.texts)),
         )
 
     def _probe(self, table: pa.Table) -> tuple[float, int, float]:
         assert self._test is not None
-        X = probe.features(table, self.setup.task, self.memory)
+        X = probe.features(table, self.setup.task, self.memories[OWN])
         labels, labels_test = (np.array(one["label"].to_pylist()) for one in (table, self.setup.test))
         found = probe.probe(X, labels, self._test, labels_test, self.setup.task)
         return found.accuracy, found.correct, found.seconds_train
@@ -218,7 +258,7 @@ class Bench:
     def _finetune(
         self, cell: Cell, sample: Sample, rows: np.ndarray[Any, np.dtype[np.int64]]
     ) -> tuple[float, int, float]:
-        name = f"training/{fingerprint(dataclasses.asdict(cell))}"
+        name = f"training/{fingerprint(cell.as_json())}"
         # in the order of the sample, so that the same rows are the same training set whoever chose them
         table = sample.table.take(pa.array(np.sort(rows)))
         training = replace(self.setup.training, train_seed=cell.seed)
@@ -227,6 +267,12 @@ class Bench:
         )
         self.run.delete(name)  # its weights; the cell keeps the figures
         return found.accuracy, found.correct, found.seconds_train
+
+
+def method_of(cell: Cell) -> Method:
+    """Return a cell's method, which sees the vectors of the cell's chooser."""
+    method = method_named(cell.method)
+    return method if cell.chooser == OWN else replace(method, embedder=cell.chooser)
 
 
 def draws_of(cells: Iterable[Cell]) -> list[list[Cell]]:
@@ -250,7 +296,7 @@ def measure_draw(bench: Bench, todo: Sequence[Cell], cells: Iterable[Cell]) -> I
     cells : iterable of Cell
         All that are wanted, finished ones too: rankings are as deep as the largest of the same draw needs.
     """
-    draw = Draw(bench.setup, bench.memory, todo[0])
+    draw = Draw(bench.setup, bench.memories, todo[0])
     rows = len(draw.sample.texts)
     sizes = [cell.k(rows, draw.sample.n) for cell in cells if cell.draw == draw.cell.draw and cell.size < 1]
     for cell in todo:
@@ -273,12 +319,11 @@ def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Cal
     say(f"experiment: {len(cells):,} cells, {len(cells) - len(missing):,} done")
     if not missing:
         return 0
-    bench.prepare(sorted({cell.story for cell in cells}))
-    originals = bench.memory.known()
+    bench.prepare(missing)
     began, done, seed = time.perf_counter(), 0, missing[0].seed
     for todo in draws_of(missing):
         if todo[0].seed != seed:
-            bench.memory.forget(originals)  # near copies are each seed's own
+            bench.forget_copies()
             seed = todo[0].seed
         for result in measure_draw(bench, todo, cells):
             results.add(result)

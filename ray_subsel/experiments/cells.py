@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel.errors import InputError, invalid
+from ray_subsel.experiments.choosers import OWN
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.hashing import fingerprint
 from ray_subsel.rundir import RunDir
@@ -37,6 +38,8 @@ class Cell:
     story : str
         The text of a story that it is chosen by.
     share_of : str
+    chooser : str
+        Whose vectors the method sees; see :func:`ray_subsel.experiments.choosers.coordinate`.
     """
 
     via: str
@@ -47,6 +50,7 @@ class Cell:
     pool: int | None = None
     story: str = "context+right"
     share_of: str = "rows"
+    chooser: str = OWN
 
     def __post_init__(self) -> None:
         if self.via not in VIAS:
@@ -73,9 +77,16 @@ class Cell:
             return rows
         return min(rows, max(1, round(self.size * (rows if self.share_of == "rows" else originals))))
 
+    def as_json(self) -> dict[str, Any]:
+        """Return all coordinates, ready for JSON; the usual chooser is left out, as cells had none before."""
+        content = dataclasses.asdict(self)
+        if self.chooser == OWN:
+            del content["chooser"]
+        return content
+
 
 def cell_from(content: dict[str, Any]) -> Cell:
-    """Return the cell that ``dataclasses.asdict`` made a dictionary of."""
+    """Return the cell that :meth:`Cell.as_json` wrote."""
     return Cell(**{**content, "redundancy": Redundancy(**content["redundancy"])})
 
 
@@ -119,7 +130,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """Return all fields, ready for JSON."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "cell": self.cell.as_json()}
 
 
 def result_from(content: dict[str, Any]) -> Result:
@@ -191,7 +202,7 @@ class Results:
 
 def file_of(base: str, cell: Cell) -> str:
     """Return the name of a cell's own file."""
-    return f"{FOLDER}/{fingerprint([base, dataclasses.asdict(cell)])}.json"
+    return f"{FOLDER}/{fingerprint([base, cell.as_json()])}.json"
 
 
 def write_cell(run: RunDir, base: str, result: Result) -> None:

@@ -12,6 +12,7 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.errors import InputError, invalid
 from ray_subsel.experiments.bench import Bench, Setup, run_cells
 from ray_subsel.experiments.cells import FOLDER, RESULTS, Results, read_results
+from ray_subsel.experiments.choosers import coordinate, model_label
 from ray_subsel.experiments.page import figures_of, render_page
 from ray_subsel.experiments.rendering import png_renderer
 from ray_subsel.experiments.samples import TEXT_COLUMNS
@@ -89,12 +90,16 @@ def run(config: ExperimentConfig) -> str:
         _read(replace(config.corpus, data=data, copies="keep")) for data in (config.corpus.data, config.train.test)
     )
     setup = Setup(config.corpus.task, train, test, config.embed, config.train)
-    cells = cells_of(config.study, config.corpus.story_text)
+    choosers = {coordinate(name, setup.encoder): name for name in config.study.choosers}
+    setup = replace(setup, choosers=choosers)
+    study = replace(config.study, choosers=tuple(choosers))
+    cells = cells_of(study, config.corpus.story_text)
     about = {config.study.via: setup.about(config.study.via)}
     settings = {
         **about,
-        "study": fingerprint_fields(config.study),
-        "encoder": setup.encoder,
+        "study": fingerprint_fields(study),
+        "encoder": model_label(setup.encoder),
+        "trained": model_label(setup.trained),
         "rows": train.num_rows,
         "test_rows": test.num_rows,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
 from ray_subsel.report.charts import nice_ticks
 
+FONTS = "system-ui, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif"
 WIDTH, HEIGHT = 980, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 350, 46, 56
 COLORS = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#d4a106", "#06a5c4", "#e0379b", "#7f1d1d", "#94a3b8", "#84a31b",
@@ -145,31 +147,40 @@ def scatter(title: str, x_label: str, y_label: str, groups: Sequence[Line]) -> s
 def heat_map(
     title: str, x_label: str, y_label: str, columns: Sequence[str], rows: Sequence[str],
     values: Sequence[Sequence[float | None]], *, span: tuple[float, float], form: str = "{:.3f}",
+    notes: Sequence[Sequence[str]] | None = None,
 ) -> str:  # fmt: skip
     """Return a heat map: ``values[i][j]`` belongs to ``rows[i]`` and ``columns[j]``; None is left white.
 
-    ``span`` is what the palest and the darkest color mean: maps that are read beside each other share one.
+    ``span`` is what the palest and the darkest color mean: maps that are read beside each other share one. ``notes``
+    are second lines of the cells.
     """
     low, high = span
-    width = (WIDTH - LEFT - 60) / len(columns)
-    height = (HEIGHT - TOP - BOTTOM) / len(rows)
-    parts = _frame(title, x_label, y_label, right=60)
+    left = max(LEFT, 30 + 7 * max(len(row) for row in rows))
+    width = (WIDTH - left - 60) / len(columns)
+    heads = [textwrap.wrap(column, max(8, int(width / 7))) for column in columns]
+    bottom = BOTTOM + 16 * (max(len(head) for head in heads) - 1)
+    height = (HEIGHT - TOP - bottom) / len(rows)
+    parts = _frame(title, x_label, y_label, left=left, right=60, bottom=bottom)
     for i, row in enumerate(values):
         y = TOP + i * height
-        parts.append(_text(LEFT - 8, y + height / 2 + 4, rows[i], anchor="end"))
+        parts.append(_text(left - 8, y + height / 2 + 4, rows[i], anchor="end"))
         for j, value in enumerate(row):
             if value is None:
                 continue
             share = (value - low) / (high - low) if high > low else 0.5
-            x = LEFT + j * width
+            x = left + j * width
             parts.append(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{height - 2:.1f}" '
                 f'fill="{BLUE}" fill-opacity="{0.06 + 0.74 * share:.3f}"/>'
             )
             # the darkest blue is still light enough for it
-            parts.append(_text(x + width / 2, y + height / 2 + 4, form.format(value), anchor="middle", color=INK))
-    for j, column in enumerate(columns):
-        parts.append(_text(LEFT + (j + 0.5) * width, HEIGHT - BOTTOM + 18, column, anchor="middle"))
+            cell = [form.format(value), *([notes[i][j]] if notes else [])]
+            for line, words in enumerate(cell):
+                middle = y + height / 2 + 4 + 16 * (line - (len(cell) - 1) / 2)
+                parts.append(_text(x + width / 2, middle, words, anchor="middle", color=INK))
+    for j, head in enumerate(heads):
+        for line, words in enumerate(head):
+            parts.append(_text(left + (j + 0.5) * width, HEIGHT - bottom + 18 + 16 * line, words, anchor="middle"))
     return _svg(parts)
 
 
@@ -213,12 +224,14 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks[first : last + 1]
 
 
-def _frame(title: str, x_label: str, y_label: str, *, right: int = RIGHT) -> list[str]:
-    middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
+def _frame(
+    title: str, x_label: str, y_label: str, *, left: int = LEFT, right: int = RIGHT, bottom: int = BOTTOM
+) -> list[str]:
+    middle = TOP + (HEIGHT - TOP - bottom) / 2
     return [
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         _text(16, 24, title, size=14, bold=True),
-        _text(LEFT + (WIDTH - LEFT - right) / 2, HEIGHT - 14, x_label, anchor="middle"),
+        _text(left + (WIDTH - left - right) / 2, HEIGHT - 14, x_label, anchor="middle"),
         f'<g transform="rotate(-90 16 {middle})">{_text(16, middle, y_label, anchor="middle")}</g>',
     ]
 
@@ -248,8 +261,5 @@ def _text(
 
 
 def _svg(parts: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'font-family="system-ui, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, Liberation Sans, sans-serif">'
-    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="{FONTS}">'
     return "\n".join([head, *parts, "</svg>"]) + "\n"

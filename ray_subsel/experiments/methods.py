@@ -10,13 +10,11 @@ import numpy as np
 
 from ray_subsel.embedders.base import Float32s
 from ray_subsel.errors import invalid
+from ray_subsel.experiments.choosers import OWN, near_threshold
 from ray_subsel.experiments.samples import Sample
 from ray_subsel.near import collapse_near
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.select import select
-
-NEAR = 0.9
-"""Cosine from which rows count as near copies."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,10 @@ class Method:
     chooser : str
         ``all``, ``random`` or a name that :func:`ray_subsel.select` knows: an objective, or a baseline.
     collapse : str
-        What is made one item before choosing: ``nothing``, ``exact`` copies, ``near`` copies (cosine >= 0.9).
+        What is made one item before choosing: ``nothing``, ``exact`` copies, ``near`` copies (cosine >= 0.9; see
+        :func:`ray_subsel.experiments.choosers.near_threshold`).
     embedder : str
-        What it sees: vectors of the ``encoder`` or of ``doc2vec``.
+        Whose vectors it sees: ``encoder``, which a cell may exchange for another chooser, or ``doc2vec``.
     lam : float or "auto"
         Penalty of graph cut.
     """
@@ -41,13 +40,18 @@ class Method:
     label: str
     chooser: str
     collapse: str = "nothing"
-    embedder: str = "encoder"
+    embedder: str = OWN
     lam: float | str = 10.0
 
     @property
     def sees_vectors(self) -> bool:
         """Whether it needs vectors at all."""
         return self.chooser not in ("all", "random") or self.collapse == "near"
+
+    @property
+    def takes_choosers(self) -> bool:
+        """Whether it matters to it whose vectors choose: it sees some, and has none of its own."""
+        return self.sees_vectors and self.embedder == OWN
 
 
 METHODS = {
@@ -161,7 +165,7 @@ def _ground(method: Method, sample: Sample, X: Float32s) -> Indices:
     if method.collapse == "exact":
         return np.unique(sample.lead)
     assert method.collapse == "near"
-    return collapse_near(X, NEAR).leaders
+    return collapse_near(X, near_threshold(method.embedder)).leaders
 
 
 def _select(method: Method, X: Float32s, k: int, seed: int, note: Callable[[int, int], None]) -> Indices:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ray_subsel.experiments.figures import GREY, INK, Line, colored, heat_map, line_chart, scatter
+from ray_subsel.experiments.choosers import OWN
+from ray_subsel.experiments.figures import COLORS, GREY, INK, Line, heat_map, line_chart, scatter
 from ray_subsel.experiments.forms import percent
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.published import NAMES, has_paper, paper_figures, published_times
-from ray_subsel.experiments.tables import as_text
+from ray_subsel.experiments.tables import as_text, learner, points
 
 _STYLE = """
 body { margin: 0; background: #f6f7f9; color: #16202c; font: 16px/1.5 system-ui, "Segoe UI", Roboto, Arial, sans-serif }
@@ -22,6 +23,8 @@ figure > svg { width: 100%; height: auto } .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; margin: 14px 0 }
 th, td { padding: 4px 10px; border-bottom: 1px solid #dfe4ea; text-align: left; white-space: nowrap }
 """
+BAND_SEEDS = 3
+"""The interval of two seeds, 12.7 standard errors wide, would hide the lines; the tables have it."""
 _SHOWN = ("graph-cut-keep", "graph-cut-doc2vec", "random")
 
 
@@ -29,7 +32,7 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, str]:
     """Return the SVG figures of a summary by file name, without its ending."""
     figures: dict[str, str] = {}
     for number, condition in enumerate(summary["conditions"], start=1):
-        lines = _lines(condition, lambda one: (100 * one["size"], one["accuracy"]["mean"], one["accuracy"]["half"]))
+        lines = _lines(condition, lambda one: (100 * one["size"], one["accuracy"]["mean"], _band(one)))
         if not any(len(line.points) > 1 for line in lines):
             continue
         name = f"{number:02d}-{condition['via']}-{condition['redundancy']['kind']}"
@@ -37,10 +40,12 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, str]:
         figures[f"accuracy-{name}"] = line_chart(
             f"Accuracy by subset size, {via}: {about}",
             f"subset size, % of the {condition['share_of']}",
-            "accuracy; bands: 95 % interval over seeds",
+            f"accuracy; bands: 95 % interval, from {BAND_SEEDS} seeds on",
             [*lines, *_paper_by_size(condition, lines)],
             level=_everything(condition),
         )
+        if condition["via"] == "probe":
+            continue  # its features take longer than all the rest, and are there before anything is chosen
         times = _lines(condition, lambda one: (_seconds(one), one["accuracy"]["mean"], None))
         figures[f"time-{name}"] = line_chart(
             f"Accuracy by time, {via}: {about}",
@@ -51,6 +56,7 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, str]:
             log_x=True,
         )
     figures.update(_heat_figures(summary["heat_maps"]))
+    figures.update(_encoder_figures(summary["encoder_maps"]))
     if summary["agreement"] is not None:
         figures["agreement"] = _agreement(summary["agreement"])
     return figures
@@ -80,15 +86,37 @@ def _heat_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return figures
 
 
+def _encoder_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    figures = {}
+    for number, found in enumerate(maps, start=1):
+        name = f"{number:02d}-{found['via']}-{found['kind']}"
+        about = f"{found['kind']} copies, {percent(found['size'])} of the {found['share_of']}, {found['seeds']} draws"
+        axes = ("how", "whose vectors choose", found["labels"], found["choosers"])
+        means = {
+            what: [[one and one["mean"] for one in row] for row in found[what]] for what in ("accuracy", "origins")
+        }
+        known = [value for row in means["accuracy"] for value in row if value is not None]
+        bar = found["random_distinct"]
+        beside = f"; random, exact copies collapsed: {bar['mean']:.3f}" if bar else ""
+        figures[f"choosers-{name}"] = heat_map(
+            f"Accuracy of {learner(found)}; {about}{beside}", *axes, means["accuracy"], span=(min(known), max(known)),
+            notes=[[points(lead) for lead in row] for row in found["lead"]],
+        )  # fmt: skip
+        figures[f"choosers-origins-{name}"] = heat_map(
+            f"Distinct origins among the chosen; {about}", *axes, means["origins"], span=(0.0, 1.0), form="{:.0%}",
+        )  # fmt: skip
+    return figures
+
+
 def _agreement(found: Mapping[str, Any]) -> str:
     methods = list(dict.fromkeys(point["method"] for point in found["points"]))
     groups = [
         Line(
             method_named(name).label,
             tuple((point["probe"], point["finetune"], None) for point in found["points"] if point["method"] == name),
-            color=INK if name == "full" else None,
+            color=color,
         )
-        for name in methods
+        for name, color in _colors(methods).items()
     ]
     title = f"Probe and fine-tuning on the {found['cells']:,} cells that have both"
     return scatter(title, "accuracy of the probe", "accuracy after fine-tuning", groups)
@@ -102,13 +130,23 @@ def _everything(condition: Mapping[str, Any]) -> tuple[str, float] | None:
 def _lines(
     condition: Mapping[str, Any], point: Callable[[Mapping[str, Any]], tuple[float, float, float | None]]
 ) -> list[Line]:
-    return colored(
-        [
-            Line(method["label"], tuple(point(one) for one in method["sizes"]))
-            for method in condition["methods"]
-            if method["name"] != "full"
-        ]
-    )
+    colors = _colors(method["name"] for method in condition["methods"])
+    return [
+        Line(method["label"], tuple(point(one) for one in method["sizes"]), color=colors[method["name"]])
+        for method in condition["methods"]
+        if method["name"] != "full" and method["chooser"] == OWN
+    ]
+
+
+def _colors(names: Iterable[str]) -> dict[str, str]:
+    """Return a color each; that of a method without a lambda of its own is the same in all figures."""
+    names = list(names)
+    order = [*METHODS, *(name for name in names if name not in METHODS)]
+    return {name: INK if name == "full" else COLORS[order.index(name) % len(COLORS)] for name in names}
+
+
+def _band(one: Mapping[str, Any]) -> float | None:
+    return one["accuracy"]["half"] if len(one["seeds"]) >= BAND_SEEDS else None
 
 
 def _seconds(one: Mapping[str, Any]) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from ray_subsel.experiments.figures import FONTS
+
 PIXELS = 1470
 """Width of an image: one and a half times the drawing's."""
 MISSING = "PNG figures need resvg-py (pip install resvg-py, or the extra figures); the SVG files are whole without it"
@@ -21,10 +23,8 @@ def png_renderer() -> tuple[Callable[[str], bytes] | None, str]:
         return bytes(svg_to_bytes(svg_string=svg, width=PIXELS))
 
     # resvg leaves out text for which there is no font and says nothing
-    letter, nothing = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20"><text y="18">{text}</text></svg>'
-        for text in ("M", "")
-    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20" font-family="{FONTS}">'
+    letter, nothing = (f'{head}<text y="18">{text}</text></svg>' for text in ("M", ""))
     if render(letter) == render(nothing):
         return None, NO_FONT
     return render, ""

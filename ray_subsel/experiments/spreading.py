@@ -89,15 +89,14 @@ def spread_cells(
             raise invalid("threads", f"be at most the {resources.cpus:g} CPUs that Ray has", spread.threads)
         at_a_time = spread.workers or max(1, int(resources.cpus // spread.threads))
         # once, before all tasks: they read the original texts' vectors from the directory
-        stories = sorted({cell.story for cell in cells})
-        Bench(setup, results.run, threads=spread.threads).prepare(stories)
-        _gather(setup, cells, missing, results, spread.threads, at_a_time, stories, after_task)
+        Bench(setup, results.run, threads=spread.threads).prepare(missing)
+        _gather(setup, cells, missing, results, spread.threads, at_a_time, after_task)
     return len(missing)
 
 
 def _gather(
     setup: Setup, cells: list[Cell], missing: list[Cell], results: Results, threads: int, at_a_time: int,
-    stories: list[str], after_task: Callable[[], None],
+    after_task: Callable[[], None],
 ) -> None:  # fmt: skip
     run = RunDir(results.run.local_path() or results.run.uri)  # a relative path means another folder elsewhere
     works = []
@@ -106,7 +105,7 @@ def _gather(
         work = Work(file_of(base, todo[0]), f"cell {todo[0]} could not be measured", "Use fewer --workers")
         works.append(((base, todo, siblings), work))
     began, done = time.perf_counter(), 0
-    shared = (setup, run, threads, stories)
+    shared = (setup, run, threads)
     for _, measured, _ in done_on_ray(_measure, shared, works, run, at_a_time=at_a_time, cpus=threads):
         for result in measured:
             results.keep(result)
@@ -116,16 +115,14 @@ def _gather(
         after_task()
 
 
-def _measure(
-    setup: Setup, run: RunDir, threads: int, stories: list[str], task: tuple[str, list[Cell], list[Cell]]
-) -> list[Result]:
+def _measure(setup: Setup, run: RunDir, threads: int, task: tuple[str, list[Cell], list[Cell]]) -> list[Result]:
     """Measure cells of one draw, write each, and return all of them."""
     base, todo, siblings = task
     found = [result for cell in todo if (result := written_cell(run, base, cell)) is not None]
     left = [cell for cell in todo if cell not in {result.cell for result in found}]
     if left:
         bench = Bench(setup, run, threads=threads)
-        bench.prepare(stories)
+        bench.prepare(left)
         for result in measure_draw(bench, left, siblings):
             write_cell(run, base, result)
             found.append(result)

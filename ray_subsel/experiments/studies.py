@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ray_subsel.config import STORY_TEXTS, option
 from ray_subsel.errors import invalid
 from ray_subsel.experiments.cells import VIAS, Cell
+from ray_subsel.experiments.choosers import OWN, TRAINED
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.samples import KINDS, Redundancy
 
@@ -24,14 +25,21 @@ class StudyConfig:
 
     study: str = option(
         "tables",
-        "tables (the paper's), claim (does it beat what one would do else), redundancy (density x lambda), text",
-        choices=("tables", "claim", "redundancy", "text"),
+        "tables (the paper's), claim (does it beat what one would do else), redundancy (density x lambda), text, "
+        "encoders (who chooses x how)",
+        choices=("tables", "claim", "redundancy", "text", "encoders"),
     )
     via: str = option("probe", "what measures a subset: probe (seconds) or finetune (minutes)", choices=VIAS)
     seeds: int = option(3, "number of draws")
     first_seed: int = option(0, "seed of the first draw")
     methods: tuple[str, ...] = option(
         (), "method to compare; repeat for several; graph-cut-keep@L sets lambda; default: the study's", flag="method"
+    )
+    choosers: tuple[str, ...] = option(
+        (),
+        "whose vectors choose: encoder (the experiment's own), doc2vec, tfidf, or another encoder's name or folder; "
+        "repeat; the learner stays. Default: encoder, or the study's",
+        flag="chooser",
     )
     sizes: tuple[float, ...] = option((), "subset size as a share; repeat for several", flag="size", metavar="X")
     kinds: tuple[str, ...] = option((), "copies: none, exact, near, both; repeat for several", flag="kind")
@@ -69,16 +77,25 @@ def _cross(
     redundancies: list[Redundancy],
     stories: tuple[str, ...],
     share_of: str = "rows",
+    choosers: tuple[str, ...] = (OWN,),
 ) -> list[Cell]:
-    return [
-        # "full" is one cell, whatever the sizes
-        Cell(config.via, method, 1.0 if method == "full" else size, seed, redundancy, config.pool, story, share_of)
+    cells = [
+        Cell(config.via, method, size, seed, redundancy, config.pool, story, share_of, chooser)
         for seed in range(config.first_seed, config.first_seed + config.seeds)
         for story in stories
         for redundancy in redundancies
         for size in config.sizes or sizes
+        for chooser in config.choosers or choosers
         for method in config.methods or methods
     ]
+    return [_meant(cell) for cell in cells]
+
+
+def _meant(cell: Cell) -> Cell:
+    """Return the one cell that stands for all that are equal: of any size, or whoever chooses."""
+    if cell.method == "full":
+        return replace(cell, size=1.0, chooser=OWN)
+    return cell if method_named(cell.method).takes_choosers else replace(cell, chooser=OWN)
 
 
 def _redundancies(
@@ -120,9 +137,19 @@ def _text(config: StudyConfig, story: str) -> list[Cell]:
     return _cross(config, methods, CLAIM_SIZES, _redundancies(config, ("none",), (0.0,)), STORY_TEXTS)
 
 
+def _encoders(config: StudyConfig, story: str) -> list[Cell]:
+    methods = (
+        "full", "random-distinct", "semdedup-random", "k-center", "graph-cut-keep", "near-graph-cut",
+        "near-facility-location",
+    )  # fmt: skip
+    redundancies = _redundancies(config, ("exact", "near"), (0.5,))
+    return _cross(config, methods, (0.1,), redundancies, (story,), choosers=(OWN, *TRAINED))
+
+
 STUDIES: dict[str, Callable[[StudyConfig, str], list[Cell]]] = {
     "tables": _tables,
     "claim": _claim,
     "redundancy": _redundancy,
     "text": _text,
+    "encoders": _encoders,
 }

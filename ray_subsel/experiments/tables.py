@@ -16,6 +16,7 @@ def as_text(summary: Mapping[str, Any]) -> str:
     for condition in summary["conditions"]:
         parts += condition_text(condition)
     parts += [_heat_text(one) for one in summary["heat_maps"]]
+    parts += [_encoder_text(one) for one in summary["encoder_maps"]]
     if summary["agreement"] is not None:
         parts += ["## Probe and fine-tuning", agreement_text(summary["agreement"])]
     return "\n\n".join(parts) + "\n"
@@ -30,7 +31,9 @@ def condition_text(condition: Mapping[str, Any]) -> list[str]:
     parts = [title, _table("accuracy", condition, sizes, lambda one: interval(one["accuracy"]))]
     for bar in BARS[1:]:
         if any(bar in one["against"] for method in condition["methods"] for one in method["sizes"]):
-            parts.append(_table(f"points above {bar}", condition, sizes, lambda one, bar=bar: _points(one, bar)))
+            parts.append(
+                _table(f"points above {bar}", condition, sizes, lambda one, bar=bar: points(one["against"].get(bar)))
+            )
     parts.append(_table("distinct origins", condition, sizes, lambda one: f"{one['origins']['mean']:.2f}"))
     parts.append(_table("s to select + train", condition, sizes, _seconds))
     if has_paper(condition):
@@ -62,8 +65,8 @@ def interval(found: Mapping[str, Any]) -> str:
     return f"{found['mean']:.3f}{half}"
 
 
-def _points(one: Mapping[str, Any], bar: str) -> str:
-    difference = one["against"].get(bar)
+def points(difference: Mapping[str, Any] | None) -> str:
+    """Return ``+1.3 ± 0.4 *`` of a difference in accuracy; the star: its interval leaves out 0."""
     if difference is None:
         return ""
     half = "" if difference["half"] is None else f" ± {100 * difference['half']:.1f}"
@@ -99,3 +102,30 @@ def _heat_text(found: Mapping[str, Any]) -> str:
         "accuracy / copies picked"
     )
     return title + "\n\n" + markdown(["copies in all rows", *(f"λ = {lam}" for lam in found["lams"])], rows)
+
+
+def _encoder_text(found: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            chooser,
+            *(
+                "" if a is None else f"{interval(a)} ({points(lead)}) / {origins['mean']:.2f}"
+                for a, lead, origins in zip(accuracy, leads, shares, strict=True)
+            ),
+        ]
+        for chooser, accuracy, leads, shares in zip(
+            found["choosers"], found["accuracy"], found["lead"], found["origins"], strict=True
+        )
+    ]
+    title = (
+        f"## Who chooses: {learner(found)}, {found['condition']}, {percent(found['size'])} of the {found['share_of']}: "
+        "accuracy (points above random-distinct) / distinct origins"
+    )
+    return title + "\n\n" + markdown(["chosen by", *found["labels"]], rows)
+
+
+def learner(found: Mapping[str, Any]) -> str:
+    """Return in words what was trained."""
+    if found["via"] == "finetune":
+        return f"{found['learner']} fine-tuned"
+    return f"logistic regression on {found['learner']} features"

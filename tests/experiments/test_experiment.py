@@ -140,7 +140,9 @@ def test_a_labelled_corpus(tmp_path, tiny_bert):
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     study = {"kinds": ("near",), "sizes": (0.25,), "methods": ("near-graph-cut", "full")}
-    run(experiment(tmp_path, tiny_bert, tmp_path / "out", task="classification", **study))
+    text = run(experiment(tmp_path, tiny_bert, tmp_path / "out", task="classification", **study))
+    assert "near copies, 50 % of the rows" in text
+    assert "chosen by" not in text  # which is a story's
     by_method = {result.cell.method: result for result in read_results(str(tmp_path / "out"))[0]}
     assert by_method["full"].k == 80
     assert by_method["near-graph-cut"].k == 20
@@ -183,7 +185,7 @@ def test_the_papers_grid_is_whole():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"study": "all"}, "study must be one of tables, claim, redundancy, text"),
+        ({"study": "all"}, "study must be one of tables, claim, redundancy, text, encoders"),
         ({"via": "guess"}, "via must be one of probe, finetune"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"first_seed": -1}, "first_seed must be at least 0"),

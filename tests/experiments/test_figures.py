@@ -92,6 +92,19 @@ def test_maps_side_by_side_share_their_colors():
     assert float(fills([0.0, 1.0])[0]) < float(fills([0.0, 1.0])[1])
 
 
+def test_cells_of_a_heat_map_have_second_lines_and_long_names_are_broken():
+    svg = heat_map(
+        "t", "x", "y", [" ".join(f"long name number {i}" for i in range(6)), "b"], ["a row with a long name"],
+        [[0.2, 0.4]], span=(0, 1), notes=[["first", "second"]],
+    )  # fmt: skip
+    found = {text.text: (float(text.get("x")), float(text.get("y"))) for text in ET.fromstring(svg).iter(f"{SVG}text")}
+    assert found["first"][1] == found["0.200"][1] + 16
+    assert found["second"][0] == found["0.400"][0]
+    assert sum("name" in text for text in found) > 2
+    assert all(TOP < y <= HEIGHT for name, (_, y) in found.items() if name != "t")
+    assert found["a row with a long name"][0] > 7 * len("a row with a long name")
+
+
 def finished(method, size, accuracy):
     cell = Cell("finetune", method, size, 0, Redundancy("exact", 0.5))
     return Result(cell, accuracy, 100, 50, 10, 10, 2, 0, 100, 0.5, 20.0 * (1 + size), 4.0)
@@ -112,6 +125,24 @@ def test_the_papers_curves_are_behind_fine_tuning_in_the_color_of_ours():
     assert published_times("full") == [(946.17, 0.7686)]
     pooled = summarize([dataclasses.replace(r, cell=dataclasses.replace(r.cell, pool=50)) for r in cells], {})
     assert not [text for svg in figures_of(pooled).values() for text in texts(svg) if text.startswith("paper:")]
+
+
+def test_a_method_has_one_color_and_two_seeds_no_band():
+    def drawn(methods, seeds):
+        cells = [
+            dataclasses.replace(one, cell=dataclasses.replace(one.cell, seed=seed))
+            for method in methods
+            for one in (finished(method, 0.05, 0.7), finished(method, 0.1, 0.8))
+            for seed in range(seeds)
+        ]
+        return figures_of(summarize(cells, {}))["accuracy-01-finetune-exact"]
+
+    alone, beside = drawn(["random"], 2), drawn(["graph-cut@auto", "k-center", "random"], 3)
+    (mine,) = {c for _, _, c in circles(alone)[-2:]}
+    assert mine in {c for _, _, c in circles(beside)}
+    assert len({c for _, _, c in circles(beside)[-6:]}) == 3
+    assert f"{SVG}polygon" not in {one.tag for one in ET.fromstring(alone).iter()}
+    assert f"{SVG}polygon" in {one.tag for one in ET.fromstring(beside).iter()}
 
 
 def test_png_where_resvg_is_installed():

@@ -57,6 +57,7 @@ def figures(out):
 @pytest.mark.parametrize("via", ["probe", "finetune"])
 def test_tasks_give_what_one_process_gives(via, files, tiny_bert, tmp_path):
     study = {"via": via, "methods": ("random", "near-graph-cut", "graph-cut-doc2vec"), "seeds": 2}
+    study["choosers"] = ("encoder", "tfidf")
     if via == "finetune":
         study |= {"seeds": 1, "sizes": (0.1,), "kinds": ("near",), "methods": ("random", "near-graph-cut")}
     run(experiment(files, tiny_bert, tmp_path / "one", **study))
@@ -131,7 +132,7 @@ def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tm
     setup = Setup(config.corpus.task, *tables, config.embed, config.train)
     cells = cells_of(config.study)
     monkeypatch.setattr(spreading, "measure_draw", interrupted)
-    shared = (setup, RunDir(str(tmp_path)), 1, ["context+right"])
+    shared = (setup, RunDir(str(tmp_path)), 1)
     with pytest.raises(ConnectionError):
         spreading._measure(*shared, ("base", cells, cells))
     found = spreading._measure(*shared, ("base", cells, cells))

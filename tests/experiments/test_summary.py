@@ -86,6 +86,33 @@ def test_heat_maps_take_rows_without_copies_into_every_kind():
     assert maps[0]["copies"][1] == pytest.approx([0.4] * 3)
 
 
+def chosen_by(chooser, accuracy, seed, copies):
+    one = result("k-center", accuracy, seed=seed, copies=copies)
+    return dataclasses.replace(one, cell=dataclasses.replace(one.cell, chooser=chooser))
+
+
+def test_maps_of_choosers_show_lead_and_origins_beside_accuracy():
+    cells = [result("random-distinct", 0.60 + 0.02 * seed, seed=seed) for seed in (0, 1)]
+    cells += [chosen_by("encoder", 0.64 + 0.02 * seed, seed, 1) for seed in (0, 1)]
+    cells += [chosen_by("other@0123", 0.58 + 0.04 * seed, seed, 4) for seed in (0, 1)]
+    summary = summarize([*cells, result("full", 0.9, size=1.0)], {"encoder": "minilm"})
+    assert len(summary["conditions"]) == 1
+    (found,) = summary["encoder_maps"]
+    assert (found["choosers"], found["labels"], found["seeds"]) == (["minilm", "other"], ["k-center"], 2)
+    assert [row[0]["mean"] for row in found["accuracy"]] == pytest.approx([0.65, 0.60])
+    assert [row[0]["mean"] for row in found["lead"]] == pytest.approx([0.04, -0.01])
+    assert [row[0]["mean"] for row in found["origins"]] == pytest.approx([0.9, 0.6])
+    text = as_text(summary)
+    assert "Who chooses: logistic regression on minilm features, exact copies" in text
+    assert "k-center, by other" in text
+    assert "0.650 ± 0.127 (+4.0 ± 0.0 *) / 0.90" in text
+    figures = figures_of(summary)
+    drawn = [text.text for text in ET.fromstring(figures["choosers-01-probe-exact"]).iter() if text.text]
+    assert {"minilm", "other", "0.650", "+4.0 ± 0.0 *"} <= set(drawn)
+    assert "choosers-origins-01-probe-exact" in figures
+    assert summarize(cells[:4], {})["encoder_maps"] == []
+
+
 def test_agreement_of_probe_and_fine_tuning():
     pairs = [("random", 0.60, 0.61), ("graph-cut", 0.65, 0.68), ("k-center", 0.63, 0.62)]
     cells = [result(m, p) for m, p, _ in pairs] + [result(m, f, via="finetune") for m, _, f in pairs]
