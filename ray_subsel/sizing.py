@@ -31,7 +31,7 @@ COMPACTED = 0.75
 MERGE_COPIES = 3.0
 POOL_BYTES = 200 << 20
 POOL_ROWS = 6_144
-FACILITY_BYTES = 200 << 20
+FACILITY_BYTES = 340 << 20
 """What facility location remembers of its bounds, with what Python adds to it, and blocks of similarities."""
 
 USABLE = 0.8
@@ -205,7 +205,7 @@ def goal_bytes(config: SelectConfig, items: int, picks: int, *, d: int, represen
     """
     if config.objective == "facility_location":
         shown = items if leaf and config.represent == "own" else represented
-        return int(FACILITY_BYTES + 4 * d * (shown + represented) + 100 * (items + shown))
+        return int(FACILITY_BYTES + 4 * d * (shown + represented) + 600 * items)
     if config.objective == "saturated_coverage":
         return int(POOL_BYTES // 4 + 4 * d * represented + 40 * represented)
     if config.objective == "log_determinant":
