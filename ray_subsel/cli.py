@@ -25,6 +25,8 @@ C = TypeVar("C")
 EXAMPLES = """examples:
   subsel run stories.csv --test test.csv --task story-cloze --fraction 0.1 --out runs/stories
   subsel select corpus.jsonl --text body --k 10000 --out runs/body
+  subsel select corpus.jsonl --text body --near 0.9 --objective facility_location --fraction 0.05 --out runs/near
+  subsel select corpus.jsonl --text body --group source --quota proportional --include keep.txt --k 900 --out runs/g
   subsel select 'vectors/*.parquet' --vectors embedding --fraction 0.05 --partitions 16 --out runs/vectors
   subsel plan 'vectors/*.parquet' --vectors embedding --fraction 0.05 --memory-limit 3GiB
   subsel embed corpus.jsonl --text body --out runs/body
