@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -115,16 +114,18 @@ class _ShardActor:
 
     def __init__(self, task: EmbedTask) -> None:
         self.task = task
+        self.embedder: Embedder | None = None
 
-    @cached_property
-    def embedder(self) -> Embedder | None:
-        """The embedder, loaded when it is first asked for."""
-        return open_embedder(self.task)
+    def ready(self) -> Embedder | None:
+        """Return the embedder; None where the corpus brings its vectors."""
+        if self.embedder is None:
+            self.embedder = open_embedder(self.task)
+        return self.embedder
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         [shard] = [int(shard) for shard in batch["shard"]]
         with attempt(self.task.run, _work(self.task.run, shard)):
-            embedder = self.embedder
+            embedder = self.ready()
             start_peak()
             facts = embed_shard(self.task, embedder, shard)
         return {"shard": [shard], "texts": [facts.texts], "peak": [peak_bytes()]}

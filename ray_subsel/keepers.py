@@ -173,7 +173,8 @@ def _actors(run: RunDir, facts: Sequence[PartFacts], plan: Plan, processes: int)
     groups = [group for group in groups if any(fact.partition_items[q] for fact in facts for q in group)]
     cpus = float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call]
     share = min(1.0, math.floor(1000 * cpus / len(groups)) / 1000)
-    actor = ray.remote(num_cpus=share, max_restarts=ATTEMPTS, max_task_retries=ATTEMPTS)(_Keeper)
+    # Restarts bound what is tried: a call alone would use up its retries before a lost node is known to be lost.
+    actor = ray.remote(num_cpus=share, max_restarts=ATTEMPTS, max_task_retries=-1)(_Keeper)
     shared = ray.put(list(facts))
     fleet = Actors([actor.remote(run, shared, group) for group in groups], groups)
     try:

@@ -1,0 +1,64 @@
+"""One small corpus with near copies, its embeddings, and the ids that runs to which nothing happens end with."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.cli import main
+
+CHILD = Path(__file__).with_name("child.py")
+SELECT = ("--k", "60", "--partitions", "4")
+
+
+class Runs:
+    """Commands over the corpus, here or in a process to which a fault happens.
+
+    ``embedded`` is a run directory in which the corpus is embedded and nothing else is done.
+    """
+
+    def __init__(self, folder):
+        draw = np.random.default_rng(0)
+        X = np.repeat(draw.normal(size=(300, 8)) + 0.3, 2, axis=0) + 0.03 * draw.normal(size=(600, 8))
+        self.corpus, self.embedded = folder / "corpus", folder / "embedded"
+        self.corpus.mkdir()
+        for number, rows in enumerate(np.split(X.astype(np.float32), 3)):
+            column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), 8)
+            pq.write_table(pa.table({"v": column}), self.corpus / f"{number}.parquet")
+        assert main(["embed", str(self.corpus), "--vectors", "v", "--out", str(self.embedded)]) == 0
+        self._folder, self._ids = folder, {}
+
+    def command(self, out, *more):
+        return ["select", str(self.corpus), "--vectors", "v", *SELECT, *more, "--out", str(out)]
+
+    def begin(self, out):
+        """Make a run directory in which the corpus is embedded."""
+        shutil.copytree(self.embedded, out, ignore=shutil.ignore_patterns("report.*"))
+
+    def child(self, way, moment, nth, command):
+        """Run a command in a process to which something happens; return how that ended."""
+        call = [sys.executable, str(CHILD), way, moment, str(nth), *command]
+        return subprocess.run(call, capture_output=True, text=True, check=False)
+
+    def ids(self, *more):
+        """Return what a run to which nothing happens chooses."""
+        if more not in self._ids:
+            out = self._folder / str(len(self._ids))
+            self.begin(out)
+            assert main(self.command(out, *more)) == 0
+            self._ids[more] = chosen(out)
+        return self._ids[more]
+
+
+def chosen(out):
+    return pq.read_table(out / "selection.parquet")["id"].to_pylist()
+
+
+@pytest.fixture(scope="session")
+def runs(ray_session, tmp_path_factory):
+    return Runs(tmp_path_factory.mktemp("faults"))

@@ -1,0 +1,61 @@
+"""SIGKILL of the driver in every stage: the rerun makes again nothing that was finished, and ends with the same ids."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from ray_subsel.cli import main
+from ray_subsel.rundir import RunDir
+from tests.faults.conftest import chosen
+
+NEAR = ("--near", "0.95")
+EXACT = ("--mode", "exact")
+
+
+def slow(name, *values):
+    return pytest.param(*values, marks=pytest.mark.slow, id=name)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("flags", "moment", "nth", "killed_in", "there"),
+    [
+        slow("corpus", (), "corpus", 2, "corpus", "rows/unit-*.json"),
+        slow("embed", (), "embed", 3, "embed", "embeddings/part-*.parquet"),
+        slow("near", NEAR, "near", 12, "near", "near/pieces/part-*.parquet"),
+        pytest.param((), "select", 2, "select", "candidates/part-*.parquet", id="greedi"),
+        slow("exact", EXACT, "select", 2, "select", "candidates/exact.parquet"),
+        slow("subset", (), "selection.parquet", 1, "select", "subset.parquet"),
+        slow("report", (), "report.json", 1, None, "selection.parquet"),
+        slow("page", (), "report.html", 1, None, "report.json"),
+    ],
+)
+def test_kill_9(flags, moment, nth, killed_in, there, runs, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    if killed_in not in ("corpus", "embed"):
+        runs.begin(out)
+    command = runs.command(out, *flags)
+    child = runs.child("driver", moment, nth, command)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    stages = json.loads((out / "manifest.json").read_text())["stages"]
+    assert [name for name, stage in stages.items() if not stage["done"]] == ([] if killed_in is None else [killed_in])
+    assert list(out.glob(there)), "nothing of the stage was finished"
+    assert not (out / ("report.html" if killed_in is None else "selection.parquet")).exists()
+    finished = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    for name in ("candidates/exact.parquet", "subset.parquet"):  # how far it is; what goes with the selection
+        finished.pop(out / name, None)
+    made, atomic = [], RunDir.atomic
+
+    def noted(self, name):
+        made.append(Path(self.path(name)))
+        return atomic(self, name)
+
+    monkeypatch.setattr(RunDir, "atomic", noted)
+    assert main(command) == 0
+    assert not set(finished) & set(made)  # by this process; what workers made shows in the times:
+    assert all(path.stat().st_mtime_ns == at for path, at in finished.items() if path.exists())
+    assert chosen(out) == runs.ids(*flags)
+    assert json.loads((out / "report.json").read_text())["selection"]["k"] == 60
+    assert (out / "report.html").exists()
