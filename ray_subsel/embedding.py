@@ -124,11 +124,14 @@ class _ShardActor:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         [shard] = [int(shard) for shard in batch["shard"]]
-        with attempt(self.task.run, _work(self.task.run, shard)):
-            embedder = self.ready()
-            start_peak()
-            facts = embed_shard(self.task, embedder, shard)
-        return {"shard": [shard], "texts": [facts.texts], "peak": [peak_bytes()]}
+        try:
+            with attempt(self.task.run, _work(self.task.run, shard)):
+                embedder = self.ready()
+                start_peak()
+                texts, error = embed_shard(self.task, embedder, shard).texts, ""
+        except InputError as refused:  # as a value: of an exception Ray Data hands over its own words only
+            texts, error = 0, str(refused)
+        return {"texts": [texts], "peak": [peak_bytes()], "error": [error]}
 
 
 def _work(run: RunDir, shard: int) -> Work:
@@ -174,6 +177,8 @@ def embed_missing(
     )
     with told(Work(FOLDER, f"{task.run.path(FOLDER)} could not be made", WAY_OUT)):
         for row in dataset.iter_rows():
+            if row["error"]:
+                raise InputError(row["error"])
             bar.advance(int(row["texts"]))
             peak.add(int(row["peak"]))
 

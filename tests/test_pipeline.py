@@ -248,13 +248,18 @@ def test_a_lost_part_is_made_again_and_no_other(texts, tiny_bert, tmp_path):
 def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, tiny_bert, tmp_path):
     out = tmp_path / "out"
     text_run(texts, out, tiny_bert)
+    ids = chosen(out)
     content = json.loads((out / "manifest.json").read_text())
     content["stages"]["select"]["done"] = False
     (out / "manifest.json").write_text(json.dumps(content))
     part = out / "embeddings" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"part-00001\.parquet must be a whole Parquet file"):
+    with pytest.raises(ValueError, match=r"part-00001\.parquet must be a whole Parquet file.* Delete it and run"):
         text_run(texts, out, tiny_bert)
+    part.unlink()
+    report = text_run(texts, out, tiny_bert)
+    assert report["embedding"]["parts_reused"] == report["embedding"]["parts"] - 1
+    assert chosen(out) == ids
 
 
 @pytest.mark.fault

@@ -1,5 +1,6 @@
 """One small corpus with near copies, its embeddings, and the ids that runs to which nothing happens end with."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,9 @@ class Runs:
             column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), 8)
             pq.write_table(pa.table({"v": column}), self.corpus / f"{number}.parquet")
         assert main(["embed", str(self.corpus), "--vectors", "v", "--out", str(self.embedded)]) == 0
-        self._folder, self._ids = folder, {}
+        self._folder: Path = folder
+        self._ids: dict[tuple[str, ...], list[int]] = {}
+        self.ids()
 
     def command(self, out, *more):
         return ["select", str(self.corpus), "--vectors", "v", *SELECT, *more, "--out", str(out)]
@@ -40,19 +43,29 @@ class Runs:
         """Make a run directory in which the corpus is embedded."""
         shutil.copytree(self.embedded, out, ignore=shutil.ignore_patterns("report.*"))
 
-    def child(self, way, moment, nth, command):
-        """Run a command in a process to which something happens; return how that ended."""
-        call = [sys.executable, str(CHILD), way, moment, str(nth), *command]
-        return subprocess.run(call, capture_output=True, text=True, check=False)
-
     def ids(self, *more):
         """Return what a run to which nothing happens chooses."""
         if more not in self._ids:
-            out = self._folder / str(len(self._ids))
+            out = self._folder / f"finished-{len(self._ids)}"
             self.begin(out)
             assert main(self.command(out, *more)) == 0
             self._ids[more] = chosen(out)
         return self._ids[more]
+
+    def almost(self, out, *more):
+        """Make a run directory in which only the last round is not done."""
+        self.ids(*more)
+        finished = self._folder / f"finished-{list(self._ids).index(more)}"
+        shutil.copytree(finished, out, ignore=shutil.ignore_patterns("report.*", "s*.parquet"))
+        manifest = json.loads((out / "manifest.json").read_text())
+        manifest["stages"]["select"] |= {"done": False}
+        (out / "manifest.json").write_text(json.dumps(manifest))
+
+
+def run_child(way, moment, nth, command):
+    """Run a command in a process to which something happens (see child.py); return how that ended."""
+    call = [sys.executable, str(CHILD), way, moment, str(nth), *command]
+    return subprocess.run(call, capture_output=True, text=True, check=False)
 
 
 def chosen(out):

@@ -8,7 +8,7 @@ import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.rundir import RunDir
-from tests.faults.conftest import chosen
+from tests.faults.conftest import chosen, run_child
 
 NEAR = ("--near", "0.95")
 EXACT = ("--mode", "exact")
@@ -37,7 +37,7 @@ def test_kill_9(flags, moment, nth, killed_in, there, runs, tmp_path, monkeypatc
     if killed_in not in ("corpus", "embed"):
         runs.begin(out)
     command = runs.command(out, *flags)
-    child = runs.child("driver", moment, nth, command)
+    child = run_child("driver", moment, nth, command)
     assert child.returncode == -signal.SIGKILL, child.stderr
     stages = json.loads((out / "manifest.json").read_text())["stages"]
     assert [name for name, stage in stages.items() if not stage["done"]] == ([] if killed_in is None else [killed_in])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.faults.conftest import chosen
+from tests.faults.conftest import chosen, run_child
 
 
 def slow(name, *values):
@@ -25,7 +25,7 @@ def test_the_loss_of_a_node(flags, stage, nth, runs, tmp_path):
     out = tmp_path / "out"
     if stage != "embed":
         runs.begin(out)
-    child = runs.child("node", stage, nth, runs.command(out, *flags))
+    child = run_child("node", stage, nth, runs.command(out, *flags))
     assert child.returncode == 0, child.stderr
     seen = json.loads((tmp_path / "out.json").read_text())
     assert seen["lost"] == 1

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -117,6 +121,45 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(
     assert counted == [(step, 24) for step in range(6 * finished_epochs + 1, 25)]
     assert resumed.loss_curve == result.loss_curve
     assert resumed.accuracy == result.accuracy
+    assert weights(tmp_path) == weights(folder)
+
+
+KILLED = """
+import os, signal, sys
+import pyarrow.parquet as pq
+from ray_subsel.config import TrainConfig
+from ray_subsel.rundir import RunDir
+from ray_subsel.training import finetune
+
+def kill(done, total):
+    if done == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder, model = sys.argv[1:]
+finetune(
+    *[pq.read_table(f"{folder}/{part}.parquet") for part in ("train", "test")],
+    TrainConfig(epochs=4, lr=5e-3, train_batch_size=16, precision="fp32"),
+    task="classification", model=model, run=RunDir(folder), name="train/subset", progress=kill,
+)
+"""
+
+
+@pytest.mark.fault
+def test_kill_9_in_the_middle_of_an_epoch(
+    reference: tuple[TrainResult, Path], labelled: Tables, tiny_bert: str, tmp_path: Path
+) -> None:
+    result, folder = reference
+    for part, table in zip(("train", "test"), labelled, strict=True):
+        pq.write_table(table, tmp_path / f"{part}.parquet")
+    child = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), tiny_bert], capture_output=True, check=False)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    assert not (tmp_path / "train/subset/trained.json").exists()
+    finished = tmp_path / "train/subset/checkpoint-1/state.json"
+    written = finished.stat().st_mtime_ns
+    resumed = run_finetune(labelled, tiny_bert, tmp_path)
+    assert resumed.resumed_from == 1
+    assert finished.stat().st_mtime_ns == written
+    assert (resumed.loss_curve, resumed.accuracy) == (result.loss_curve, result.accuracy)
     assert weights(tmp_path) == weights(folder)
 
 

@@ -1,0 +1,201 @@
+"""No row is dropped in silence: from each stage to the next the counts are checked, and a row less stops the run."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel import choosing, collapsing, embedding, keepers
+from ray_subsel.choosing import choose, make_plan, reduce, solve
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.embedding import EmbedTask, all_facts, embed_shard
+from ray_subsel.errors import InputError
+from ray_subsel.exact import Holding
+from ray_subsel.parts import Items, read_facts, read_partition, write_part
+from ray_subsel.rundir import RunDir
+
+
+class Silent:
+    def advance(self, amount=1):
+        pass
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    lines = [f"text {i % 20}" if i % 6 else "" for i in range(60)]
+    (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
+    return CorpusConfig(data=(str(tmp_path / "a.txt"),), format="text", max_rejected=0.5)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDir(str(tmp_path / "run"))
+
+
+@pytest.fixture
+def facts(run):
+    """Three parts of 40 items in four partitions; item 3 i of shard 0 is a near copy of item 3 i + 1 of shard 1."""
+    X = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32) + 0.3
+    X[0::3] = X[1::3] + 0.01
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    ids = np.arange(120)
+    return [
+        write_part(
+            run, shard, Items(ids[shard::3], X[shard::3], np.ones(40, dtype=np.int64)), [[i] for i in ids[shard::3]],
+            texts=40, partitions=4, seed=0,
+        )
+        for shard in range(3)
+    ]  # fmt: skip
+
+
+CONFIG = SelectConfig(k=12, partitions=4)
+
+
+def rewrite(run, name, change):
+    """Write a Parquet file again, changed, with the same metadata."""
+    table = change(run.read_table(name))
+    pq.write_table(table, run.path(name))
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("lost", ["part", "reject"])
+def test_what_is_read_is_kept_or_rejected(corpus, run, lost):
+    """Input to corpus: a unit that was read before the rerun lost a part, or a reject."""
+    ingest(corpus, run, distributed=False)
+    index = run.read_json("rows/index.json")
+    assert (index["n_read"], sum(part["rows"] for part in index["parts"])) == (60, 50)
+    run.delete("rows/index.json")
+    rejects = run.read_table("rejected.parquet")
+    run.write_table("rows/rejected-00000-00000.parquet", rejects.slice(0, 9) if lost == "reject" else rejects)
+    marker = {
+        "file": corpus.data[0], "rows": 60, "rejected": 10, "reasons": index["rejected_by_reason"],
+        "examples": {reason: example[1:] for reason, example in index["reject_examples"].items()},
+        "reject_files": ["rows/rejected-00000-00000.parquet"], "parts": index["parts"] if lost == "reject" else [],
+    }  # fmt: skip
+    run.write_json("rows/unit-00000.json", marker)
+    with pytest.raises(InputError, match=r"rows must account for 60 rows; got (50 and 9|0 and 10) rejected\. Delete"):
+        ingest(corpus, run, distributed=False)
+
+
+@pytest.mark.fault
+def test_a_row_that_a_part_of_the_corpus_lost_stops_whoever_reads_it(corpus, run):
+    rows = ingest(corpus, run, distributed=False)
+    rewrite(run, rows.index["parts"][0]["name"], lambda table: table.slice(1))
+    for read in (
+        lambda: rows.shard(0),
+        lambda: rows.take([1]),
+        rows.ids,
+        lambda: embed_shard(EmbedTask(rows, corpus, EmbedConfig(), 1, 0, "cpu"), None, 0),
+    ):
+        with pytest.raises(InputError, match=r"part-00000-00000\.parquet must hold 50 rows; got 49\. Delete it"):
+            read()
+
+
+@pytest.mark.fault
+def test_rows_that_the_embeddings_lost_stop_the_run(corpus, run):
+    rows = ingest(corpus, run, distributed=False)
+
+    class Ones:
+        dimension = 2
+
+        def embed(self, texts):
+            return np.ones((len(texts), 2), dtype=np.float32)
+
+    for shard in range(rows.shards):
+        embed_shard(EmbedTask(rows, corpus, EmbedConfig(), 1, 0, "cpu"), Ones(), shard)
+    assert sum(fact.rows for fact in all_facts(rows)) == 50
+    fewer = json.loads(json.dumps(rows.index))
+    full = next(shard for shard in range(rows.shards) if rows.shard(shard).num_rows)
+    fewer["parts"][0]["shard_rows"][full] = 0
+    embed_shard(EmbedTask(RowStore(run, fewer), corpus, EmbedConfig(), 1, 0, "cpu"), Ones(), full)
+    with pytest.raises(InputError, match=r"embeddings must account for 50 rows; got \d+\. Delete the folder"):
+        all_facts(rows)
+
+
+@pytest.mark.fault
+def test_an_item_that_a_part_lost_stops_the_run(run, facts):
+    rewrite(run, "embeddings/part-00001.parquet", lambda table: table.slice(1))
+    with pytest.raises(InputError, match=r"part-00001\.parquet must hold 40 items; got 39\. Delete it"):
+        read_facts(run, 1)
+
+
+@pytest.mark.fault
+def test_an_item_that_moved_to_another_partition_stops_the_run(run, facts):
+    moved = (facts[0].partition_items[0] - 1, facts[0].partition_items[1] + 1, *facts[0].partition_items[2:])
+    with pytest.raises(InputError, match=r"part-00000\.parquet must hold \d+ items of partition 0; got \d+"):
+        read_partition(run, [dataclasses.replace(facts[0], partition_items=moved)], 0)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("lost", ["leaders/part-00001.parquet", "groups/part-00001.parquet", "leaders/last"])
+def test_groups_that_are_lost_are_made_again(run, facts, lost):
+    task = dataclasses.replace(collapsing.NearTask.of(run, facts, 0.9, 0), cell_size=30, largest=40)
+    leaders, about = collapsing.collapse(task, here=True, bar=Silent())
+    assert about.near_collapsed > 20
+    assert len(leaders) > 2
+    assert collapsing.accounted(task)
+    run.delete(lost.replace("last", f"part-{len(leaders) - 1:05d}.parquet"))
+    assert not collapsing.accounted(task)
+    again, _ = collapsing.collapse(task, here=True, bar=Silent())
+    assert [(fact.shard, fact.items, fact.rows) for fact in again] == [
+        (fact.shard, fact.items, fact.rows) for fact in leaders
+    ]
+
+
+@pytest.mark.fault
+def test_candidates_that_come_of_fewer_items_are_refused(run, facts):
+    plan = make_plan(CONFIG, facts, 12)
+    choose(run, facts, plan, bar=Silent())
+    full = run.read_bytes("candidates/part-00002.parquet")
+    rewrite(run, "candidates/part-00002.parquet", lambda table: table.slice(0, table.num_rows - 1))
+    with pytest.raises(InputError, match=r"part-00002\.parquet must hold the 6 candidates of \d+ items; got 5 of"):
+        choose(run, facts, plan, bar=Silent())
+    run.write_bytes("candidates/part-00002.parquet", full)
+    fewer = facts[:2]
+    solve(run, fewer, make_plan(CONFIG, fewer, 12), 2)
+    with pytest.raises(InputError, match=r"part-00002\.parquet must hold the 6 candidates of \d+ items; got 6 of"):
+        choose(run, facts, plan, bar=Silent())
+
+
+@pytest.mark.fault
+def test_the_last_round_counts_the_ground_set(run, facts):
+    plan = make_plan(CONFIG, facts, 12)
+    choose(run, facts, plan, bar=Silent())
+    with pytest.raises(InputError, match="partitions must hold 121 items together"):
+        reduce(run, facts, dataclasses.replace(plan, n=121))
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("here", [True, False])
+def test_mode_exact_counts_the_ground_set(run, facts, here, monkeypatch):
+    plan = make_plan(CONFIG, facts, 12)
+
+    def forgetful(run, facts, partitions):
+        items = [read_partition(run, facts, partition) for partition in partitions]
+        ids, X = np.concatenate([one.ids for one in items]), np.concatenate([one.vectors for one in items])
+        return Holding(ids[1:], X[1:])
+
+    class Forgetful(keepers._Keeper):
+        def _ready(self):
+            if self._holding is None:
+                self._holding = forgetful(*self._load)
+            return self._holding
+
+    monkeypatch.setattr(keepers, "load_holding", forgetful)
+    monkeypatch.setattr(keepers, "_Keeper", Forgetful)
+    monkeypatch.setattr(choosing, "IN_PROCESS_NUMBERS", choosing.IN_PROCESS_NUMBERS if here else 0)
+    with pytest.raises(InputError, match=f"must hold 120 items together; got {119 if here else 118}"):
+        keepers.choose_exactly(run, facts, plan, bar=Silent(), processes=2)
+
+
+def test_shards_without_a_part_are_missing(corpus, run):
+    rows = ingest(corpus, run, distributed=False)
+    assert embedding.missing_shards(rows) == list(range(rows.shards))
+    assert rows.missing_parts() == []
+    run.delete(rows.index["parts"][0]["name"])
+    assert rows.missing_parts() == ["rows/part-00000-00000.parquet"]

@@ -1,0 +1,92 @@
+"""Files of a run that are damaged, lost or unreadable: one line that names the file, and a rerun that goes on."""
+
+import errno
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.cli import main
+from tests.faults.conftest import chosen
+
+ROWS = "rows/part-00001-00000.parquet"
+PART = "embeddings/part-00003.parquet"
+CANDIDATES = "candidates/part-00002.parquet"
+
+
+def truncated(path, _):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def a_row_group_less(path, _):
+    with pq.ParquetFile(path) as file:
+        schema, groups = file.schema_arrow, [file.read_row_group(at) for at in range(file.num_row_groups)]
+    with pq.ParquetWriter(path, schema) as writer:
+        for group in groups[:1] + groups[2:] if len(groups) > 1 else [groups[0].slice(1)]:
+            writer.write_table(group)
+
+
+def a_folder(path, _):
+    path.unlink()
+    path.mkdir()
+
+
+def unreadable(path, monkeypatch):
+    """Refuse to open the file, as its permissions would; they do not hold for root."""
+    opened = pq.ParquetFile
+
+    def refused(source, **more):
+        if str(source) == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(source, **more)
+
+    monkeypatch.setattr(pq, "ParquetFile", refused)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        (ROWS, truncated, "must be a whole Parquet file"),
+        (ROWS, a_row_group_less, "must hold 200 rows; got 1"),
+        (PART, a_row_group_less, "items; got"),
+        (PART, a_folder, "must be a whole Parquet file"),
+        (PART, unreadable, "must be a whole Parquet file; it could not be read ([Errno 13] Permission denied"),
+        (CANDIDATES, truncated, "must be a whole Parquet file"),
+        (CANDIDATES, a_row_group_less, "must hold the 30 candidates of 1"),
+        (CANDIDATES, a_folder, "must be a whole Parquet file"),
+        (CANDIDATES, unreadable, "must be a whole Parquet file; it could not be read ([Errno 13] Permission denied"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_file_that_cannot_be_used_is_named(name, damage, said, runs, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    runs.almost(out)
+    path = out / name
+    with monkeypatch.context() as patched:
+        damage(path, patched)
+        assert main(runs.command(out)) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"subsel: error: {path} must ")
+    assert said in errors[0]
+    assert errors[0].endswith("Delete it and run the same command again.")
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    others = {one: one.stat().st_mtime_ns for one in (out / "embeddings").glob("*.parquet") if one != path}
+    assert main(runs.command(out)) == 0
+    assert path.is_file()
+    assert {one: one.stat().st_mtime_ns for one in others} == others
+    assert chosen(out) == runs.ids()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", [ROWS, PART, "leaders/part-00000.parquet", CANDIDATES])
+def test_a_file_that_is_gone_is_made_again(name, runs, tmp_path):
+    out = tmp_path / "out"
+    flags = ("--near", "0.95") if name.startswith("leaders") else ()
+    runs.almost(out, *flags)
+    (out / name).unlink()
+    (out / name).symlink_to("nowhere")
+    assert main(runs.command(out, *flags)) == 0
+    assert (out / name).stat().st_size
+    assert chosen(out) == runs.ids(*flags)

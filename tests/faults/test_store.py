@@ -1,0 +1,63 @@
+"""An object store smaller than the vectors: they go through files, so the ids are those of a large one."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel import choosing, collapsing, keepers, select
+from ray_subsel.choosing import choose, make_plan, partitioned
+from ray_subsel.config import SelectConfig
+from ray_subsel.parts import read_facts
+from ray_subsel.rundir import RunDir
+from tests.faults.conftest import chosen, run_child
+
+N, D, K = 100_000, 256, 200
+
+
+class Silent:
+    def advance(self, amount=1):
+        pass
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    """100 MB of vectors, a fifth of them near copies of the one before."""
+    X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32) + 0.2
+    X[1::5] = X[0::5] + 0.01
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    folder = tmp_path_factory.mktemp("large")
+    column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), D)
+    pq.write_table(pa.table({"v": column}), folder / "all.parquet", row_group_size=N // 8)
+    return folder, X
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["near", "exact"])
+def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path, monkeypatch):
+    folder, X = vectors
+    out = tmp_path / "out"
+    flags = ("--near", "0.99", "--partitions", "4") if mode == "near" else ("--mode", "exact", "--partitions", "4")
+    command = ["select", str(folder), "--vectors", "v", "--copies", "keep", "--k", str(K), *flags, "--out", str(out)]
+    child = run_child("store", "none", 0, command)
+    assert child.returncode == 0, child.stderr
+    seen = json.loads((tmp_path / "out.json").read_text())
+    assert seen["store"] < 0.9 * X.nbytes
+    if mode == "exact":
+        assert chosen(out) == select(X, K).indices.tolist()
+        return
+    here = RunDir(str(tmp_path / "here"))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "embeddings").symlink_to(out / "embeddings")
+    for module in (choosing, collapsing, keepers):
+        monkeypatch.setattr(module, "IN_PROCESS_NUMBERS", N * D, raising=False)
+    facts = [read_facts(here, shard) for shard in range(len(list((out / "embeddings").glob("*.parquet"))))]
+    leaders, _ = collapsing.collapse(collapsing.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
+    config = SelectConfig(k=K, partitions=4, near=0.99)
+    leaders = partitioned(here, leaders, config)
+    choice = choose(here, leaders, make_plan(config, leaders, K), bar=Silent(), beside=False)
+    assert 0.7 * N < sum(fact.items for fact in leaders) < 0.9 * N
+    assert chosen(out) == choice.reduced.ids.tolist()
