@@ -153,6 +153,34 @@ def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path, 
     assert ids_of(tmp_path / "ray") == ids_of(tmp_path / "here")
 
 
+@pytest.mark.parametrize("damage", ["truncated", "of other items"])
+def test_a_damaged_file_of_limits_is_named_and_deleting_it_is_the_way_out(corpus, tmp_path, damage):
+    chosen = {"k": 30, "partitions": 4, "quotas": ("a=12",)}
+    limited(corpus, tmp_path / "out", **chosen)
+    ids = ids_of(tmp_path / "out")
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(_undone(manifest.read_text()))
+    (tmp_path / "out" / "candidates" / "part-00002.parquet").unlink()
+    part = sorted((tmp_path / "out" / "limits").glob("part-*.parquet"))[0]
+    if damage == "truncated":
+        part.write_bytes(part.read_bytes()[:-100])
+        message = r"limits/part-00000\.parquet must be a whole Parquet file"
+    else:
+        table = pq.read_table(part)
+        about = pq.ParquetFile(part).metadata
+        counts = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+        moved = table.set_column(0, "id", pa.array(table["id"].to_numpy() + 1))
+        with pq.ParquetWriter(part, moved.schema) as writer:
+            for start, rows in zip(np.cumsum([0, *counts[:-1]]), counts, strict=True):
+                writer.write_table(moved.slice(int(start), rows))
+        message = r"limits must be about the items of partition"
+    with pytest.raises(InputError, match=message):
+        limited(corpus, tmp_path / "out", overwrite=False, **chosen)
+    shutil.rmtree(tmp_path / "out" / "limits")
+    limited(corpus, tmp_path / "out", overwrite=False, **chosen)
+    assert ids_of(tmp_path / "out") == ids
+
+
 def _undone(manifest):
     content = json.loads(manifest)
     content["stages"]["select"] |= {"done": False, "facts": {}}
