@@ -153,6 +153,7 @@ def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path, 
     assert ids_of(tmp_path / "ray") == ids_of(tmp_path / "here")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("damage", ["truncated", "of other items"])
 def test_a_damaged_file_of_limits_is_named_and_deleting_it_is_the_way_out(corpus, tmp_path, damage):
     chosen = {"k": 30, "partitions": 4, "quotas": ("a=12",)}
