@@ -109,6 +109,7 @@ def run(config: ExperimentConfig) -> str:
     else:
         spread = Spread(config.address or "auto", config.workers, config.threads)
         spread_cells(setup, cells, results, spread, results.gather)
+    results.gather()  # with the cells that a run which was killed had finished
     return write_summary(config.out)
 
 

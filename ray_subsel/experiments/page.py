@@ -71,7 +71,7 @@ def _heat_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         name = f"{number:02d}-{found['method']}-{found['kind']}"
         rows, columns = [percent(density) for density in found["densities"]], list(found["lams"])
         about = f"{found['label']}; {found['kind']} copies, {percent(found['size'])} of the {found['share_of']}"
-        draws = "1 draw" if found["seeds"] == 1 else f"{found['seeds']} draws"
+        draws = _draws(found)
         known = [
             a for one in maps if one["via"] == found["via"] for row in one["accuracy"] for a in row if a is not None
         ]
@@ -86,24 +86,29 @@ def _heat_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return figures
 
 
+def _draws(found: Mapping[str, Any]) -> str:
+    return "1 draw" if found["seeds"] == 1 else f"{found['seeds']} draws"
+
+
 def _encoder_figures(maps: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     figures = {}
     for number, found in enumerate(maps, start=1):
         name = f"{number:02d}-{found['via']}-{found['kind']}"
-        about = f"{found['kind']} copies, {percent(found['size'])} of the {found['share_of']}, {found['seeds']} draws"
-        axes = ("how", "whose vectors choose", found["labels"], found["choosers"])
+        about = f"{found['kind']} copies, {percent(found['size'])} of the {found['share_of']}, {_draws(found)}"
+        axes = ("whose vectors choose", found["labels"], found["choosers"])
         means = {
             what: [[one and one["mean"] for one in row] for row in found[what]] for what in ("accuracy", "origins")
         }
         known = [value for row in means["accuracy"] for value in row if value is not None]
         bar = found["random_distinct"]
-        beside = f"; random, exact copies collapsed: {bar['mean']:.3f}" if bar else ""
+        below = f"below: points above random rows, exact copies collapsed ({bar['mean']:.3f})" if bar else "how"
         figures[f"choosers-{name}"] = heat_map(
-            f"Accuracy of {learner(found)}; {about}{beside}", *axes, means["accuracy"], span=(min(known), max(known)),
+            f"Accuracy of {learner(found)}; {about}", below, *axes, means["accuracy"], span=(min(known), max(known)),
             notes=[[points(lead) for lead in row] for row in found["lead"]],
         )  # fmt: skip
         figures[f"choosers-origins-{name}"] = heat_map(
-            f"Distinct origins among the chosen; {about}", *axes, means["origins"], span=(0.0, 1.0), form="{:.0%}",
+            f"Distinct origins among the chosen; {about}", "how", *axes, means["origins"],
+            span=(0.0, 1.0), form="{:.0%}",
         )  # fmt: skip
     return figures
 

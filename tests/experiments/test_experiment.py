@@ -83,6 +83,14 @@ def test_the_gathered_file_alone_is_enough_to_go_on(files, tiny_bert, tmp_path, 
     assert write_summary(str(tmp_path / "b")) == (tmp_path / "b" / "tables.txt").read_text()
 
 
+def test_cells_of_a_killed_run_are_gathered_by_the_next_one(files, tiny_bert, tmp_path):
+    config = experiment(files, tiny_bert, tmp_path, methods=("random",))
+    run(config)
+    (tmp_path / "results.json").unlink()
+    run(config)
+    assert len(json.loads((tmp_path / "results.json").read_text())["cells"]) == 2
+
+
 def test_report_renders_an_experiment_from_its_gathered_file_alone(files, tiny_bert, tmp_path, capsys):
     run(experiment(files, tiny_bert, tmp_path / "a", methods=("random", "full")))
     (tmp_path / "b" / "figures").mkdir(parents=True)
