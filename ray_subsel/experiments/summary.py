@@ -14,8 +14,10 @@ from ray_subsel.experiments.forms import percent
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.statistics import Estimate, correlation, estimate, paired
 
-BARS = ("random", "random-distinct", "semdedup-random")
-"""What every method is compared with, seed by seed; they choose by the experiment's own encoder."""
+OWN_CHOOSER = "the own encoder"
+BARS = ("random", "random-distinct", "semdedup-random", OWN_CHOOSER)
+"""What every method is compared with, seed by seed; the last is itself, choosing by the experiment's own encoder, as
+the others do."""
 Way = tuple[str, str]
 """A method and its chooser."""
 
@@ -98,10 +100,12 @@ def _size(
     found = list(of_seed.values())
     accuracy = {seed: result.accuracy for seed, result in of_seed.items()}
     against = {}
+    way = (found[0].cell.method, found[0].cell.chooser)
     for bar in BARS:
-        others = {seed: result.accuracy for seed, result in by_method.get((bar, OWN), {}).get(size, {}).items()}
+        other = (way[0] if bar == OWN_CHOOSER else bar, OWN)
+        others = {seed: result.accuracy for seed, result in by_method.get(other, {}).get(size, {}).items()}
         difference = paired(accuracy, others)
-        if difference is not None and (bar, OWN) != (found[0].cell.method, found[0].cell.chooser):
+        if difference is not None and other != way:
             against[bar] = {**_shown(difference), "decided": difference.decided}
     embedded = [result.seconds_embed for result in found if result.seconds_embed is not None]
     return {

@@ -101,6 +101,9 @@ def test_maps_of_choosers_show_lead_and_origins_beside_accuracy():
     assert (found["choosers"], found["labels"], found["seeds"]) == (["minilm", "other"], ["k-center"], 2)
     assert [row[0]["mean"] for row in found["accuracy"]] == pytest.approx([0.65, 0.60])
     assert [row[0]["mean"] for row in found["lead"]] == pytest.approx([0.04, -0.01])
+    (own, other) = [one for one in summary["conditions"][0]["methods"] if one["name"] == "k-center"]
+    assert "the own encoder" not in own["sizes"][0]["against"]
+    assert other["sizes"][0]["against"]["the own encoder"]["mean"] == pytest.approx(-0.05)
     assert [row[0]["mean"] for row in found["origins"]] == pytest.approx([0.9, 0.6])
     text = as_text(summary)
     assert "Who chooses: logistic regression on minilm features, exact copies" in text
