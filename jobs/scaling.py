@@ -73,8 +73,11 @@ def main() -> int:
     out = RunDir(given.out)
     out.write_json("results.json", {"version": __version__, "cells": results, "exponents": exponents(results)})
     out.write_bytes("table.txt", text.encode())
-    for name, unit, of in (("time", "log10 of seconds", "seconds"), ("memory", "log10 of bytes", "peak_bytes")):
-        out.write_bytes(f"{name}.svg", chart(results, name, unit, of).encode())
+    for name, title, unit, of in (
+        ("time", "Time to select", "log10 of seconds", "seconds"),
+        ("memory", "Memory of the largest process", "log10 of bytes", "peak_bytes"),
+    ):
+        out.write_bytes(f"{name}.svg", chart(results, title, unit, of).encode())
     print(text)
     return 0
 
@@ -268,10 +271,10 @@ def name_of(cell: dict[str, Any]) -> str:
 def chart(results: Sequence[dict[str, Any]], title: str, unit: str, figure: str) -> str:
     """Return a plot over n, both axes logarithmic."""
     lines = [
-        Line(name, tuple((math.log10(cell["n"]), math.log10(cell[figure]), None) for cell in cells))
+        Line(name, tuple((float(cell["n"]), math.log10(cell[figure]), None) for cell in cells))
         for name, cells in lines_of(results).items()
     ]
-    return line_chart(title, "log10 of n", unit, lines)
+    return line_chart(title, "items", unit, lines, log_x=True)
 
 
 def one_line(cell: dict[str, Any]) -> str:

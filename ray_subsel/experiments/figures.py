@@ -84,11 +84,15 @@ def line_chart(
     return _svg(parts)
 
 
+DOT = 4
+"""More than the radius of a point: one that lies on an axis is shown whole."""
+
+_CLIP_BOX = (LEFT - DOT, TOP - DOT, WIDTH - LEFT - RIGHT + 2 * DOT, HEIGHT - TOP - BOTTOM + 2 * DOT)
 _CLIP = (
-    f'<svg x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}" '
-    f'viewBox="{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM}">'
+    f'<svg x="{_CLIP_BOX[0]}" y="{_CLIP_BOX[1]}" width="{_CLIP_BOX[2]}" height="{_CLIP_BOX[3]}" '
+    f'viewBox="{" ".join(map(str, _CLIP_BOX))}">'
 )
-"""A drawing in the drawing, cut at the axes."""
+"""A drawing in the drawing, cut just outside the axes."""
 
 
 def _heights(points: Sequence[tuple[float, float, float | None]], level: tuple[str, float] | None) -> list[float]:
@@ -205,8 +209,8 @@ class _Axes:
         for value in self.y_ticks:
             y = self.y(value)
             parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="#dfe4ea"/>')
-            parts.append(_text(LEFT - 8, y + 4, f"{value:,.6g}", anchor="end"))
-        parts += [_text(self.x(v), HEIGHT - BOTTOM + 18, f"{v:,.6g}", anchor="middle") for v in self.x_ticks]
+            parts.append(_text(LEFT - 8, y + 4, f"{value:,.7g}", anchor="end"))
+        parts += [_text(self.x(v), HEIGHT - BOTTOM + 18, f"{v:,.7g}", anchor="middle") for v in self.x_ticks]
         return parts
 
 

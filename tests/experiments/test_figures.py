@@ -9,6 +9,7 @@ import pytest
 from ray_subsel.experiments.cells import Cell, Result
 from ray_subsel.experiments.figures import (
     BOTTOM,
+    DOT,
     HEIGHT,
     LEFT,
     RIGHT,
@@ -61,7 +62,8 @@ def test_a_band_of_two_seeds_neither_flattens_the_lines_nor_leaves_the_frame():
     assert low - high > 0.4 * (HEIGHT - TOP - BOTTOM)
     frame = ET.fromstring(svg).find(f"{SVG}svg")  # a drawing of its own, cut at its edges
     assert frame.find(f"{SVG}polygon") is not None
-    assert (float(frame.get("x")), float(frame.get("width"))) == (LEFT, WIDTH - LEFT - RIGHT)
+    outside = (float(frame.get("x")) - LEFT, float(frame.get("width")) - (WIDTH - LEFT - RIGHT))
+    assert outside == (-DOT, 2 * DOT)
 
 
 def test_what_is_not_ours_is_behind_ours():
