@@ -180,7 +180,7 @@ def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, mod
             choosing.choose(
                 run,
                 parts := choosing.partitioned(run, parts, config),
-                choosing.make_plan(config, parts, 5),
+                choosing.make_plan(run, config, parts, 5),
                 bar=Silent(),
             )
         elif module is collapsing:

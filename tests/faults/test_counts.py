@@ -148,7 +148,7 @@ def test_groups_that_are_lost_are_made_again(run, facts, lost):
 
 @pytest.mark.fault
 def test_candidates_that_come_of_fewer_items_are_refused(run, facts):
-    plan = make_plan(CONFIG, facts, 12)
+    plan = make_plan(run, CONFIG, facts, 12)
     choose(run, facts, plan, bar=Silent())
     full = run.read_bytes("candidates/part-00002.parquet")
     rewrite(run, "candidates/part-00002.parquet", lambda table: table.slice(0, table.num_rows - 1))
@@ -156,14 +156,14 @@ def test_candidates_that_come_of_fewer_items_are_refused(run, facts):
         choose(run, facts, plan, bar=Silent())
     run.write_bytes("candidates/part-00002.parquet", full)
     fewer = facts[:2]
-    solve(run, fewer, make_plan(CONFIG, fewer, 12), 2)
+    solve(run, fewer, make_plan(run, CONFIG, fewer, 12), 2)
     with pytest.raises(InputError, match=r"part-00002\.parquet must hold the 6 candidates of \d+ items; got 6 of"):
         choose(run, facts, plan, bar=Silent())
 
 
 @pytest.mark.fault
 def test_the_last_round_counts_the_ground_set(run, facts):
-    plan = make_plan(CONFIG, facts, 12)
+    plan = make_plan(run, CONFIG, facts, 12)
     choose(run, facts, plan, bar=Silent())
     with pytest.raises(InputError, match="partitions must hold 121 items together"):
         reduce(run, facts, dataclasses.replace(plan, n=121))
@@ -173,7 +173,7 @@ def test_the_last_round_counts_the_ground_set(run, facts):
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("here", [True, False])
 def test_mode_exact_counts_the_ground_set(run, facts, here, monkeypatch):
-    plan = make_plan(CONFIG, facts, 12)
+    plan = make_plan(run, CONFIG, facts, 12)
 
     def forgetful(run, facts, partitions):
         items = [read_partition(run, facts, partition) for partition in partitions]

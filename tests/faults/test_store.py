@@ -58,6 +58,6 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path, monke
     leaders, _ = collapsing.collapse(collapsing.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
     config = SelectConfig(k=K, partitions=4, near=0.99)
     leaders = partitioned(here, leaders, config)
-    choice = choose(here, leaders, make_plan(config, leaders, K), bar=Silent(), beside=False)
+    choice = choose(here, leaders, make_plan(here, config, leaders, K), bar=Silent(), beside=False)
     assert 0.7 * N < sum(fact.items for fact in leaders) < 0.9 * N
     assert chosen(out) == choice.reduced.ids.tolist()
