@@ -263,6 +263,7 @@ def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, tiny_be
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_kill_9_in_the_middle_of_embedding(tmp_path, tiny_bert):
     """The driver dies without a word; the same command goes on after the last finished part, to the same ids."""
     out = tmp_path / "out"

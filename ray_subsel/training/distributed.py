@@ -16,6 +16,7 @@ from ray_subsel.config import TrainConfig, fingerprint_fields
 from ray_subsel.errors import InputError
 from ray_subsel.hashing import fingerprint
 from ray_subsel.rundir import RunDir
+from ray_subsel.tasks import Work
 from ray_subsel.training.loop import Team
 from ray_subsel.training.trainer import TrainResult, run_training
 
@@ -41,7 +42,7 @@ def finetune_on_workers(
     InputError
         What a worker could not use, or why training could not end.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     for part, table in (("train", train_table), ("test", test_table)):
@@ -60,7 +61,14 @@ def finetune_on_workers(
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        if not _lost_a_worker(error):
+            raise
+        way_out = "Give the workers more memory or use fewer --train-workers"
+        failed = f"{run.path(name)} could not be trained"
+        raise Work(f"{name}/outcome.json", failed, way_out).given_up(f"{MAX_FAILURES + 1} times") from error
     if not run.exists(f"{name}/outcome.json"):
         raise InputError(
             f"out must be storage that all nodes share when training on {workers} workers; "
@@ -74,6 +82,14 @@ def finetune_on_workers(
     result = outcome["result"]
     tuples = {field: tuple(result[field]) for field in ("unseen_labels", "loss_curve")}
     return TrainResult(**{**result, **tuples})
+
+
+def _lost_a_worker(error: Exception) -> bool:
+    """Tell whether training ended because a worker was lost, and not over what one of them raised."""
+    from ray.exceptions import RayActorError
+
+    failures = getattr(error, "worker_failures", {}).values()
+    return any(isinstance(getattr(failure, "health_check_failure", failure), RayActorError) for failure in failures)
 
 
 def _work(job: dict[str, Any]) -> None:

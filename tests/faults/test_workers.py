@@ -84,6 +84,7 @@ def dying_reader(deaths, doomed, times):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_reads_is_replaced(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(ingest, "_guarded", dying_reader(tmp_path / "deaths", 1, 1))
     assert main(runs.command(tmp_path / "out")) == 0
