@@ -29,7 +29,18 @@ from ray_subsel.hashing import mix
 from ray_subsel.memory import Peak
 from ray_subsel.near import CELL_SIZE
 from ray_subsel.objectives.base import Indices
-from ray_subsel.parts import METADATA, Items, PartFacts, Vectors, part_name, read_facts, vectors_of, write_part
+from ray_subsel.parts import (
+    METADATA,
+    Items,
+    PartFacts,
+    Vectors,
+    fact_of,
+    part_name,
+    read_facts,
+    row_groups,
+    vectors_of,
+    write_part,
+)
 from ray_subsel.progress import Bar
 from ray_subsel.rundir import RunDir
 from ray_subsel.tasks import Work, done_on_ray
@@ -220,20 +231,13 @@ def _pieces_name(shard: int) -> str:
     return f"{SCRATCH}/pieces/part-{shard:05d}.parquet"
 
 
-def _blocks(task: NearTask, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield the rows of a part, one row group after the other."""
-    with task.run.parquet(part_name(fact.shard, fact.folder)) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=columns)
-
-
 def _sample(task: NearTask, shard: int) -> None:
     """Keep the items of a part that belong to the sample: those whose hash is low enough."""
     wanted = min(max(_LEAST_SAMPLE, _SAMPLE_PER_CELL * -(-task.n // task.cell_size)), SAMPLE_NUMBERS // task.d)
     highest = np.uint64(min(2**64 - 1, (wanted << 64) // task.n))
     kind = pa.list_(pa.float32(), task.d)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
-    for table in _blocks(task, _fact(task, shard), ["id", "vector"]):
+    for table in row_groups(task.run, fact_of(task.facts, shard), ["id", "vector"]):
         # Another stream of hashes than the one that draws partitions.
         chosen = np.flatnonzero(mix(table["id"].to_numpy().astype(np.int64), task.seed + 0x5EA2) <= highest)
         sampled.append(table.take(pa.array(chosen)).replace_schema_metadata(None))
@@ -274,10 +278,6 @@ def _tree(task: NearTask) -> CellTree:
         ) from error
 
 
-def _fact(task: NearTask, shard: int) -> PartFacts:
-    return next(fact for fact in task.facts if fact.shard == shard)
-
-
 def _assign(task: NearTask, shard: int) -> None:
     """Keep the cell of each item of a part, in the order of the part."""
     from threadpoolctl import threadpool_limits
@@ -285,7 +285,7 @@ def _assign(task: NearTask, shard: int) -> None:
     tree = _tree(task)
     ids, cells = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     with threadpool_limits(1):
-        for table in _blocks(task, _fact(task, shard), ["id", "vector"]):
+        for table in row_groups(task.run, fact_of(task.facts, shard), ["id", "vector"]):
             some = table["id"].to_numpy().astype(np.int64)
             rows = unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=some)
             ids.append(some)
@@ -316,7 +316,7 @@ def _ids_of(task: NearTask, cell: int) -> Indices:
 
 def _shuffle(task: NearTask, plan: PiecePlan, shard: int) -> None:
     """Sort the items of a part by piece and id, a row group a piece."""
-    fact = _fact(task, shard)
+    fact = fact_of(task.facts, shard)
     table = task.run.read_table(part_name(shard, fact.folder), columns=["id", "vector", "multiplicity", "rows"])
     ids, cells = table["id"].to_numpy(), _cells(task, shard)["cell"].to_numpy()
     pieces = plan.piece_of(ids, cells)

@@ -6,7 +6,7 @@ row group by row group: no process holds more than a row group and the draw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from ray_subsel.objectives import SaturatedCoverage
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.parts import PartFacts, Vectors, part_name, vectors_of
+from ray_subsel.parts import PartFacts, Vectors, fact_of, row_groups, vectors_of
 from ray_subsel.rundir import RunDir
 from ray_subsel.tasks import Work, done_on_ray
 
@@ -112,18 +112,11 @@ def _call(function: Callable[[int], T], shard: int) -> T:
     return function(shard)
 
 
-def row_groups(run: RunDir, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield the row groups of a part."""
-    with run.parquet(part_name(fact.shard, fact.folder)) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=columns)
-
-
 def _below(
     run: RunDir, facts: Sequence[PartFacts], highest: np.uint64, seed: int, shard: int
 ) -> tuple[Indices, Vectors]:
     """Return the items of a part whose hash is not above a number."""
-    fact = _fact(facts, shard)
+    fact = fact_of(facts, shard)
     d = max(one.dimension for one in facts)
     ids, vectors = [np.zeros(0, dtype=np.int64)], [np.zeros((0, d), dtype=np.float32)]
     for table in row_groups(run, fact, ["id", "vector"]):
@@ -137,13 +130,9 @@ def _below(
 def _positive_sums(run: RunDir, facts: Sequence[PartFacts], items: Vectors, shard: int) -> Float64s:
     """Return for each represented item the sum of its positive similarities to the items of a part."""
     sums = np.zeros(len(items))
-    for table in row_groups(run, _fact(facts, shard), ["vector"]):
+    for table in row_groups(run, fact_of(facts, shard), ["vector"]):
         sums += positive_similarities(represent(vectors_of(table["vector"]), items, None, "cosine"))
     return sums
-
-
-def _fact(facts: Sequence[PartFacts], shard: int) -> PartFacts:
-    return next(fact for fact in facts if fact.shard == shard)
 
 
 def random_value(run: RunDir, facts: Sequence[PartFacts], goal: Goal, k: int, *, seed: int, here: bool) -> float:

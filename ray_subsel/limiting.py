@@ -31,7 +31,7 @@ from ray_subsel.hashing import fingerprint
 from ray_subsel.objectives import FeatureBased
 from ray_subsel.objectives.base import Float64s, Indices
 from ray_subsel.parts import FOLDER as EMBEDDINGS
-from ray_subsel.parts import PartFacts, part_name, read_members, read_partitions
+from ray_subsel.parts import PartFacts, fact_of, part_name, read_members, read_partitions
 from ray_subsel.rundir import RunDir
 
 FOLDER = "limits"
@@ -206,7 +206,7 @@ def limits_of(
     )
     missing = [fact.shard for fact in facts if not run.exists(part_name(fact.shard, FOLDER))]
     each_part(run, partial(write_limits, task), missing, "limited", here=here)
-    return _gather(task, config, named, k=k, m=m, corpus=corpus)
+    return _gather(task, config, k=k, m=m, corpus=corpus)
 
 
 def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
@@ -277,7 +277,7 @@ def _row_ids(rows: RowStore, names: tuple[str, ...], parameter: str, own: str | 
 
 def write_limits(task: LimitTask, shard: int) -> None:
     """Write what limits the items of one part."""
-    fact = next(one for one in task.facts if one.shard == shard)
+    fact = fact_of(task.facts, shard)
     run = task.rows.run
     members = read_members(run, shard, fact.folder)
     ids = members["id"].to_numpy().astype(np.int64)
@@ -367,7 +367,7 @@ def chosen_limits(run: RunDir, facts: Sequence[PartFacts], ids: Indices) -> pa.T
     return pa.concat_tables(tables)
 
 
-def _gather(task: LimitTask, config: SelectConfig, named: Named, *, k: int, m: int, corpus: CorpusConfig) -> Limits:
+def _gather(task: LimitTask, config: SelectConfig, *, k: int, m: int, corpus: CorpusConfig) -> Limits:
     """Reduce what the parts say to rules and shares; memory: the numbers of one partition."""
     run, facts = task.rows.run, task.facts
     groups = max(1, len(task.names))

@@ -195,6 +195,18 @@ def _reorder(vectors: Vectors, order: Indices) -> None:
         vectors[:, start : start + step] = vectors[order, start : start + step]
 
 
+def fact_of(facts: Sequence[PartFacts], shard: int) -> PartFacts:
+    """Return the facts of one part."""
+    return next(fact for fact in facts if fact.shard == shard)
+
+
+def row_groups(run: RunDir, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
+    """Yield the rows of a part, one row group after the other."""
+    with run.parquet(part_name(fact.shard, fact.folder)) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns)
+
+
 def repartition(run: RunDir, partitions: int, seed: int, part: PartFacts) -> PartFacts:
     """Sort a part by another random partition; nothing is embedded again."""
     shard, folder = part.shard, part.folder
