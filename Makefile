@@ -41,8 +41,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## write stories, choose a tenth of them, fine-tune on it and compare
 	@mkdir -p $(DEMO)
-	$(BIN)/python -m ray_subsel.corpus.stories --n $(STORIES) --seed 0 --out $(DEMO)/train.csv
-	$(BIN)/python -m ray_subsel.corpus.stories --n $(TESTS) --seed 1 --out $(DEMO)/test.csv
+	$(BIN)/python -m ray_subsel.synthetic.stories --n $(STORIES) --seed 0 --out $(DEMO)/train.csv
+	$(BIN)/python -m ray_subsel.synthetic.stories --n $(TESTS) --seed 1 --out $(DEMO)/test.csv
 	$(BIN)/subsel run $(DEMO)/train.csv --test $(DEMO)/test.csv --task story-cloze --augment --embedder minilm \
 		--fraction 0.1 --partitions 4 --lr 1e-4 --epochs 5 --arm subset --arm random --out $(DEMO)/run
 	@echo "Report: $(DEMO)/run/report.html"

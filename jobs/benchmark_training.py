@@ -25,9 +25,9 @@ import torch
 from transformers import AutoModelForMultipleChoice, AutoTokenizer, Trainer, TrainingArguments
 
 from ray_subsel.config import TrainConfig
-from ray_subsel.corpus.stories import write_stories
 from ray_subsel.embedders import resolve_model
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.synthetic.stories import write_stories
 from ray_subsel.training.data import classes_of, encode
 from ray_subsel.training.loop import Place, evaluate
 from ray_subsel.training.loop import train as fit

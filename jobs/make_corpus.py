@@ -21,8 +21,8 @@ import sys
 import time
 
 from ray_subsel.config import RuntimeConfig
-from ray_subsel.errors import InputError
-from ray_subsel.session import Session
+from ray_subsel.core.errors import InputError
+from ray_subsel.runtime.ray_session import Session
 from ray_subsel.synthetic import Recipe, make_corpus
 
 HELP = {

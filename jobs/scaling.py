@@ -30,13 +30,14 @@ import pyarrow.parquet as pq
 
 from ray_subsel import __version__, select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
-from ray_subsel.errors import InputError
+from ray_subsel.core.byte_sizes import show_bytes
+from ray_subsel.core.errors import InputError
+from ray_subsel.core.hashing import fingerprint
 from ray_subsel.experiments.figures import Line, line_chart
-from ray_subsel.hashing import fingerprint
-from ray_subsel.memory import peak_bytes, show_bytes, start_peak
-from ray_subsel.parts import vectors_of
 from ray_subsel.pipeline import RunConfig, run
-from ray_subsel.rundir import RunDir
+from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
+from ray_subsel.storage.embedding_store import vectors_of
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic import Recipe, make_corpus
 
 MODES = ("engine", "greedi", "exact")

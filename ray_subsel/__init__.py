@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ray_subsel.errors import InputError
-from ray_subsel.select import select
-from ray_subsel.selection import Selection
+from ray_subsel.core.errors import InputError
+from ray_subsel.selection.api import select
+from ray_subsel.selection.result import Selection
 
 __version__ = "0.1.0"
 

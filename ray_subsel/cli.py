@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 
 if typing.TYPE_CHECKING:
     from ray_subsel.pipeline import RunConfig
@@ -218,9 +218,9 @@ def _experiment(given: dict[str, Any]) -> str:
 
 def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
     """Return the run's own settings, those of its training changed by the flags given."""
-    from ray_subsel.manifest import Manifest
     from ray_subsel.pipeline import RunConfig
-    from ray_subsel.rundir import RunDir
+    from ray_subsel.storage.manifest import Manifest
+    from ray_subsel.storage.run_directory import RunDir
 
     manifest = Manifest.load(RunDir(given["out"]))
     settings = manifest.about.get("config", {})
@@ -305,16 +305,17 @@ def _execute(arguments: Sequence[str]) -> str:
     command = shlex.join(["subsel", *arguments])
     if name == "report":
         from ray_subsel.experiments.experiment import is_experiment, write_summary
-        from ray_subsel.manifest import Manifest
-        from ray_subsel.publishing import publish
-        from ray_subsel.rundir import RunDir
+        from ray_subsel.stages.report import publish
+        from ray_subsel.storage.manifest import Manifest
+        from ray_subsel.storage.run_directory import RunDir
 
         if is_experiment(given["out"]):
             return write_summary(given["out"])
         return _summary(publish(Manifest.load(RunDir(given["out"]))), given["out"])
     given["data"] = given.get("data", [])
     if name == "plan":
-        from ray_subsel.forecast import forecast, machine_of
+        from ray_subsel.planning.machine import machine_of
+        from ray_subsel.planning.run_plan import forecast
 
         settings = (_build(CorpusConfig, given), _build(EmbedConfig, given), _build(SelectConfig, given))
         return forecast(*settings, machine_of(None, given.get("memory_limit"))).text()
@@ -335,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
         return 130
     except Exception as error:
-        from ray_subsel.session import input_error_in
+        from ray_subsel.runtime.ray_session import input_error_in
 
         known = input_error_in(error)
         if known is None:

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ray_subsel.constraints import WISHES, parse_floors, parse_quotas
-from ray_subsel.errors import invalid
-from ray_subsel.memory import parse_bytes
+from ray_subsel.constraints.spec import WISHES, parse_floors, parse_quotas
+from ray_subsel.core.byte_sizes import parse_bytes
+from ray_subsel.core.errors import invalid
 
 T = TypeVar("T")
 

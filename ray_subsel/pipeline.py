@@ -16,8 +16,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel import collapsing, embedding
-from ray_subsel.choosing import budget_of, choose, is_small, make_plan, partitioned
 from ray_subsel.config import (
     CorpusConfig,
     EmbedConfig,
@@ -26,24 +24,31 @@ from ray_subsel.config import (
     TrainConfig,
     fingerprint_fields,
 )
+from ray_subsel.core.errors import InputError, RoomError
+from ray_subsel.corpus.id_lists import Named, read_named
 from ray_subsel.corpus.ingest import ingest
-from ray_subsel.corpus.planning import input_fingerprint
+from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.embedders import model_fingerprint, model_name
-from ray_subsel.errors import InputError, RoomError
-from ray_subsel.finetuning import finetune_arms, model_to_train
-from ray_subsel.footprint import Source, footprint_line, stage_bytes
-from ray_subsel.forecast import embedding_dimension, forecast, machine_of
-from ray_subsel.keepers import choose_exactly
-from ray_subsel.limiting import Named, check_corpus, limits_of, read_named
-from ray_subsel.manifest import Manifest, locked
-from ray_subsel.memory import Peak
-from ray_subsel.parts import PartFacts
-from ray_subsel.progress import bar, say, steps
-from ray_subsel.publishing import corpus_facts, publish, write_selection
-from ray_subsel.rundir import RunDir
-from ray_subsel.session import Session
-from ray_subsel.sizing import Machine, Sizes, planned_k, size_up, with_candidates
+from ray_subsel.planning.machine import Machine, machine_of
+from ray_subsel.planning.policy import is_small
+from ray_subsel.planning.run_plan import embedding_dimension, forecast
+from ray_subsel.planning.selection_plan import Sizes, planned_k, size_up, with_candidates
+from ray_subsel.planning.stage_memory import Source, footprint_line, stage_bytes
+from ray_subsel.runtime.peak_memory import Peak
+from ray_subsel.runtime.progress import bar, say, steps
+from ray_subsel.runtime.ray_session import Session
+from ray_subsel.stages import deduplicate, embed
+from ray_subsel.stages.constraint_table import check_corpus, limits_of
+from ray_subsel.stages.report import corpus_facts, publish
+from ray_subsel.stages.select_exact import choose_exactly
+from ray_subsel.stages.select_greedi import choose, partitioned
+from ray_subsel.stages.selection_job import budget_of, make_plan
+from ray_subsel.stages.train import finetune_arms, model_to_train
+from ray_subsel.stages.write_selection import write_selection
+from ray_subsel.storage.embedding_store import PartFacts
+from ray_subsel.storage.manifest import Manifest, locked
+from ray_subsel.storage.run_directory import RunDir
 
 
 @dataclass(frozen=True)
@@ -144,16 +149,16 @@ class _Work:
             "corpus": self.manifest.stages["corpus"].fingerprint,
         }
         stage = self.manifest.enter("embed", settings, overwrite=self.config.runtime.overwrite)
-        missing = embedding.missing_shards(rows)
+        missing = embed.missing_shards(rows)
         if stage.done and not missing:
             say("embed: as before")
-            return embedding.all_facts(rows)
+            return embed.all_facts(rows)
         self.session.start()
         began, peak = time.perf_counter(), Peak()
         if model is not None:
-            embedding.train_once(rows, self.config.corpus, self.config.embed)
+            embed.train_once(rows, self.config.corpus, self.config.embed)
         self._embed_missing(rows, missing, peak)
-        facts = embedding.all_facts(rows)
+        facts = embed.all_facts(rows)
         reused = rows.shards - len(missing)
         about = {
             "embedder": "precomputed" if model is None else self.config.embed.embedder,
@@ -173,9 +178,9 @@ class _Work:
         if not missing:
             return
         config = self.config
-        workers, gpus = embedding.pool_size(config.runtime.workers, config.runtime.num_gpus, self.session.resources)
+        workers, gpus = embed.pool_size(config.runtime.workers, config.runtime.num_gpus, self.session.resources)
         chosen = config.select if config.select is not None else SelectConfig(k=1)
-        task = embedding.EmbedTask(
+        task = embed.EmbedTask(
             rows=rows,
             corpus=config.corpus,
             embed=config.embed,
@@ -184,7 +189,7 @@ class _Work:
             device="cuda" if gpus > 0 else "cpu",
         )
         with bar("embed", rows.n_rows, "row") as progress:
-            embedding.embed_missing(
+            embed.embed_missing(
                 task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress, peak=peak
             )
 
@@ -198,21 +203,21 @@ class _Work:
             return facts
         settings = {"near": threshold, "seed": seed, "embed": self.manifest.stages["embed"].fingerprint}
         stage = self.manifest.enter("near", settings, overwrite=runtime.overwrite)
-        task = collapsing.NearTask.of(self.directory, facts, threshold, seed)
-        if stage.done and collapsing.accounted(task):
-            self.directory.delete(collapsing.SCRATCH)  # left where a run was killed right here
+        task = deduplicate.NearTask.of(self.directory, facts, threshold, seed)
+        if stage.done and deduplicate.accounted(task):
+            self.directory.delete(deduplicate.SCRATCH)  # left where a run was killed right here
             say("near: as before")
-            return collapsing.leader_facts(self.directory)
+            return deduplicate.leader_facts(self.directory)
         began, peak = time.perf_counter(), Peak()
-        here = task.n * task.d <= collapsing.IN_PROCESS_NUMBERS
+        here = is_small(task.n, task.d)
         if not here:
             self.session.start()
         with bar("near", 3 * task.n) as progress:
-            leaders, about = collapsing.collapse(task, here=here, bar=progress, peak=peak)
+            leaders, about = deduplicate.collapse(task, here=here, bar=progress, peak=peak)
         self.manifest.finish(
             "near", seconds=time.perf_counter() - began, facts={**dataclasses.asdict(about), "peak_bytes": peak.end()}
         )
-        self.directory.delete(collapsing.SCRATCH)
+        self.directory.delete(deduplicate.SCRATCH)
         say(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
         return leaders
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig, fingerprint_fields
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 
 BAD = [
     (CorpusConfig, {}, "text must name a column; got None. Use --text COLUMN"),

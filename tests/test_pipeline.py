@@ -121,7 +121,7 @@ def test_workers_do_not_change_the_ids(vectors, texts, tiny_bert, tmp_path):
 def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path, monkeypatch):
     folder, _ = vectors
     vector_run(folder, tmp_path / "here", k=25, partitions=5)
-    monkeypatch.setattr("ray_subsel.choosing.IN_PROCESS_NUMBERS", 0)
+    monkeypatch.setattr("ray_subsel.planning.policy.IN_PROCESS_NUMBERS", 0)
     vector_run(folder, tmp_path / "ray", k=25, partitions=5)
     assert (tmp_path / "here" / "selection.parquet").read_bytes() == (
         tmp_path / "ray" / "selection.parquet"
@@ -292,7 +292,7 @@ def test_kill_9_in_the_middle_of_embedding(tmp_path, tiny_bert):
 
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory):
-    from ray_subsel.corpus.stories import write_stories
+    from ray_subsel.synthetic.stories import write_stories
 
     folder = tmp_path_factory.mktemp("stories")
     write_stories(str(folder / "train.csv"), 60, 0)

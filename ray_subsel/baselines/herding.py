@@ -9,9 +9,10 @@ import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_one
 from ray_subsel.baselines.k_center import cosines
+from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.room import first_best
-from ray_subsel.vectors import exact_total, unit_rows
+from ray_subsel.optimizers.feasibility import first_best
 
 
 @final

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ray_subsel.objectives.base import Indices
+from ray_subsel.core.types import Indices
 from ray_subsel.optimizers.base import Picks, Problem
+from ray_subsel.optimizers.feasibility import Room
 from ray_subsel.optimizers.lazy import Run
-from ray_subsel.optimizers.room import Room
 
 
 def started(problem: Problem) -> Run:

@@ -8,10 +8,11 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_one
-from ray_subsel.objectives.base import Float64s
+from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.types import Float64s
+from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.room import first_best
-from ray_subsel.vectors import UnitRows, exact_total, row_dots, unit_rows
+from ray_subsel.optimizers.feasibility import first_best
 
 _ROUNDING = 1e-12
 

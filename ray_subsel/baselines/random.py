@@ -8,9 +8,9 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_in_turn
-from ray_subsel.objectives.base import Indices
+from ray_subsel.core.types import Indices
+from ray_subsel.core.unit_rows import is_tensor
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.vectors import is_tensor
 
 
 @final

@@ -8,14 +8,14 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_in_turn
-from ray_subsel.near import CELL_SIZE, check_threshold, collapse_near
+from ray_subsel.dedup.in_memory import CELL_SIZE, check_threshold, collapse_near
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 
 
 @final
 @dataclass(frozen=True)
 class SemDeDup(Optimizer):
-    """A random one of the leaders of :func:`ray_subsel.near.collapse_near`, k times.
+    """A random one of the leaders of :func:`ray_subsel.dedup.in_memory.collapse_near`, k times.
 
     Near copies of an included item count as dropped. Where k exceeds the number of leaders, dropped items fill up, in
     random order.

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.corpus.units import FOLDER, PART_ROWS, write_part
+from ray_subsel.corpus.splits import FOLDER, PART_ROWS, write_part
 
 
 def augmentation_counts(n: int, share: float, copies: int) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pyarrow import fs
 
 from ray_subsel.config import CorpusConfig
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.rundir import open_filesystem
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.storage.run_directory import open_filesystem
 
 ENDINGS = {
     ".csv": "csv",

@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_subsel.config import CorpusConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.augment import write_copies
 from ray_subsel.corpus.batches import Reject
-from ray_subsel.corpus.duplicates import REASON as DUPLICATE
-from ray_subsel.corpus.duplicates import Cleaned, reject_duplicate_ids
+from ray_subsel.corpus.duplicate_ids import REASON as DUPLICATE
+from ray_subsel.corpus.duplicate_ids import Cleaned, reject_duplicate_ids
 from ray_subsel.corpus.files import content_hash
-from ray_subsel.corpus.planning import IngestPlan, input_fingerprint, plan_ingest
+from ray_subsel.corpus.ingest_plan import IngestPlan, input_fingerprint, plan_ingest
 from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part
-from ray_subsel.corpus.units import FOLDER, REJECT_SCHEMA, Unit, marker_name, read_unit, rejects_table
-from ray_subsel.errors import InputError
-from ray_subsel.memory import Peak, peak_bytes, start_peak
-from ray_subsel.rundir import RunDir
-from ray_subsel.tasks import Work, attempt, told
+from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Unit, marker_name, read_unit, rejects_table
+from ray_subsel.runtime.peak_memory import Peak, peak_bytes, start_peak
+from ray_subsel.runtime.tasks import Work, attempt, told
+from ray_subsel.storage.run_directory import RunDir
 
 __all__ = ["ingest", "input_fingerprint", "plan_ingest"]
 

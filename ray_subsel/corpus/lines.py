@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.files import SourceFile
-from ray_subsel.errors import InputError
 
 MAX_LINE = 1 << 26
 """Bytes after which a line is cut and its row rejected: a file without line ends must not fill the memory."""

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.batches import BATCH_ROWS, NOT_A_STRING, Batch, BatchBuilder, records_table, strings_table
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.lines import Line, LineSource, unreadable
-from ray_subsel.errors import InputError
 
 TEXT_COLUMN = "text"
 """The name of plain text's only column."""

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ray_subsel.corpus.groups import EqualGroups, group_equal
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.corpus.exact_duplicates import EqualGroups, group_equal
 from ray_subsel.corpus.tables import unify
 from ray_subsel.corpus.validate import SOURCE
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 
 __all__ = ["INDEX", "REJECTED", "EqualGroups", "RowStore", "group_equal"]
 

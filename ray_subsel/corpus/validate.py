@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_subsel.config import CorpusConfig
+from ray_subsel.core.hashing import KEY_BYTES, text_key
 from ray_subsel.corpus.batches import NOT_A_STRING, Batch, Reject, excerpt, to_json
 from ray_subsel.corpus.story_columns import StoryColumns, story_text
-from ray_subsel.hashing import KEY_BYTES, text_key
 
 SOURCE = "src."
 """Prefix of the original columns in a part file."""

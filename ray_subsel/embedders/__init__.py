@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ray_subsel.config import EmbedConfig
+from ray_subsel.core.errors import invalid
 from ray_subsel.embedders.base import Embedder, unit_rows
-from ray_subsel.embedders.bert import BertEmbedder
 from ray_subsel.embedders.doc2vec import Doc2VecEmbedder, Doc2VecState, load_doc2vec, save_doc2vec, train_doc2vec
-from ray_subsel.embedders.models import model_fingerprint, resolve_model
+from ray_subsel.embedders.encoder import BertEmbedder
+from ray_subsel.embedders.model_files import model_fingerprint, resolve_model
 from ray_subsel.embedders.precomputed import normalise_vectors
 from ray_subsel.embedders.tfidf import (
     TfidfEmbedder,
@@ -16,7 +17,6 @@ from ray_subsel.embedders.tfidf import (
     load_tfidf,
     save_tfidf,
 )
-from ray_subsel.errors import invalid
 
 __all__ = [
     "BertEmbedder",

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.errors import InputError, invalid
+from ray_subsel.core.errors import InputError, invalid
 
 Float32s = NDArray[np.float32]
 

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.config import EmbedConfig
+from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.embedders.base import Float32s, unit_rows
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 MIN_COUNT = 2

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.errors import invalid
 from ray_subsel.embedders.base import Float32s, unit_rows
-from ray_subsel.errors import invalid
 
 
 def normalise_vectors(vectors: NDArray[np.floating] | Sequence[Sequence[float]]) -> Float32s:

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.hashing import mix, text_key
 from ray_subsel.embedders.base import Float32s, unit_rows
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.hashing import mix, text_key
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 
 COLUMNS = 1 << 18
 ENTRIES = 8

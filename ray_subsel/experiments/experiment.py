@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.hashing import fingerprint
 from ray_subsel.corpus.ingest import ingest
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.experiments.bench import Bench, Setup, run_cells
-from ray_subsel.experiments.cells import FOLDER, RESULTS, Results, read_results
-from ray_subsel.experiments.choosers import coordinate, model_label
+from ray_subsel.experiments.embedder_choices import coordinate, model_label
+from ray_subsel.experiments.grid import FOLDER, RESULTS, Results, read_results
 from ray_subsel.experiments.page import figures_of, render_page
+from ray_subsel.experiments.ray_runner import Spread, spread_cells
 from ray_subsel.experiments.rendering import png_renderer
+from ray_subsel.experiments.runner import Bench, Setup, run_cells
 from ray_subsel.experiments.samples import TEXT_COLUMNS
-from ray_subsel.experiments.spreading import Spread, spread_cells
 from ray_subsel.experiments.studies import StudyConfig, cells_of
 from ray_subsel.experiments.summary import summarize
 from ray_subsel.experiments.tables import as_text
-from ray_subsel.hashing import fingerprint
-from ray_subsel.manifest import NAME as MANIFEST
-from ray_subsel.progress import say
-from ray_subsel.rundir import RunDir
+from ray_subsel.runtime.progress import say
+from ray_subsel.storage.manifest import NAME as MANIFEST
+from ray_subsel.storage.run_directory import RunDir
 
 FIGURES = "figures"
 PAGE = "experiment.html"

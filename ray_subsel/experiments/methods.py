@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.embedders.base import Float32s
-from ray_subsel.errors import invalid
-from ray_subsel.experiments.choosers import OWN, near_threshold
+from ray_subsel.experiments.embedder_choices import OWN, near_threshold
 from ray_subsel.experiments.samples import Sample
-from ray_subsel.near import collapse_near
-from ray_subsel.objectives.base import Float64s, Indices
-from ray_subsel.select import select
+from ray_subsel.selection.api import select
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Method:
         ``all``, ``random`` or a name that :func:`ray_subsel.select` knows: an objective, or a baseline.
     collapse : str
         What is made one item before choosing: ``nothing``, ``exact`` copies, ``near`` copies (cosine >= 0.9; see
-        :func:`ray_subsel.experiments.choosers.near_threshold`).
+        :func:`ray_subsel.experiments.embedder_choices.near_threshold`).
     embedder : str
         Whose vectors it sees: ``encoder``, which a cell may exchange for another chooser, or ``doc2vec``.
     lam : float or "auto"

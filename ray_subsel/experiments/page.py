@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ray_subsel.experiments.choosers import OWN
+from ray_subsel.experiments.embedder_choices import OWN
 from ray_subsel.experiments.figures import COLORS, GREY, INK, Line, heat_map, line_chart, scatter
 from ray_subsel.experiments.forms import percent
 from ray_subsel.experiments.methods import METHODS, method_named
-from ray_subsel.experiments.published import NAMES, has_paper, paper_figures, published_times
+from ray_subsel.experiments.paper_figures import NAMES, has_paper, paper_figures, published_times
 from ray_subsel.experiments.tables import as_text, learner, points
 
 _STYLE = """

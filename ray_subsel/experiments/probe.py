@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_subsel.core.errors import invalid
 from ray_subsel.embedders.base import Embedder, Float32s
-from ray_subsel.errors import invalid
 
 STORY_C = 1.0
 CLASS_C = 100.0

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.types import Indices
 from ray_subsel.corpus.story_columns import story_text
-from ray_subsel.errors import invalid
 from ray_subsel.experiments.noise import near_copy
-from ray_subsel.objectives.base import Indices
 
 KINDS = ("none", "exact", "near", "both")
 TEXT_COLUMNS = {"story-cloze": ("context", "ending1", "ending2"), "classification": ("text",)}

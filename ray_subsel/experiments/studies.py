@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ray_subsel.config import STORY_TEXTS, option
-from ray_subsel.errors import invalid
-from ray_subsel.experiments.cells import VIAS, Cell
-from ray_subsel.experiments.choosers import OWN, TRAINED
+from ray_subsel.core.errors import invalid
+from ray_subsel.experiments.embedder_choices import OWN, TRAINED
+from ray_subsel.experiments.grid import VIAS, Cell
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.samples import KINDS, Redundancy
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from ray_subsel.experiments.cells import Cell, Result
-from ray_subsel.experiments.choosers import OWN, chooser_label
+from ray_subsel.experiments.embedder_choices import OWN, chooser_label
 from ray_subsel.experiments.forms import percent
+from ray_subsel.experiments.grid import Cell, Result
 from ray_subsel.experiments.methods import METHODS, method_named
 from ray_subsel.experiments.statistics import Estimate, correlation, estimate, paired
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray_subsel.experiments.forms import markdown, percent
-from ray_subsel.experiments.published import beside_the_paper, has_paper
+from ray_subsel.experiments.paper_figures import beside_the_paper, has_paper
 from ray_subsel.experiments.summary import BARS
 
 

@@ -18,14 +18,9 @@ from __future__ import annotations
 import abc
 from typing import ClassVar, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from ray_subsel.core.types import Float64s, Floats, Indices
 
 S = TypeVar("S")
-
-Floats = NDArray[np.floating]
-Float64s = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 
 class Objective(abc.ABC, Generic[S]):

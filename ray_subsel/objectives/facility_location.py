@@ -8,10 +8,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.objectives.active_rows import ActiveRows
-from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.bound_cache import ActiveRows
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.outlook import outlook
+from ray_subsel.objectives.moment_bounds import outlook
 from ray_subsel.objectives.represented import Represented, represent
 
 Singles = NDArray[np.float32]
@@ -61,7 +62,7 @@ class FacilityLocation(Objective[FacilityLocationState]):
     O(m d) a gain and a pick, O(m) memory beyond the rows and 4 bytes x m d of a float32 copy of R. For lazy
     optimizers, upper bounds come from float32 matrix products (their rounding error added), and an item's bound is
     afterwards kept up from the represented items that it could still improve, which only become fewer
-    (:mod:`ray_subsel.objectives.active_rows`, at most 64 MiB). Gains themselves are float64.
+    (:mod:`ray_subsel.objectives.bound_cache`, at most 64 MiB). Gains themselves are float64.
 
     Source: Cornuejols, Fisher, Nemhauser 1977; for data subsets Lin & Bilmes 2009.
     """

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
-from ray_subsel.errors import Said, invalid
-from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
-from ray_subsel.vectors import check_matrix, is_tensor, to_float64
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
+from ray_subsel.objectives.base import Objective
 
 _BLOCK_NUMBERS = 1 << 19
 

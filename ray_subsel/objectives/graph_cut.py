@@ -8,10 +8,12 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.errors import Said, invalid
-from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
-from ray_subsel.parallel import ranges
-from ray_subsel.vectors import UnitRows, exact_total, row_dots, unit_rows
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.threads import ranges
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
+from ray_subsel.objectives.base import Objective
 
 
 @dataclass(frozen=True, eq=False)

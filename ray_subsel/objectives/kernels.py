@@ -14,9 +14,9 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.errors import Said, invalid
-from ray_subsel.objectives.base import Float64s
-from ray_subsel.vectors import UnitRows, check_matrix, to_float64, unit_rows
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.types import Float64s
+from ray_subsel.core.unit_rows import UnitRows, check_matrix, to_float64, unit_rows
 
 
 class Kernel(abc.ABC):

@@ -8,10 +8,11 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.errors import invalid
-from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.vectors import UnitRows
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.errors import Said, invalid
-from ray_subsel.objectives.base import Float64s, Floats, Indices
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.threads import block_workers
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.parallel import block_workers
-from ray_subsel.vectors import UnitRows
 
 BLOCK_NUMBERS = 1 << 19
 """Similarities that a thread holds at a time: 4 MiB in float64."""

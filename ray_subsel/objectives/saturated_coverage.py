@@ -8,8 +8,9 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.errors import Said, invalid
-from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.represented import Represented, pieces, represent
 

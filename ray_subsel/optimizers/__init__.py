@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.budgeted import BudgetedGreedy
-from ray_subsel.optimizers.certified import CertifiedGreedy
-from ray_subsel.optimizers.exchange import Exchange
 from ray_subsel.optimizers.greedy import Greedy
 from ray_subsel.optimizers.guarantees import GuaranteeWarning
 from ray_subsel.optimizers.lazy import LazyGreedy
 from ray_subsel.optimizers.naive import NaiveGreedy
-from ray_subsel.optimizers.paced import PacedGreedy
 from ray_subsel.optimizers.quotas import QuotaGreedy
 from ray_subsel.optimizers.randomized import RandomizedGreedy
+from ray_subsel.optimizers.speculative.exchange import Exchange
+from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
+from ray_subsel.optimizers.speculative.paced import PacedGreedy
 from ray_subsel.optimizers.stochastic import StochasticGreedy
 from ray_subsel.optimizers.threshold import ThresholdGreedy
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.objectives.base import Float64s, Floats, Indices, Objective
+from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.objectives.base import Objective
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(picked, k)`` from time to time; raising KeyboardInterrupt in it ends the run."""

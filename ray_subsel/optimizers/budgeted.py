@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from ray_subsel.errors import Said, invalid
+from ray_subsel.core.errors import Said, invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.guarantees import warn_unless_monotone
 from ray_subsel.optimizers.lazy import greedy

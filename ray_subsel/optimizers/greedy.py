@@ -8,9 +8,9 @@ from typing import ClassVar, final
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.budgeted import BudgetedGreedy
-from ray_subsel.optimizers.certified import CertifiedGreedy
 from ray_subsel.optimizers.lazy import LazyGreedy
 from ray_subsel.optimizers.naive import NaiveGreedy
+from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
 
 
 @final

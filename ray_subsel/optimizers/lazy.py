@@ -7,10 +7,10 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.objectives.base import Float64s, Indices
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.feasibility import Room, first_best, tie_level
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_submodular
-from ray_subsel.optimizers.room import Room, first_best, tie_level
 
 _POOL = 1024
 _FIRST_BATCH, _LARGEST_BATCH = 128, 4096

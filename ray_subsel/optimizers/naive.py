@@ -7,11 +7,12 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.objectives.base import Float64s, Objective
+from ray_subsel.core.types import Float64s
+from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.room import Room
-from ray_subsel.optimizers.speculation import Law
+from ray_subsel.optimizers.feasibility import Room
+from ray_subsel.optimizers.speculative.score import Law
 
 
 @final

@@ -8,9 +8,9 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.feasibility import Room
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_submodular
 from ray_subsel.optimizers.lazy import Run
-from ray_subsel.optimizers.room import Room
 
 
 @final

@@ -8,11 +8,11 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.errors import invalid
+from ray_subsel.core.errors import invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.feasibility import Room, first_best
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone
 from ray_subsel.optimizers.lazy import Run
-from ray_subsel.optimizers.room import Room, first_best
 
 
 @final

@@ -7,11 +7,11 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.objectives.base import Float64s, Indices
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.feasibility import Room
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone, warn_unless_submodular
 from ray_subsel.optimizers.lazy import Run
-from ray_subsel.optimizers.room import Room
 from ray_subsel.optimizers.stochastic import check_epsilon
 
 _BATCH = 64

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from ray_subsel.memory import show_bytes
+from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.report.charts import Bar, bars, gain_curve
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
 from ray_subsel.report.verdict import ARM_NAMES, verdict

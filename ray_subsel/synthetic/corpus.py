@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.hashing import mix
-from ray_subsel.objectives.base import Indices
-from ray_subsel.progress import bar
-from ray_subsel.rundir import RunDir
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.types import Indices
+from ray_subsel.runtime.progress import bar
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic.grammar import CAPACITY, original_texts
 from ray_subsel.synthetic.noise import near_copy
 from ray_subsel.synthetic.scramble import scramble, unscramble
@@ -208,7 +208,7 @@ def make_corpus(recipe: Recipe, out: str, *, parallel: bool = True) -> dict[str,
     with bar("corpus", recipe.rows, "row") as progress:
         progress.advance((recipe.shards - len(missing)) * recipe.shard_rows)
         if parallel and len(missing) > 1:
-            from ray_subsel.tasks import Work, done_on_ray
+            from ray_subsel.runtime.tasks import Work, done_on_ray
 
             works = [
                 (shard, Work(shard_name(shard), f"{run.path(shard_name(shard))} could not be made", "Free some memory"))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ray_subsel.hashing import mix
-from ray_subsel.objectives.base import Indices
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.types import Indices
 from ray_subsel.synthetic.scramble import scramble
 from ray_subsel.synthetic.words import (
     ADJECTIVES,

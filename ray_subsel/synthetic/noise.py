@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ray_subsel.errors import invalid
+from ray_subsel.core.errors import invalid
 
 Words = list[str]
 Edit = Callable[[Words, np.random.Generator], None]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ray_subsel.hashing import mix
-from ray_subsel.objectives.base import Indices
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.types import Indices
 
 _ROUNDS = 4
 

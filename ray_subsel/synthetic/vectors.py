@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.hashing import mix
-from ray_subsel.objectives.base import Indices
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.types import Indices
 
 MIN_TOPICS = 8
 BLOCK_NUMBERS = 1 << 17

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ray_subsel.errors import InputError
-from ray_subsel.rundir import RunDir
+from ray_subsel.core.errors import InputError
+from ray_subsel.storage.run_directory import RunDir
 
 
 @dataclass(frozen=True)

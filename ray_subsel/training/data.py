@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_subsel.errors import invalid
+from ray_subsel.core.errors import invalid
 
 Int64s = NDArray[np.int64]
 

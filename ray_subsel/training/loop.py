@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ray_subsel.config import TrainConfig
-from ray_subsel.errors import InputError
-from ray_subsel.rundir import RunDir
+from ray_subsel.core.errors import InputError
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import checkpoint
 from ray_subsel.training.checkpoint import Progressed
 from ray_subsel.training.data import Encoded, Int64s, collate, epoch_batches, ordered_batches, share_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel.config import TrainConfig
-from ray_subsel.embedders.models import load_pretrained, load_tokenizer, position_limit, resolve_model
+from ray_subsel.embedders.model_files import load_pretrained, load_tokenizer, position_limit, resolve_model
 
 
 @dataclass(frozen=True)

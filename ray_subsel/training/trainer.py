@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ray_subsel.config import TrainConfig, fingerprint_fields
-from ray_subsel.embedders.models import model_fingerprint
-from ray_subsel.errors import InputError, invalid
-from ray_subsel.hashing import fingerprint
-from ray_subsel.rundir import RunDir
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.hashing import fingerprint
+from ray_subsel.embedders.model_files import model_fingerprint
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import checkpoint
 from ray_subsel.training.data import UNSEEN, classes_of, encode
 from ray_subsel.training.loop import SOLO, Place, Progress, Team, evaluate, train
@@ -135,7 +135,7 @@ def finetune(
             return run_training(
                 train_table, test_table, config, task, model, run, name, device=device, progress=progress
             )
-    from ray_subsel.training.distributed import finetune_on_workers
+    from ray_subsel.training.ray_train import finetune_on_workers
 
     return finetune_on_workers(train_table, test_table, config, task, model, run, name, workers, use_gpu)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ray_subsel.baselines import BASELINES, DeduplicatedRandom, Herding, KCenter, RandomSubset, SemDeDup
-from ray_subsel.errors import InputError
-from ray_subsel.near import collapse_near
+from ray_subsel.core.errors import InputError
+from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.objectives import FacilityLocation, GraphCut
 from ray_subsel.optimizers import Problem
 

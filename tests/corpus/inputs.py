@@ -15,7 +15,7 @@ from ray_subsel.config import CorpusConfig
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.story_columns import PUBLISHED
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 
 STORY = ("s1", "One.", "Two.", "Three.", "Four.", "Good end.", "Bad end.", "1")
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_subsel.config import CorpusConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus import ingest as module
 from ray_subsel.corpus.files import content_hash
 from ray_subsel.corpus.ingest import ingest, input_fingerprint, plan_ingest
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.story_columns import PUBLISHED
-from ray_subsel.errors import InputError
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 from tests.corpus.inputs import STORY, read, rejects, texts, write, write_csv, write_parquet, write_story_csv
 
 
@@ -100,7 +100,7 @@ def test_classification_needs_a_label_in_every_row(tmp_path: Path) -> None:
 
 
 def test_the_first_of_equal_ids_stays_over_files_and_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray_subsel.corpus.units.PART_ROWS", 2)
+    monkeypatch.setattr("ray_subsel.corpus.splits.PART_ROWS", 2)
     monkeypatch.setattr("ray_subsel.corpus.readers.BATCH_ROWS", 2)
     monkeypatch.setattr("ray_subsel.corpus.batches.BATCH_ROWS", 2)
     first = write_csv(tmp_path / "a.csv", ["id", "text"], [("1", "a"), ("2", ""), ("3", "c"), ("1", "d"), ("4", "e")])
@@ -301,7 +301,7 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
 def test_shards_follow_the_size_of_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = CorpusConfig(data=(write(tmp_path / "a.txt", "a\n" * 500),), text=("text",))
     assert plan_ingest(config).shards == 8
-    monkeypatch.setattr("ray_subsel.corpus.planning.SHARD_BYTES", 10)
+    monkeypatch.setattr("ray_subsel.corpus.ingest_plan.SHARD_BYTES", 10)
     assert plan_ingest(config).shards == 100
     assert plan_ingest(config, shards=3).shards == 3
     with pytest.raises(InputError, match="shards must be at least 1"):

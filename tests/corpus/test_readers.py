@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.config import CorpusConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus import lines, readers
 from ray_subsel.corpus.files import list_files
 from ray_subsel.corpus.ingest import plan_ingest
 from ray_subsel.corpus.readers import read_batches
-from ray_subsel.errors import InputError
 from tests.corpus.inputs import read, rejects, texts, write, write_csv, write_parquet
 
 WRONG_FIELDS = "broken line: wrong number of fields"
@@ -133,7 +133,7 @@ def test_parquet_units_of_row_groups_make_the_same_rows(tmp_path: Path, monkeypa
     columns = {"text": [f"t{i}" if i % 7 else "" for i in range(100)]}
     path = write_parquet(tmp_path / "a.parquet", columns, row_group_size=9)
     whole = read(tmp_path, path, text=("text",), out="whole")
-    monkeypatch.setattr("ray_subsel.corpus.units.UNIT_BYTES", 1)
+    monkeypatch.setattr("ray_subsel.corpus.splits.UNIT_BYTES", 1)
     assert len(plan_ingest(CorpusConfig(data=(path,), text=("text",))).units) == 12
     cut = read(tmp_path, path, text=("text",), out="cut")
     assert rejects(cut) == rejects(whole)

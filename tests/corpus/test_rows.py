@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.core.errors import InputError
+from ray_subsel.core.hashing import shard_of_key, text_key
 from ray_subsel.corpus.rows import RowStore, group_equal
+from ray_subsel.corpus.splits import shards_of
 from ray_subsel.corpus.tables import unify
-from ray_subsel.corpus.units import shards_of
-from ray_subsel.errors import InputError
-from ray_subsel.hashing import shard_of_key, text_key
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 from tests.corpus.inputs import read, write, write_csv
 
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the reader write a part every few rows."""
-    monkeypatch.setattr("ray_subsel.corpus.units.PART_ROWS", 7)
+    monkeypatch.setattr("ray_subsel.corpus.splits.PART_ROWS", 7)
     monkeypatch.setattr("ray_subsel.corpus.augment.PART_ROWS", 7)
     monkeypatch.setattr("ray_subsel.corpus.batches.BATCH_ROWS", 5)
 

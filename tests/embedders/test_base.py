@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import normalise_vectors, unit_rows
-from ray_subsel.errors import InputError
 
 
 @settings(deadline=None, max_examples=50)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from ray_subsel.config import EmbedConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import Doc2VecEmbedder, Doc2VecState, load_doc2vec, save_doc2vec, train_doc2vec
 from ray_subsel.embedders.doc2vec import tokenize
-from ray_subsel.errors import InputError
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 
 CONFIG = EmbedConfig(embedder="doc2vec", vector_size=16, doc2vec_epochs=5)
 WHO, DID = ["dog", "cat", "boy", "girl", "bird"], ["ran home", "ate cake", "drank milk", "saw snow"]

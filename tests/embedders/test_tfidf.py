@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ray_subsel.config import EmbedConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import (
     TfidfEmbedder,
     build_embedder,
@@ -19,8 +20,7 @@ from ray_subsel.embedders import (
     save_tfidf,
 )
 from ray_subsel.embedders.tfidf import COLUMNS, _projection, _word_counts
-from ray_subsel.errors import InputError
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic.grammar import original_texts
 
 TEXTS = original_texts(np.arange(300), 0)[0]

@@ -8,12 +8,12 @@ import pytest
 
 from ray_subsel import cli
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
-from ray_subsel.corpus.stories import write_stories
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.experiments import bench
-from ray_subsel.experiments.cells import read_results
 from ray_subsel.experiments.experiment import ExperimentConfig, run, write_summary
+from ray_subsel.experiments.grid import read_results
 from ray_subsel.experiments.studies import STUDIES, StudyConfig, cells_of
+from ray_subsel.synthetic.stories import write_stories
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from ray_subsel.experiments.cells import Cell, Result
 from ray_subsel.experiments.figures import (
     BOTTOM,
     DOT,
@@ -20,8 +19,9 @@ from ray_subsel.experiments.figures import (
     line_chart,
     scatter,
 )  # fmt: skip
+from ray_subsel.experiments.grid import Cell, Result
 from ray_subsel.experiments.page import figures_of
-from ray_subsel.experiments.published import published_times
+from ray_subsel.experiments.paper_figures import published_times
 from ray_subsel.experiments.rendering import png_renderer
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.experiments.summary import summarize

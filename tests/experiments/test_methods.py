@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.experiments.methods import METHODS, method_named, rank
 from ray_subsel.experiments.samples import Sample
-from ray_subsel.select import select
+from ray_subsel.selection.api import select
 
 N = 40
 

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ray_subsel.corpus.stories import make_stories
-from ray_subsel.errors import InputError
-from ray_subsel.experiments.encoding import Memory
+from ray_subsel.core.errors import InputError
+from ray_subsel.experiments.embedding_cache import Memory
 from ray_subsel.experiments.probe import features, probe
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.synthetic.stories import make_stories
 
 
 class Words:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.corpus.stories import make_stories
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.experiments.noise import near_copy
 from ray_subsel.experiments.samples import Redundancy, make_sample
+from ray_subsel.synthetic.stories import make_stories
 
 STORIES = make_stories(60, seed=0)
 TABLE = pa.table(

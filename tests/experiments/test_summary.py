@@ -5,9 +5,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from ray_subsel.experiments.cells import Cell, Result, cell_from, result_from
+from ray_subsel.experiments.grid import Cell, Result, cell_from, result_from
 from ray_subsel.experiments.page import figures_of, render_page
-from ray_subsel.experiments.published import paper_figures
+from ray_subsel.experiments.paper_figures import paper_figures
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.experiments.statistics import estimate
 from ray_subsel.experiments.summary import summarize

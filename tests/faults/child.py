@@ -18,7 +18,11 @@ import sys
 import time
 from pathlib import Path
 
-from ray_subsel import choosing, cli, collapsing, embedding, keepers, progress, rundir
+from ray_subsel import cli
+from ray_subsel.planning import policy
+from ray_subsel.runtime import progress
+from ray_subsel.stages import deduplicate, embed, select_exact, select_greedi
+from ray_subsel.storage import run_directory
 
 STORE_BYTES = 78 << 20
 seen = {"told": 0}
@@ -26,7 +30,7 @@ seen = {"told": 0}
 
 def at(stage, nth, action):
     """Arrange for ``action`` to be called at the moment."""
-    advance, atomic = progress._Log.advance, rundir.RunDir.atomic
+    advance, atomic = progress._Log.advance, run_directory.RunDir.atomic
 
     def told(self, amount=1):
         advance(self, amount)
@@ -41,7 +45,7 @@ def at(stage, nth, action):
         return atomic(self, name)
 
     progress._Log.advance = told
-    rundir.RunDir.atomic = written
+    run_directory.RunDir.atomic = written
 
 
 def die():
@@ -60,7 +64,7 @@ def slowly(function):
     return slow
 
 
-class SlowActor(embedding._ShardActor):
+class SlowActor(embed._ShardActor):
     """A worker of the pool that is in no hurry."""
 
     def ready(self):
@@ -72,7 +76,7 @@ def under_way(out):
     """Return what is under way, once something is; in mode exact, between two questions, nothing ever is."""
     deadline = time.monotonic() + (0 if "exact" in sys.argv else 20)
     while True:
-        names = sorted(path.name for path in out.rglob(f"*{rundir.BEGUN}"))
+        names = sorted(path.name for path in out.rglob(f"*{run_directory.BEGUN}"))
         if names or time.monotonic() >= deadline:
             return names
         time.sleep(0.01)
@@ -101,8 +105,8 @@ def start_cluster(stage, nth, out):
 def main():
     way, stage, nth, *arguments = sys.argv[1:]
     out = arguments[arguments.index("--out") + 1]
-    keepers.KEEP_SECONDS = 0.0
-    choosing.IN_PROCESS_NUMBERS = collapsing.IN_PROCESS_NUMBERS = 0
+    select_exact.KEEP_SECONDS = 0.0
+    policy.IN_PROCESS_NUMBERS = 0
     if way == "driver":
         at(stage, int(nth), die)
         return cli.main(arguments)
@@ -110,9 +114,9 @@ def main():
 
     cluster = None
     if way == "node":
-        choosing._solve_node = slowly(choosing._solve_node)
-        collapsing._shuffle = slowly(collapsing._shuffle)
-        embedding._ShardActor = SlowActor
+        select_greedi._solve_node = slowly(select_greedi._solve_node)
+        deduplicate._shuffle = slowly(deduplicate._shuffle)
+        embed._ShardActor = SlowActor
         cluster = start_cluster(stage, int(nth), out)
     else:
         ray.init(

@@ -7,16 +7,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ray_subsel import choosing, collapsing, embedding, keepers
-from ray_subsel.choosing import choose, make_plan, reduce, solve
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.embedding import EmbedTask, all_facts, embed_shard
-from ray_subsel.errors import InputError
-from ray_subsel.exact import Holding
-from ray_subsel.parts import Items, read_facts, read_partition, write_part
-from ray_subsel.rundir import RunDir
+from ray_subsel.partitioned.exact_greedy import Holding
+from ray_subsel.planning import policy
+from ray_subsel.stages import deduplicate, embed, select_exact
+from ray_subsel.stages.embed import EmbedTask, all_facts, embed_shard
+from ray_subsel.stages.select_greedi import choose, reduce, solve
+from ray_subsel.stages.selection_job import make_plan
+from ray_subsel.storage.embedding_store import Items, read_facts, read_partition, write_part
+from ray_subsel.storage.run_directory import RunDir
 
 
 class Silent:
@@ -133,14 +135,14 @@ def test_an_item_that_moved_to_another_partition_stops_the_run(run, facts):
 @pytest.mark.fault
 @pytest.mark.parametrize("lost", ["leaders/part-00001.parquet", "groups/part-00001.parquet", "leaders/last"])
 def test_groups_that_are_lost_are_made_again(run, facts, lost):
-    task = dataclasses.replace(collapsing.NearTask.of(run, facts, 0.9, 0), cell_size=30, largest=40)
-    leaders, about = collapsing.collapse(task, here=True, bar=Silent())
+    task = dataclasses.replace(deduplicate.NearTask.of(run, facts, 0.9, 0), cell_size=30, largest=40)
+    leaders, about = deduplicate.collapse(task, here=True, bar=Silent())
     assert about.near_collapsed > 20
     assert len(leaders) > 2
-    assert collapsing.accounted(task)
+    assert deduplicate.accounted(task)
     run.delete(lost.replace("last", f"part-{len(leaders) - 1:05d}.parquet"))
-    assert not collapsing.accounted(task)
-    again, _ = collapsing.collapse(task, here=True, bar=Silent())
+    assert not deduplicate.accounted(task)
+    again, _ = deduplicate.collapse(task, here=True, bar=Silent())
     assert [(fact.shard, fact.items, fact.rows) for fact in again] == [
         (fact.shard, fact.items, fact.rows) for fact in leaders
     ]
@@ -180,22 +182,22 @@ def test_mode_exact_counts_the_ground_set(run, facts, here, monkeypatch):
         ids, X = np.concatenate([one.ids for one in items]), np.concatenate([one.vectors for one in items])
         return Holding(ids[1:], X[1:])
 
-    class Forgetful(keepers._Keeper):
+    class Forgetful(select_exact._Keeper):
         def _ready(self):
             if self._holding is None:
                 self._holding = forgetful(*self._load)
             return self._holding
 
-    monkeypatch.setattr(keepers, "load_holding", forgetful)
-    monkeypatch.setattr(keepers, "_Keeper", Forgetful)
-    monkeypatch.setattr(choosing, "IN_PROCESS_NUMBERS", choosing.IN_PROCESS_NUMBERS if here else 0)
+    monkeypatch.setattr(select_exact, "load_holding", forgetful)
+    monkeypatch.setattr(select_exact, "_Keeper", Forgetful)
+    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", policy.IN_PROCESS_NUMBERS if here else 0)
     with pytest.raises(InputError, match=f"must hold 120 items together; got {119 if here else 118}"):
-        keepers.choose_exactly(run, facts, plan, bar=Silent(), processes=2)
+        select_exact.choose_exactly(run, facts, plan, bar=Silent(), processes=2)
 
 
 def test_shards_without_a_part_are_missing(corpus, run):
     rows = ingest(corpus, run, distributed=False)
-    assert embedding.missing_shards(rows) == list(range(rows.shards))
+    assert embed.missing_shards(rows) == list(range(rows.shards))
     assert rows.missing_parts() == []
     run.delete(rows.index["parts"][0]["name"])
     assert rows.missing_parts() == ["rows/part-00000-00000.parquet"]

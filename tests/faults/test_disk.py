@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_subsel.cli import main
-from ray_subsel.errors import InputError
-from ray_subsel.parts import Items, part_name, read_partition, write_part
-from ray_subsel.rundir import TEMPORARY, RunDir
+from ray_subsel.core.errors import InputError
+from ray_subsel.storage.embedding_store import Items, part_name, read_partition, write_part
+from ray_subsel.storage.run_directory import TEMPORARY, RunDir
 
 
 @pytest.fixture

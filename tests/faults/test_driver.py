@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ray_subsel.cli import main
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 from tests.faults.conftest import chosen, run_child
 
 NEAR = ("--near", "0.95")

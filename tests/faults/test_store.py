@@ -7,11 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ray_subsel import choosing, collapsing, keepers, select
-from ray_subsel.choosing import choose, make_plan, partitioned
+from ray_subsel import select
 from ray_subsel.config import SelectConfig
-from ray_subsel.parts import read_facts
-from ray_subsel.rundir import RunDir
+from ray_subsel.planning import policy
+from ray_subsel.stages import deduplicate
+from ray_subsel.stages.select_greedi import choose, partitioned
+from ray_subsel.stages.selection_job import make_plan
+from ray_subsel.storage.embedding_store import read_facts
+from ray_subsel.storage.run_directory import RunDir
 from tests.faults.conftest import chosen, run_child
 
 N, D, K = 100_000, 256, 200
@@ -52,10 +55,9 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path, monke
     here = RunDir(str(tmp_path / "here"))
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "embeddings").symlink_to(out / "embeddings")
-    for module in (choosing, collapsing, keepers):
-        monkeypatch.setattr(module, "IN_PROCESS_NUMBERS", N * D, raising=False)
+    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", N * D)
     facts = [read_facts(here, shard) for shard in range(len(list((out / "embeddings").glob("*.parquet"))))]
-    leaders, _ = collapsing.collapse(collapsing.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
+    leaders, _ = deduplicate.collapse(deduplicate.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
     config = SelectConfig(k=K, partitions=4, near=0.99)
     leaders = partitioned(here, leaders, config)
     choice = choose(here, leaders, make_plan(here, config, leaders, K), bar=Silent(), beside=False)

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from ray_subsel import embedding
 from ray_subsel.cli import main
 from ray_subsel.corpus import ingest
+from ray_subsel.stages import embed
 from tests.faults.conftest import chosen
 
 
@@ -21,7 +21,7 @@ def kill(where, name, times):
 
 def dying_actor(deaths, doomed, times):
     """Return the pool's worker as it is, but that one shard kills it."""
-    original = embedding._ShardActor
+    original = embed._ShardActor
 
     class Dying(original):
         def __call__(self, batch):
@@ -38,7 +38,7 @@ def dying_actor(deaths, doomed, times):
 
 @pytest.mark.fault
 def test_an_actor_that_is_killed_while_it_embeds_is_replaced(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding, "_ShardActor", dying_actor(tmp_path / "deaths", 3, 1))
+    monkeypatch.setattr(embed, "_ShardActor", dying_actor(tmp_path / "deaths", 3, 1))
     assert main(runs.command(tmp_path / "out")) == 0
     assert len(list((tmp_path / "deaths").iterdir())) == 1
     assert chosen(tmp_path / "out") == runs.ids()
@@ -48,7 +48,7 @@ def test_an_actor_that_is_killed_while_it_embeds_is_replaced(runs, tmp_path, mon
 def test_a_shard_that_kills_its_actor_every_time_is_given_up_by_name(runs, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
-        patched.setattr(embedding, "_ShardActor", dying_actor(tmp_path / "deaths", 6, 99))
+        patched.setattr(embed, "_ShardActor", dying_actor(tmp_path / "deaths", 6, 99))
         assert main(runs.command(out)) == 2
     assert len(list((tmp_path / "deaths").iterdir())) == 4
     last = capsys.readouterr().err.strip().splitlines()[-1]

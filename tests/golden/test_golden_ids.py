@@ -81,4 +81,4 @@ if __name__ == "__main__":
         path = write_corpus(place)
         found = {name: chosen(place, path, name) for name in COMMANDS}
     FILE.write_text(json.dumps(found, separators=(",", ":")).replace('],"', '],\n"') + "\n")
-    sys.stdout.write(f"{FILE}: {({name: len(ids) for name, ids in found.items()})}\n")
+    sys.stdout.write(f"{FILE}: { ({name: len(ids) for name, ids in found.items()}) }\n")

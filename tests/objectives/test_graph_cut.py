@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.objectives.graph_cut import GraphCut, random_value
 
 SETTINGS = settings(deadline=None, max_examples=40)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import FacilityLocation, FeatureBased, LogDeterminant, SaturatedCoverage
 from ray_subsel.objectives.kernels import RBF, Cosine, ShiftedCosine, kernel_of
 

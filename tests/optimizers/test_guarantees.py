@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.baselines import BASELINES
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant, SaturatedCoverage
 from ray_subsel.optimizers import (
     OPTIMIZERS,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_subsel.errors import InputError
-from ray_subsel.optimizers.quotas import equal, group_limits, proportional
+from ray_subsel.constraints.apportion import equal, group_limits, proportional
+from ray_subsel.core.errors import InputError
 
 LABELS = ["b", "a", "b", "c", "b", "a"]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.synthetic import Recipe, make_corpus, original_text, shard_table
 from ray_subsel.synthetic.grammar import CAPACITY, original_texts
 from ray_subsel.synthetic.scramble import scramble, unscramble

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.synthetic import near_copy, original_text
 from ray_subsel.synthetic.noise import EDITS
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from ray_subsel.errors import InputError
+from ray_subsel.core.errors import InputError
 from ray_subsel.training.data import (
     UNSEEN,
     classes_of,

@@ -15,8 +15,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from ray_subsel.config import TrainConfig
-from ray_subsel.errors import InputError
-from ray_subsel.rundir import RunDir
+from ray_subsel.core.errors import InputError
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import TrainResult, finetune
 
 CONFIG = TrainConfig(epochs=4, lr=5e-3, train_batch_size=16, precision="fp32")
@@ -128,7 +128,7 @@ KILLED = """
 import os, signal, sys
 import pyarrow.parquet as pq
 from ray_subsel.config import TrainConfig
-from ray_subsel.rundir import RunDir
+from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
 def kill(done, total):

@@ -1,0 +1,77 @@
+"""Sum unit vectors exactly, so that no order of addition and no partition changes the total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.threads import Workers, serial
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows
+
+_HIGH_UNIT = 2.0**-30
+_LOW_UNIT = 2.0**-60
+_EXACT_ROWS = 1 << 20  # float64 adds up to 2^22 multiples of 2^-30 below 1 without rounding
+
+
+@dataclass(frozen=True, eq=False)
+class ExactSum:
+    """A sum of vectors with coordinates in [-1, 1], exact to 2^-61 a term, in whatever order terms and sums are added.
+
+    Each coordinate is split into a multiple of 2^-30 and a multiple of 2^-60, and both are added as integers.
+    Partitions add theirs with ``+``: the total over a corpus is the same number for every way of cutting it.
+
+    Attributes
+    ----------
+    high, low : int64 arrays of shape (d,)
+        Numbers of 2^-30 and of 2^-60. Room for 2^33 terms.
+    """
+
+    high: NDArray[np.int64]
+    low: NDArray[np.int64]
+
+    def __add__(self, other: ExactSum) -> ExactSum:
+        return ExactSum(self.high + other.high, self.low + other.low)
+
+    def vector(self) -> Float64s:
+        """Return the sum, rounded once, as a float64 array of shape (d,)."""
+        carry = self.low >> 30  # the low part's overflow into the high one: then |low| < 2^30 and one rounding is left
+        return (self.high + carry) * _HIGH_UNIT + (self.low - (carry << 30)) * _LOW_UNIT
+
+    @staticmethod
+    def zero(d: int) -> ExactSum:
+        """Return the sum of nothing."""
+        return ExactSum(np.zeros(d, dtype=np.int64), np.zeros(d, dtype=np.int64))
+
+    @staticmethod
+    def of(vectors: Float64s, weights: Indices | None = None) -> ExactSum:
+        """Return the sum of the rows, shape (n, d), of at most 2^20 vectors, each counted ``weights`` times."""
+        assert vectors.shape[0] <= _EXACT_ROWS
+        high, low = _split(vectors)
+        if weights is None:
+            total_high, total_low = high.sum(axis=0) / _HIGH_UNIT, low.sum(axis=0) / _LOW_UNIT
+            return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
+        high, low = high / _HIGH_UNIT, low / _LOW_UNIT
+        if int(weights.sum()) < _EXACT_ROWS:  # every partial sum is a whole number below 2^53
+            as_float = weights.astype(np.float64)
+            return ExactSum((as_float @ high).astype(np.int64), (as_float @ low).astype(np.int64))
+        return ExactSum(weights @ high.astype(np.int64), weights @ low.astype(np.int64))
+
+
+def _split(vectors: Float64s) -> tuple[Float64s, Float64s]:
+    """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61."""
+    high_anchor, low_anchor = 1.5 * 2.0**22, 1.5 * 2.0**-8  # adding 1.5 * 2^52 units rounds to whole units
+    high = (vectors + high_anchor) - high_anchor
+    low = ((vectors - high) + low_anchor) - low_anchor
+    return high, low
+
+
+def exact_total(rows: UnitRows, weights: Indices | None = None, *, workers: Workers = serial) -> ExactSum:
+    """Return the sum of all unit rows, each counted ``weights`` times (once by default). One pass over X."""
+
+    def part(start: int, stop: int) -> ExactSum:
+        return ExactSum.of(rows.slice(start, stop), None if weights is None else weights[start:stop])
+
+    return sum(workers(part, rows.blocks()), ExactSum.zero(rows.d))

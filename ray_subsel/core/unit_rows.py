@@ -1,0 +1,194 @@
+"""Rows of an array as unit vectors, read in blocks, and sums of them that no order of addition changes.
+
+Everything that decides between two items (a gain that is compared, a sum that gains depend on) is computed here in
+float64 in one fixed order of operations. That is why the ids that come out of a selection do not depend on the size
+of blocks, the number of threads or the way a corpus was cut into partitions.
+
+Arrays may be numpy (float16, float32, float64; a ``np.memmap`` is read block by block) or torch tensors on any device.
+Torch is not imported here: a tensor brings its own methods.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.threads import Range, Workers, ranges, serial
+from ray_subsel.core.types import Float64s, Floats, Indices
+
+BLOCK_BYTES = 1 << 20
+"""A block is about this large in float64: it stays in a core's cache, and a memory map is never read whole."""
+
+_SMALLEST = 1e-300
+_EXTREME = 2.0**60  # norms beyond which products of float32 might underflow or overflow
+
+
+def is_tensor(X: object) -> bool:
+    """Tell a torch tensor from everything else without importing torch."""
+    return type(X).__module__.partition(".")[0] == "torch"
+
+
+def to_float64(block: Any) -> Float64s:
+    """Return a block as a C-contiguous float64 numpy array: a copy unless it is one already."""
+    if is_tensor(block):
+        block = block.detach().cpu().double().numpy()
+    return np.ascontiguousarray(block, dtype=np.float64)
+
+
+def _low_precision_products() -> bool:
+    """Tell whether torch was told to multiply float32 in less than float32 (TF32, bfloat16): no bound holds then."""
+    return str(sys.modules["torch"].get_float32_matmul_precision()) != "highest"
+
+
+def take_rows(X: Any, ids: Indices) -> Any:
+    """Return some rows of an array or tensor as an array or tensor."""
+    return X[ids.tolist()] if is_tensor(X) else X[ids]
+
+
+def row_dots(A: Float64s, b: Float64s) -> Float64s:
+    """Return <A_i, b> (or <A_i, b_i>) for each row, shape (n,), bit by bit the same however many rows there are.
+
+    A matrix product may sum a row in an order that depends on the shape of the matrix; numpy's pairwise sum along
+    the contiguous axis does not.
+    """
+    return np.asarray(np.add.reduce(np.ascontiguousarray(A * b), axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRows:
+    """The rows of X, each times its ``scale``, so that each has norm 1. X itself is neither copied nor changed.
+
+    Attributes
+    ----------
+    X : numpy array or torch tensor of shape (n, d)
+    scale : float64 array of shape (n,)
+        One over the norm of each row.
+    """
+
+    X: Any
+    scale: Float64s
+
+    @property
+    def n(self) -> int:
+        """How many rows."""
+        return int(self.scale.size)
+
+    @property
+    def d(self) -> int:
+        """The dimension."""
+        return int(self.X.shape[1])
+
+    def rows_per_block(self, columns: int = 0) -> int:
+        """Return how many rows make a block, when each also takes ``columns`` numbers of working space."""
+        return max(64, BLOCK_BYTES // (8 * (self.d + columns) + 1))
+
+    def blocks(self, columns: int = 0) -> Iterator[Range]:
+        """Yield (start, stop) of consecutive blocks that cover all rows."""
+        return ranges(self.n, self.rows_per_block(columns))
+
+    def take(self, ids: Indices) -> Float64s:
+        """Return the unit vectors of some rows in float64, shape (len(ids), d)."""
+        return to_float64(take_rows(self.X, ids)) * self.scale[ids, None]
+
+    @cached_property
+    def unit_roundoff(self) -> float:
+        """Half the spacing of the numbers that :meth:`products` computes with: 2^-24 or 2^-53."""
+        return 2.0**-24 if self._working is np.float32 else 2.0**-53
+
+    @cached_property
+    def _working(self) -> type[np.float32] | type[np.float64]:
+        extreme = self.n and (self.scale.max() > _EXTREME or self.scale.min() < 1.0 / _EXTREME)
+        double = str(self.X.dtype).endswith("float64")
+        return np.float64 if double or extreme or (is_tensor(self.X) and _low_precision_products()) else np.float32
+
+    def products(self, which: slice | Indices, P: Float64s) -> Floats:
+        """Return <x, p> for unit rows x and columns p of P, shape (rows, columns), by one matrix product.
+
+        Fast and rounded: computed in the precision of X (float16 in float32), in an order that is not fixed. It is
+        within ``(d + 8) unit_roundoff |p|`` of the truth (any order of summation), so it may dismiss but never decide.
+        """
+        if is_tensor(self.X):
+            return self._tensor_products(which, P)
+        if self._working is np.float64:
+            rows = self.slice(which.start, which.stop) if isinstance(which, slice) else self.take(which)
+            return np.asarray(rows @ P)
+        out = np.asarray(self.X[which], dtype=np.float32) @ P.astype(np.float32)
+        out *= self.scale[which].astype(np.float32)[:, None]
+        return np.asarray(out)
+
+    def _tensor_products(self, which: slice | Indices, P: Float64s) -> Floats:
+        """Multiply where the tensor lives; only the product comes back."""
+        block = self.X[which] if isinstance(which, slice) else take_rows(self.X, which)
+        block = (block.double() if self._working is np.float64 else block.float()).detach()
+        scale, columns = (block.new_tensor(part) for part in (self.scale[which], P))
+        return np.asarray(((block * scale[:, None]) @ columns).cpu().numpy())
+
+    def slice(self, start: int, stop: int) -> Float64s:
+        """Return the unit vectors of consecutive rows in float64, shape (stop - start, d)."""
+        return to_float64(self.X[start:stop]) * self.scale[start:stop, None]
+
+
+def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, workers: Workers = serial) -> UnitRows:
+    """Check that X can be compared by cosine and return it as unit rows. One pass, O(n d) time, O(n) memory.
+
+    Parameters
+    ----------
+    X : numpy array or torch tensor of shape (n, d)
+    parameter : str
+        What errors call it.
+    numbers : int64 array of shape (n,) or None
+        By which number errors call a row; its position by default.
+    workers : Workers
+
+    Raises
+    ------
+    InputError
+        Where X is not a non-empty float matrix, or a row is zero or holds NaN or infinity; the first such row is named.
+    """
+    check_matrix(X, parameter)
+    scale = np.empty(int(X.shape[0]))
+
+    def fill(start: int, stop: int) -> None:
+        block = to_float64(X[start:stop])
+        largest = np.maximum(block.max(axis=1), -block.min(axis=1))
+        bad = np.flatnonzero(~((largest > _SMALLEST) & (largest < 1.0 / _SMALLEST)))  # NaN compares false
+        if bad.size:
+            row = start + int(bad[0])
+            raise _bad_row(row if numbers is None else int(numbers[row]), float(largest[bad[0]]), parameter)
+        power = np.exp2(np.floor(np.log2(largest)))  # squares neither overflow nor vanish, and nothing is rounded
+        block = block / power[:, None]
+        scale[start:stop] = 1.0 / np.sqrt(row_dots(block, block)) / power
+
+    workers(fill, UnitRows(X, scale).blocks())
+    return UnitRows(X, scale)
+
+
+def check_matrix(X: Any, parameter: str) -> None:
+    """Raise InputError unless X is a non-empty two-dimensional array of floats."""
+    if not (isinstance(X, np.ndarray) or is_tensor(X)):
+        way = "Pass numpy.asarray(vectors, dtype=numpy.float32)."
+        raise invalid(parameter, "be a numpy array or a torch tensor", Said(type(X).__name__), way)
+    if X.ndim != 2 or 0 in X.shape:
+        raise invalid(
+            parameter, "have shape (n, d) with n, d >= 1", Said(f"shape {tuple(X.shape)}"), "One row is one item."
+        )
+    floats = X.dtype.kind == "f" if isinstance(X, np.ndarray) else X.dtype.is_floating_point
+    if not floats:
+        raise invalid(parameter, "hold floats", X.dtype, "Convert with astype('float32').")
+
+
+def _bad_row(row: int, largest: float, parameter: str) -> Exception:
+    if largest <= _SMALLEST:
+        return invalid(
+            f"row {row} of {parameter}",
+            "not be zero",
+            Said("a zero vector"),
+            "It has no cosine: drop the row or embed it again.",
+        )
+    return invalid(f"row {row} of {parameter}", "be finite", Said("NaN or infinity"), "Drop the row or embed it again.")

@@ -1,0 +1,216 @@
+"""Units of reading: a file, or some row groups of a Parquet file, that one task turns into part files.
+
+A part holds rows of one unit in one row group a shard, so that a later stage reads shard s of every part without any
+process having held all rows. Ids in it count from the unit's first row, since earlier units are read elsewhere at the
+same time; the index knows each unit's offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.core.hashing import KEY_BYTES
+from ray_subsel.corpus.batches import Reject
+from ray_subsel.corpus.files import SourceFile
+from ray_subsel.corpus.readers import open_parquet, read_batches
+from ray_subsel.corpus.tables import unify
+from ray_subsel.corpus.validate import Reading, canonical
+from ray_subsel.storage.run_directory import RunDir
+
+PART_ROWS = 65_536
+PART_BYTES = 1 << 26
+UNIT_BYTES = 1 << 26
+"""A Parquet file is read in pieces of about this many bytes, as it is stored."""
+
+FOLDER = "rows"
+REJECT_SCHEMA = pa.schema(
+    [
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one task reads.
+
+    Attributes
+    ----------
+    number : int
+        In reading order.
+    file : SourceFile
+    row_groups : tuple of int
+        Of a Parquet file; empty for others.
+    reading : Reading
+    """
+
+    number: int
+    file: SourceFile
+    row_groups: tuple[int, ...]
+    reading: Reading
+
+
+def units_of(files: list[SourceFile], readings: list[Reading]) -> list[Unit]:
+    """Cut the files into units, in reading order. It depends on the files alone."""
+    units: list[Unit] = []
+    for file, reading in zip(files, readings, strict=True):
+        pieces: list[tuple[int, ...]] = _row_group_ranges(file) if file.format == "parquet" else [()]
+        for piece in pieces:
+            units.append(Unit(len(units), file, piece, reading))
+    return units
+
+
+def _row_group_ranges(file: SourceFile) -> list[tuple[int, ...]]:
+    with open_parquet(file) as parquet:
+        sizes = [parquet.metadata.row_group(i).total_byte_size for i in range(parquet.metadata.num_row_groups)]
+    ranges: list[tuple[int, ...]] = []
+    current: list[int] = []
+    held = 0
+    for group, size in enumerate(sizes):
+        if current and held + size > UNIT_BYTES:
+            ranges.append(tuple(current))
+            current, held = [], 0
+        current.append(group)
+        held += size
+    return [*ranges, tuple(current)] if current else ranges
+
+
+def marker_name(unit: int) -> str:
+    """Return the name of the file that says that a unit is done, and holds its counts."""
+    return f"{FOLDER}/unit-{unit:05d}.json"
+
+
+def part_name(unit: int, part: int) -> str:
+    """Return the name of a unit's part file."""
+    return f"{FOLDER}/part-{unit:05d}-{part:05d}.parquet"
+
+
+def read_unit(unit: Unit, run: RunDir, shards: int) -> dict[str, Any]:
+    """Read one unit, write its parts and its rejects, and return its counts.
+
+    A retry writes the same files again. Memory: some three times ``PART_BYTES``.
+
+    Returns
+    -------
+    dict
+        ``rows`` (usable or not), ``rejected``, ``reasons`` {reason: count}, ``examples`` {reason: [line, detail]},
+        ``reject_files``, and ``parts``: each with ``name``, ``rows``, ``first`` and ``last`` (ids in the unit) and
+        ``shard_rows``.
+    """
+    writer = _UnitWriter(unit, run, shards)
+    reading = unit.reading
+    for batch in read_batches(unit.file, unit.row_groups, reading.text, reading.config.vectors):
+        table, rejects = canonical(batch, reading)
+        assert table.num_rows + len(rejects) == batch.table.num_rows + len(batch.rejects)
+        writer.add(table, rejects)
+    result = writer.finish()
+    run.write_json(marker_name(unit.number), result)
+    return result
+
+
+class _UnitWriter:
+    def __init__(self, unit: Unit, run: RunDir, shards: int) -> None:
+        self.unit = unit
+        self.run = run
+        self.shards = shards
+        self.tables: list[pa.Table] = []
+        self.rejects: list[Reject] = []
+        self.rows = 0
+        self.rejected = 0
+        self.parts: list[dict[str, Any]] = []
+        self.reject_files: list[str] = []
+        self.reasons: dict[str, int] = {}
+        self.examples: dict[str, list[Any]] = {}
+
+    def add(self, table: pa.Table, rejects: list[Reject]) -> None:
+        if table.num_rows:
+            self.tables.append(table)
+        self.rejects += rejects
+        self.rows += table.num_rows + len(rejects)
+        self.rejected += len(rejects)
+        for reject in rejects:
+            self.reasons[reject.reason] = self.reasons.get(reject.reason, 0) + 1
+            self.examples.setdefault(reject.reason, [reject.line, reject.detail])
+        held = sum(table.num_rows for table in self.tables)
+        if held >= PART_ROWS or sum(table.nbytes for table in self.tables) >= PART_BYTES:
+            self._write_part()
+        if len(self.rejects) >= PART_ROWS:
+            self._write_rejects()
+
+    def finish(self) -> dict[str, Any]:
+        self._write_part()
+        self._write_rejects()
+        assert self.rows == self.rejected + sum(part["rows"] for part in self.parts)
+        return {
+            "file": self.unit.file.uri,
+            "rows": self.rows,
+            "rejected": self.rejected,
+            "reasons": self.reasons,
+            "examples": self.examples,
+            "reject_files": self.reject_files,
+            "parts": self.parts,
+        }
+
+    def _write_part(self) -> None:
+        if not self.tables:
+            return
+        table = unify(self.tables)
+        self.tables = []
+        self.parts.append(write_part(self.run, part_name(self.unit.number, len(self.parts)), table, self.shards))
+
+    def _write_rejects(self) -> None:
+        if not self.rejects:
+            return
+        name = f"{FOLDER}/rejected-{self.unit.number:05d}-{len(self.reject_files):05d}.parquet"
+        self.run.write_table(name, rejects_table(self.unit.file.uri, self.rejects))
+        self.reject_files.append(name)
+        self.rejects = []
+
+
+def rejects_table(file: str, rejects: list[Reject]) -> pa.Table:
+    """Return rejects of one file as a table of ``REJECT_SCHEMA``."""
+    return pa.table(
+        {
+            "file": [file] * len(rejects),
+            "line": [reject.line for reject in rejects],
+            "row": [reject.row for reject in rejects],
+            "reason": [reject.reason for reject in rejects],
+            "detail": [reject.detail for reject in rejects],
+        },
+        schema=REJECT_SCHEMA,
+    )
+
+
+def write_part(run: RunDir, name: str, table: pa.Table, shards: int) -> dict[str, Any]:
+    """Write rows as one part, sorted by shard and id, a row group a shard, and return its entry in the index."""
+    shard = shards_of(table["key"], shards)
+    ids = table["id"].to_numpy()
+    order = np.lexsort((ids, shard))
+    counts = np.bincount(shard, minlength=shards).tolist()
+    run.write_table(name, table.combine_chunks().take(pa.array(order)), row_groups=counts)
+    return {
+        "name": name,
+        "rows": table.num_rows,
+        "first": int(ids.min()),
+        "last": int(ids.max()),
+        "shard_rows": counts,
+    }
+
+
+def shards_of(keys: pa.ChunkedArray, shards: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return ``shard_of_key`` of every key, at once."""
+    if not len(keys):
+        return np.zeros(0, dtype=np.int64)
+    array = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+    raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)[: (array.offset + len(array)) * KEY_BYTES]
+    heads = np.ascontiguousarray(raw.reshape(-1, KEY_BYTES)[array.offset :, :8]).view("<u8").reshape(-1)
+    shard: np.ndarray[Any, np.dtype[np.int64]] = (heads % np.uint64(shards)).astype(np.int64)
+    return shard

@@ -1,0 +1,1 @@
+"""Near duplicates by cosine: clusters, and Hartigan's leader algorithm inside each."""

@@ -1,0 +1,136 @@
+"""Which items may still be chosen: excluded items, copies, quotas, floors and a budget, kept up pick by pick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.optimizers.base import Problem
+
+
+@dataclass(eq=False)
+class Room:
+    """The bookkeeping of one run. An item that has closed never opens again.
+
+    Attributes
+    ----------
+    problem : Problem
+    open : bool array of shape (n,)
+        Items whose choice keeps the set feasible.
+    slots : int
+        How many items may still be chosen, of k.
+    left : int64 array of shape (n,)
+        How many of the equal items that a row stands for may still be chosen.
+    quotas, floors : int64 arrays of shape (n_groups,) or None
+        How many a group may still, and must still, receive.
+    money : float
+        What is left of the budget.
+    """
+
+    problem: Problem
+    open: NDArray[np.bool_]
+    slots: int
+    left: Indices
+    quotas: Indices | None
+    floors: Indices | None
+    money: float
+
+    @staticmethod
+    def of(problem: Problem) -> Room:
+        """Return the room before the first pick.
+
+        Raises
+        ------
+        InputError
+            Where no set of k items can fulfil the quotas and floors, or a parameter is missing.
+        """
+        left = np.ones(problem.n, dtype=np.int64) if problem.multiplicity is None else problem.multiplicity.copy()
+        left[problem.exclude] = 0
+        quotas = None if problem.quotas is None else problem.quotas.copy()
+        floors = None if problem.floors is None else problem.floors.copy()
+        money = np.inf if problem.budget is None else float(problem.budget)
+        room = Room(problem, left > 0, problem.k, left, quotas, floors, money)
+        room._check()
+        room._close(None)
+        return room
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no item may be chosen any more."""
+        return self.slots <= 0 or not self.open.any()
+
+    def take(self, item: int, *, forced: bool = False) -> None:
+        """Choose an item that is open. ``forced`` says that the user demanded it, and words the error so."""
+        if forced and not self.open[item]:
+            raise invalid(
+                "include", "fit the quotas, floors and budget", Said(f"row {item} that does not"), "Leave it out."
+            )
+        assert self.open[item]
+        self.slots -= 1
+        self.left[item] -= 1
+        if self.left[item] == 0:
+            self.open[item] = False
+        if self.problem.costs is not None:
+            self.money -= float(self.problem.costs[item])
+        group = None if self.problem.groups is None else int(self.problem.groups[item])
+        if group is not None and self.quotas is not None:
+            self.quotas[group] -= 1
+        if group is not None and self.floors is not None:
+            self.floors[group] = max(0, self.floors[group] - 1)
+        self._close(group)
+
+    def _close(self, group: int | None) -> None:
+        """Close what the last pick (of ``group``; None: whatever has happened so far) made infeasible."""
+        groups = self.problem.groups
+        if groups is not None and self.quotas is not None:
+            full = self.quotas <= 0
+            if group is None or full[group]:
+                self.open &= ~full[groups]
+        if groups is not None and self.floors is not None and int(self.floors.sum()) >= self.slots:
+            self.open &= (self.floors > 0)[groups]
+        if self.problem.costs is not None:
+            # a budget that sums of costs meet exactly is not missed by their rounding
+            self.open &= self.problem.costs <= self.money + 1e-9 * max(1.0, float(self.problem.budget or 0.0))
+
+    def _check(self) -> None:
+        p = self.problem
+        if (p.quotas is not None or p.floors is not None) and p.groups is None:
+            raise invalid("groups", "be given with quotas or floors", Said("None"))
+        if (p.costs is None) != (p.budget is None):
+            raise invalid("costs and budget", "be given together", Said("one of them"))
+        if p.floors is None:
+            return
+        if p.costs is not None:
+            raise invalid("floors", "not be combined with costs", Said("both"), "Give quotas, or drop the budget.")
+        assert p.groups is not None
+        size = np.bincount(p.groups, weights=self.left, minlength=p.floors.size)
+        limit = size if p.quotas is None else np.minimum(size, p.quotas)
+        short = np.flatnonzero(p.floors > limit)
+        if short.size:
+            g = int(short[0])
+            raise invalid(f"floor of group {g}", f"be at most the {int(limit[g])} items it may have", int(p.floors[g]))
+        if int(p.floors.sum()) > p.k:
+            raise invalid("floors", f"sum to at most k = {p.k}", int(p.floors.sum()), "Raise k or lower the floors.")
+
+
+def first_best(gains: Float64s, rounding: float) -> int:
+    """Return the first position whose gain is the largest up to rounding: ties go to the lowest index.
+
+    Parameters
+    ----------
+    gains : float64 array, not empty
+        ``-inf`` where a position does not take part.
+    rounding : float
+        :attr:`ray_subsel.objectives.base.Objective.rounding`.
+    """
+    largest = float(gains.max())
+    return int(np.argmax(gains >= tie_level(largest, rounding)))
+
+
+def tie_level(gain: float, rounding: float) -> float:
+    """Return the lowest gain that ties with a gain."""
+    return gain - rounding * max(1.0, abs(gain)) if gain > -np.inf else gain

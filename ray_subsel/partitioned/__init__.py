@@ -1,0 +1,1 @@
+"""Selection over partitions of the ground set: no function here needs all vectors."""

@@ -1,0 +1,1 @@
+"""Partitions, memory and time of a run, told before it starts."""

@@ -1,0 +1,112 @@
+"""``subsel plan`` and what a run plans before it selects: how much there is to read, and what that will take."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.corpus.files import SourceFile
+from ray_subsel.corpus.id_lists import read_named
+from ray_subsel.corpus.ingest_plan import plan_ingest
+from ray_subsel.corpus.readers import open_parquet, read_batches
+from ray_subsel.embedders import model_name
+from ray_subsel.embedders.model_files import resolve_model
+from ray_subsel.planning.machine import Machine
+from ray_subsel.planning.selection_plan import Sizes, planned_k, size_up
+from ray_subsel.planning.stage_memory import Source, check_stages, footprint_line, stage_bytes
+from ray_subsel.stages.constraint_table import check_corpus
+from ray_subsel.stages.selection_job import budget_of
+
+BERT_DIMENSION = 768
+COUNTED_BYTES = 16 << 20
+"""Text files up to this size are read to count their rows."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known of a corpus before it is read.
+
+    Attributes
+    ----------
+    rows : int
+        Counted; of large files other than Parquet estimated.
+    exact : bool
+        Whether the rows were counted.
+    sizes : Sizes
+    stages : dict of str to int
+        Predicted bytes of the largest process of each stage.
+    assumed_k : int or None
+        What was taken for k where a budget decides and costs are not read yet.
+    """
+
+    rows: int
+    exact: bool
+    sizes: Sizes
+    stages: dict[str, int]
+    assumed_k: int | None = None
+
+    def text(self) -> str:
+        """Return the plan as it is printed."""
+        about = "" if self.exact else "some "
+        first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
+        lines = [first, *self.sizes.lines(), footprint_line(self.stages)]
+        if self.assumed_k is not None:
+            lines.append(f"budget    how many it pays for is known when costs are read; {self.assumed_k:,} are assumed")
+        return "\n".join(lines)
+
+
+def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, machine: Machine) -> Forecast:
+    """Plan a selection from files alone: nothing is embedded or written.
+
+    Raises
+    ------
+    InputError
+        When the input cannot be read, k is above the rows, or it cannot fit into memory.
+    """
+    found = plan_ingest(corpus)
+    check_corpus(corpus, select)
+    read_named(select)
+    counted = [count_rows(file) for file in found.files]
+    rows = sum(count for count, _ in counted)
+    rows *= 2 if corpus.augment else 1
+    counted_all = all(exact for _, exact in counted) and not corpus.augment
+    if not counted_all:  # an estimate refuses nothing
+        rows = max(rows, select.k or 1)
+    k, _ = budget_of(select, rows=rows, items=rows)
+    dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
+    planned = planned_k(select, k)
+    sizes = size_up(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
+    source = Source(rows, found.shards, sum(file.size for file in found.files))
+    stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
+    check_stages(stages, machine)
+    assumed = planned if planned < k else None
+    return Forecast(rows, counted_all, sizes, stages, assumed)
+
+
+def embedding_dimension(embed: EmbedConfig) -> int:
+    """Return the dimension that an embedder's vectors will have, as far as can be told without loading it."""
+    if embed.embedder in ("doc2vec", "tfidf"):
+        return embed.vector_size
+    name = model_name(embed)
+    if name is None:
+        return BERT_DIMENSION
+    folder = Path(resolve_model(name))
+    content = json.loads((folder / "config.json").read_text())
+    return int(content.get("hidden_size") or content.get("dim") or BERT_DIMENSION)
+
+
+def count_rows(file: SourceFile) -> tuple[int, bool]:
+    """Return the rows of a file, and whether they were counted: of a large one the first batch is taken for typical."""
+    if file.format == "parquet":
+        with open_parquet(file) as parquet:
+            return int(parquet.metadata.num_rows), True
+    counted = 0
+    for batch in read_batches(file):
+        rows = batch.table.num_rows + len(batch.rejects)
+        if file.size > COUNTED_BYTES:
+            return max(rows, math.ceil(file.size / max(1, batch.table.nbytes) * rows)), False
+        counted += rows
+    return counted, True

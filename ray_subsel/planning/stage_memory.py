@@ -1,0 +1,128 @@
+"""The memory of every stage of a run, told before it starts: of the largest process of each, Python included.
+
+Letters: n rows, d dimension. Constants were measured (docs/results/README.md has the runs); what a stage holds follows
+from its design: a reader holds a part of at most ``PART_BYTES`` some four times over, an actor that embeds one shard,
+a task that collapses near copies one piece, the driver the rows it publishes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray_subsel.config import CorpusConfig, EmbedConfig
+from ray_subsel.core.byte_sizes import show_bytes
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.corpus.splits import PART_BYTES, PART_ROWS
+from ray_subsel.embedders import model_name
+from ray_subsel.embedders.model_files import resolve_model
+from ray_subsel.planning.machine import Machine
+from ray_subsel.planning.selection_plan import BASE, Sizes
+from ray_subsel.stages.deduplicate import PIECE_NUMBERS
+
+READER = 90 << 20
+"""What a task or actor of Ray Data takes above a worker."""
+
+PART_COPIES = 4.3
+SHARD_COPIES = 2.0
+EMBEDDING = 130 << 20
+"""What an actor that embeds takes above a reader, without its model."""
+
+ROW_OVERHEAD = 120
+"""Id, key, kind and origin of a row."""
+
+TEXT_GROWTH = 1.5
+"""Bytes of a text in memory for each byte in the file."""
+
+TORCH = 330 << 20
+"""What torch and transformers take once imported."""
+
+PIECE_COPIES = 8.0
+TFIDF = 60 << 20
+"""scikit-learn, once imported, and a batch of word counts."""
+
+PUBLISHER = 300 << 20
+"""What the driver takes above a worker when it has led a run."""
+
+PUBLISHED_COPIES = 6.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of the input before it is read.
+
+    Attributes
+    ----------
+    rows, shards : int
+    bytes : int
+        On disk.
+    """
+
+    rows: int
+    shards: int
+    bytes: int
+
+
+def stage_bytes(
+    source: Source, corpus: CorpusConfig, embed: EmbedConfig, sizes: Sizes, *, near: bool
+) -> dict[str, int]:
+    """Return the predicted peak of each stage's largest process, in bytes, by the stage's name.
+
+    Parameters
+    ----------
+    sizes : Sizes
+        What selection itself will take.
+    near : bool
+        Whether near copies are collapsed.
+    """
+    text = 0.0 if corpus.vectors is not None else TEXT_GROWTH * source.bytes / max(1, source.rows)
+    row = text + ROW_OVERHEAD + (4 * sizes.d if corpus.vectors is not None else 0)
+    part = min(source.rows * row, PART_ROWS * row, PART_BYTES)
+    in_shard = source.rows / max(1, source.shards)
+    shard = in_shard * (row + 4 * sizes.d)
+    found = {
+        "corpus": BASE + READER + PART_COPIES * part,
+        "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + _embedder_bytes(corpus, embed),
+    }
+    if near:
+        numbers = min(sizes.n * sizes.d, PIECE_NUMBERS)
+        found["near"] = BASE + READER + PIECE_COPIES * 4 * numbers
+    found["select"] = sizes.predicted_peak_bytes
+    published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
+    found["select"] = max(found["select"], BASE + PUBLISHER + published)
+    return {name: int(amount) for name, amount in found.items()}
+
+
+def _embedder_bytes(corpus: CorpusConfig, embed: EmbedConfig) -> float:
+    if corpus.vectors is not None:
+        return 0.0
+    if embed.embedder == "tfidf":
+        return TFIDF
+    name = model_name(embed)
+    if name is None:
+        return 0.0
+    return TORCH + 2.0 * sum(file.stat().st_size for file in Path(resolve_model(name)).glob("*.safetensors"))
+
+
+def check_stages(stages: dict[str, int], machine: Machine) -> None:
+    """Refuse a limit that a stage before selection goes beyond; selection itself has been fitted to it.
+
+    Raises
+    ------
+    InputError
+    """
+    if machine.limit is None:
+        return
+    for name, amount in stages.items():
+        if amount > machine.limit:
+            way = f"Give at least {show_bytes(amount)}."
+            value = Said(
+                f"{show_bytes(machine.limit)}, of which stage {name} would take {show_bytes(amount)} a process"
+            )
+            raise invalid("memory_limit", "hold every stage", value, way)
+
+
+def footprint_line(stages: dict[str, int]) -> str:
+    """Return the line of the plan that tells the memory of each stage."""
+    told = ", ".join(f"{name} {show_bytes(amount)}" for name, amount in stages.items())
+    return f"stages    {told} in the largest process"

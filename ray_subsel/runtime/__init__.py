@@ -1,0 +1,1 @@
+"""Ray sessions, retried tasks, peak memory and progress."""

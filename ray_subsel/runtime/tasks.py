@@ -1,0 +1,160 @@
+"""Work on Ray whose loss is told: what kills its workers every time is given up by name, whoever starts it again.
+
+Ray starts a lost worker's work again, three times where :func:`ray_subsel.runtime.ray_session.remote` made the task, but without
+limit in Ray Data and wherever its memory monitor killed the worker. So each start is counted in the run directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ray_subsel.core.errors import InputError
+from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
+from ray_subsel.runtime.ray_session import remote
+from ray_subsel.storage.run_directory import BEGUN, RunDir
+
+ATTEMPTS = 4
+"""How often a piece of work is begun before it is given up."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of work that a worker does.
+
+    Attributes
+    ----------
+    makes : str
+        The file of the run directory that comes of it; beside it stands how often the work was begun.
+    failed : str
+        What to say where it cannot be done: ``partition 3 could not be solved``.
+    way_out : str
+        What may help: ``Give it more memory``.
+    """
+
+    makes: str
+    failed: str
+    way_out: str
+
+    def given_up(self, why: str) -> InputError:
+        """Return the one line about work whose worker is lost again and again."""
+        return InputError(
+            f"{self.failed}: its worker died again and again ({why}). {self.way_out}, then run the same command again."
+        )
+
+
+@contextmanager
+def attempt(run: RunDir, work: Work) -> Iterator[None]:
+    """Count that a piece of work is begun, and refuse to begin it once more where that killed ``ATTEMPTS`` workers.
+
+    The count ends with the block, however that ends; it outlives the block's worker only.
+    """
+    count = f"{work.makes}{BEGUN}"
+    begun = run.read_json(count) if run.exists(count) else 0
+    try:
+        if begun >= ATTEMPTS:
+            raise work.given_up(f"{begun} times")
+        run.write_json(count, begun + 1)
+        yield
+    finally:
+        run.delete(count)
+
+
+@contextmanager
+def told(work: Work) -> Iterator[None]:
+    """Turn what Ray says of a lost worker, node or object into one line; what the work itself raised passes."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        if _is_its_own(error):
+            raise
+        raise work.given_up(type(error).__name__) from error
+
+
+def _is_its_own(error: BaseException) -> bool:
+    """Tell whether the work raised the error, and not Ray: a task that only took in what another lost raises, too."""
+    from ray.exceptions import RayError, RayTaskError, UserCodeException
+
+    while isinstance(error, RayTaskError):
+        error = error.cause
+    # Of an exception that cannot be pickled Ray hands over the words, as a RayError.
+    return not isinstance(error, RayError) or isinstance(error, UserCodeException) or type(error) is RayError
+
+
+def result_of(answer: Any, work: Work) -> Any:
+    """Return what a reference stands for."""
+    import ray
+
+    with told(work):
+        return ray.get(answer)
+
+
+def done_on_ray(
+    function: Callable[..., Any],
+    shared: tuple[Any, ...],
+    works: Sequence[tuple[Any, Work]],
+    run: RunDir,
+    *,
+    at_a_time: int | None = None,
+    cpus: float = 1,
+) -> Iterator[tuple[Any, Any, int]]:
+    """Call ``function(*shared, argument)`` in a Ray task for each argument; yield in the order in which they end.
+
+    Parameters
+    ----------
+    function : callable
+    shared : tuple
+        Sent once.
+    works : sequence of (argument, Work)
+    run : RunDir
+    at_a_time : int, optional
+        Tasks at the same time, so that they fit into memory; by default Ray decides.
+    cpus : float
+        CPUs of a task.
+
+    Yields
+    ------
+    tuple
+        The argument, the result, and the peak of the task's process in bytes.
+
+    Raises
+    ------
+    InputError
+        Where a task's worker is lost again and again, and whatever a task raises; the other tasks are then cancelled.
+    """
+    if not works:
+        return
+    import ray
+
+    task, reference = remote(_attempted).options(num_cpus=cpus), ray.put((function, shared))
+    waiting = iter(works)
+    pending: dict[Any, tuple[Any, Work]] = {}
+    try:
+        while True:
+            free = None if at_a_time is None else at_a_time - len(pending)
+            for argument, work in islice(waiting, free):
+                pending[task.remote(reference, argument, run, work)] = argument, work
+            if not pending:
+                return
+            [done], _ = ray.wait(list(pending), num_returns=1)
+            argument, work = pending.pop(done)
+            result, peak = result_of(done, work)
+            yield argument, result, peak
+    finally:
+        for left in pending:
+            ray.cancel(left)
+
+
+def _attempted(
+    call: tuple[Callable[..., Any], tuple[Any, ...]], argument: Any, run: RunDir, work: Work
+) -> tuple[Any, int]:
+    function, shared = call
+    with attempt(run, work):
+        start_peak()
+        result = function(*shared, argument)
+        return result, peak_bytes()

@@ -1,0 +1,275 @@
+"""The one call: vectors in, a chosen subset out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ray_subsel.baselines import BASELINES
+from ray_subsel.constraints.apportion import Floors, Quotas, are_wishes
+from ray_subsel.constraints.apportion import group_limits as limits_of_labels
+from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.types import Indices, is_number
+from ray_subsel.core.unit_rows import check_matrix, unit_rows
+from ray_subsel.objectives import OBJECTIVES, FacilityLocation, GraphCut, Objective, SaturatedCoverage
+from ray_subsel.objectives.graph_cut import check_lam
+from ray_subsel.optimizers import OPTIMIZERS, Optimizer, Problem
+from ray_subsel.optimizers.base import Progress
+from ray_subsel.runtime.progress import Bar, bar
+from ray_subsel.selection import validation
+from ray_subsel.selection.ground_set import Parts, without_near_copies
+from ray_subsel.selection.result import Selection
+
+if TYPE_CHECKING:
+    from ray_subsel.optimizers.speculative.upper_bound import Certificate
+
+PAPER_LAM = 10.0
+
+
+def select(
+    X: Any,
+    k: int | None = None,
+    *,
+    fraction: float | None = None,
+    objective: str | Objective[Any] = "graph_cut",
+    lam: float | Literal["auto"] = PAPER_LAM,
+    optimizer: str | Optimizer = "greedy",
+    include: ArrayLike = (),
+    exclude: ArrayLike = (),
+    stop_when_gain: float | None = None,
+    utility: ArrayLike | None = None,
+    multiplicity: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    quotas: ArrayLike | Quotas | None = None,
+    floors: ArrayLike | Floors | None = None,
+    costs: ArrayLike | None = None,
+    budget: float | None = None,
+    near: float | None = None,
+    near_weights: bool = False,
+    seed: int = 0,
+    certificate: bool = False,
+    progress: Progress | bool = False,
+) -> Selection:
+    """Choose a small subset of the rows of X that maximizes a set function.
+
+    Parameters
+    ----------
+    X : numpy array (a ``np.memmap`` too) or torch tensor of shape (n, d)
+        One vector per item, float16, float32 or float64. For graph cut rows need not have norm 1, since their cosine
+        is taken; X is neither copied nor changed.
+    k : int, optional
+        How many items, 1 <= k <= n. Give one of ``k``, ``fraction`` and ``budget``.
+    fraction : float, optional
+        Share of the ground set in (0, 1]; k is fraction * n rounded down, at least 1.
+    objective : str or Objective, default="graph_cut"
+        A name in ``ray_subsel.objectives.OBJECTIVES``, with that objective's defaults, or an instance.
+    lam : float or "auto", default=10.0
+        Penalty of graph cut when it is given by name; other objectives do not have it. "auto" is
+        max(0, n / k - 2): the subset whose mean represents the corpus mean.
+    optimizer : str or Optimizer, default="greedy"
+        A name in ``ray_subsel.optimizers.OPTIMIZERS`` or ``ray_subsel.baselines.BASELINES``, or an instance.
+    include, exclude : sequences of int
+        Rows that must be in the subset (they come first, in this order, and count toward k), and that must not.
+    stop_when_gain : float, optional
+        Stop before the first item whose gain is at or below this, so fewer than k may come back.
+    utility : float array of shape (n,), optional
+        Added to f for each chosen item.
+    multiplicity : int array of shape (n,), optional
+        Row i stands for this many equal items, each of which may be chosen: the result is that of the expanded array,
+        and a row may come back as often as it counts. Graph cut only; for facility location and saturated coverage it
+        is how much the row counts among the items to be represented.
+    groups : array of shape (n,), optional
+        The group of each row: labels, or numbers from 0.
+    quotas : "proportional", "equal", mapping or int array of shape (n_groups,), optional
+        At most so many items of each group: k apportioned to the groups' sizes, or equally; by label, groups not named
+        being unlimited; or by number.
+    floors : int, mapping or int array of shape (n_groups,), optional
+        At least so many items of each group.
+    costs, budget : float array of shape (n,) and float, optional
+        The chosen items' costs may not exceed the budget.
+    near : float, optional
+        Collapse near copies first: of rows whose cosine is at least this, one is left to choose (``ray_subsel.dedup.in_memory``
+        says what that guarantees): the lowest that is not excluded, or those that ``include`` names. What is left is
+        the ground set, so k is at most its size; ``fraction`` is still a share of the rows of X.
+    near_weights : bool, default=False
+        With ``near`` and graph cut, let a row that is left weigh as much as its group in the corpus sum t.
+    seed : int, default=0
+        Of whatever draws.
+    certificate : bool, default=False
+        Also bound, for graph cut, how far the value is from the best possible one.
+    progress : bool or callable, default=False
+        True shows a bar with items/s and time left on standard error; a callable is called as ``progress(picked, k)``
+        and may raise KeyboardInterrupt to end the run.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    InputError
+        One line that names the parameter, what it must be, what arrived and the way out.
+
+    Notes
+    -----
+    The same input and seed give the same rows, for any number of threads. Ties go to the lowest row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [1.0, 1.0]])
+    >>> select(X, 2, lam=1.0).indices.tolist()
+    [4, 1]
+    """
+    started = time.perf_counter()
+    n = _count_rows(X)
+    counts = validation.unit_counts(multiplicity, n)
+    forced = validation.row_numbers(include, "include", n, counts)
+    barred = validation.row_numbers(exclude, "exclude", n, None)
+    both = np.intersect1d(forced, barred)
+    if both.size:
+        raise invalid("exclude", "share no row with include", Said(f"row {both[0]} in both"))
+    if stop_when_gain is not None and not (is_number(stop_when_gain) and not math.isnan(stop_when_gain)):
+        raise invalid("stop_when_gain", "be a number", stop_when_gain)
+    if not is_number(seed, whole=True) or seed < 0:
+        raise invalid("seed", "be a whole number >= 0", seed)
+    wishes = are_wishes(groups, quotas, floors)
+    group_of, most, least = (None, None, None) if wishes else validation.group_limits(groups, quotas, floors, n)
+    whole = Parts(X, None, forced, barred, counts, validation.checked_numbers(utility, "utility", n), group_of,
+                  validation.item_costs(costs, budget, n))  # fmt: skip
+    parts = whole if near is None else without_near_copies(whole, near, seed)
+    f, k = _goal(objective, lam, parts, near_weights, near, k, fraction, whole.items, budget is not None)
+    group_of = parts.groups
+    if wishes:
+        group_of, most, least = _wished(parts, validation.labels(groups, n), k, quotas, floors)
+    with _progress(progress) as report:
+        problem = Problem(
+            X=parts.X, objective=f, k=k, include=parts.include, exclude=parts.exclude,
+            stop_when_gain=stop_when_gain, utility=parts.utility, multiplicity=parts.counts, groups=group_of,
+            quotas=most,
+            floors=least, costs=parts.costs, budget=budget, seed=seed, progress=report,
+        )  # fmt: skip
+        algorithm = _optimizer(optimizer)
+        picks = algorithm.maximize(problem)
+    proof = _certify(problem, picks.indices) if certificate else None
+    rows = picks.indices if parts.kept is None else parts.kept[picks.indices]
+    stats = {**picks.stats, "seconds": time.perf_counter() - started}
+    return Selection(
+        rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats
+    )
+
+
+def _count_rows(X: Any) -> int:
+    if hasattr(X, "tocsr"):  # scipy sparse: the objectives that take it check it
+        return int(X.shape[0])
+    check_matrix(X, "X")
+    return int(X.shape[0])
+
+
+def _goal(
+    objective: str | Objective[Any],
+    lam: float | Literal["auto"],
+    parts: Parts,
+    near_weights: bool,
+    near: float | None,
+    k: int | None,
+    fraction: float | None,
+    items: int,
+    has_budget: bool,
+) -> tuple[Objective[Any], int]:
+    """Return the objective with everything that it depends on, and k."""
+    if near_weights and near is None:
+        raise invalid("near_weights", "go with near", Said("near=None"), "Give a cosine, say near=0.9.")
+    k = validation.size(k, fraction, items, parts.items, parts.free, has_budget)
+    if parts.include.size > k:
+        raise invalid("include", f"name at most k = {k} rows", Said(f"{parts.include.size} rows"), "Raise k.")
+    weights = parts.weights if near_weights else parts.counts
+    f = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
+    if weights is not None:
+        f = _weighted(f, parts.X, weights, "near_weights" if near_weights else "multiplicity")
+    return f, k
+
+
+@contextmanager
+def _progress(progress: Progress | bool) -> Iterator[Progress | None]:
+    """Yield what an optimizer reports to."""
+    if not isinstance(progress, bool):
+        yield progress
+        return
+    if not progress:
+        yield None
+        return
+    shown = 0
+    with ExitStack() as stack:
+        bars: list[Bar] = []
+
+        def report(picked: int, k: int) -> None:
+            nonlocal shown
+            if not bars:
+                bars.append(stack.enter_context(bar("select", k, "item")))
+            bars[0].advance(picked - shown)
+            shown = picked
+
+        yield report
+
+
+def _objective(objective: str | Objective[Any], lam: float | str, ground: int, k: int) -> Objective[Any]:
+    if objective != GraphCut.name and lam != PAPER_LAM:
+        way = "Give it to the objective itself: GraphCut(lam=...)."
+        raise invalid("lam", "be left out unless objective is 'graph_cut' by name", lam, way)
+    if isinstance(objective, Objective):
+        return objective
+    if objective not in OBJECTIVES:
+        raise invalid("objective", f"be one of {', '.join(OBJECTIVES)} or an Objective", objective)
+    if objective != GraphCut.name:
+        return OBJECTIVES[objective]()
+    if isinstance(lam, str):
+        if lam != "auto":
+            check_lam(lam)
+        return GraphCut(max(0.0, ground / k - 2.0))
+    check_lam(lam)
+    return GraphCut(float(lam))
+
+
+def _optimizer(optimizer: str | Optimizer) -> Optimizer:
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    by_name = OPTIMIZERS | BASELINES
+    if optimizer not in by_name:
+        raise invalid("optimizer", f"be one of {', '.join(by_name)} or an Optimizer", optimizer)
+    return by_name[optimizer]()
+
+
+def _weighted(f: Objective[Any], X: Any, weights: Indices, parameter: str) -> Objective[Any]:
+    if isinstance(f, FacilityLocation | SaturatedCoverage) and f.represented is None and f.weights is None:
+        return dataclasses.replace(f, weights=weights)
+    if not isinstance(f, GraphCut):
+        raise invalid(parameter, "go with an objective that weighs items", f.name, "Expand X with numpy.repeat.")
+    if f.total is not None:
+        return f
+    return dataclasses.replace(f, total=exact_total(unit_rows(X), weights).vector())
+
+
+def _wished(
+    parts: Parts, labels: NDArray[Any], k: int, quotas: Any, floors: Any
+) -> tuple[Indices, Indices | None, Indices | None]:
+    """Return group numbers and limits from labels and wishes, for the rows that may be chosen."""
+    left = np.ones(int(parts.X.shape[0]), dtype=np.int64) if parts.counts is None else parts.counts.copy()
+    left[parts.exclude] = 0
+    return limits_of_labels(labels if parts.kept is None else labels[parts.kept], k, quotas, floors, left)
+
+
+def _certify(problem: Problem, indices: Indices) -> Certificate:
+    if not isinstance(problem.objective, GraphCut):
+        raise invalid("certificate", "go with the graph_cut objective", problem.objective.name)
+    from ray_subsel.optimizers.speculative.upper_bound import certify
+
+    return certify(problem, indices)

@@ -1,0 +1,52 @@
+"""What a selection returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ray_subsel.core.types import Float64s, Indices
+
+if TYPE_CHECKING:
+    from ray_subsel.optimizers.speculative.upper_bound import Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """A chosen subset, in the order in which it was chosen.
+
+    Attributes
+    ----------
+    indices : int64 array of shape (k,)
+        Rows of X in rank order. Of a greedy run, every prefix is the result for a smaller k.
+    gains : float64 array of shape (k,)
+        Gain (utility included) of each item when it was chosen; they sum to ``value``.
+    value : float
+        f(S) plus the chosen items' utilities.
+    objective, optimizer : str
+        Names.
+    n : int
+        Size of the ground set, multiplicities counted.
+    certificate : Certificate or None
+        How far the value can be from the best possible one, where it was asked for.
+    stats : dict
+        Counts of the work done (``evaluations``, ``passes``, ...) and ``seconds``.
+    """
+
+    indices: Indices
+    gains: Float64s
+    value: float
+    objective: str
+    optimizer: str
+    n: int
+    certificate: Certificate | None = None
+    stats: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.indices.size)
+
+    def __repr__(self) -> str:
+        proof = "" if self.certificate is None else f", {self.certificate}"
+        return (
+            f"Selection({len(self)} of {self.n}, {self.objective} by {self.optimizer}, value={self.value:.6g}{proof})"
+        )

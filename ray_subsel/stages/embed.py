@@ -1,0 +1,281 @@
+"""The stage that turns texts into vectors: a pool of actors, each of which embeds one shard after the other.
+
+A shard holds all rows of its texts, so equal texts are found and embedded once without any process seeing the whole
+corpus. A shard's file is written whole or not at all; a run that was killed embeds the missing shards only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.config import CorpusConfig, EmbedConfig
+from ray_subsel.core.errors import InputError
+from ray_subsel.corpus.rows import RowStore, group_equal
+from ray_subsel.embedders import (
+    Embedder,
+    build_embedder,
+    document_frequencies,
+    fit_tfidf,
+    load_doc2vec,
+    load_tfidf,
+    normalise_vectors,
+    save_doc2vec,
+    save_tfidf,
+    train_doc2vec,
+)
+from ray_subsel.runtime.peak_memory import Peak, peak_bytes, start_peak
+from ray_subsel.runtime.progress import Bar
+from ray_subsel.runtime.ray_session import Resources
+from ray_subsel.runtime.tasks import Work, attempt, done_on_ray, told
+from ray_subsel.storage.embedding_store import (
+    FOLDER,
+    Items,
+    PartFacts,
+    Vectors,
+    part_name,
+    read_facts,
+    vectors_of,
+    write_part,
+)
+from ray_subsel.storage.run_directory import RunDir
+
+DOC2VEC = "doc2vec/state.npz"
+TFIDF = "tfidf/state.npz"
+WAY_OUT = "Give the workers more memory or use fewer --workers"
+
+
+@dataclass(frozen=True)
+class EmbedTask:
+    """All that a worker needs to embed a shard.
+
+    Attributes
+    ----------
+    rows : RowStore
+    corpus : CorpusConfig
+    embed : EmbedConfig
+    partitions, seed : int
+        The random partition by which parts are sorted.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    """
+
+    rows: RowStore
+    corpus: CorpusConfig
+    embed: EmbedConfig
+    partitions: int
+    seed: int
+    device: str
+
+    @property
+    def run(self) -> RunDir:
+        """The run directory."""
+        return self.rows.run
+
+
+def open_embedder(task: EmbedTask) -> Embedder | None:
+    """Load the embedder of a task; None where the corpus brings its vectors."""
+    if task.corpus.vectors is not None:
+        return None
+    if task.embed.embedder == "doc2vec":
+        return build_embedder(task.embed, state=load_doc2vec(task.run, DOC2VEC))
+    if task.embed.embedder == "tfidf":
+        return build_embedder(task.embed, state=load_tfidf(task.run, TFIDF))
+    return build_embedder(task.embed, device=task.device)
+
+
+def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> PartFacts:
+    """Embed the distinct texts of one shard and write its part. The same function serves every way of running."""
+    columns = ["id", "key", "text"] if embedder is not None else ["id", "key", "vector"]
+    table = task.rows.shard(shard, columns)
+    groups = group_equal(table)
+    firsts = table.take(pa.array(groups.first))
+    if embedder is not None:
+        texts = firsts["text"].to_pylist()
+        vectors = embedder.embed(texts) if texts else np.zeros((0, embedder.dimension), dtype=np.float32)
+    else:
+        vectors = normalise_vectors(vectors_of(firsts["vector"])) if len(firsts) else vectors_of(firsts["vector"])
+    items, members = _ground_set(groups.leads, groups.members, vectors, keep=task.corpus.copies == "keep")
+    return write_part(
+        task.run, shard, items, members, texts=len(groups.leads), partitions=task.partitions, seed=task.seed
+    )
+
+
+def _ground_set(
+    leads: np.ndarray[Any, Any], members: list[np.ndarray[Any, Any]], vectors: Vectors, *, keep: bool
+) -> tuple[Items, list[list[int]]]:
+    """Return the items of a shard: a group each, or with ``keep`` a row each."""
+    if not keep:
+        counts = np.array([len(group) for group in members], dtype=np.int64)
+        return Items(leads, vectors, counts), [group.tolist() for group in members]
+    ids = np.concatenate(members) if members else np.zeros(0, dtype=np.int64)
+    source = np.repeat(np.arange(len(members)), [len(group) for group in members])
+    items = Items(ids, vectors[source], np.ones(len(ids), dtype=np.int64))
+    return items, [[one] for one in ids.tolist()]
+
+
+class _ShardActor:
+    """A worker of the pool: loads the embedder with its first shard, so that a death over that counts, too."""
+
+    def __init__(self, task: EmbedTask) -> None:
+        self.task = task
+        self.embedder: Embedder | None = None
+
+    def ready(self) -> Embedder | None:
+        """Return the embedder; None where the corpus brings its vectors."""
+        if self.embedder is None:
+            self.embedder = open_embedder(self.task)
+        return self.embedder
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        [shard] = [int(shard) for shard in batch["shard"]]
+        try:
+            with attempt(self.task.run, _work(self.task.run, shard)):
+                embedder = self.ready()
+                start_peak()
+                texts, error = embed_shard(self.task, embedder, shard).texts, ""
+        except InputError as refused:  # as a value: of an exception Ray Data hands over its own words only
+            texts, error = 0, str(refused)
+        return {"texts": [texts], "peak": [peak_bytes()], "error": [error]}
+
+
+def _work(run: RunDir, shard: int) -> Work:
+    name = part_name(shard)
+    return Work(name, f"shard {shard} ({run.path(name)}) could not be embedded", WAY_OUT)
+
+
+def missing_shards(rows: RowStore) -> list[int]:
+    """Return the shards that have no finished part yet."""
+    return [shard for shard in range(rows.shards) if not rows.run.exists(part_name(shard))]
+
+
+def embed_missing(
+    task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar, peak: Peak
+) -> None:
+    """Embed some shards on a pool of actors.
+
+    Parameters
+    ----------
+    workers : int
+        Size of the pool; more than there are shards is not started.
+    num_gpus : float
+        GPUs an actor.
+    cpus : float
+        CPUs of the cluster. The pool takes at most half of what they offer in Ray's accounts: a pool that took all
+        would starve the tasks that feed it and hang.
+    bar : Bar
+        Of rows.
+    peak : Peak
+        Told how much memory the actors took.
+    """
+    import ray
+
+    size = max(1, min(workers, len(shards)))
+    blocks = [{"shard": shard} for shard in shards]
+    dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+        _ShardActor,
+        fn_constructor_args=(task,),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=size),
+        num_cpus=round(min(0.5, 0.5 * cpus / size), 4),
+        num_gpus=num_gpus or None,
+    )
+    with told(Work(FOLDER, f"{task.run.path(FOLDER)} could not be made", WAY_OUT)):
+        for row in dataset.iter_rows():
+            if row["error"]:
+                raise InputError(row["error"])
+            bar.advance(int(row["texts"]))
+            peak.add(int(row["peak"]))
+
+
+def pool_size(workers: int | None, num_gpus: float | None, resources: Resources) -> tuple[int, float]:
+    """Return the number of actors and the GPUs of each: one a GPU where there are GPUs, else one a CPU.
+
+    A cluster at rest may have no GPU and start nodes with some when they are asked for, so only a Ray of this machine
+    alone is refused what it has not.
+    """
+    gpus = num_gpus if num_gpus is not None else (1.0 if resources.gpus >= 1 else 0.0)
+    if gpus > resources.gpus and resources.local:
+        raise InputError(
+            f"num_gpus must be at most what Ray has; got {gpus:g} of {resources.gpus:g}. Use --num-gpus 0 for CPUs."
+        )
+    if workers is None:
+        workers = max(1, int(resources.gpus / gpus) if gpus > 0 else int(resources.cpus))
+    return workers, gpus
+
+
+@dataclass(frozen=True)
+class _GroundSetTexts:
+    """The texts of the ground set in order of shard and id, as often as they are asked for, one shard in memory."""
+
+    rows: RowStore
+    keep: bool
+
+    def __iter__(self) -> Iterator[str]:
+        for shard in range(self.rows.shards):
+            yield from self.of_shard(shard)
+
+    def of_shard(self, shard: int) -> list[str]:
+        """Return the texts of one shard."""
+        table = self.rows.shard(shard, ["id", "key", "text"])
+        if not self.keep:
+            table = table.take(pa.array(group_equal(table).first))
+        texts: list[str] = table["text"].to_pylist()
+        return texts
+
+
+def train_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+    """Train the embedder on the corpus where it is one that needs it."""
+    if embed.embedder == "doc2vec":
+        train_doc2vec_once(rows, corpus, embed)
+    elif embed.embedder == "tfidf":
+        fit_tfidf_once(rows, corpus, embed)
+
+
+def fit_tfidf_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+    """Count words in parallel, a task a shard, unless this run has done so, and keep the counts in the run directory.
+
+    As for Doc2Vec, the texts of the ground set count.
+    """
+    if rows.run.exists(TFIDF):
+        return
+    texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
+    works = [
+        (shard, Work(f"{TFIDF}-{shard:05d}", f"words of shard {shard} could not be counted", WAY_OUT))
+        for shard in range(rows.shards)
+    ]
+    parts = (counted for _, counted, _ in done_on_ray(_frequencies_of_shard, (texts,), works, rows.run))
+    save_tfidf(rows.run, TFIDF, fit_tfidf(parts, vector_size=embed.vector_size, seed=embed.seed))
+
+
+def _frequencies_of_shard(texts: _GroundSetTexts, shard: int) -> tuple[np.ndarray[Any, Any], int]:
+    return document_frequencies(texts.of_shard(shard))
+
+
+def train_doc2vec_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+    """Train Doc2Vec on the corpus, unless this run has done so, and keep the model in the run directory.
+
+    It sees the texts of the ground set: the distinct ones, or with ``copies="keep"`` all.
+    """
+    if not rows.run.exists(DOC2VEC):
+        texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
+        save_doc2vec(rows.run, DOC2VEC, train_doc2vec(texts, embed))
+
+
+def all_facts(rows: RowStore) -> list[PartFacts]:
+    """Read the facts of every part and check that none lost a row."""
+    facts = [read_facts(rows.run, shard) for shard in range(rows.shards)]
+    found = sum(fact.rows for fact in facts)
+    if found != rows.n_rows:
+        raise InputError(
+            f"{rows.run.path('embeddings')} must account for {rows.n_rows} rows; got {found}. "
+            "Delete the folder and run the same command again."
+        )
+    dimensions = sorted({fact.dimension for fact in facts if fact.items})
+    if len(dimensions) > 1:
+        raise InputError(f"vectors must have one length; got {dimensions}. Embed them with one model.")
+    return facts

@@ -1,0 +1,68 @@
+"""What a run tells the world: selection.parquet, subset.parquet, report.json, report.html."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray_subsel.core.errors import InputError
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.report import render_html
+from ray_subsel.storage.manifest import Manifest
+
+SCHEMA = 1
+SCALE = ("share_of_centralized", "rounds", "candidates", "predicted_peak_bytes", "peak_bytes")
+"""What the report says of scale at its top."""
+
+
+def corpus_facts(rows: RowStore) -> dict[str, Any]:
+    """Return what the report says of the corpus."""
+    return {
+        "files": len(rows.files),
+        "skipped_files": rows.skipped_files,
+        "rows_read": rows.n_read,
+        "rejected": rows.n_rejected,
+        "rejected_by_reason": rows.rejected_by_reason,
+        "augmented": rows.n_augmented,
+        "rows": rows.n_rows,
+    }
+
+
+def publish(manifest: Manifest) -> dict[str, Any]:
+    """Write report.json and report.html from the manifest, and return the report."""
+    stages = manifest.stages
+    facts = {name: stage.facts if stage.done else None for name, stage in stages.items()}
+    if not facts.get("corpus"):
+        raise InputError(f"{manifest.run.path()} must hold a finished stage to report; run the same command again.")
+    selection = facts.get("select")
+    corpus = dict(facts.get("corpus") or {})
+    embedding = facts.get("embed")
+    if embedding:
+        corpus["items"] = embedding["items"]
+        corpus["duplicate_rows"] = corpus["rows"] - embedding["embedded"]
+        corpus["copies"] = stages["corpus"].settings["copies"]
+    if selection:
+        corpus["largest_groups"] = selection["largest_groups"]
+    peaks = {name: stage.facts["peak_bytes"] for name, stage in stages.items() if stage.facts.get("peak_bytes")}
+    report = {
+        "schema": SCHEMA,
+        "command": manifest.about.get("command", ""),
+        "created": manifest.about.get("created", ""),
+        "versions": manifest.about.get("versions", {}),
+        "config": manifest.about.get("config", {}),
+        "value": selection["value"] if selection else None,
+        "lift_over_random": selection["lift_over_random"] if selection else None,
+        **{name: selection.get(name) if selection else None for name in SCALE},
+        "peak_bytes": max(peaks.values(), default=None),
+        "peaks": peaks,
+        "predicted_peaks": selection.get("predicted_peaks") if selection else None,
+        "seconds": {name: stage.seconds for name, stage in stages.items() if stage.done},
+        "corpus": corpus,
+        "embedding": embedding,
+        "near": facts.get("near"),
+        "selection": selection,
+        "training": facts.get("train"),
+        "warnings": selection["warnings"] if selection else [],
+    }
+    manifest.run.write_json("report.json", report)
+    manifest.run.write_bytes("report.html", render_html(report).encode())
+    return report

@@ -1,0 +1,146 @@
+"""Items drawn from parts at random, the same ones in every process, and what represents the ground set.
+
+An item is drawn if the hash of its id is among the lowest, so the draw depends on ids and seed alone. Parts are read
+row group by row group: no process holds more than a row group and the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.config import SelectConfig
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.objectives import SaturatedCoverage
+from ray_subsel.objectives.represented import represent
+from ray_subsel.objectives.saturated_coverage import positive_similarities
+from ray_subsel.objectives.scaled import REPRESENTING, Goal, GraphCutGoal, PlainGoal, RepresentingGoal
+from ray_subsel.partitioned.greedi import resolve_lam
+from ray_subsel.runtime.tasks import Work, done_on_ray
+from ray_subsel.storage.embedding_store import PartFacts, Vectors, fact_of, row_groups, vectors_of
+from ray_subsel.storage.run_directory import RunDir
+
+T = TypeVar("T")
+
+SAMPLE_STREAM, RANDOM_STREAM = 0x5EA3, 0x5EA4
+"""Added to the seed, so that the sample, a random subset and the partitions are drawn independently."""
+
+SCRATCH, WAY_OUT = "limits", "Free some memory"
+LEAST_REPRESENTED = 10_000
+REPRESENTED_PER_PICK = 4
+
+
+def represented_size(config: SelectConfig, n: int, k: int) -> int:
+    """Return how many items are represented: as asked, else 4 k and at least 10,000; all of a smaller ground set."""
+    if config.objective not in REPRESENTING:
+        return 0
+    asked = config.represented
+    return min(n, max(LEAST_REPRESENTED, REPRESENTED_PER_PICK * k) if asked is None else asked)
+
+
+def make_goal(
+    run: RunDir, facts: Sequence[PartFacts], config: SelectConfig, *, k: int, total: Float64s, here: bool
+) -> Goal:
+    """Return what a selection maximizes.
+
+    Parameters
+    ----------
+    total : float64 array of shape (d,)
+        t, the sum of the unit vectors of the ground set.
+    here : bool
+        Read in this process, else a Ray task a part.
+    """
+    n = sum(fact.items for fact in facts)
+    if config.objective not in REPRESENTING:
+        if config.objective == "graph_cut":
+            return GraphCutGoal(resolve_lam(config.lam, n, k), total)
+        return PlainGoal(config.objective)
+    wanted = represented_size(config, n, k)
+    _, items = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
+    everything = None
+    if config.objective == SaturatedCoverage.name:
+        sums = each_part(
+            run, partial(_positive_sums, run, facts, items), [fact.shard for fact in facts], "compared with", here=here
+        )
+        everything = np.sum(sums, axis=0)
+    return RepresentingGoal(config.objective, items, everything, config.represent == "own")
+
+
+def draw(run: RunDir, facts: Sequence[PartFacts], wanted: int, *, seed: int, here: bool) -> tuple[Indices, Vectors]:
+    """Return the ids and vectors of ``wanted`` items, those of the lowest hashes, in ascending order of id."""
+    n = sum(fact.items for fact in facts)
+    assert 0 < wanted <= n
+    shards = [fact.shard for fact in facts]
+    likely = wanted + 6 * wanted**0.5 + 16
+    while True:
+        highest = np.uint64(min(2**64 - 1, int(likely / n * 2**64)))
+        found = each_part(run, partial(_below, run, facts, highest, seed), shards, "drawn from", here=here)
+        ids = np.concatenate([ids for ids, _ in found])
+        if ids.size >= wanted:
+            break
+        likely *= 2
+    vectors = np.concatenate([vectors for _, vectors in found])
+    lowest = np.argsort(mix(ids, seed), kind="stable")[:wanted]
+    lowest = lowest[np.argsort(ids[lowest])]
+    return ids[lowest], vectors[lowest]
+
+
+def each_part(run: RunDir, function: Callable[[int], T], shards: Sequence[int], what: str, *, here: bool) -> list[T]:
+    """Return ``function(shard)`` for each shard, in their order: of this process, or a Ray task each.
+
+    Parameters
+    ----------
+    what : str
+        What a task does to a part, for the line about one whose worker is lost: ``drawn from``.
+    """
+    if here:
+        return [function(shard) for shard in shards]
+    works = [
+        (shard, Work(f"{SCRATCH}/{what.split()[0]}-{shard:05d}", f"part {shard} could not be {what}", WAY_OUT))
+        for shard in shards
+    ]
+    found = {shard: result for shard, result, _ in done_on_ray(_call, (function,), works, run)}
+    return [found[shard] for shard in shards]
+
+
+def _call(function: Callable[[int], T], shard: int) -> T:
+    return function(shard)
+
+
+def _below(
+    run: RunDir, facts: Sequence[PartFacts], highest: np.uint64, seed: int, shard: int
+) -> tuple[Indices, Vectors]:
+    """Return the items of a part whose hash is not above a number."""
+    fact = fact_of(facts, shard)
+    d = max(one.dimension for one in facts)
+    ids, vectors = [np.zeros(0, dtype=np.int64)], [np.zeros((0, d), dtype=np.float32)]
+    for table in row_groups(run, fact, ["id", "vector"]):
+        some = table["id"].to_numpy().astype(np.int64)
+        chosen = np.flatnonzero(mix(some, seed) <= highest)
+        ids.append(some[chosen])
+        vectors.append(vectors_of(table["vector"].take(pa.array(chosen))))
+    return np.concatenate(ids), np.concatenate(vectors)
+
+
+def _positive_sums(run: RunDir, facts: Sequence[PartFacts], items: Vectors, shard: int) -> Float64s:
+    """Return for each represented item the sum of its positive similarities to the items of a part."""
+    sums = np.zeros(len(items))
+    for table in row_groups(run, fact_of(facts, shard), ["vector"]):
+        sums += positive_similarities(represent(vectors_of(table["vector"]), items, None, "cosine"))
+    return sums
+
+
+def random_value(run: RunDir, facts: Sequence[PartFacts], goal: Goal, k: int, *, seed: int, here: bool) -> float:
+    """Return f of k random items: expected, where there is a formula, else of one draw."""
+    n = sum(fact.items for fact in facts)
+    expected = goal.random_value(n, k)
+    if expected is not None:
+        return expected
+    _, vectors = draw(run, facts, k, seed=seed + RANDOM_STREAM, here=here)
+    objective: Any = goal.whole()
+    return float(objective.evaluate(vectors, np.arange(k)))

@@ -1,0 +1,173 @@
+"""Describe a selection before it runs and its outcome after."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ray_subsel.config import SelectConfig
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.exact_sum import ExactSum
+from ray_subsel.core.types import Float64s
+from ray_subsel.objectives.scaled import Goal
+from ray_subsel.optimizers.speculative.upper_bound import Certificate
+from ray_subsel.partitioned.greedi import (
+    Reduced,
+    Rows,
+)
+from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
+from ray_subsel.planning.policy import is_small
+from ray_subsel.stages.constraint_table import Limits
+from ray_subsel.stages.sampling import make_goal
+from ray_subsel.storage.embedding_store import (
+    PartFacts,
+)
+from ray_subsel.storage.run_directory import RunDir
+
+FOLDER = "candidates"
+
+
+WAY_OUT = "Give it more memory or more --partitions"
+"""Where a worker of this stage is lost again and again."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What selection is about to do, once the ground set is known.
+
+    Attributes
+    ----------
+    n, d, k, m : int
+        Ground set, dimension, budget, partitions. Where costs limit the answer, k is a bound.
+    goal : Goal
+        What is maximized.
+    budget : int
+        The most candidates that a partition hands over.
+    total : float64 array of shape (d,)
+        t, the sum of all unit vectors.
+    seed : int
+        Of the random partition.
+    tree : Tree
+        Who reduces what.
+    limits : Limits or None
+        Whatever else than k limits the answer.
+    """
+
+    n: int
+    d: int
+    k: int
+    m: int
+    goal: Goal
+    budget: int
+    total: Float64s
+    seed: int
+    tree: Tree
+    limits: Limits | None = None
+
+    @property
+    def given(self) -> Rows | None:
+        """Items that must be chosen."""
+        return None if self.limits is None else self.limits.given
+
+    @property
+    def here(self) -> bool:
+        """Whether this process does it all: it is done before a worker has started."""
+        return is_small(self.n, self.d)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of selection and what it is worth.
+
+    Attributes
+    ----------
+    plan : Plan
+    reduced : Reduced
+    random_value : float
+        f of as many random items: expected, or where there is no formula for it of one draw.
+    centralized_value : float or None
+        f of the exact greedy on the whole ground set, where that was computed.
+    rounds : int
+        Of GreeDi, one after the other; in mode exact those of the exact greedy.
+    peak_bytes : int or None
+        The largest resident memory of any process that selected.
+    certificate : Certificate or None
+        How far the answer can be from the best subset, on ground sets of up to ``CERTIFIED_NUMBERS``.
+    """
+
+    plan: Plan
+    reduced: Reduced
+    random_value: float
+    centralized_value: float | None
+    rounds: int = 1
+    peak_bytes: int | None = None
+    certificate: Certificate | None = None
+
+    @property
+    def lift_over_random(self) -> float | None:
+        """Return (f - E f(random)) / |E f(random)|: above 0 is better than random; None where that is 0."""
+        if self.random_value == 0:
+            return None
+        return (self.reduced.value - self.random_value) / abs(self.random_value)
+
+    @property
+    def share_of_centralized(self) -> float | None:
+        """Return f over centralized greedy's f; None where that was not computed or is not above 0."""
+        if self.centralized_value is None or self.centralized_value <= 0:
+            return None
+        return self.reduced.value / self.centralized_value
+
+    @property
+    def share_of_centralized_lift(self) -> float | None:
+        """Return how far f has come from random's expectation toward centralized greedy's f; 1 is all the way.
+
+        The figure to read where f is negative, which it is for large k, and a plain ratio says nothing.
+        """
+        if self.centralized_value is None or self.centralized_value == self.random_value:
+            return None
+        return (self.reduced.value - self.random_value) / (self.centralized_value - self.random_value)
+
+
+def budget_of(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str | None]:
+    """Return k and, where it had to be lowered, a sentence that says so.
+
+    A fraction is one of the *rows*, so that a subset with copies collapsed and one with copies kept, or a random one,
+    have the same size: k = floor(fraction * rows), at least 1. Where only a budget limits the answer, k is all items.
+    """
+    if config.k is not None:
+        if config.k > items:
+            raise invalid("k", f"be at most the number of items, {items}", config.k, "Equal texts are one item.")
+        return config.k, None
+    if config.fraction is None:
+        return items, None
+    k = max(1, math.floor(config.fraction * rows + 1e-9))
+    if k > items:
+        warning = f"{k} of {rows} rows were asked for, but only {items} are distinct: all {items} are chosen."
+        return items, warning
+    return k, None
+
+
+def make_plan(
+    run: RunDir, config: SelectConfig, facts: Sequence[PartFacts], k: int, limits: Limits | None = None
+) -> Plan:
+    """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
+    m = len(facts[0].partition_items) if config.partitions is None else config.partitions
+    n = sum(fact.items for fact in facts)
+    exact = ExactSum.zero(max(fact.dimension for fact in facts))
+    for fact in facts:
+        if fact.total is not None:
+            exact = exact + fact.total
+    sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
+    total = exact.vector()
+    goal = make_goal(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
+    fan_in = max(2, m) if config.fan_in is None else config.fan_in
+    k = k if limits is None else limits.rules.k
+    if limits is None or m == 1:
+        tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
+    elif limits.shares is None:
+        tree = grow_tree(limits.free, k=limits.room_left(), c=config.candidates, fan_in=fan_in)
+    else:
+        tree = two_rounds(limits.free, [share.k for share in limits.shares], k=k)
+    budget = max(node.budget for node in tree.levels[0])
+    return Plan(n, len(total), k, m, goal, budget, total, config.seed, tree, limits)

@@ -1,0 +1,120 @@
+"""The stage that trains: the same model on the subset, on random rows and on everything, measured on one test file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.types import Indices
+from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.rows import RowStore, group_equal
+from ray_subsel.embedders import model_name
+from ray_subsel.runtime.progress import say, steps
+from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.training import finetune
+
+TASKS = {
+    "story-cloze": ["id", "key", "context", "ending1", "ending2", "label"],
+    "classification": ["id", "key", "text", "label"],
+}
+"""The tasks that can be trained, and the columns each needs."""
+
+
+def model_to_train(embed: EmbedConfig, train: TrainConfig) -> str:
+    """Return the encoder to fine-tune: the one named, else the embedder where it is an encoder, else BERT."""
+    if train.train_model is not None:
+        return train.train_model
+    return model_name(embed) or "bert-base-uncased"
+
+
+def rows_of_arm(arm: str, rows: RowStore, selected: Indices, seed: int) -> Indices:
+    """Return the row ids that an arm trains on.
+
+    ``subset``: the selected ones. ``random``: as many rows, drawn from all. ``random-dedup``: as many, drawn from the
+    distinct texts (the lowest row id of each). ``full``: all rows.
+    """
+    if arm == "subset":
+        return selected
+    if arm == "full":
+        return rows.ids()
+    pool = rows.ids() if arm == "random" else distinct_rows(rows)
+    if len(pool) < len(selected):
+        raise invalid("arm", f"have at least {len(selected)} rows to draw from", f"{arm} with {len(pool)}")
+    drawn = np.random.default_rng(seed).choice(pool, size=len(selected), replace=False)
+    return np.sort(np.asarray(drawn, dtype=np.int64))
+
+
+def distinct_rows(rows: RowStore) -> Indices:
+    """Return the lowest row id of each distinct text, ascending."""
+    leads = [group_equal(rows.shard(shard, ["id", "key"])).leads for shard in range(rows.shards)]
+    return np.sort(np.concatenate(leads))
+
+
+def finetune_arms(
+    run: RunDir,
+    rows: RowStore,
+    corpus: CorpusConfig,
+    embed: EmbedConfig,
+    train: TrainConfig,
+    runtime: RuntimeConfig,
+    test: CorpusConfig,
+    *,
+    use_gpu: bool,
+) -> dict[str, Any]:
+    """Train and measure each arm that has no result yet; return what the report says of all.
+
+    An arm's result is kept in ``train/<arm>/result.json``.
+    """
+    if corpus.task not in TASKS:
+        raise invalid("task", f"be one of {', '.join(TASKS)} to fine-tune", corpus.task, "Use --task.")
+    test_rows = _test_rows(run, test)
+    columns = TASKS[corpus.task]
+    test_table = test_rows.take(test_rows.ids(), columns)
+    selected = run.read_table("selection.parquet", ["id"])["id"].to_numpy().astype(np.int64)
+    model = model_to_train(embed, train)
+    for arm in train.arms:
+        name = f"train/{arm}"
+        if run.exists(f"{name}/result.json"):
+            say(f"train {arm}: as before")
+            continue
+        ids = rows_of_arm(arm, rows, selected, train.train_seed)
+        table = rows.take(ids, columns)
+        say(f"train {arm}: {len(ids):,} rows")
+        with steps(f"train {arm}", "step") as told:
+            result = finetune(
+                table.drop_columns(["id", "key"]),
+                test_table.drop_columns(["id", "key"]),
+                train,
+                task=corpus.task,
+                model=model,
+                run=run,
+                name=name,
+                workers=runtime.train_workers,
+                use_gpu=use_gpu,
+                progress=told,
+            )
+        repeated = len(ids) - len(set(table["key"].to_pylist()))
+        content = {"arm": arm, "n": len(ids), "duplicates_in_training_set": repeated, **dataclasses.asdict(result)}
+        run.write_json(f"{name}/result.json", content)
+        say(f"train {arm}: accuracy {result.accuracy:.4f} in {result.seconds_train:.1f} s")
+    known = [arm for arm in ("subset", "random", "random-dedup", "full") if run.exists(f"train/{arm}/result.json")]
+    arms = [run.read_json(f"train/{arm}/result.json") for arm in known]
+    return {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
+
+
+def _test_rows(run: RunDir, test: CorpusConfig) -> RowStore:
+    """Read the test file into ``test/``, once."""
+    folder = RunDir(os.path.join(run.uri, "test"))
+    if folder.exists("rows/index.json"):
+        return RowStore.open(folder)
+    rows = ingest(test, folder)
+    if rows.n_rejected:
+        say(f"test: {rows.n_rejected:,} rows rejected, see {folder.path('rejected.parquet')}")
+    if not rows.n_rows:
+        raise InputError(f"test must hold rows; got none in {', '.join(test.data)}.")
+    return rows

@@ -1,0 +1,197 @@
+"""Write ``selection.parquet`` and ``subset.parquet``, and tell what the report says of the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.config import SelectConfig
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.objectives.scaled import GraphCutGoal, RepresentingGoal
+from ray_subsel.stages.constraint_table import chosen_limits
+from ray_subsel.stages.selection_job import Choice
+from ray_subsel.storage.embedding_store import PartFacts, read_members
+from ray_subsel.storage.run_directory import RunDir
+
+CURVE_POINTS = 400
+
+
+SAMPLE_ROWS = 10
+
+
+SHOWN_GROUPS = 100
+
+
+SAMPLE_CHARACTERS = 400
+
+
+def write_selection(
+    run: RunDir, rows: RowStore, parts: Sequence[PartFacts], choice: Choice, config: SelectConfig
+) -> dict[str, Any]:
+    """Write selection.parquet and subset.parquet; return what the report says of the selection.
+
+    ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id), ``gain``
+    (marginal gain at its turn), ``partition``, ``multiplicity`` and ``rows`` (all row ids that the item stands for).
+    ``subset.parquet`` has the original rows in the same order.
+    """
+    reduced = choice.reduced
+    members, largest = _members(run, parts, reduced.ids)
+    ids = _published(choice)
+    table = pa.table(
+        {
+            "rank": pa.array(np.arange(len(ids)), pa.int64()),
+            "id": pa.array(ids, pa.int64()),
+            "gain": pa.array(reduced.gains, pa.float64()),
+            "partition": pa.array(reduced.partitions, pa.int64()),
+            "multiplicity": pa.array([len(group) for group in members], pa.int64()),
+            "rows": pa.array(members, pa.list_(pa.int64())),
+        }
+    )
+    run.write_table("subset.parquet", rows.subset_table(ids))
+    run.write_table("selection.parquet", table)
+    keys = rows.take(ids, ["key"])["key"].to_pylist()
+    negative = int((reduced.gains < 0).sum())
+    return {
+        "mode": config.mode,
+        "objective": choice.plan.goal.name,
+        **choice.plan.goal.about(),
+        "n": choice.plan.n,
+        "k": len(ids),
+        "dimension": choice.plan.d,
+        "partitions": choice.plan.m,
+        "candidates": reduced.candidates,
+        "rounds": choice.rounds,
+        "peak_bytes": choice.peak_bytes,
+        "value": reduced.value,
+        "random_value": choice.random_value,
+        "random_is_expected": choice.plan.goal.random_value(choice.plan.n, len(ids)) is not None,
+        "lift_over_random": choice.lift_over_random,
+        "centralized_value": choice.centralized_value,
+        "share_of_centralized": choice.share_of_centralized,
+        "share_of_centralized_lift": choice.share_of_centralized_lift,
+        "best_local_value": reduced.best_local_value,
+        "winner": reduced.winner,
+        "gains": _curve(reduced.gains),
+        "negative_gains": negative,
+        "chosen_duplicates": len(keys) - len(set(keys)),
+        "largest_groups": _with_texts(rows, largest),
+        "limits": _limits(run, parts, choice),
+        "sample": _sample(rows, ids, members),
+        "certificate": _certificate(choice),
+        "warnings": _warnings(choice, negative),
+    }
+
+
+def _published(choice: Choice) -> Indices:
+    """Return the chosen row ids: an item that had to be chosen is published as the row that was named."""
+    limits = choice.plan.limits
+    if limits is None:
+        return choice.reduced.ids
+    return np.concatenate((limits.asked, choice.reduced.ids[len(limits.asked) :]))
+
+
+def _limits(run: RunDir, parts: Sequence[PartFacts], choice: Choice) -> dict[str, Any] | None:
+    """Return what limited the choice, and how the answer keeps it."""
+    limits = choice.plan.limits
+    if limits is None:
+        return None
+    bounds, names = limits.rules.bounds, limits.rules.names
+    about: dict[str, Any] = {"included": len(limits.asked), "excluded": limits.excluded}
+    table = chosen_limits(run, parts, choice.reduced.ids)
+    if bounds.budget is not None:
+        about |= {"budget": bounds.budget, "cost": float(table["cost"].to_numpy().sum())}
+    if names:
+        counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
+        shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
+        about["n_groups"] = len(names)
+        about["groups"] = [
+            {
+                "group": names[g],
+                "chosen": int(counts[g]),
+                "quota": None if bounds.quotas is None else int(bounds.quotas[g]),
+                "floor": None if bounds.floors is None else int(bounds.floors[g]),
+            }
+            for g in shown.tolist()
+        ]
+    return about
+
+
+def _members(run: RunDir, parts: Sequence[PartFacts], ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Return the rows of each chosen item, and the five largest groups as (id, multiplicity)."""
+    wanted = {int(one): rank for rank, one in enumerate(ids)}
+    members: list[list[int]] = [[] for _ in wanted]
+    largest: list[tuple[int, int]] = []
+    for part in parts:
+        table = read_members(run, part.shard, part.folder)
+        shard_ids = table["id"].to_numpy()
+        counts = table["multiplicity"].to_numpy()
+        for position in np.flatnonzero(np.isin(shard_ids, ids)):
+            members[wanted[int(shard_ids[position])]] = table["rows"][int(position)].as_py()
+        top = np.lexsort((shard_ids, -counts))[:5]
+        largest += [(int(shard_ids[i]), int(counts[i])) for i in top if counts[i] > 1]
+    return members, sorted(largest, key=lambda group: (-group[1], group[0]))[:5]
+
+
+def _with_texts(rows: RowStore, groups: list[tuple[int, int]]) -> list[dict[str, Any]]:
+    texts = _texts(rows, np.array([one for one, _ in groups], dtype=np.int64))
+    return [{"id": one, "multiplicity": c, "text": text} for (one, c), text in zip(groups, texts, strict=True)]
+
+
+def _sample(rows: RowStore, ids: Indices, members: list[list[int]]) -> list[dict[str, Any]]:
+    texts = _texts(rows, ids[:SAMPLE_ROWS])
+    return [
+        {"rank": rank, "id": int(ids[rank]), "multiplicity": len(members[rank]), "text": text}
+        for rank, text in enumerate(texts)
+    ]
+
+
+def _texts(rows: RowStore, ids: Indices) -> list[str]:
+    if not len(ids):
+        return []
+    texts = rows.take(ids, ["text"])["text"].to_pylist()
+    return ["" if text is None else text[:SAMPLE_CHARACTERS] for text in texts]
+
+
+def _curve(gains: Float64s) -> list[list[float]]:
+    """Return (rank, gain) pairs, at most some hundreds, evenly spread and with both ends."""
+    ranks = np.unique(np.linspace(0, len(gains) - 1, min(len(gains), CURVE_POINTS)).round().astype(int))
+    return [[int(rank), float(gains[rank])] for rank in ranks]
+
+
+def _certificate(choice: Choice) -> dict[str, float] | None:
+    if choice.certificate is None:
+        return None
+    return {
+        "bound": choice.certificate.bound,
+        "gap": choice.certificate.gap,
+        "share_of_random_shortfall_closed": choice.certificate.closed,
+    }
+
+
+def _warnings(choice: Choice, negative: int) -> list[str]:
+    goal, limits, chosen = choice.plan.goal, choice.plan.limits, len(choice.reduced.ids)
+    warnings = [] if limits is None else list(limits.warnings)
+    if negative and isinstance(goal, GraphCutGoal):
+        warnings.append(
+            f"{negative:,} of {chosen:,} picks lowered f: beyond k = n / (2 + lambda) = "
+            f"{choice.plan.n / (2 + goal.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
+            "That is the paper's greedy; lam='auto' or a smaller k keeps gains positive."
+        )
+    if choice.reduced.value < choice.random_value:
+        why = "greedy can end there for k beyond n / (2 + lambda)" if isinstance(goal, GraphCutGoal) else "a rare draw"
+        if limits is not None:
+            why = "random subsets need not keep the limits"
+        warnings.append(
+            f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f}): "
+            f"{why}."
+        )
+    if isinstance(goal, RepresentingGoal) and (useless := int((choice.reduced.gains <= 0).sum())):
+        warnings.append(
+            f"{useless:,} picks added nothing: the {len(goal.items):,} represented items had all that they can have. "
+            "Use a larger --represented or a smaller k."
+        )
+    return warnings

@@ -1,0 +1,185 @@
+"""``manifest.json``: what a run directory holds, of which settings and input, and how far it got.
+
+Every stage has a fingerprint of its settings, its input and the fingerprint of the stage before. A stage with the same
+fingerprint is resumed or, when it is done, taken as it is; a stage with another one is never mixed with: the run stops
+and says what differs, or, with ``overwrite``, replaces that stage and those after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.hashing import fingerprint
+from ray_subsel.storage.run_directory import RunDir
+
+NAME = "manifest.json"
+SCHEMA = 1
+
+OUTPUTS = {
+    "corpus": ("rows", "rejected.parquet"),
+    "embed": ("embeddings", "doc2vec", "tfidf"),
+    "near": ("near", "groups", "leaders"),
+    "select": ("limits", "candidates", "selection.parquet", "subset.parquet"),
+    "train": ("train", "test"),
+}
+"""What each stage writes, in the order of the stages."""
+
+REPORTS = ("report.json", "report.html")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The state of one stage.
+
+    Attributes
+    ----------
+    settings : dict
+        What decides its result: fields of its configuration and fingerprints of its input.
+    done : bool
+    seconds : float
+        Wall time of the start that finished it.
+    facts : dict
+        What the report says of it.
+    """
+
+    settings: dict[str, Any]
+    done: bool = False
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the settings."""
+        return fingerprint(self.settings)
+
+
+class Manifest:
+    """The manifest of one run directory, written after every change."""
+
+    def __init__(self, run: RunDir, about: dict[str, Any], stages: dict[str, Stage]) -> None:
+        self.run = run
+        self.about = about
+        self.stages = stages
+
+    @staticmethod
+    def open(run: RunDir) -> Manifest:
+        """Read the manifest, or begin one in a directory that is empty or not there yet.
+
+        Raises
+        ------
+        InputError
+            Where the directory holds other things: they are not ours to mix with, let alone to delete.
+        """
+        if run.exists(NAME):
+            content = run.read_json(NAME)
+            if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+                found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+                raise invalid(f"schema of {run.path(NAME)}", f"be {SCHEMA}", found, "Use another --out.")
+            stages = {name: Stage(**stage) for name, stage in content["stages"].items()}
+            return Manifest(run, content["about"], stages)
+        if run.exists("") and (found := [name for name in run.names() if not name.startswith(".")]):
+            raise invalid(
+                "out", "be empty, new, or the directory of a run", f"{run.path()} with {found[0]}", "Use another --out."
+            )
+        return Manifest(run, {}, {})
+
+    @staticmethod
+    def load(run: RunDir) -> Manifest:
+        """Read the manifest of a run that must be there."""
+        if not run.exists(NAME):
+            way = "Make one with subsel run, embed or select."
+            raise invalid("directory", "hold a run (a manifest.json)", run.path(), way)
+        return Manifest.open(run)
+
+    def save(self) -> None:
+        """Write ``manifest.json``."""
+        stages = {
+            name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts}
+            for name, s in self.stages.items()
+        }
+        self.run.write_json(NAME, {"schema": SCHEMA, "about": self.about, "stages": stages})
+
+    def enter(self, name: str, settings: dict[str, Any], *, overwrite: bool) -> Stage:
+        """Return the stage as it stands, after making sure that what is on disk belongs to these settings."""
+        stage = self.stages.get(name)
+        if stage is not None and stage.settings == settings:
+            return stage
+        if stage is not None:
+            if not overwrite:
+                raise InputError(
+                    f"out must be this run's own directory; {self.run.path()} holds a run of other settings "
+                    f"({_difference(name, stage.settings, settings)}). Use another --out, or --overwrite to replace "
+                    f"{', '.join(_from(name))} there."
+                )
+            self.discard(name)
+        for output in OUTPUTS[name]:
+            self.run.delete(output)  # what nothing claims is left of a run that was killed while it was replaced
+        self.stages[name] = Stage(settings)
+        self.save()
+        return self.stages[name]
+
+    def finish(self, name: str, *, seconds: float, facts: dict[str, Any]) -> Stage:
+        """Mark a stage as done."""
+        self.stages[name] = Stage(self.stages[name].settings, True, round(seconds, 3), facts)
+        self.save()
+        return self.stages[name]
+
+    def discard(self, name: str) -> None:
+        """Delete what a stage and those after it wrote."""
+        for later in _from(name):
+            self.stages.pop(later, None)
+        self.save()  # first the claim, then the files: a kill in between leaves files that nothing claims
+        for later in _from(name):
+            for output in OUTPUTS[later]:
+                self.run.delete(output)
+        for output in REPORTS:
+            self.run.delete(output)
+
+
+def _from(name: str) -> list[str]:
+    names = list(OUTPUTS)
+    return names[names.index(name) :]
+
+
+def _difference(stage: str, old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say which settings differ, at most three of them."""
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    shown = [f"{stage}.{key}: {_short(old.get(key))} there, {_short(new.get(key))} here" for key in keys[:3]]
+    return "; ".join(shown)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@contextlib.contextmanager
+def locked(run: RunDir) -> Iterator[None]:
+    """Hold a local run directory for one process at a time; the system lets go of it when the process dies.
+
+    Object stores have no such lock: there two runs of one directory are the user's to avoid.
+    """
+    path = run.local_path(".lock")
+    if path is None:
+        yield
+        return
+    import fcntl
+
+    try:
+        os.makedirs(run.path(), exist_ok=True)
+        handle = open(path, "w")  # noqa: SIM115 - held until the block ends
+    except OSError as error:
+        raise invalid("out", "be a directory that can be written", run.path(), f"({error})") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{run.path()} is in use by another run of this program; wait for it or stop it."
+            ) from error
+        yield

@@ -1,0 +1,70 @@
+"""Blocks on threads: the same results, in order, and nothing left behind."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+from ray_subsel import select
+from ray_subsel.core.threads import block_workers, ranges, serial
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_come_in_order_and_the_blas_gets_its_threads_back(threads):
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        before = blas_threads()
+        with block_workers() as workers:
+            assert set(blas_threads()) == {1}
+            assert workers(lambda start, stop: (start, stop), ranges(10, 4)) == [(0, 4), (4, 8), (8, 10)]
+        assert blas_threads() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_a_block_comes_out(threads):
+    def fail(start, stop):
+        raise ValueError(f"block {start}")
+
+    def run():
+        with block_workers() as workers:
+            workers(fail, ranges(10, 4))
+
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        before = blas_threads()
+        with pytest.raises(ValueError, match="block 0"):
+            run()
+        assert blas_threads() == before
+
+
+@pytest.mark.parametrize("total", [0, 1, 7, 8])
+def test_ranges_cover_all_once(total):
+    assert [i for start, stop in ranges(total, 4) for i in range(start, stop)] == list(range(total))
+    assert serial(lambda start, stop: stop - start, ranges(total, 4)) == [min(4, total - s) for s in range(0, total, 4)]
+
+
+@pytest.mark.parametrize("optimizer", ["greedy", "paced", "exchange"])
+def test_threads_change_nothing(monkeypatch, optimizer):
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((3000, 24)) + 1).astype(np.float32)
+    X[1500:] = X[:1500]
+
+    @contextmanager
+    def with_threads(count):
+        with ThreadPoolExecutor(count) as executor:
+            yield lambda function, todo: list(executor.map(lambda some: function(*some), list(todo)))
+
+    found = []
+    for count in (1, 4):
+        for module in ("certified", "exchange"):
+            monkeypatch.setattr(
+                f"ray_subsel.optimizers.{module}.block_workers", lambda count=count: with_threads(count)
+            )
+        monkeypatch.setattr("ray_subsel.core.unit_rows.BLOCK_BYTES", 20_000 * count)
+        found.append(select(X, 400, optimizer=optimizer))
+    assert np.array_equal(found[0].indices, found[1].indices)
+    assert np.array_equal(found[0].gains, found[1].gains)

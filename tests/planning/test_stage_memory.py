@@ -1,0 +1,65 @@
+"""What each stage is said to take: more for more, and no stage forgotten."""
+
+import dataclasses
+
+import pytest
+
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.core.errors import InputError
+from ray_subsel.planning.machine import Machine
+from ray_subsel.planning.selection_plan import size_up
+from ray_subsel.planning.stage_memory import Source, check_stages, footprint_line, stage_bytes
+
+GIB = 1 << 30
+MACHINE = Machine(cpus=2, nodes=1, available=20 * GIB, limit=None)
+VECTORS = CorpusConfig(data=("x.parquet",), vectors="v")
+TEXTS = CorpusConfig(data=("x.csv",), text=("text",))
+
+
+def stages(n=1_000_000, d=384, k=10_000, corpus=VECTORS, near=False, size=1_600_000_000, **select):
+    config = SelectConfig(k=k, **{"partitions": 8, **select})
+    sizes = size_up(config, MACHINE, n=n, d=d, k=k)
+    source = Source(n, max(8, min(256, size >> 24)), size)
+    return stage_bytes(source, corpus, EmbedConfig(embedder="tfidf"), sizes, near=near)
+
+
+def test_every_stage_is_told_and_near_only_where_it_is_asked_for():
+    assert list(stages()) == ["corpus", "embed", "select"]
+    assert list(stages(near=True)) == ["corpus", "embed", "near", "select"]
+    line = footprint_line(stages(near=True))
+    assert all(name in line for name in ("corpus", "embed", "near", "select", "MiB"))
+
+
+def test_more_rows_longer_vectors_and_a_larger_subset_take_no_less():
+    small = stages(n=10_000, d=64, k=100, size=3_000_000)
+    assert all(small[name] <= amount for name, amount in stages().items())
+    assert stages(k=200_000)["select"] > stages(k=1_000)["select"]
+
+
+def test_reading_is_bounded_by_its_parts_however_long_the_corpus():
+    assert stages(n=10_000_000, size=16_000_000_000)["corpus"] == stages()["corpus"]
+
+
+def test_an_embedder_takes_its_share():
+    vectors = stages(d=128)["embed"]
+    assert stages(d=128, corpus=TEXTS)["embed"] > vectors
+
+
+@pytest.mark.parametrize(
+    ("told", "measured"),
+    [
+        (stages(), 582e6),  # a million x 384, k = 10,000, 8 partitions
+        (stages(mode="exact"), 1_135e6),
+        (stages(n=10_000_000, d=64, k=100_000, size=2_670_000_000, partitions=64), 722e6),
+        (stages(n=1_000_000, d=128, corpus=TEXTS, near=True, size=71_456_998), 720e6),  # a million texts by TF-IDF
+    ],
+)
+def test_runs_that_were_measured_lie_within_a_third(told, measured):
+    assert max(told.values()) == pytest.approx(measured, rel=0.3)
+
+
+def test_a_limit_below_a_stage_is_refused_with_the_stage_and_what_it_needs():
+    told = stages()
+    check_stages(told, MACHINE)
+    with pytest.raises(InputError, match=r"memory_limit must hold every stage.*stage corpus.*Give at least"):
+        check_stages(told, dataclasses.replace(MACHINE, limit=told["corpus"] - 1))

@@ -1,0 +1,77 @@
+"""What Ray's errors mean to a user, and which Ray is started."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ray_subsel.config import RuntimeConfig
+from ray_subsel.core.errors import InputError
+from ray_subsel.runtime.ray_session import Session, _ask_for_a_token, input_error_in
+
+
+def test_the_user_s_error_is_found_however_deep_it_is_wrapped():
+    outer, middle = RuntimeError("a worker failed\nat length"), ValueError("again")
+    outer.__cause__, middle.__context__ = middle, InputError("k must be at least 1; got 0.")
+    assert str(input_error_in(outer)) == "k must be at least 1; got 0."
+    assert input_error_in(RuntimeError("a bug")) is None
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_an_error_from_a_ray_task_is_one_line():
+    import ray
+
+    @ray.remote
+    def fail():
+        raise InputError("row 3 must be finite; got NaN.")
+
+    with pytest.raises(ray.exceptions.RayTaskError) as caught:
+        ray.get(fail.remote())
+    assert str(input_error_in(caught.value)) == "row 3 must be finite; got NaN."
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_ray_that_runs_already_is_used_and_left_running():
+    import ray
+
+    with Session(RuntimeConfig(out="x")) as session:
+        assert session.start().cpus == 2
+        assert session.resources is session.start()
+    assert ray.is_initialized()
+
+
+def test_no_ray_is_started_before_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("ray_subsel.runtime.ray_session._start", lambda address: pytest.fail("started"))
+    with Session(RuntimeConfig(out="x")):
+        pass
+
+
+LOCAL = [("local", {}, True), ("auto", {}, True), ("1.2.3.4:5", {}, False), ("auto", {"RAY_ADDRESS": "x"}, False)]
+
+
+@pytest.mark.parametrize(("address", "cluster", "asks"), LOCAL)
+def test_a_local_ray_asks_for_a_token_of_its_own(monkeypatch, address, cluster, asks):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "to be restored")
+        monkeypatch.delenv(name)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    _ask_for_a_token(address)
+    assert (os.environ.get("RAY_AUTH_MODE") == "token") == asks
+    assert (len(os.environ.get("RAY_AUTH_TOKEN", "")) == 32) == asks
+
+
+def test_workers_compute_with_one_thread_each_whatever_the_driver_does():
+    script = (
+        "import os, ray\n"
+        "from ray_subsel.config import RuntimeConfig\n"
+        "from ray_subsel.runtime.ray_session import Session, remote\n"
+        "with Session(RuntimeConfig(out='x', address='local')) as session:\n"
+        "    session.start()\n"
+        "    print(ray.get(remote(lambda: os.environ['OMP_NUM_THREADS']).remote()), os.environ['OMP_NUM_THREADS'])\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "2"]

@@ -1,0 +1,304 @@
+"""The stage that collapses near copies: counts are conserved, groups are the same whatever does the work."""
+
+import dataclasses
+import os
+import signal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
+from ray_subsel.core.errors import InputError
+from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.pipeline import RunConfig, run
+from ray_subsel.planning import policy
+from ray_subsel.selection.api import select
+from ray_subsel.stages import deduplicate
+from ray_subsel.stages.deduplicate import NearTask, collapse, leader_facts
+from ray_subsel.storage.embedding_store import Items, read_members, read_partition, write_part
+from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.synthetic import Recipe, make_corpus
+
+
+class Counter:
+    def __init__(self):
+        self.done = 0
+
+    def advance(self, amount=1):
+        self.done += amount
+
+
+def vectors_with_copies(n, d=8, seed=0, heap=0.0):
+    """Unit vectors in groups; a share ``heap`` of them are near copies of the first."""
+    draw = np.random.default_rng(seed)
+    originals = draw.normal(size=(max(2, n // 4), d))
+    of = np.where(draw.random(n) < heap, 0, draw.integers(len(originals), size=n))
+    X = originals[of] + 0.03 * draw.normal(size=(n, d))
+    return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+
+
+def written(folder, X, shards=5, partitions=3):
+    """Write X as parts, item i with id 2 i, in a random shard, standing for 1 to 3 rows."""
+    draw = np.random.default_rng(1)
+    where, times = draw.integers(shards, size=len(X)), draw.integers(1, 4, size=len(X))
+    facts = []
+    for shard in range(shards):
+        own = np.flatnonzero(where == shard)
+        members = [[2 * int(i)] + [10_000_000 + 10 * int(i) + j for j in range(times[i] - 1)] for i in own]
+        items = Items(2 * own, X[own], times[own])
+        facts.append(
+            write_part(RunDir(str(folder)), shard, items, members, texts=len(own), partitions=partitions, seed=0)
+        )
+    return facts, times
+
+
+def task_of(folder, facts, **changes):
+    return dataclasses.replace(NearTask.of(RunDir(str(folder)), facts, 0.95, 0), **changes)
+
+
+def groups_in(folder):
+    return pa.concat_tables([pq.read_table(path) for path in sorted((folder / "groups").iterdir())]).sort_by("id")
+
+
+def test_one_cell_is_collapse_near(tmp_path):
+    X = vectors_with_copies(600)
+    facts, times = written(tmp_path, X)
+    leaders, about = collapse(task_of(tmp_path, facts), here=True, bar=(counter := Counter()))
+    whole = collapse_near(X, 0.95, multiplicity=times)
+    table = groups_in(tmp_path)
+    assert table["id"].to_pylist() == list(range(0, 1200, 2))
+    assert table["leader"].to_numpy().tolist() == (2 * whole.leader).tolist()
+    assert (about.items, about.kept, about.near_collapsed) == (600, len(whole.leaders), 600 - len(whole.leaders))
+    assert 0 < about.kept < 400
+    assert counter.done == 1800
+    assert sum(fact.items for fact in leaders) == about.kept
+    assert sum(fact.rows for fact in leaders) == times.sum()
+
+
+@pytest.mark.parametrize(("cell_size", "largest", "heap"), [(100, 150, 0.0), (50, 60, 0.6), (2000, 100, 0.9)])
+def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
+    X = vectors_with_copies(900, heap=heap)
+    facts, times = written(tmp_path, X)
+    leaders, about = collapse(task_of(tmp_path, facts, cell_size=cell_size, largest=largest), here=True, bar=Counter())
+    table = groups_in(tmp_path)
+    ids, leader, cosine = (table[name].to_numpy() for name in ("id", "leader", "cosine"))
+    assert np.array_equal(ids, np.arange(0, 1800, 2))
+    assert (leader <= ids).all()
+    assert np.array_equal(leader[leader // 2], leader)
+    assert np.allclose(cosine, (X[ids // 2] * X[leader // 2]).sum(axis=1), atol=1e-5)
+    assert cosine.min() >= 0.95 - 1e-9
+    # A few pairs on both sides of a border stay apart; most do not.
+    whole = collapse_near(X, 0.95, cell_size=2000)
+    assert len(whole.leaders) <= about.kept < len(whole.leaders) * 1.4
+    run_dir = RunDir(str(tmp_path))
+    rows = {}
+    for fact in leaders:
+        members = read_members(run_dir, fact.shard, fact.folder)
+        rows |= dict(zip(members["id"].to_pylist(), members["rows"].to_pylist()))
+        assert members["multiplicity"].to_pylist() == [len(one) for one in members["rows"].to_pylist()]
+    assert sorted(rows) == np.unique(leader).tolist()
+    for lead in list(rows)[:20]:
+        group = ids[leader == lead] // 2
+        assert sorted(r for r in rows[lead] if r < 10_000_000) == (2 * group).tolist()
+        assert len(rows[lead]) == times[group].sum()
+        assert rows[lead] == sorted(rows[lead])
+    assert sum(len(one) for one in rows.values()) == times.sum()
+    pieces = [read_partition(run_dir, leaders, p) for p in range(3)]
+    assert sorted(np.concatenate([p.ids for p in pieces]).tolist()) == sorted(rows)
+    found = np.concatenate([p.vectors for p in pieces])
+    assert np.array_equal(found, X[np.concatenate([p.ids for p in pieces]) // 2])
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_ray_and_any_way_of_cutting_the_corpus_give_the_same_groups(tmp_path):
+    X = vectors_with_copies(700, heap=0.3)
+    found = []
+    for name, shards, here in (("a", 5, True), ("b", 5, False), ("c", 2, True)):
+        facts, _ = written(tmp_path / name, X, shards=shards)
+        collapse(task_of(tmp_path / name, facts, cell_size=60, largest=90), here=here, bar=Counter())
+        found.append(groups_in(tmp_path / name))
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
+
+
+def test_what_is_there_is_not_made_again(tmp_path):
+    X = vectors_with_copies(500)
+    facts, _ = written(tmp_path, X)
+    task = task_of(tmp_path, facts, cell_size=60, largest=90)
+    first, _ = collapse(task, here=True, bar=Counter())
+    before = groups_in(tmp_path)
+    for lost in ("near/cells/part-00001.parquet", "near/pieces/part-00002.parquet", "leaders/part-00001.parquet"):
+        (tmp_path / lost).unlink()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    kept.pop(tmp_path / "groups" / "part-00001.parquet")
+    again, _ = collapse(task, here=True, bar=(counter := Counter()))
+    assert groups_in(tmp_path).equals(before)
+    assert [fact.items for fact in again] == [fact.items for fact in first]
+    assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
+    assert counter.done <= 1500
+
+
+@pytest.mark.fault
+def test_a_lost_item_stops_the_run(tmp_path):
+    X = vectors_with_copies(300)
+    facts, _ = written(tmp_path, X)
+    collapse(task_of(tmp_path, facts), here=True, bar=Counter())
+    table = pq.read_table(tmp_path / "groups" / "part-00000.parquet")
+    pq.write_table(table.slice(1), tmp_path / "groups" / "part-00000.parquet")
+    with pytest.raises(InputError, match=r"groups must account for 300 items and leaders for \d+ rows; got 299"):
+        collapse(task_of(tmp_path, facts), here=True, bar=Counter())
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_path, monkeypatch):
+    X = vectors_with_copies(300)
+    facts, _ = written(tmp_path / "calm", X)
+    collapse(task_of(tmp_path / "calm", facts, cell_size=60, largest=90), here=True, bar=Counter())
+    facts, _ = written(tmp_path / "hit", X)
+    task = task_of(tmp_path / "hit", facts, cell_size=60, largest=90)
+    real, deaths = deduplicate._collapse_task, tmp_path / "deaths"
+    deaths.mkdir()
+
+    def dies_always(task, plan, number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def dies_once(task, plan, number):
+        if number < 2 and not (deaths / str(number)).exists():
+            (deaths / str(number)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(task, plan, number)
+
+    monkeypatch.setattr(deduplicate, "_collapse_task", dies_always)
+    with pytest.raises(
+        InputError, match=r"near copies of part \d could not be collapsed \(dies_always\): its worker died"
+    ):
+        collapse(task, here=False, bar=Counter())
+    assert not (tmp_path / "hit" / "groups").exists()
+    task.run.sweep()  # as a run does at its start
+    monkeypatch.setattr(deduplicate, "_collapse_task", dies_once)
+    collapse(task, here=False, bar=Counter())
+    assert len(list(deaths.iterdir())) == 2
+    assert groups_in(tmp_path / "hit").equals(groups_in(tmp_path / "calm"))
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("broken", ["near/cells/part-00001.parquet", "near/pieces/part-00002.parquet"])
+def test_a_truncated_file_is_named_and_deleting_it_is_the_way_out(tmp_path, broken):
+    X = vectors_with_copies(200)
+    facts, _ = written(tmp_path, X)
+    task = task_of(tmp_path, facts)
+    collapse(task, here=True, bar=Counter())
+    before = groups_in(tmp_path)
+    (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:60])
+    for part in [*(tmp_path / "groups").iterdir(), *(tmp_path / "leaders").iterdir()]:
+        part.unlink()
+    with pytest.raises(InputError, match=f"{broken} must be a whole Parquet file".replace(".", r"\.")):
+        collapse(task, here=True, bar=Counter())
+    (tmp_path / broken).unlink()
+    collapse(task, here=True, bar=Counter())
+    assert groups_in(tmp_path).equals(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vectors")
+    X = vectors_with_copies(400)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 8)
+    pq.write_table(pa.table({"v": column}), path / "0.parquet")
+    return path, X
+
+
+def near_run(folder, out, near, *, k=30, partitions=1, overwrite=False):
+    return run(
+        RunConfig(
+            corpus=CorpusConfig(data=(str(folder),), vectors="v"),
+            embed=EmbedConfig(),
+            select=SelectConfig(k=k, near=near, partitions=partitions),
+            runtime=RuntimeConfig(out=str(out), overwrite=overwrite),
+        )
+    )
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_run_selects_among_leaders(folder, tmp_path, monkeypatch):
+    path, X = folder
+    report = near_run(path, tmp_path / "out", 0.95)
+    groups = collapse_near(X, 0.95)
+    exact = select(X[groups.leaders], 30)
+    table = pq.read_table(tmp_path / "out" / "selection.parquet")
+    assert table["id"].to_pylist() == groups.leaders[exact.indices].tolist()
+    assert table["multiplicity"].to_pylist() == groups.multiplicity[exact.indices].tolist()
+    for row in table.to_pylist():
+        assert row["rows"] == np.flatnonzero(groups.leader == row["id"]).tolist()
+    assert report["near"]["near_collapsed"] == 400 - len(groups.leaders)
+    assert report["near"]["threshold"] == 0.95
+    assert report["selection"]["n"] == len(groups.leaders)
+    assert report["selection"]["largest_groups"][0]["multiplicity"] == groups.multiplicity.max()
+    assert not (tmp_path / "out" / "near").exists()
+    assert sum(fact.items for fact in leader_facts(RunDir(str(tmp_path / "out")))) == len(groups.leaders)
+
+    # Other partitions select from the same leaders; nothing is collapsed again.
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "groups").iterdir()}
+    near_run(path, tmp_path / "out", 0.95, partitions=4, overwrite=True)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 0)
+    near_run(path, tmp_path / "ray", 0.95, partitions=4)
+    for name in ("selection.parquet", "groups/part-00000.parquet"):
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_another_threshold_is_another_run(folder, tmp_path):
+    path, _ = folder
+    some = near_run(path, tmp_path / "out", 0.95)
+    with pytest.raises(InputError, match=r"near\.near: 0\.95 there, 0\.8 here"):
+        near_run(path, tmp_path / "out", 0.8)
+    with pytest.raises(InputError, match=r"select\.near: 0\.95 there, None here"):
+        near_run(path, tmp_path / "out", None)
+    fewer = near_run(path, tmp_path / "out", 0.8, overwrite=True)
+    assert fewer["near"]["kept"] < some["near"]["kept"]
+    none = near_run(path, tmp_path / "out", None, overwrite=True)
+    assert none["near"] is None
+    assert none["selection"]["n"] == 400
+    assert not (tmp_path / "out" / "leaders").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_from_synthetic_texts_to_origins(tmp_path):
+    recipe = Recipe(1500, 0.8, shard_rows=500)
+    make_corpus(recipe, str(tmp_path / "corpus"), parallel=False)
+    report = run(
+        RunConfig(
+            corpus=CorpusConfig(data=(str(tmp_path / "corpus"),), text=("text",)),
+            embed=EmbedConfig(embedder="tfidf", vector_size=128),
+            select=SelectConfig(k=150, near=0.8),
+            runtime=RuntimeConfig(out=str(tmp_path / "out")),
+        )
+    )
+    truth = pa.concat_tables([pq.read_table(p) for p in sorted((tmp_path / "corpus").glob("*.parquet"))])
+    origin = truth["origin"].to_numpy()  # row ids are the places in the files, in order of their names
+    table = groups_in(tmp_path / "out")
+    ids, leader = table["id"].to_numpy(), table["leader"].to_numpy()
+    assert (origin[ids] == origin[leader]).all()
+    extra = len(np.unique(leader)) - len(np.unique(origin))
+    assert extra < 0.35 * (len(ids) - len(np.unique(origin)))  # most near copies found their group
+    chosen = pq.read_table(tmp_path / "out" / "selection.parquet")
+    assert len(np.unique(origin[chosen["id"].to_numpy()])) > 100
+    for row in chosen.to_pylist()[:30]:
+        assert len(set(origin[row["rows"]])) == 1
+    assert report["corpus"]["rows"] == 1500
+
+
+def test_damaged_centres_are_named(tmp_path):
+    facts, _ = written(tmp_path, vectors_with_copies(50))
+    RunDir(str(tmp_path)).write_bytes("near/cells.npz", b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of cells; .* Delete near"):
+        collapse(task_of(tmp_path, facts), here=True, bar=Counter())
+
+
+def test_a_threshold_is_a_cosine():
+    with pytest.raises(InputError, match=r"near must lie in \(0, 1\]; got 1\.5"):
+        SelectConfig(k=3, near=1.5)
