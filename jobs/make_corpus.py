@@ -22,7 +22,7 @@ import time
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.runtime.ray_session import Session
+from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.synthetic import Recipe, make_corpus
 
 HELP = {
@@ -57,7 +57,7 @@ def main() -> int:
     began = time.perf_counter()
     try:
         recipe = Recipe(**given)
-        with Session(RuntimeConfig(out=out, address=address)) as session:
+        with RaySession(RuntimeConfig(out=out, address=address)) as session:
             if recipe.shards > 1:
                 session.start()
             facts = make_corpus(recipe, out)

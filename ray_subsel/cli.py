@@ -315,10 +315,10 @@ def _execute(arguments: Sequence[str]) -> str:
     given["data"] = given.get("data", [])
     if name == "plan":
         from ray_subsel.planning.machine import machine_of
-        from ray_subsel.planning.run_plan import forecast
+        from ray_subsel.planning.run_plan import plan_run
 
         settings = (_build(CorpusConfig, given), _build(EmbedConfig, given), _build(SelectConfig, given))
-        return forecast(*settings, machine_of(None, given.get("memory_limit"))).text()
+        return plan_run(*settings, machine_of(None, given.get("memory_limit"))).text()
     if name == "experiment":
         return _experiment(given)
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)

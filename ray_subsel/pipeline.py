@@ -24,29 +24,29 @@ from ray_subsel.config import (
     TrainConfig,
     fingerprint_fields,
 )
-from ray_subsel.core.errors import InputError, RoomError
-from ray_subsel.corpus.id_lists import Named, read_named
+from ray_subsel.core.errors import DoesNotFitError, InputError
+from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.embedders import model_fingerprint, model_name
 from ray_subsel.planning.machine import Machine, machine_of
 from ray_subsel.planning.policy import is_small
-from ray_subsel.planning.run_plan import embedding_dimension, forecast
-from ray_subsel.planning.selection_plan import Sizes, planned_k, size_up, with_candidates
-from ray_subsel.planning.stage_memory import Source, footprint_line, stage_bytes
-from ray_subsel.runtime.peak_memory import Peak
-from ray_subsel.runtime.progress import bar, say, steps
-from ray_subsel.runtime.ray_session import Session
+from ray_subsel.planning.run_plan import embedding_dimension, plan_run
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
+from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.runtime.progress import bar, log_line, steps
+from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages import deduplicate, embed
-from ray_subsel.stages.constraint_table import check_corpus, limits_of
+from ray_subsel.stages.constraint_table import check_corpus, constraints_of
 from ray_subsel.stages.report import corpus_facts, publish
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, partitioned
-from ray_subsel.stages.selection_job import budget_of, make_plan
+from ray_subsel.stages.selection_job import plan_selection, resolve_k
 from ray_subsel.stages.train import finetune_arms, model_to_train
 from ray_subsel.stages.write_selection import write_selection
-from ray_subsel.storage.embedding_store import PartFacts
+from ray_subsel.storage.embedding_store import ShardMeta
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir
 
@@ -77,16 +77,16 @@ def run(config: RunConfig) -> dict[str, Any]:
     if config.train is not None:
         input_fingerprint(test_corpus(config.corpus, config.train))
     model = embedder_identity(config.corpus, config.embed)
-    named = Named()
+    named = IdLists()
     if config.select is not None:
         check_corpus(config.corpus, config.select)
-        named = read_named(config.select)
+        named = read_id_lists(config.select)
     Manifest.open(directory)
     with locked(directory):
         manifest = Manifest.open(directory)
         directory.sweep()
         manifest.about = _about(config)
-        with Session(config.runtime) as session:
+        with RaySession(config.runtime) as session:
             work = _Work(config, manifest, session)
             rows = work.corpus(inputs)
             facts = work.embed(rows, model)
@@ -105,7 +105,7 @@ def finetune(config: RunConfig) -> dict[str, Any]:
     with locked(directory):
         manifest = Manifest.load(directory)
         manifest.about = {**_about(config), "command": manifest.about.get("command", "")}
-        with Session(config.runtime) as session:
+        with RaySession(config.runtime) as session:
             _Work(config, manifest, session).train(RowStore.open(directory))
         return publish(manifest)
 
@@ -116,7 +116,7 @@ class _Work:
 
     config: RunConfig
     manifest: Manifest
-    session: Session
+    session: RaySession
 
     @property
     def directory(self) -> RunDir:
@@ -128,21 +128,21 @@ class _Work:
         if stage.done:
             before = RowStore.open(self.directory)
             if not (gone := before.missing_parts()):
-                say("corpus: as before")
+                log_line("corpus: as before")
                 return before
-            say(f"corpus: {gone[0]} is gone, all is read again")
+            log_line(f"corpus: {gone[0]} is gone, all is read again")
             self.directory.delete(FOLDER)
         self.session.start()
         self._tell_plan()
-        began, peak = time.perf_counter(), Peak()
+        began, peak = time.perf_counter(), PeakMemory()
         with steps("corpus", "part") as told:
             rows = ingest(self.config.corpus, self.directory, progress=told, peak=peak)
         facts = {**corpus_facts(rows), "peak_bytes": peak.end()}
         self.manifest.finish("corpus", seconds=time.perf_counter() - began, facts=facts)
-        say(f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added")
+        log_line(f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added")
         return rows
 
-    def embed(self, rows: RowStore, model: str | None) -> list[PartFacts]:
+    def embed(self, rows: RowStore, model: str | None) -> list[ShardMeta]:
         settings = {
             **({"vectors": self.config.corpus.vectors} if model is None else fingerprint_fields(self.config.embed)),
             "model_fingerprint": model,
@@ -151,10 +151,10 @@ class _Work:
         stage = self.manifest.enter("embed", settings, overwrite=self.config.runtime.overwrite)
         missing = embed.missing_shards(rows)
         if stage.done and not missing:
-            say("embed: as before")
+            log_line("embed: as before")
             return embed.all_facts(rows)
         self.session.start()
-        began, peak = time.perf_counter(), Peak()
+        began, peak = time.perf_counter(), PeakMemory()
         if model is not None:
             embed.train_once(rows, self.config.corpus, self.config.embed)
         self._embed_missing(rows, missing, peak)
@@ -171,10 +171,10 @@ class _Work:
             "peak_bytes": peak.end(),
         }
         self.manifest.finish("embed", seconds=time.perf_counter() - began, facts=about)
-        say(f"embed: {about['embedded']:,} distinct, {about['dimension']} dimensions, {reused} parts from before")
+        log_line(f"embed: {about['embedded']:,} distinct, {about['dimension']} dimensions, {reused} parts from before")
         return facts
 
-    def _embed_missing(self, rows: RowStore, missing: list[int], peak: Peak) -> None:
+    def _embed_missing(self, rows: RowStore, missing: list[int], peak: PeakMemory) -> None:
         if not missing:
             return
         config = self.config
@@ -193,7 +193,7 @@ class _Work:
                 task, missing, workers=workers, num_gpus=gpus, cpus=self.session.resources.cpus, bar=progress, peak=peak
             )
 
-    def near(self, facts: list[PartFacts]) -> list[PartFacts]:
+    def near(self, facts: list[ShardMeta]) -> list[ShardMeta]:
         """Return the facts of what is selected from: where a threshold is given, the leaders of near copies."""
         assert self.config.select is not None
         threshold, seed, runtime = self.config.select.near, self.config.select.seed, self.config.runtime
@@ -206,9 +206,9 @@ class _Work:
         task = deduplicate.NearTask.of(self.directory, facts, threshold, seed)
         if stage.done and deduplicate.accounted(task):
             self.directory.delete(deduplicate.SCRATCH)  # left where a run was killed right here
-            say("near: as before")
+            log_line("near: as before")
             return deduplicate.leader_facts(self.directory)
-        began, peak = time.perf_counter(), Peak()
+        began, peak = time.perf_counter(), PeakMemory()
         here = is_small(task.n, task.d)
         if not here:
             self.session.start()
@@ -218,7 +218,7 @@ class _Work:
             "near", seconds=time.perf_counter() - began, facts={**dataclasses.asdict(about), "peak_bytes": peak.end()}
         )
         self.directory.delete(deduplicate.SCRATCH)
-        say(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
+        log_line(f"near: {about.near_collapsed:,} of {about.items:,} items joined another, {about.kept:,} are left")
         return leaders
 
     def _tell_plan(self) -> None:
@@ -230,33 +230,33 @@ class _Work:
         if config.select is None:
             return
         try:
-            for line in forecast(config.corpus, config.embed, config.select, self._machine()).text().splitlines():
-                say(line)
-        except RoomError as error:
+            for line in plan_run(config.corpus, config.embed, config.select, self._machine()).text().splitlines():
+                log_line(line)
+        except DoesNotFitError as error:
             if config.corpus.copies == "keep" and config.select.near is None:
                 raise
-            say(f"plan      may not fit into memory: {error}")
+            log_line(f"plan      may not fit into memory: {error}")
 
     def _layout(self, rows: RowStore, config: SelectConfig) -> int:
         """Return by how many partitions to sort the parts that are embedded, before the items are counted."""
         if config.partitions is not None:
             return config.partitions
         n = rows.n_rows
-        k, _ = budget_of(config, rows=n, items=n)
+        k, _ = resolve_k(config, rows=n, items=n)
         dimension = rows.dimension if self.config.corpus.vectors is not None else embedding_dimension(self.config.embed)
         try:
             return self._sizes(config, n, dimension or 1, k).partitions
-        except RoomError:  # an upper bound does not fit; the items may, once equal ones are collapsed
+        except DoesNotFitError:  # an upper bound does not fit; the items may, once equal ones are collapsed
             return 1
 
     def _machine(self) -> Machine:
         return machine_of(self.session.resources, self.config.runtime.memory_limit)
 
-    def _sizes(self, config: SelectConfig, n: int, d: int, k: int) -> Sizes:
+    def _sizes(self, config: SelectConfig, n: int, d: int, k: int) -> SelectionPlan:
         copies = self.config.corpus.copies == "keep"
-        return size_up(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies)
+        return plan_sizes(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies)
 
-    def _settled(self, settings: dict[str, Any], config: SelectConfig, facts: list[PartFacts], k: int) -> SelectConfig:
+    def _settled(self, settings: dict[str, Any], config: SelectConfig, facts: list[ShardMeta], k: int) -> SelectConfig:
         """Return the configuration with what memory decides; a run that goes on keeps what it began with."""
         there = self.manifest.stages.get("select")
         asked = {name: settings[name] for name in settings if name not in ("partitions", "fan_in")}
@@ -273,30 +273,30 @@ class _Work:
             sizes = self._sizes(config, n, d, k)
         return dataclasses.replace(config, partitions=sizes.partitions, fan_in=sizes.fan_in)
 
-    def select(self, rows: RowStore, facts: list[PartFacts], named: Named) -> None:
+    def select(self, rows: RowStore, facts: list[ShardMeta], named: IdLists) -> None:
         assert self.config.select is not None
         config = self.config.select
         n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
-        k, warning = budget_of(config, rows=rows.n_rows, items=n)
+        k, warning = resolve_k(config, rows=rows.n_rows, items=n)
         upstream = self.manifest.stages["embed" if config.near is None else "near"]
         settings = {**fingerprint_fields(config), **named.fingerprints, "embed": upstream.fingerprint}
         config = self._settled(settings, config, facts, k)
         settings |= {"partitions": config.partitions, "fan_in": config.fan_in}
         stage = self.manifest.enter("select", settings, overwrite=self.config.runtime.overwrite)
         if stage.done:
-            say("select: as before")
+            log_line("select: as before")
             return
         self.session.start()
         sizes = self._sizes(config, n, d, k)
-        source = Source(rows.n_rows, rows.shards, sum(file["bytes"] for file in rows.files))
+        source = InputSize(rows.n_rows, rows.shards, sum(file["bytes"] for file in rows.files))
         stages = stage_bytes(source, self.config.corpus, self.config.embed, sizes, near=config.near is not None)
-        for line in (*sizes.lines(), footprint_line(stages)):
-            say(line)
-        began, peak = time.perf_counter(), Peak()
+        for line in (*sizes.lines(), stage_memory_line(stages)):
+            log_line(line)
+        began, peak = time.perf_counter(), PeakMemory()
         facts = partitioned(self.directory, facts, config)
         here = is_small(n, d)
-        limits = limits_of(rows, facts, self.config.corpus, config, named, k=k, m=sizes.partitions, here=here)
-        plan = make_plan(self.directory, config, facts, k, limits)
+        limits = constraints_of(rows, facts, self.config.corpus, config, named, k=k, m=sizes.partitions, here=here)
+        plan = plan_selection(self.directory, config, facts, k, limits)
         if limits is not None and plan.tree.rounds > 1:
             sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(limits.given.ids))
             stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
@@ -316,7 +316,7 @@ class _Work:
         about["predicted_peaks"] = stages
         about["warnings"] = [*([warning] if warning else []), *about["warnings"]]
         self.manifest.finish("select", seconds=seconds, facts=about)
-        say(f"select: {len(choice.reduced.ids):,} of {plan.n:,} items in {seconds:.2f} s")
+        log_line(f"select: {len(choice.reduced.ids):,} of {plan.n:,} items in {seconds:.2f} s")
 
     def train(self, rows: RowStore) -> None:
         train, config = self.config.train, self.config

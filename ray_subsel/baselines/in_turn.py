@@ -8,13 +8,13 @@ import numpy as np
 
 from ray_subsel.core.types import Indices
 from ray_subsel.optimizers.base import Picks, Problem
-from ray_subsel.optimizers.feasibility import Room
+from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.lazy import Run
 
 
 def started(problem: Problem) -> Run:
     """Return a run that holds the included items."""
-    return Run.start(problem, Room.of(problem))
+    return Run.start(problem, FeasibleSet.of(problem))
 
 
 def take_one(run: Run, item: int) -> bool:

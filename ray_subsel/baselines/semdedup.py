@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_in_turn
-from ray_subsel.dedup.in_memory import CELL_SIZE, check_threshold, collapse_near
+from ray_subsel.dedup.in_memory import CLUSTER_SIZE, check_threshold, collapse_near
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 
 
@@ -32,7 +32,7 @@ class SemDeDup(Optimizer):
     name: ClassVar[str] = "semdedup"
 
     threshold: float = 0.9
-    cell_size: int = CELL_SIZE
+    cell_size: int = CLUSTER_SIZE
 
     def __post_init__(self) -> None:
         check_threshold(self.threshold)
@@ -40,7 +40,7 @@ class SemDeDup(Optimizer):
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
         available = np.flatnonzero(problem.available())
-        groups = collapse_near(problem.X[available], self.threshold, seed=problem.seed, cell_size=self.cell_size)
+        groups = collapse_near(problem.X[available], self.threshold, seed=problem.seed, cluster_size=self.cell_size)
         leader = np.arange(problem.n)
         leader[available] = available[groups.leader]
         kept = available[groups.leaders]

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
 
 Quotas = Literal["proportional", "equal"] | Mapping[Hashable, int]
@@ -48,7 +48,7 @@ def group_limits(
     """
     given = np.asarray(labels)
     if given.ndim != 1:
-        raise invalid("groups", "be one label an item", Said(f"shape {given.shape}"))
+        raise invalid("groups", "be one label an item", Verbatim(f"shape {given.shape}"))
     if given.dtype == object:
         given = given.astype(str)
     names, groups = np.unique(given, return_inverse=True)
@@ -72,7 +72,9 @@ def group_limits(
         least = np.full(sizes.size, _count(floors, "floors"), dtype=np.int64)
     if most is not None and int(np.minimum(most, sizes).sum()) < k:
         reach = int(np.minimum(most, sizes).sum())
-        raise invalid("quotas", f"leave room for k = {k} items", Said(f"room for {reach}"), "Raise quotas or lower k.")
+        raise invalid(
+            "quotas", f"leave room for k = {k} items", Verbatim(f"room for {reach}"), "Raise quotas or lower k."
+        )
     return groups.astype(np.int64), most, least
 
 

@@ -8,7 +8,7 @@ from ray_subsel.core.types import Indices
 
 
 @dataclass(frozen=True, eq=False)
-class Bounds:
+class Constraints:
     """Limits of one problem.
 
     Attributes
@@ -29,4 +29,4 @@ class Bounds:
         return self.quotas is not None or self.floors is not None
 
 
-FREE = Bounds()
+FREE = Constraints()

@@ -11,11 +11,11 @@ class InputError(ValueError):
     """
 
 
-class RoomError(InputError):
+class DoesNotFitError(InputError):
     """A selection that does not fit into memory."""
 
 
-class Said(str):
+class Verbatim(str):
     """Words that describe what arrived, for :func:`invalid` to show without quotes."""
 
     __slots__ = ()
@@ -25,10 +25,8 @@ class Said(str):
         return str(self)
 
 
-def invalid(
-    parameter: str, must: str, got: object, way_out: str = "", kind: type[InputError] = InputError
-) -> InputError:
-    """Build the error ``<parameter> must <must>; got <got>. <way_out>`` on one line.
+def invalid(parameter: str, must: str, got: object, hint: str = "", kind: type[InputError] = InputError) -> InputError:
+    """Build the error ``<parameter> must <must>; got <got>. <hint>`` on one line.
 
     Examples
     --------
@@ -37,6 +35,6 @@ def invalid(
     """
     shown = repr(got) if isinstance(got, str) else str(got)
     text = f"{parameter} must {must}; got {shown}."
-    if way_out:
-        text = f"{text} {way_out}"
+    if hint:
+        text = f"{text} {hint}"
     return kind(" ".join(text.split()))

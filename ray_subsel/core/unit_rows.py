@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.threads import Range, Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
 
@@ -173,10 +173,10 @@ def check_matrix(X: Any, parameter: str) -> None:
     """Raise InputError unless X is a non-empty two-dimensional array of floats."""
     if not (isinstance(X, np.ndarray) or is_tensor(X)):
         way = "Pass numpy.asarray(vectors, dtype=numpy.float32)."
-        raise invalid(parameter, "be a numpy array or a torch tensor", Said(type(X).__name__), way)
+        raise invalid(parameter, "be a numpy array or a torch tensor", Verbatim(type(X).__name__), way)
     if X.ndim != 2 or 0 in X.shape:
         raise invalid(
-            parameter, "have shape (n, d) with n, d >= 1", Said(f"shape {tuple(X.shape)}"), "One row is one item."
+            parameter, "have shape (n, d) with n, d >= 1", Verbatim(f"shape {tuple(X.shape)}"), "One row is one item."
         )
     floats = X.dtype.kind == "f" if isinstance(X, np.ndarray) else X.dtype.is_floating_point
     if not floats:
@@ -188,7 +188,9 @@ def _bad_row(row: int, largest: float, parameter: str) -> Exception:
         return invalid(
             f"row {row} of {parameter}",
             "not be zero",
-            Said("a zero vector"),
+            Verbatim("a zero vector"),
             "It has no cosine: drop the row or embed it again.",
         )
-    return invalid(f"row {row} of {parameter}", "be finite", Said("NaN or infinity"), "Drop the row or embed it again.")
+    return invalid(
+        f"row {row} of {parameter}", "be finite", Verbatim("NaN or infinity"), "Drop the row or embed it again."
+    )

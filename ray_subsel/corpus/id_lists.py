@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ray_subsel.config import SelectConfig
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.storage.run_directory import RunDir
 
 
 @dataclass(frozen=True)
-class Named:
+class IdLists:
     """Rows that a user named in files, as their ids are written.
 
     Attributes
@@ -32,7 +32,7 @@ class Named:
         }
 
 
-def read_named(config: SelectConfig) -> Named:
+def read_id_lists(config: SelectConfig) -> IdLists:
     """Read the files of ``include`` and ``exclude``.
 
     Raises
@@ -40,7 +40,7 @@ def read_named(config: SelectConfig) -> Named:
     InputError
         For a file that cannot be read, holds no id, or names one twice.
     """
-    return Named(_read_ids("include", config.include), _read_ids("exclude", config.exclude))
+    return IdLists(_read_ids("include", config.include), _read_ids("exclude", config.exclude))
 
 
 def _read_ids(parameter: str, path: str | None) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def _read_ids(parameter: str, path: str | None) -> tuple[str, ...]:
     if name.endswith(".parquet"):
         with place.parquet(name) as file:
             if "id" not in file.schema_arrow.names:
-                raise invalid(f"columns of {path}", "include id", Said(", ".join(file.schema_arrow.names)))
+                raise invalid(f"columns of {path}", "include id", Verbatim(", ".join(file.schema_arrow.names)))
             ids = [str(one) for one in file.read(columns=["id"])["id"].to_pylist()]
     else:
         try:
@@ -62,8 +62,8 @@ def _read_ids(parameter: str, path: str | None) -> tuple[str, ...]:
             raise invalid(parameter, "be a text file with an id a line, or Parquet", path, f"({error})") from error
         ids = [line.strip() for line in lines if line.strip()]
     if not ids:
-        raise invalid(parameter, "name at least one row", Said(f"none in {path}"))
+        raise invalid(parameter, "name at least one row", Verbatim(f"none in {path}"))
     if len(set(ids)) < len(ids):
         twice = next(one for place_, one in enumerate(ids) if one in ids[:place_])
-        raise invalid(parameter, "name a row once", Said(f"{twice} twice in {path}"))
+        raise invalid(parameter, "name a row once", Verbatim(f"{twice} twice in {path}"))
     return tuple(ids)

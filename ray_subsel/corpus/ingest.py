@@ -22,9 +22,9 @@ from ray_subsel.corpus.duplicate_ids import Cleaned, reject_duplicate_ids
 from ray_subsel.corpus.files import content_hash
 from ray_subsel.corpus.ingest_plan import IngestPlan, input_fingerprint, plan_ingest
 from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part
-from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Unit, marker_name, read_unit, rejects_table
-from ray_subsel.runtime.peak_memory import Peak, peak_bytes, start_peak
-from ray_subsel.runtime.tasks import Work, attempt, told
+from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Split, marker_name, read_split, rejects_table
+from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
+from ray_subsel.runtime.tasks import TaskSpec, attempt, ray_errors_as_input_errors
 from ray_subsel.storage.run_directory import RunDir
 
 __all__ = ["ingest", "input_fingerprint", "plan_ingest"]
@@ -43,7 +43,7 @@ def ingest(
     shards: int | None = None,
     distributed: bool = True,
     progress: Progress | None = None,
-    peak: Peak | None = None,
+    peak: PeakMemory | None = None,
 ) -> RowStore:
     """Read a corpus into a run directory, or open it where that is done already.
 
@@ -58,7 +58,7 @@ def ingest(
     distributed : bool
         Read by Ray tasks (Ray must be initialized), or else in this process, by the same function.
     progress : callable, optional
-    peak : Peak, optional
+    peak : PeakMemory, optional
         Told how much memory the reading tasks took.
 
     Raises
@@ -77,7 +77,7 @@ def ingest(
             )
         _check_rejected(config, store)
         return store
-    results = _results(plan, run, distributed, progress, Peak() if peak is None else peak)
+    results = _results(plan, run, distributed, progress, PeakMemory() if peak is None else peak)
     store = _assemble(plan, run, results)
     _check_rejected(config, store)
     if config.augment:
@@ -91,7 +91,7 @@ def ingest(
 
 
 def _results(
-    plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None, peak: Peak
+    plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None, peak: PeakMemory
 ) -> list[dict[str, Any]]:
     """Return every unit's counts, reading those that are not there yet."""
     if run.exists(PLAN) and run.read_json(PLAN) != plan.fingerprint:
@@ -112,29 +112,29 @@ def _results(
     return [results[unit.number] for unit in plan.units]
 
 
-def _finished(plan: IngestPlan, run: RunDir) -> Iterator[Unit]:
+def _finished(plan: IngestPlan, run: RunDir) -> Iterator[Split]:
     done = set(run.names(FOLDER, suffix=".json"))
     return (unit for unit in plan.units if marker_name(unit.number) in done)
 
 
-def _guarded(unit: Unit, run: RunDir, shards: int) -> dict[str, Any]:
+def _guarded(unit: Split, run: RunDir, shards: int) -> dict[str, Any]:
     """Read a unit; what is the user's to mend comes back as a value, anything else names the file."""
-    work = Work(marker_name(unit.number), f"{unit.file.uri} could not be read", "Give the workers more memory")
+    work = TaskSpec(marker_name(unit.number), f"{unit.file.uri} could not be read", "Give the workers more memory")
     try:
         with attempt(run, work):
-            return read_unit(unit, run, shards)
+            return read_split(unit, run, shards)
     except InputError as error:
         return {"error": str(error)}
     except Exception as error:
         raise RuntimeError(f"reading {unit.file.uri} failed: {error}") from error
 
 
-def _in_process(units: list[Unit], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def _in_process(units: list[Split], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
     for unit in units:
         yield unit.number, _guarded(unit, run, shards)
 
 
-def _by_ray(units: list[Unit], run: RunDir, shards: int, peak: Peak) -> Iterator[tuple[int, dict[str, Any]]]:
+def _by_ray(units: list[Split], run: RunDir, shards: int, peak: PeakMemory) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read units in Ray Data tasks, several at a time; results come in any order."""
     if not units:
         return
@@ -149,7 +149,9 @@ def _by_ray(units: list[Unit], run: RunDir, shards: int, peak: Peak) -> Iterator
     # One block a unit: Ray's own file readers merge and split files as they like, in no order.
     items = [{"at": i} for i in range(len(units))]
     blocks = ray.data.from_items(items, override_num_blocks=min(len(items), MAX_BLOCKS))
-    with told(Work(FOLDER, f"{run.path(FOLDER)} could not be made", "Give the workers more memory")):
+    with ray_errors_as_input_errors(
+        TaskSpec(FOLDER, f"{run.path(FOLDER)} could not be made", "Give the workers more memory")
+    ):
         for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
             peak.add(int(row["peak"]))
             yield units[int(row["at"])].number, json.loads(row["result"])

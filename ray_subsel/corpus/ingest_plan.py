@@ -14,7 +14,7 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.corpus.files import SourceFile, content_hash, list_files
 from ray_subsel.corpus.readers import TEXT_COLUMN, column_names, open_parquet, read_batches
 from ray_subsel.corpus.rows import FORMAT
-from ray_subsel.corpus.splits import Unit, units_of
+from ray_subsel.corpus.splits import Split, splits_of
 from ray_subsel.corpus.story_columns import SCHEMES, StoryColumns
 from ray_subsel.corpus.validate import Reading
 
@@ -34,7 +34,7 @@ class IngestPlan:
         In reading order.
     skipped : list of str
         Files of folders that were left out.
-    units : list of Unit
+    units : list of Split
     shards : int
     dimension : int or None
         The length of the first usable vector; None without vectors.
@@ -43,7 +43,7 @@ class IngestPlan:
     config: CorpusConfig
     files: list[SourceFile]
     skipped: list[str]
-    units: list[Unit]
+    units: list[Split]
     shards: int
     dimension: int | None
 
@@ -96,7 +96,7 @@ def plan_ingest(config: CorpusConfig, shards: int | None = None) -> IngestPlan:
         _reading(file, config, dimension=None)
     dimension = None if config.vectors is None else _first_dimension(files, config.vectors)
     readings = [_reading(file, config, dimension) for file in files]
-    return IngestPlan(config, files, skipped, units_of(files, readings), shards, dimension)
+    return IngestPlan(config, files, skipped, splits_of(files, readings), shards, dimension)
 
 
 def _content(files: list[SourceFile]) -> list[list[Any]]:
@@ -157,10 +157,10 @@ def _story_columns(file: SourceFile, names: list[str]) -> StoryColumns:
             return scheme
     closest = max(SCHEMES, key=lambda scheme: len(present.intersection(scheme.needed)))
     missing = [name for name in closest.needed if name not in present]
-    way_out = f"Its columns: {', '.join(names)}."
+    hint = f"Its columns: {', '.join(names)}."
     if missing == [closest.right]:
-        way_out = "It is a test without answers: use --task text with --text for each sentence."
-    raise invalid(f"columns of {file.uri}", f"include {', '.join(missing)} when task is story-cloze", "none", way_out)
+        hint = "It is a test without answers: use --task text with --text for each sentence."
+    raise invalid(f"columns of {file.uri}", f"include {', '.join(missing)} when task is story-cloze", "none", hint)
 
 
 def _check_vector_column(file: SourceFile, name: str) -> None:

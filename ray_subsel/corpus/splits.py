@@ -39,7 +39,7 @@ REJECT_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Unit:
+class Split:
     """What one task reads.
 
     Attributes
@@ -58,13 +58,13 @@ class Unit:
     reading: Reading
 
 
-def units_of(files: list[SourceFile], readings: list[Reading]) -> list[Unit]:
+def splits_of(files: list[SourceFile], readings: list[Reading]) -> list[Split]:
     """Cut the files into units, in reading order. It depends on the files alone."""
-    units: list[Unit] = []
+    units: list[Split] = []
     for file, reading in zip(files, readings, strict=True):
         pieces: list[tuple[int, ...]] = _row_group_ranges(file) if file.format == "parquet" else [()]
         for piece in pieces:
-            units.append(Unit(len(units), file, piece, reading))
+            units.append(Split(len(units), file, piece, reading))
     return units
 
 
@@ -93,7 +93,7 @@ def part_name(unit: int, part: int) -> str:
     return f"{FOLDER}/part-{unit:05d}-{part:05d}.parquet"
 
 
-def read_unit(unit: Unit, run: RunDir, shards: int) -> dict[str, Any]:
+def read_split(unit: Split, run: RunDir, shards: int) -> dict[str, Any]:
     """Read one unit, write its parts and its rejects, and return its counts.
 
     A retry writes the same files again. Memory: some three times ``PART_BYTES``.
@@ -117,7 +117,7 @@ def read_unit(unit: Unit, run: RunDir, shards: int) -> dict[str, Any]:
 
 
 class _UnitWriter:
-    def __init__(self, unit: Unit, run: RunDir, shards: int) -> None:
+    def __init__(self, unit: Split, run: RunDir, shards: int) -> None:
         self.unit = unit
         self.run = run
         self.shards = shards

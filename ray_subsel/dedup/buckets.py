@@ -1,12 +1,12 @@
 """Cells of near copies at scale: centres from a sample, and the pieces in which cells are worked on. Pure functions.
 
-:mod:`ray_subsel.dedup.in_memory` groups the items of a cell. Here a ground set of any size is cut so that no process holds more of
-it than a piece of ``largest`` items:
+:mod:`ray_subsel.dedup.in_memory` groups the items of a cluster. Here a ground set of any size is cut so that no
+process holds more of it than a bucket of ``largest`` items:
 
 - a cell that would be larger gets centres of its own (:func:`fit_tree`, decided by the sample alone);
-- small cells are put together into pieces of about that size, in order (:func:`plan_pieces`);
+- small cells are put together into pieces of about that size, in order (:func:`plan_buckets`);
 - a cell that stays larger, a heap of copies, is cut by id into several pieces, which one task goes through in order of
-  id, taking with it only the items that lead (:func:`collapse_pieces`).
+  id, taking with it only the items that lead (:func:`join_buckets`).
 
 Every step depends on the items, the threshold and the seed only, so groups are the same for any number of workers.
 """
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
-from ray_subsel.dedup.in_memory import assign_cells, collapse_cell, fit_cells
+from ray_subsel.dedup.in_memory import assign_clusters, fit_clusters, join_leaders
 
 
 @dataclass(frozen=True, eq=False)
-class CellTree:
+class ClusterTree:
     """Centres of cells, some of which are cut into cells of their own.
 
     Attributes
@@ -41,26 +41,28 @@ class CellTree:
     @property
     def firsts(self) -> Indices:
         """Return the number of each centre's first cell, and at the end the number of cells; shape (c + 1,)."""
-        widths = [self.splits[cell].shape[0] if cell in self.splits else 1 for cell in range(self.centres.shape[0])]
+        widths = [
+            self.splits[cluster].shape[0] if cluster in self.splits else 1 for cluster in range(self.centres.shape[0])
+        ]
         return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
 
     @property
-    def n_cells(self) -> int:
+    def n_clusters(self) -> int:
         """How many cells there are."""
         return int(self.firsts[-1])
 
-    def cells_of(self, rows: UnitRows) -> Indices:
+    def clusters_of(self, rows: UnitRows) -> Indices:
         """Return the cell of each row, shape (n,)."""
-        outer = assign_cells(rows, self.centres)
-        cells = self.firsts[outer]
-        for cell, centres in self.splits.items():
-            inside = np.flatnonzero(outer == cell)
+        outer = assign_clusters(rows, self.centres)
+        clusters = self.firsts[outer]
+        for cluster, centres in self.splits.items():
+            inside = np.flatnonzero(outer == cluster)
             if inside.size:
-                cells[inside] += assign_cells(UnitRows(rows.X[inside], rows.scale[inside]), centres)
-        return cells
+                clusters[inside] += assign_clusters(UnitRows(rows.X[inside], rows.scale[inside]), centres)
+        return clusters
 
 
-def fit_tree(sample: UnitRows, *, n: int, threshold: float, cell_size: int, largest: int, seed: int) -> CellTree:
+def fit_tree(sample: UnitRows, *, n: int, threshold: float, cluster_size: int, largest: int, seed: int) -> ClusterTree:
     """Return the cells of a ground set of n items from a sample of it.
 
     Parameters
@@ -74,21 +76,21 @@ def fit_tree(sample: UnitRows, *, n: int, threshold: float, cell_size: int, larg
         Items of a usual cell, and items from which a cell is cut into usual ones.
     seed : int
     """
-    centres = fit_cells(sample, threshold, cell_size=cell_size, seed=seed, n=n)
+    centres = fit_clusters(sample, threshold, cluster_size=cluster_size, seed=seed, n=n)
     splits: dict[int, Float64s] = {}
-    outer = assign_cells(sample, centres)
+    outer = assign_clusters(sample, centres)
     sizes = np.bincount(outer, minlength=centres.shape[0]) * (n / sample.n)
-    for cell in np.flatnonzero(sizes > largest).tolist():
-        inside = np.flatnonzero(outer == cell)
+    for cluster in np.flatnonzero(sizes > largest).tolist():
+        inside = np.flatnonzero(outer == cluster)
         part = UnitRows(sample.X[inside], sample.scale[inside])
-        own = fit_cells(part, threshold, cell_size=cell_size, seed=seed, n=int(sizes[cell]))
+        own = fit_clusters(part, threshold, cluster_size=cluster_size, seed=seed, n=int(sizes[cluster]))
         if own.shape[0] > 1:
-            splits[cell] = own
-    return CellTree(centres, splits)
+            splits[cluster] = own
+    return ClusterTree(centres, splits)
 
 
 @dataclass(frozen=True, eq=False)
-class PiecePlan:
+class BucketPlan:
     """Which piece each item belongs to, and which pieces a task goes through.
 
     Attributes
@@ -106,20 +108,20 @@ class PiecePlan:
     tasks: tuple[range, ...]
 
     @property
-    def n_pieces(self) -> int:
+    def n_buckets(self) -> int:
         """How many pieces there are."""
         return self.tasks[-1].stop if self.tasks else 0
 
-    def piece_of(self, ids: Indices, cells: Indices) -> Indices:
+    def bucket_of(self, ids: Indices, clusters: Indices) -> Indices:
         """Return the piece of each item."""
-        pieces = self.first[cells]
-        for cell, edges in self.edges.items():
-            inside = np.flatnonzero(cells == cell)
-            pieces[inside] += np.searchsorted(edges, ids[inside], side="right")
-        return pieces
+        buckets = self.first[clusters]
+        for cluster, edges in self.edges.items():
+            inside = np.flatnonzero(clusters == cluster)
+            buckets[inside] += np.searchsorted(edges, ids[inside], side="right")
+        return buckets
 
 
-def plan_pieces(counts: Indices, largest: int, ids_of: Callable[[int], Indices]) -> PiecePlan:
+def plan_buckets(counts: Indices, largest: int, ids_of: Callable[[int], Indices]) -> BucketPlan:
     """Put cells together into pieces of at most ``largest`` items and cut those that are larger.
 
     Parameters
@@ -134,25 +136,25 @@ def plan_pieces(counts: Indices, largest: int, ids_of: Callable[[int], Indices])
     edges: dict[int, Indices] = {}
     tasks: list[range] = []
     filled = largest + 1  # the first cell begins a piece
-    for cell, count in enumerate(counts.tolist()):
+    for cluster, count in enumerate(counts.tolist()):
         following = tasks[-1].stop if tasks else 0
         if count > largest:
             cuts = -(-count // largest)
-            ids = np.sort(ids_of(cell))
-            edges[cell] = ids[[count * cut // cuts for cut in range(1, cuts)]]
+            ids = np.sort(ids_of(cluster))
+            edges[cluster] = ids[[count * cut // cuts for cut in range(1, cuts)]]
             tasks.append(range(following, following + cuts))
-            first[cell], filled = following, largest + 1
+            first[cluster], filled = following, largest + 1
             continue
         if filled + count > largest:
             tasks.append(range(following, following + 1))
             filled = 0
-        first[cell] = tasks[-1].start
+        first[cluster] = tasks[-1].start
         filled += count
-    return PiecePlan(first, edges, tuple(tasks))
+    return BucketPlan(first, edges, tuple(tasks))
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Bucket:
     """Items that are compared together, in ascending order of id.
 
     Attributes
@@ -162,12 +164,12 @@ class Piece:
     """
 
     ids: Indices
-    cells: Indices
+    clusters: Indices
     vectors: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class BucketGroups:
     """The groups of one piece.
 
     Attributes
@@ -183,31 +185,31 @@ class Joined:
     cosine: Float64s
 
 
-def collapse_pieces(pieces: Iterable[Piece], threshold: float, *, cell_size: int) -> Iterator[Joined]:
+def join_buckets(buckets: Iterable[Bucket], threshold: float, *, cluster_size: int) -> Iterator[BucketGroups]:
     """Yield the groups of the pieces of one task, in their order.
 
     One piece may hold many cells, each grouped by itself. Several pieces hold one cell, in order of id: each is grouped
     with the leaders of those before. Every item's cosine to its leader reaches the threshold, and a leader's id is the
     lowest of its group. Memory: a piece, the leaders of those before, and the largest cell in float64.
     """
-    before = Piece(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
-    for piece in pieces:
+    before = Bucket(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
+    for bucket in buckets:
         old = before.ids.size
-        ids, cells = np.concatenate([before.ids, piece.ids]), np.concatenate([before.cells, piece.cells])
-        vectors = np.concatenate([before.vectors, piece.vectors]) if old else piece.vectors
+        ids, clusters = np.concatenate([before.ids, bucket.ids]), np.concatenate([before.clusters, bucket.clusters])
+        vectors = np.concatenate([before.vectors, bucket.vectors]) if old else bucket.vectors
         rows = unit_rows(vectors, parameter="vectors", numbers=ids)
         leader, cosine = np.arange(ids.size), np.ones(ids.size)
-        order = np.argsort(cells, kind="stable")  # ids stay ascending within a cell
-        starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
+        order = np.argsort(clusters, kind="stable")  # ids stay ascending within a cell
+        starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
         for start, stop in zip(starts, np.append(starts[1:], ids.size), strict=True):
             places = order[start:stop]
             unit = rows.take(places)
-            local, _ = collapse_cell(unit, threshold, cell_size=cell_size)
+            local, _ = join_leaders(unit, threshold, cluster_size=cluster_size)
             # A leader of an earlier piece stays one, whatever it meets now: its group is already made.
             local[places < old] = np.flatnonzero(places < old)
             leader[places] = places[local]
             joined = np.flatnonzero(local != np.arange(local.size))
             cosine[places[joined]] = row_dots(unit[joined], unit[local[joined]])
-        yield Joined(piece.ids, ids[leader[old:]], cosine[old:])
+        yield BucketGroups(bucket.ids, ids[leader[old:]], cosine[old:])
         leads = np.flatnonzero(leader == np.arange(ids.size))
-        before = Piece(ids[leads], cells[leads], vectors[leads])
+        before = Bucket(ids[leads], clusters[leads], vectors[leads])

@@ -3,9 +3,9 @@
 The SemDeDup scheme (Abbas et al. 2023) in three pure functions, so that the same code runs here and as a map over cells
 on a cluster:
 
-1. :func:`fit_cells` puts k-means centres into a sample of the items;
-2. :func:`assign_cells` gives each item, in blocks of any size, the cell of its nearest centre;
-3. :func:`collapse_cell` goes through one cell in id order: an item joins the first kept item of its cell whose cosine
+1. :func:`fit_clusters` puts k-means centres into a sample of the items;
+2. :func:`assign_clusters` gives each item, in blocks of any size, the cell of its nearest centre;
+3. :func:`join_leaders` goes through one cell in id order: an item joins the first kept item of its cell whose cosine
    to it reaches the threshold, or else is kept. The lowest id leads.
 
 Cells bound the work, and near copies that lie on both sides of a cell's border stay apart: the guarantee is that **no
@@ -22,17 +22,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices, is_number
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 
-CELL_SIZE = 2000
+CLUSTER_SIZE = 2000
 _SAMPLE_PER_CENTRE = 64
 _BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
-class NearGroups:
+class DuplicateGroups:
     """Groups of near copies.
 
     Attributes
@@ -43,14 +43,14 @@ class NearGroups:
         Rows that lead, ascending.
     multiplicity : int64 array of shape (n_kept,)
         Size of each leader's group, the rows' own multiplicities counted.
-    cell : int64 array of shape (n,)
+    cluster : int64 array of shape (n,)
         The cell in which each row was compared.
     """
 
     leader: Indices
     leaders: Indices
     multiplicity: Indices
-    cell: Indices
+    cluster: Indices
 
 
 def collapse_near(
@@ -58,9 +58,9 @@ def collapse_near(
     threshold: float,
     *,
     seed: int = 0,
-    cell_size: int = CELL_SIZE,
+    cluster_size: int = CLUSTER_SIZE,
     multiplicity: ArrayLike | None = None,
-) -> NearGroups:
+) -> DuplicateGroups:
     """Group the rows of X by near copies.
 
     Parameters
@@ -70,7 +70,7 @@ def collapse_near(
         Cosine in (0, 1] from which an item is a near copy. 0.9 suits sentence encoders; 1 joins equal directions only.
     seed : int, default=0
         Of the sample and of k-means.
-    cell_size : int, default=2000
+    cluster_size : int, default=2000
         About how many items a cell should hold. Up to this many rows, there is one cell and all pairs are compared.
     multiplicity : int array of shape (n,), optional
         How many equal items each row stands for already.
@@ -87,41 +87,41 @@ def collapse_near(
     Notes
     -----
     About n^2 d / cell_size for finding cells and n d cell_size for comparing; memory of the largest cell beyond X. A
-    cell of more than ``cell_size`` kept items is split (:func:`collapse_cell`), so both bounds hold for skewed data.
+    cell of more than ``cluster_size`` kept items is split (:func:`join_leaders`), so both bounds hold for skewed data.
     """
     check_threshold(threshold)
-    if not is_number(cell_size, whole=True) or cell_size < 2:
-        raise invalid("cell_size", "be a whole number >= 2", cell_size)
+    if not is_number(cluster_size, whole=True) or cluster_size < 2:
+        raise invalid("cell_size", "be a whole number >= 2", cluster_size)
     rows = X if isinstance(X, UnitRows) else unit_rows(X)
     counts = _counts(multiplicity, rows.n)
-    cell = assign_cells(rows, fit_cells(rows, threshold, cell_size=cell_size, seed=seed))
-    leader = _collapse_cells(rows, cell, threshold, cell_size)
+    cluster = assign_clusters(rows, fit_clusters(rows, threshold, cluster_size=cluster_size, seed=seed))
+    leader = _join_clusters(rows, cluster, threshold, cluster_size)
     leaders, group = np.unique(leader, return_inverse=True)
     sizes = np.zeros(leaders.size, dtype=np.int64)
     np.add.at(sizes, group, counts)
-    return NearGroups(leader, leaders.astype(np.int64), sizes, cell)
+    return DuplicateGroups(leader, leaders.astype(np.int64), sizes, cluster)
 
 
-def _collapse_cells(rows: UnitRows, cell: Indices, threshold: float, cell_size: int) -> Indices:
-    """Return each row's leader; ``cell`` is renumbered where a cell was split."""
+def _join_clusters(rows: UnitRows, cluster: Indices, threshold: float, cluster_size: int) -> Indices:
+    """Return each row's leader; ``cluster`` is renumbered where a cell was split."""
     from threadpoolctl import threadpool_limits
 
     leader = np.empty(rows.n, dtype=np.int64)
-    order = np.argsort(cell, kind="stable")  # ids stay ascending within a cell
-    starts = np.flatnonzero(np.r_[True, np.diff(cell[order]) > 0])
-    next_cell = int(cell.max()) + 1
+    order = np.argsort(cluster, kind="stable")  # ids stay ascending within a cell
+    starts = np.flatnonzero(np.r_[True, np.diff(cluster[order]) > 0])
+    next_cell = int(cluster.max()) + 1
     with threadpool_limits(1):  # cells are small: several threads cost more than they give
         for start, stop in zip(starts, np.r_[starts[1:], rows.n], strict=True):
             ids = order[start:stop]
-            local, part = collapse_cell(rows.take(ids), threshold, cell_size=cell_size)
+            local, part = join_leaders(rows.take(ids), threshold, cluster_size=cluster_size)
             leader[ids] = ids[local]
-            cell[ids[part > 0]] = next_cell + part[part > 0] - 1
+            cluster[ids[part > 0]] = next_cell + part[part > 0] - 1
             next_cell += int(part.max())
     return leader
 
 
-def fit_cells(
-    rows: UnitRows, threshold: float, *, cell_size: int = CELL_SIZE, seed: int = 0, n: int | None = None
+def fit_clusters(
+    rows: UnitRows, threshold: float, *, cluster_size: int = CLUSTER_SIZE, seed: int = 0, n: int | None = None
 ) -> Float64s:
     """Return unit centres of cells, shape (n_cells, d), by mini-batch k-means on one thread over a sample of rows.
 
@@ -138,14 +138,14 @@ def fit_cells(
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_limits
 
-    centres = math.ceil((rows.n if n is None else n) / cell_size)
+    centres = math.ceil((rows.n if n is None else n) / cluster_size)
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.choice(rows.n, size=min(rows.n, _SAMPLE_PER_CENTRE * centres), replace=False))
     if centres == 1:
         return rows.take(sample[:1])
-    pieces = [rows.take(sample[start : start + cell_size]) for start in range(0, sample.size, cell_size)]
-    kept = [np.unique(collapse_cell(piece, threshold, cell_size=cell_size)[0]) for piece in pieces]
-    vectors = np.concatenate([piece[ids] for piece, ids in zip(pieces, kept, strict=True)]).astype(np.float32)
+    buckets = [rows.take(sample[start : start + cluster_size]) for start in range(0, sample.size, cluster_size)]
+    kept = [np.unique(join_leaders(bucket, threshold, cluster_size=cluster_size)[0]) for bucket in buckets]
+    vectors = np.concatenate([bucket[ids] for bucket, ids in zip(buckets, kept, strict=True)]).astype(np.float32)
     centres = min(centres, vectors.shape[0])
     with threadpool_limits(1):  # sums over threads round in any order
         model = MiniBatchKMeans(
@@ -156,23 +156,23 @@ def fit_cells(
     return _unit(np.asarray(model.cluster_centers_, dtype=np.float64))
 
 
-def assign_cells(rows: UnitRows, centres: Float64s) -> Indices:
+def assign_clusters(rows: UnitRows, centres: Float64s) -> Indices:
     """Return the cell of each row: the centre of largest cosine, the first of equals; shape (n,). O(n n_cells d)."""
     single = np.ascontiguousarray(centres, dtype=np.float32)
-    cells = np.empty(rows.n, dtype=np.int64)
+    clusters = np.empty(rows.n, dtype=np.int64)
     margin = 2.0 * _single_error(rows.d)
     for start, stop in rows.blocks(columns=centres.shape[0]):
         block = rows.slice(start, stop)
         cosines = block.astype(np.float32) @ single.T
-        cells[start:stop] = cosines.argmax(axis=1)
+        clusters[start:stop] = cosines.argmax(axis=1)
         close = cosines >= cosines.max(axis=1, keepdims=True) - np.float32(margin)
         for row in np.flatnonzero(close.sum(axis=1) > 1).tolist():
             rivals = np.flatnonzero(close[row])
-            cells[start + row] = rivals[int(np.argmax(row_dots(centres[rivals], block[row])))]
-    return cells
+            clusters[start + row] = rivals[int(np.argmax(row_dots(centres[rivals], block[row])))]
+    return clusters
 
 
-def collapse_cell(vectors: Float64s, threshold: float, *, cell_size: int = CELL_SIZE) -> tuple[Indices, Indices]:
+def join_leaders(vectors: Float64s, threshold: float, *, cluster_size: int = CLUSTER_SIZE) -> tuple[Indices, Indices]:
     """Group the items of one cell.
 
     Parameters
@@ -180,7 +180,7 @@ def collapse_cell(vectors: Float64s, threshold: float, *, cell_size: int = CELL_
     vectors : float64 array of shape (c, d)
         Unit vectors of the cell's items in id order.
     threshold : float
-    cell_size : int
+    cluster_size : int
         As soon as this many items are kept, the cell is split in two (by the coordinate of largest variance) and each
         part is grouped by itself: a cell of any size costs O(c d cell_size log c), and one that consists of copies is
         never split.
@@ -192,7 +192,7 @@ def collapse_cell(vectors: Float64s, threshold: float, *, cell_size: int = CELL_
     part : int64 array of shape (c,)
         Number of the part in which an item was compared; all 0 where the cell was not split.
     """
-    leader = _join_first(vectors, threshold, cell_size)
+    leader = _join_first(vectors, threshold, cluster_size)
     if leader is not None:
         return leader, np.zeros(leader.size, dtype=np.int64)
     axis = int(np.argmax(vectors.var(axis=0)))
@@ -204,7 +204,7 @@ def collapse_cell(vectors: Float64s, threshold: float, *, cell_size: int = CELL_
     leader, part = np.empty(right.size, dtype=np.int64), np.empty(right.size, dtype=np.int64)
     shift = 0
     for side in (np.flatnonzero(~right), np.flatnonzero(right)):
-        local, parts = collapse_cell(vectors[side], threshold, cell_size=cell_size)
+        local, parts = join_leaders(vectors[side], threshold, cluster_size=cluster_size)
         leader[side], part[side] = side[local], parts + shift
         shift = int(part[side].max()) + 1
     return leader, part
@@ -276,5 +276,5 @@ def _counts(multiplicity: ArrayLike | None, n: int) -> Indices:
         return np.ones(n, dtype=np.int64)
     given = np.asarray(multiplicity)
     if given.shape != (n,) or given.dtype.kind not in "iu" or (given < 1).any():
-        raise invalid("multiplicity", f"be {n} integers >= 1", Said(f"{given.dtype} of shape {given.shape}"))
+        raise invalid("multiplicity", f"be {n} integers >= 1", Verbatim(f"{given.dtype} of shape {given.shape}"))
     return given.astype(np.int64)

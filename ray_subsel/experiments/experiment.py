@@ -21,7 +21,7 @@ from ray_subsel.experiments.samples import TEXT_COLUMNS
 from ray_subsel.experiments.studies import StudyConfig, cells_of
 from ray_subsel.experiments.summary import summarize
 from ray_subsel.experiments.tables import as_text
-from ray_subsel.runtime.progress import say
+from ray_subsel.runtime.progress import log_line
 from ray_subsel.storage.manifest import NAME as MANIFEST
 from ray_subsel.storage.run_directory import RunDir
 
@@ -129,7 +129,7 @@ def write_summary(out: str) -> str:
     run_dir.write_bytes(TABLES, text.encode())
     _write_figures(run_dir, figures_of(summary))
     run_dir.write_bytes(PAGE, render_page(summary).encode())
-    say(f"experiment: {run_dir.path(PAGE)}")
+    log_line(f"experiment: {run_dir.path(PAGE)}")
     return text
 
 
@@ -143,7 +143,7 @@ def _write_figures(run: RunDir, figures: dict[str, str]) -> None:
         if render is not None:
             run.write_bytes(f"{FIGURES}/{name}.png", render(svg))
     if figures and lacks:
-        say(f"experiment: {lacks}")
+        log_line(f"experiment: {lacks}")
 
 
 def _read(config: CorpusConfig) -> pa.Table:
@@ -153,7 +153,7 @@ def _read(config: CorpusConfig) -> pa.Table:
         table = rows.take(rows.ids(), [*TEXT_COLUMNS[config.task], "label"])
     if rows.n_rejected:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows.rejected_by_reason.items())
-        say(f"experiment: {', '.join(config.data)}: rows rejected: {reasons}")
+        log_line(f"experiment: {', '.join(config.data)}: rows rejected: {reasons}")
     if table["label"].null_count:
         raise InputError(f"label must be given in every row; {', '.join(config.data)} has rows without one.")
     return table

@@ -10,9 +10,9 @@ from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import invalid
 from ray_subsel.experiments.grid import Cell, Result, Results, file_of, write_cell, written_cell
 from ray_subsel.experiments.runner import Bench, Setup, draws_of, measure_draw
-from ray_subsel.runtime.progress import say
-from ray_subsel.runtime.ray_session import Session
-from ray_subsel.runtime.tasks import Work, done_on_ray
+from ray_subsel.runtime.progress import log_line
+from ray_subsel.runtime.ray_session import RaySession
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.run_directory import RunDir
 
 
@@ -80,10 +80,10 @@ def spread_cells(
     machine slow each other down.
     """
     missing = [cell for cell in cells if cell not in results]
-    say(f"experiment: {len(cells):,} cells, {len(cells) - len(missing):,} done")
+    log_line(f"experiment: {len(cells):,} cells, {len(cells) - len(missing):,} done")
     if not missing:
         return 0
-    with Session(RuntimeConfig(out=results.run.uri, address=spread.address)) as session:
+    with RaySession(RuntimeConfig(out=results.run.uri, address=spread.address)) as session:
         resources = session.start()
         if resources.local and spread.threads > resources.cpus:
             raise invalid("threads", f"be at most the {resources.cpus:g} CPUs that Ray has", spread.threads)
@@ -102,16 +102,16 @@ def _gather(
     works = []
     for todo in tasks_of(missing):
         base, siblings = results.base[todo[0].via], [cell for cell in cells if cell.draw == todo[0].draw]
-        work = Work(file_of(base, todo[0]), f"cell {todo[0]} could not be measured", "Use fewer --workers")
+        work = TaskSpec(file_of(base, todo[0]), f"cell {todo[0]} could not be measured", "Use fewer --workers")
         works.append(((base, todo, siblings), work))
     began, done = time.perf_counter(), 0
     shared = (setup, run, threads)
-    for _, measured, _ in done_on_ray(_measure, shared, works, run, at_a_time=at_a_time, cpus=threads):
+    for _, measured, _ in run_tasks(_measure, shared, works, run, at_a_time=at_a_time, cpus=threads):
         for result in measured:
             results.keep(result)
             done += 1
         took = time.perf_counter() - began
-        say(f"experiment: {done:,} of {len(missing):,} cells, {took:,.0f} s")
+        log_line(f"experiment: {done:,} of {len(missing):,} cells, {took:,.0f} s")
         after_task()
 
 

@@ -32,7 +32,7 @@ from ray_subsel.experiments.embedding_cache import Memory
 from ray_subsel.experiments.grid import Cell, Result, Results
 from ray_subsel.experiments.methods import Method, Ranking, method_named, rank
 from ray_subsel.experiments.samples import TEXT_COLUMNS, Sample, make_sample, texts_of
-from ray_subsel.runtime.progress import say
+from ray_subsel.runtime.progress import log_line
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
@@ -316,7 +316,7 @@ def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Cal
         Called after each draw, when its cells are on disk.
     """
     missing = [cell for cell in cells if cell not in results]
-    say(f"experiment: {len(cells):,} cells, {len(cells) - len(missing):,} done")
+    log_line(f"experiment: {len(cells):,} cells, {len(cells) - len(missing):,} done")
     if not missing:
         return 0
     bench.prepare(missing)
@@ -329,6 +329,6 @@ def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Cal
             results.add(result)
         done += len(todo)
         took = time.perf_counter() - began
-        say(f"experiment: seed {seed}: {done:,} of {len(missing):,} cells, {took:,.0f} s")
+        log_line(f"experiment: seed {seed}: {done:,} of {len(missing):,} cells, {took:,.0f} s")
         after_draw()
     return len(missing)

@@ -55,7 +55,7 @@ class Objective(abc.ABC, Generic[S]):
         """
         return self.gains(state, candidates)
 
-    def outlook(self, state: S) -> Float64s | None:
+    def cheap_bounds(self, state: S) -> Float64s | None:
         """Return looser bounds of all n gains at a small fraction of their cost, or None: there are none."""
         return None
 

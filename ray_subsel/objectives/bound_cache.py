@@ -40,7 +40,7 @@ class _Active:
 
 
 @dataclass(eq=False)
-class ActiveRows:
+class BoundCache:
     """Bounds and gains for the states of one growing chosen set.
 
     What is remembered holds for supersets of the set it was computed for. ``size`` is that of the largest set so far:
@@ -69,15 +69,15 @@ class ActiveRows:
     entries: int = 0
 
     @staticmethod
-    def start(to: Represented, error: float) -> ActiveRows:
+    def start(to: Represented, error: float) -> BoundCache:
         """Copy the represented items to float32 and remember nothing yet."""
         items = np.empty((to.m, to.items.d), dtype=np.float32)
         for start, stop in to.items.blocks():
             items[start:stop] = to.items.slice(start, stop)
         # taking a floor off a similarity, adding it again and taking another off rounds numbers below 2 three times
-        return ActiveRows(to, error + 2.0**-21, items, _upward(to.weights))
+        return BoundCache(to, error + 2.0**-21, items, _upward(to.weights))
 
-    def after(self, size: int) -> ActiveRows:
+    def after(self, size: int) -> BoundCache:
         """Return the memory of a child of a state of ``size`` items."""
         if size != self.size:
             return replace(self, size=size + 1, known={}, entries=0)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import Objective
-from ray_subsel.objectives.bound_cache import ActiveRows
+from ray_subsel.objectives.bound_cache import BoundCache
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.moment_bounds import outlook
+from ray_subsel.objectives.moment_bounds import cheap_bounds
 from ray_subsel.objectives.represented import Represented, represent
 
 Singles = NDArray[np.float32]
@@ -28,14 +28,14 @@ class FacilityLocationState:
     best : float64 array of shape (m,)
         Similarity of each represented item to the nearest chosen one, at least 0.
     size : int
-    memory : ActiveRows or None
+    memory : BoundCache or None
         What earlier bounds left behind; it saves work and changes no number. None where there are no cheap bounds.
     """
 
     to: Represented
     best: Float64s
     size: int
-    memory: ActiveRows | None
+    memory: BoundCache | None
 
 
 @final
@@ -84,7 +84,7 @@ class FacilityLocation(Objective[FacilityLocationState]):
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
         to = represent(X, self.represented, self.weights, self.kernel)
         error = to.kernel.single_error(to.items.d)
-        memory = None if error is None else ActiveRows.start(to, error)
+        memory = None if error is None else BoundCache.start(to, error)
         return FacilityLocationState(to, np.zeros(to.m), 0, memory)
 
     def gains(self, state: FacilityLocationState, candidates: Indices | None = None) -> Float64s:
@@ -108,9 +108,9 @@ class FacilityLocation(Objective[FacilityLocationState]):
         ids = None if candidates is None else np.asarray(candidates, dtype=np.int64)
         return state.memory.bounds(ids, state.best, state.size)
 
-    def outlook(self, state: FacilityLocationState) -> Float64s | None:
+    def cheap_bounds(self, state: FacilityLocationState) -> Float64s | None:
         """Return cheap upper bounds of all gains, or None."""
-        return None if state.memory is None else outlook(state.to, state.memory.items, state.best)
+        return None if state.memory is None else cheap_bounds(state.to, state.memory.items, state.best)
 
     def add(self, state: FacilityLocationState, item: int) -> FacilityLocationState:
         """Return the state of S + item."""

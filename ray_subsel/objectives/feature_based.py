@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
 from ray_subsel.objectives.base import Objective
@@ -143,16 +143,18 @@ class FeatureBased(Objective[FeatureBasedState]):
             return np.ones(d)
         given = np.asarray(self.weights)
         if given.shape != (d,) or given.dtype.kind not in "iuf":
-            raise invalid("weights", f"be {d} numbers, one per feature", Said(f"{given.dtype} of shape {given.shape}"))
+            raise invalid(
+                "weights", f"be {d} numbers, one per feature", Verbatim(f"{given.dtype} of shape {given.shape}")
+            )
         if not (np.isfinite(given).all() and (given >= 0).all()):
-            raise invalid("weights", "be finite and >= 0", Said("a negative number, NaN or infinity"))
+            raise invalid("weights", "be finite and >= 0", Verbatim("a negative number, NaN or infinity"))
         return given.astype(np.float64)
 
 
 def _check_amounts(amounts: Any, parameter: str) -> None:
     if not np.isfinite(amounts).all() or (amounts < 0).any():
         way = "These are amounts of features; for embeddings use another objective."
-        raise invalid(parameter, "hold finite numbers >= 0", Said("a negative number, NaN or infinity"), way)
+        raise invalid(parameter, "hold finite numbers >= 0", Verbatim("a negative number, NaN or infinity"), way)
 
 
 def _blocks(X: Any) -> list[tuple[int, int]]:

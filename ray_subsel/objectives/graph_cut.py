@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Floats, Indices
@@ -128,9 +128,11 @@ class GraphCut(Objective[GraphCutState]):
         """Return ``total``, checked, for vectors of dimension d."""
         total = np.ascontiguousarray(self.total, dtype=np.float64)
         if total.shape != (d,):
-            raise invalid("total", f"have shape ({d},)", Said(f"shape {total.shape}"), "It is the sum of unit rows.")
+            raise invalid(
+                "total", f"have shape ({d},)", Verbatim(f"shape {total.shape}"), "It is the sum of unit rows."
+            )
         if not np.isfinite(total).all():
-            raise invalid("total", "be finite", Said("NaN or infinity"))
+            raise invalid("total", "be finite", Verbatim("NaN or infinity"))
         return total
 
 

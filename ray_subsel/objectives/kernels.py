@@ -14,7 +14,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s
 from ray_subsel.core.unit_rows import UnitRows, check_matrix, to_float64, unit_rows
 
@@ -159,5 +159,5 @@ def plain_rows(X: Any, *, parameter: str = "X") -> UnitRows:
         finite = np.isfinite(to_float64(X[start:stop])).all(axis=1)
         if not finite.all():
             row = start + int(np.flatnonzero(~finite)[0])
-            raise invalid(f"row {row} of {parameter}", "be finite", Said("NaN or infinity"), "Drop the row.")
+            raise invalid(f"row {row} of {parameter}", "be finite", Verbatim("NaN or infinity"), "Drop the row.")
     return rows

@@ -23,14 +23,14 @@ _PROBES = 64
 _BLOCK = 4096
 
 
-def outlook(to: Represented, items: NDArray[np.float32], best: Float64s) -> Float64s | None:
+def cheap_bounds(to: Represented, items: NDArray[np.float32], best: Float64s) -> Float64s | None:
     """Return an upper bound of each candidate's gain, shape (n,), or None where there is no cheap one.
 
     Parameters
     ----------
     to : Represented
     items : float32 array of shape (m, d)
-        The represented rows, as :class:`~ray_subsel.objectives.bound_cache.ActiveRows` keeps them.
+        The represented rows, as :class:`~ray_subsel.objectives.bound_cache.BoundCache` keeps them.
     best : float64 array of shape (m,)
     """
     affine = to.kernel.affine()

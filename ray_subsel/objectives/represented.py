@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
@@ -87,7 +87,7 @@ def represent(X: Any, represented: Floats | None, weights: Any, kernel: str | Ke
     candidates = kind.read(X)
     items = candidates if represented is None else kind.read(represented, "represented")
     if items.d != candidates.d:
-        raise invalid("represented", f"have the {candidates.d} columns of X", Said(f"{items.d} columns"))
+        raise invalid("represented", f"have the {candidates.d} columns of X", Verbatim(f"{items.d} columns"))
     return Represented(kind, candidates, items, _weights(weights, items.n))
 
 
@@ -97,8 +97,8 @@ def _weights(weights: Any, m: int) -> Float64s:
     given = np.asarray(weights)
     if given.shape != (m,) or given.dtype.kind not in "iuf":
         raise invalid(
-            "weights", f"be {m} numbers, one per represented item", Said(f"{given.dtype} of shape {given.shape}")
+            "weights", f"be {m} numbers, one per represented item", Verbatim(f"{given.dtype} of shape {given.shape}")
         )
     if not (np.isfinite(given).all() and (given >= 0).all()):
-        raise invalid("weights", "be finite and >= 0", Said("a negative number, NaN or infinity"))
+        raise invalid("weights", "be finite and >= 0", Verbatim("a negative number, NaN or infinity"))
     return given.astype(np.float64)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.kernels import Kernel, kernel_of
@@ -123,7 +123,7 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
     def _given_everything(self, m: int) -> Float64s:
         given = np.asarray(self.everything, dtype=np.float64)
         if given.shape != (m,) or not (np.isfinite(given).all() and (given >= 0).all()):
-            raise invalid("everything", f"be {m} finite numbers >= 0", Said(f"shape {given.shape}"))
+            raise invalid("everything", f"be {m} finite numbers >= 0", Verbatim(f"shape {given.shape}"))
         return given
 
 

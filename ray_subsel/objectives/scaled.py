@@ -34,7 +34,7 @@ REPRESENTING = (FacilityLocation.name, SaturatedCoverage.name)
 """Objectives that want items represented."""
 
 
-class Goal(abc.ABC):
+class ScaledObjective(abc.ABC):
     """A set function over a ground set that is spread over partitions. Subclasses are final and immutable."""
 
     @property
@@ -43,11 +43,11 @@ class Goal(abc.ABC):
         """The objective's name."""
 
     @abc.abstractmethod
-    def whole(self) -> Objective[Any]:
+    def full(self) -> Objective[Any]:
         """Return the function itself, for a reducer that chooses the answer."""
 
     @abc.abstractmethod
-    def at(self, share: float, given: Vectors) -> Objective[Any]:
+    def scaled(self, share: float, given: Vectors) -> Objective[Any]:
         """Return what a reducer maximizes that chooses for a share of the ground set.
 
         Parameters
@@ -55,18 +55,19 @@ class Goal(abc.ABC):
         share : float
             In (0, 1].
         given : float32 array of shape (q, d)
-            Unit vectors of items that are in the answer already. Where :attr:`absorbs` is true they are part of what is
+            Unit vectors of items that are in the answer already. Where :attr:`conditions_on_given` is true they are
+            part of what is
             returned; else they must be chosen first.
         """
 
     @property
-    def absorbs(self) -> bool:
-        """Whether :meth:`at` accounts for the given items itself."""
+    def conditions_on_given(self) -> bool:
+        """Whether :meth:`scaled` accounts for the given items itself."""
         return False
 
-    def of_partition(self, share: float, given: Vectors) -> Objective[Any]:
+    def for_partition(self, share: float, given: Vectors) -> Objective[Any]:
         """Return what a partition maximizes in round 1."""
-        return self.at(share, given)
+        return self.scaled(share, given)
 
     def random_value(self, n: int, k: int) -> float | None:
         """Return the expected value of k of the n items, where there is a formula."""
@@ -80,7 +81,7 @@ class Goal(abc.ABC):
 
 @final
 @dataclass(frozen=True, eq=False)
-class GraphCutGoal(Goal):
+class ScaledGraphCut(ScaledObjective):
     """Graph cut, whose scale is that of t.
 
     With s_I the sum of the given items, a share sees the gains <x, share (t - (2 + lam) s_I) - (2 + lam) s> - 1.
@@ -101,15 +102,15 @@ class GraphCutGoal(Goal):
         return GraphCut.name
 
     @property
-    def absorbs(self) -> bool:
+    def conditions_on_given(self) -> bool:
         """True: given items are a shift of t."""
         return True
 
-    def whole(self) -> GraphCut:
+    def full(self) -> GraphCut:
         """Return graph cut against all of t."""
         return GraphCut(self.lam, self.total)
 
-    def at(self, share: float, given: Vectors) -> GraphCut:
+    def scaled(self, share: float, given: Vectors) -> GraphCut:
         """Return graph cut against a share of t, less what is given."""
         taken = given.astype(np.float64).sum(axis=0) if len(given) else 0.0
         return GraphCut(self.lam, (self.total - (2.0 + self.lam) * taken) * share)
@@ -125,7 +126,7 @@ class GraphCutGoal(Goal):
 
 @final
 @dataclass(frozen=True, eq=False)
-class RepresentingGoal(Goal):
+class ScaledCoverage(ScaledObjective):
     """Facility location or saturated coverage of a sample.
 
     Attributes
@@ -150,18 +151,18 @@ class RepresentingGoal(Goal):
         """The objective's name."""
         return self.objective
 
-    def whole(self) -> Objective[Any]:
+    def full(self) -> Objective[Any]:
         """Return the function against the sample."""
         return self._with(self.everything)
 
-    def at(self, share: float, given: Vectors) -> Objective[Any]:
+    def scaled(self, share: float, given: Vectors) -> Objective[Any]:
         """Return the function against the sample, saturated at a share of what saturates it."""
         del given
         return self._with(None if self.everything is None else self.everything * share)
 
-    def of_partition(self, share: float, given: Vectors) -> Objective[Any]:
+    def for_partition(self, share: float, given: Vectors) -> Objective[Any]:
         """Return what a partition maximizes: as a reducer, or the function of its own items."""
-        return OBJECTIVES[self.objective]() if self.own else self.at(share, given)
+        return OBJECTIVES[self.objective]() if self.own else self.scaled(share, given)
 
     def about(self) -> dict[str, Any]:
         """Return what is represented."""
@@ -175,7 +176,7 @@ class RepresentingGoal(Goal):
 
 @final
 @dataclass(frozen=True)
-class PlainGoal(Goal):
+class Unscaled(ScaledObjective):
     """A function of the chosen items alone: log-determinant, feature-based.
 
     Attributes
@@ -190,11 +191,11 @@ class PlainGoal(Goal):
         """The objective's name."""
         return self.objective
 
-    def whole(self) -> Objective[Any]:
+    def full(self) -> Objective[Any]:
         """Return the function."""
         return OBJECTIVES[self.objective]()
 
-    def at(self, share: float, given: Vectors) -> Objective[Any]:
+    def scaled(self, share: float, given: Vectors) -> Objective[Any]:
         """Return the function: it has no scale."""
         del share, given
-        return self.whole()
+        return self.full()

@@ -86,9 +86,9 @@ class Problem:
             return bounds
         return bounds + (self.utility if candidates is None else self.utility[candidates])
 
-    def outlook(self, state: Any) -> Float64s | None:
+    def cheap_bounds(self, state: Any) -> Float64s | None:
         """Return cheap bounds of all marginal gains of f plus utilities, or None."""
-        bounds = self.objective.outlook(state)
+        bounds = self.objective.cheap_bounds(state)
         return bounds if bounds is None or self.utility is None else bounds + self.utility
 
     def available(self) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.guarantees import warn_unless_monotone
 from ray_subsel.optimizers.lazy import greedy
@@ -33,7 +33,7 @@ class BudgetedGreedy(Optimizer):
         """Return the picks."""
         if problem.costs is None:
             raise invalid(
-                "costs and budget", f"be given for optimizer {self.name!r}", Said("None"), "Use optimizer='lazy'."
+                "costs and budget", f"be given for optimizer {self.name!r}", Verbatim("None"), "Use optimizer='lazy'."
             )
         warn_unless_monotone(problem, self.name, "(1 - 1/e) / 2")
         lazy = problem.objective.submodular

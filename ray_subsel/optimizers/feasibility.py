@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Problem
 
 
 @dataclass(eq=False)
-class Room:
+class FeasibleSet:
     """The bookkeeping of one run. An item that has closed never opens again.
 
     Attributes
@@ -40,7 +40,7 @@ class Room:
     money: float
 
     @staticmethod
-    def of(problem: Problem) -> Room:
+    def of(problem: Problem) -> FeasibleSet:
         """Return the room before the first pick.
 
         Raises
@@ -53,7 +53,7 @@ class Room:
         quotas = None if problem.quotas is None else problem.quotas.copy()
         floors = None if problem.floors is None else problem.floors.copy()
         money = np.inf if problem.budget is None else float(problem.budget)
-        room = Room(problem, left > 0, problem.k, left, quotas, floors, money)
+        room = FeasibleSet(problem, left > 0, problem.k, left, quotas, floors, money)
         room._check()
         room._close(None)
         return room
@@ -67,7 +67,7 @@ class Room:
         """Choose an item that is open. ``forced`` says that the user demanded it, and words the error so."""
         if forced and not self.open[item]:
             raise invalid(
-                "include", "fit the quotas, floors and budget", Said(f"row {item} that does not"), "Leave it out."
+                "include", "fit the quotas, floors and budget", Verbatim(f"row {item} that does not"), "Leave it out."
             )
         assert self.open[item]
         self.slots -= 1
@@ -99,13 +99,13 @@ class Room:
     def _check(self) -> None:
         p = self.problem
         if (p.quotas is not None or p.floors is not None) and p.groups is None:
-            raise invalid("groups", "be given with quotas or floors", Said("None"))
+            raise invalid("groups", "be given with quotas or floors", Verbatim("None"))
         if (p.costs is None) != (p.budget is None):
-            raise invalid("costs and budget", "be given together", Said("one of them"))
+            raise invalid("costs and budget", "be given together", Verbatim("one of them"))
         if p.floors is None:
             return
         if p.costs is not None:
-            raise invalid("floors", "not be combined with costs", Said("both"), "Give quotas, or drop the budget.")
+            raise invalid("floors", "not be combined with costs", Verbatim("both"), "Give quotas, or drop the budget.")
         assert p.groups is not None
         size = np.bincount(p.groups, weights=self.left, minlength=p.floors.size)
         limit = size if p.quotas is None else np.minimum(size, p.quotas)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import Room, first_best, tie_level
+from ray_subsel.optimizers.feasibility import FeasibleSet, first_best, tie_level
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_submodular
 
 _POOL = 1024
@@ -54,7 +54,7 @@ def greedy(problem: Problem, *, lazy: bool, per_cost: bool = False, limit_gain: 
     limit_gain : float or None
         Stop before a pick of gain at or below it; the problem's own ``stop_when_gain`` holds besides.
     """
-    room = Room.of(problem)
+    room = FeasibleSet.of(problem)
     run = Run.start(problem, room)
     scale = 1.0 / problem.costs if per_cost and problem.costs is not None else None
     queue: _Lazy | _Eager = _Lazy.start(problem, room, run.state, scale) if lazy else _Eager(problem, room, scale)
@@ -72,13 +72,13 @@ class Run:
     """Picks as they accumulate, from the included items on."""
 
     problem: Problem
-    room: Room
+    room: FeasibleSet
     state: Any
     indices: list[int] = field(default_factory=list)
     gains: list[float] = field(default_factory=list)
 
     @staticmethod
-    def start(problem: Problem, room: Room) -> Run:
+    def start(problem: Problem, room: FeasibleSet) -> Run:
         """Initialise the objective and take the items that must be in the set."""
         run = Run(problem, room, problem.objective.init(problem.X))
         for item in problem.include.tolist():
@@ -102,7 +102,7 @@ class Run:
 @dataclass(eq=False)
 class _Eager:
     problem: Problem
-    room: Room
+    room: FeasibleSet
     scale: Float64s | None
     evaluations: int = 0
 
@@ -130,7 +130,7 @@ class _Lazy:
     """
 
     problem: Problem
-    room: Room
+    room: FeasibleSet
     scale: Float64s | None
     bounds: Float64s
     bounded: Indices
@@ -140,19 +140,19 @@ class _Lazy:
     outside: float = np.inf
     turn: int = 0
     evaluations: int = 0
-    outlooks: bool = False
+    has_cheap_bounds: bool = False
 
     @staticmethod
-    def start(problem: Problem, room: Room, state: Any, scale: Float64s | None) -> _Lazy:
+    def start(problem: Problem, room: FeasibleSet, state: Any, scale: Float64s | None) -> _Lazy:
         never = np.full(problem.n, -1, dtype=np.int64)
-        outlook = problem.outlook(state)
-        gains = problem.bounds(state) if outlook is None else outlook
+        cheap_bounds = problem.cheap_bounds(state)
+        gains = problem.bounds(state) if cheap_bounds is None else cheap_bounds
         bounds = gains if scale is None else gains * scale
-        bounded = np.zeros_like(never) if outlook is None else never
+        bounded = np.zeros_like(never) if cheap_bounds is None else never
         exact = never if problem.objective.loose_bounds else bounded
         queue = _Lazy(problem, room, scale, bounds.copy(), bounded.copy(), exact.copy(), gains)
-        queue.outlooks = outlook is not None
-        queue.evaluations = 0 if queue.outlooks else problem.n
+        queue.has_cheap_bounds = cheap_bounds is not None
+        queue.evaluations = 0 if queue.has_cheap_bounds else problem.n
         return queue
 
     def best(self, state: Any) -> tuple[int, float]:
@@ -170,7 +170,7 @@ class _Lazy:
                 batch = min(2 * batch, _LARGEST_BATCH)
             elif self.outside >= level and self.outside > -np.inf:
                 if size > _POOL:
-                    self._look_out(state, level)
+                    self._lower_bounds(state, level)
                 self._refill(size)
                 size = 2 * size
             else:
@@ -204,14 +204,14 @@ class _Lazy:
             self.exact[ids] = self.turn
             self.gains[ids] = values
 
-    def _look_out(self, state: Any, level: float) -> None:
+    def _lower_bounds(self, state: Any, level: float) -> None:
         """Lower all bounds at once where a turn would look at more items than the pool holds; never again if idle."""
-        outlook = self.problem.outlook(state) if self.outlooks else None
-        if outlook is None:
+        cheap_bounds = self.problem.cheap_bounds(state) if self.has_cheap_bounds else None
+        if cheap_bounds is None:
             return
         before = np.count_nonzero(self.bounds >= level)
-        np.minimum(self.bounds, outlook if self.scale is None else outlook * self.scale, out=self.bounds)
-        self.outlooks = bool(np.count_nonzero(self.bounds >= level) < 0.75 * before)
+        np.minimum(self.bounds, cheap_bounds if self.scale is None else cheap_bounds * self.scale, out=self.bounds)
+        self.has_cheap_bounds = bool(np.count_nonzero(self.bounds >= level) < 0.75 * before)
 
     def _refill(self, size: int) -> None:
         """Take the open items of largest bound into the pool."""

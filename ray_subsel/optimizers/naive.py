@@ -11,8 +11,8 @@ from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import Room
-from ray_subsel.optimizers.speculative.score import Law
+from ray_subsel.optimizers.feasibility import FeasibleSet
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 
 
 @final
@@ -28,7 +28,7 @@ class NaiveGreedy(Optimizer):
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        room = Room.of(problem)
+        room = FeasibleSet.of(problem)
         state = problem.objective.init(problem.X)
         indices: list[int] = []
         gains: list[float] = []
@@ -55,5 +55,5 @@ class NaiveGreedy(Optimizer):
 def tie_width(objective: Objective[Any], state: Any, gains: Float64s) -> float:
     """Return by how much gains may differ from the largest and still tie with it."""
     if isinstance(objective, GraphCut) and isinstance(state, GraphCutState):
-        return Law(state.total, objective.lam).tie(state.size)
+        return GraphCutScore(state.total, objective.lam).tie(state.size)
     return objective.rounding * max(1.0, abs(float(gains.max())))

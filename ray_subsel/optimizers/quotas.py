@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.guarantees import warn_unless_monotone
 from ray_subsel.optimizers.lazy import greedy
@@ -30,6 +30,6 @@ class QuotaGreedy(Optimizer):
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
         if problem.quotas is None and problem.floors is None:
-            raise invalid("quotas", f"be given for optimizer {self.name!r}", Said("None"), "Use optimizer='lazy'.")
+            raise invalid("quotas", f"be given for optimizer {self.name!r}", Verbatim("None"), "Use optimizer='lazy'.")
         warn_unless_monotone(problem, self.name, "1/2")
         return greedy(problem, lazy=problem.objective.submodular)

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import Room
+from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_submodular
 from ray_subsel.optimizers.lazy import Run
 
@@ -35,7 +35,7 @@ class RandomizedGreedy(Optimizer):
         warn_unless_submodular(problem, self.name, "the bound of 1/e does not hold")
         warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
         rng = np.random.default_rng(problem.seed)
-        room = Room.of(problem)
+        room = FeasibleSet.of(problem)
         run = Run.start(problem, room)
         turns = room.slots
         evaluations = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import Room, first_best
+from ray_subsel.optimizers.feasibility import FeasibleSet, first_best
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone
 from ray_subsel.optimizers.lazy import Run
 
@@ -44,7 +44,7 @@ class StochasticGreedy(Optimizer):
         warn_unless_monotone(problem, self.name, "1 - 1/e - epsilon")
         warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
         rng = np.random.default_rng(problem.seed)
-        room = Room.of(problem)
+        room = FeasibleSet.of(problem)
         run = Run.start(problem, room)
         size = max(1, math.ceil(problem.n / problem.k * math.log(1.0 / self.epsilon)))
         evaluations = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import Room
+from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone, warn_unless_submodular
 from ray_subsel.optimizers.lazy import Run
 from ray_subsel.optimizers.stochastic import check_epsilon
@@ -47,7 +47,7 @@ class ThresholdGreedy(Optimizer):
         warn_unless_submodular(problem, self.name, "old gains are no bounds, and items may be missed")
         warn_unless_monotone(problem, self.name, "1 - 1/e - epsilon")
         warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
-        room = Room.of(problem)
+        room = FeasibleSet.of(problem)
         run = Run.start(problem, room)
         ids = np.flatnonzero(room.open)
         if room.exhausted:

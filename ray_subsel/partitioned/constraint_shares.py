@@ -16,40 +16,40 @@ from typing import Any
 import numpy as np
 
 from ray_subsel.constraints.apportion import group_limits
-from ray_subsel.constraints.base import Bounds
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.spec import parse_floors, parse_quotas
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.partitioned.reduction_tree import level_budget
+from ray_subsel.partitioned.reduction_tree import candidates_per_partition
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
+class ResolvedConstraints:
     """Limits of the whole problem.
 
     Attributes
     ----------
     k : int
         Items to choose, given ones included; where only a budget limits them, all that may be chosen.
-    bounds : Bounds
+    bounds : Constraints
     names : tuple of str
         The G groups; empty where they do not matter.
     """
 
     k: int
-    bounds: Bounds
+    bounds: Constraints
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Share:
+class PartitionQuota:
     """What one partition is to hand over: k items within bounds."""
 
     k: int
-    bounds: Bounds
+    bounds: Constraints
 
 
-def rules_of(
+def resolve_constraints(
     k: int,
     *,
     names: Sequence[str] = (),
@@ -58,7 +58,7 @@ def rules_of(
     quotas: Sequence[str] = (),
     floors: Sequence[str] = (),
     budget: float | None = None,
-) -> Rules:
+) -> ResolvedConstraints:
     """Turn wishes into numbers, against what there is.
 
     Parameters
@@ -78,7 +78,7 @@ def rules_of(
         Where no k items can keep all limits.
     """
     if not names:
-        return Rules(k, Bounds(budget=budget))
+        return ResolvedConstraints(k, Constraints(budget=budget))
     assert sizes is not None
     assert given is not None
     wishes: Any = parse_quotas(quotas)
@@ -96,15 +96,15 @@ def rules_of(
     over = np.flatnonzero(given > limit)
     if over.size:
         g = int(over[0])
-        said = Said(f"{given[g]} of {_shown(names[g])}, whose quota is {limit[g]}")
+        said = Verbatim(f"{given[g]} of {_shown(names[g])}, whose quota is {limit[g]}")
         raise invalid("include", "fit the quotas", said, "Raise the quota or include fewer.")
     if least is not None:
         missing = int(np.maximum(least - given, 0).sum())
         if missing > k - int(given.sum()):
             raise invalid(
-                "include", "leave room for the floors", Said(f"{given.sum()} of k = {k}, floors lack {missing}")
+                "include", "leave room for the floors", Verbatim(f"{given.sum()} of k = {k}, floors lack {missing}")
             )
-    return Rules(k, Bounds(most, least, budget), tuple(names))
+    return ResolvedConstraints(k, Constraints(most, least, budget), tuple(names))
 
 
 def _shown(name: str) -> str:
@@ -112,19 +112,19 @@ def _shown(name: str) -> str:
 
 
 def shares_of(
-    rules: Rules,
+    rules: ResolvedConstraints,
     counts: Indices,
     given: Indices,
     *,
     c: float,
     costs: Iterable[Float64s] | None = None,
     spent: float = 0.0,
-) -> list[Share] | None:
+) -> list[PartitionQuota] | None:
     """Return what each partition is to hand over, or None where nothing but k limits it.
 
     Parameters
     ----------
-    rules : Rules
+    rules : ResolvedConstraints
     counts : int64 array of shape (m, G)
         Items of each partition and group that may be chosen, without given ones; one group where they do not matter.
     given : int64 array of shape (G,)
@@ -154,16 +154,16 @@ def shares_of(
         budget = min(left, max(each, float(np.max(own[own <= left], initial=0.0))))
         paid = int(np.searchsorted(np.cumsum(np.sort(own)), budget * (1 + 1e-9), side="right"))
         quotas = None if shares is None else shares[partition].bounds.quotas
-        found.append(Share(min(paid, rules.k), Bounds(quotas, None, budget)))
+        found.append(PartitionQuota(min(paid, rules.k), Constraints(quotas, None, budget)))
     return found
 
 
-def share_out(rules: Rules, counts: Indices, given: Indices, *, c: float) -> list[Share]:
+def share_out(rules: ResolvedConstraints, counts: Indices, given: Indices, *, c: float) -> list[PartitionQuota]:
     """Return what each partition is to hand over under quotas and floors.
 
     Parameters
     ----------
-    rules : Rules
+    rules : ResolvedConstraints
         With groups.
     counts : int64 array of shape (m, G)
         Items of each partition and group that may be chosen, without given ones.
@@ -193,20 +193,22 @@ def share_out(rules: Rules, counts: Indices, given: Indices, *, c: float) -> lis
         column = counts[:, g].tolist()
         limited = most[g] < sizes[g]
         quota[g] = (
-            level_budget(ones, column, k=int(most[g]), candidates=c * int(most[g]), m=m) if limited else max(column)
+            candidates_per_partition(ones, column, k=int(most[g]), candidates=c * int(most[g]), m=m)
+            if limited
+            else max(column)
         )
         if bounds.floors is not None:
             least = max(0, int(bounds.floors[g] - given[g]))
-            floor[g] = level_budget(ones, column, k=least, candidates=least, m=m)
+            floor[g] = candidates_per_partition(ones, column, k=least, candidates=least, m=m)
     through = np.minimum(counts, quota)
     waste = int(np.maximum(through.sum(axis=0) - most, 0).sum())
     room = through.sum(axis=1)
     wanted = min(int(room.sum()), k + waste)
-    each = level_budget(ones, room.tolist(), k=wanted, candidates=c * k, m=m)
+    each = candidates_per_partition(ones, room.tolist(), k=wanted, candidates=c * k, m=m)
     shares = []
     for partition in range(m):
         least_here = np.minimum(counts[partition], floor)
         number = max(min(each, int(room[partition])), int(least_here.sum()))
         floors = least_here if bounds.floors is not None else None
-        shares.append(Share(number, Bounds(quota.copy(), floors, None)))
+        shares.append(PartitionQuota(number, Constraints(quota.copy(), floors, None)))
     return shares

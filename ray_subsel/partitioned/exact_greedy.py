@@ -1,4 +1,6 @@
-"""The exact greedy of graph cut over rows that no single process holds. Pure; :mod:`ray_subsel.stages.select_exact` runs it on Ray.
+"""Exact greedy of graph cut over shards of rows that no single process holds.
+
+Pure functions; :mod:`ray_subsel.stages.select_exact` runs them on Ray.
 
 Each holding keeps some rows and answers two questions, which are the halves of a round of
 :mod:`ray_subsel.optimizers.speculative.greedy`:
@@ -9,8 +11,8 @@ Each holding keeps some rows and answers two questions, which are the halves of 
 The driver pools the offers, speculates some hundred picks and keeps those before the first spoiled one. Both questions
 bring everything that their answer depends on, so a holding that was lost may be loaded again and asked again, and the
 order of answers does not matter. Every comparison that decides is made in float64 on a row's own numbers
-(:func:`ray_subsel.core.unit_rows.row_dots`), so the ids are those of ``select(X, k)`` on all rows in ascending order of id,
-however these are divided.
+(:func:`ray_subsel.core.unit_rows.row_dots`), so the ids are those of ``select(X, k)`` on all rows in ascending order
+of id, however these are divided.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.optimizers.speculative.copies import Supply, representatives
 from ray_subsel.optimizers.speculative.distinct_rows import Ground, all_gains, choose_pool
-from ray_subsel.optimizers.speculative.draft import Pool, Speculation, speculate
+from ray_subsel.optimizers.speculative.draft import Draft, Pool, draft_picks
 from ray_subsel.optimizers.speculative.greedy import next_picks
-from ray_subsel.optimizers.speculative.score import MOST_PICKS, Law
-from ray_subsel.optimizers.speculative.verify import first_overtake
+from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
+from ray_subsel.optimizers.speculative.verify import first_rejection
 
 POOL_SHARE = 4
 FIRST_PICKS = 64
@@ -38,12 +40,12 @@ _MOVE_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Ask:
+class ProposalRequest:
     """What a holding must know to make an offer.
 
     Attributes
     ----------
-    law : Law
+    law : GraphCutScore
     chosen : float64 array of shape (d,)
         s, the sum of the unit vectors picked so far.
     picked : int64 array
@@ -54,7 +56,7 @@ class Ask:
         How many ids of a row with copies are wanted.
     """
 
-    law: Law
+    law: GraphCutScore
     chosen: Float64s
     picked: Indices
     size: int
@@ -62,7 +64,7 @@ class Ask:
 
 
 @dataclass(frozen=True, eq=False)
-class Offer:
+class Proposal:
     """Rows of highest gain of one holding.
 
     Attributes
@@ -86,26 +88,26 @@ class Offer:
 
 
 @dataclass(frozen=True, eq=False)
-class Bet:
+class DraftRequest:
     """Speculated picks and what they assume.
 
     Attributes
     ----------
-    law : Law
+    law : GraphCutScore
     picked : int64 array
         Ids of all picks before.
-    speculation : Speculation
+    speculation : Draft
     pooled : list of int64 arrays
         For each holding, the rows of it that were in the pool.
     """
 
-    law: Law
+    law: GraphCutScore
     picked: Indices
-    speculation: Speculation
+    speculation: Draft
     pooled: list[Indices]
 
 
-class Holding:
+class RowShard:
     """Some rows of the ground set, in one process. O(p d) memory for p rows: X itself is used, and changed.
 
     Parameters
@@ -137,7 +139,7 @@ class Holding:
         self._taken = np.zeros(rows.n, dtype=np.int64)
         self._seen = 0
 
-    def offer(self, ask: Ask) -> Offer:
+    def offer(self, ask: ProposalRequest) -> Proposal:
         """Return the rows of highest gain. One pass over the rows."""
         ground, taken = self._ground, self._take(ask.picked)
         direction = ask.law.direction(ask.chosen, ask.picked.size)
@@ -147,9 +149,9 @@ class Holding:
         counts = np.minimum(supply.size[rows] - taken[rows], ask.units)
         starts = np.repeat(supply.first[rows] + taken[rows] - np.cumsum(counts) + counts, counts)
         ids = supply.ids[starts + np.arange(int(counts.sum()))]
-        return Offer(rows, ground.rows.X[rows], ground.rows.scale[rows], ids, counts)
+        return Proposal(rows, ground.rows.X[rows], ground.rows.scale[rows], ids, counts)
 
-    def first_spoiled(self, bet: Bet, mine: int) -> int:
+    def first_spoiled(self, bet: DraftRequest, mine: int) -> int:
         """Return the first turn of a bet that a row outside the pool spoils. One pass over the rows.
 
         Parameters
@@ -162,7 +164,7 @@ class Holding:
         outside[bet.pooled[mine]] = False
         if not outside.any():
             return len(bet.speculation)
-        return first_overtake(self._ground.rows, outside, None, bet.law, supply, taken, bet.speculation).turn
+        return first_rejection(self._ground.rows, outside, None, bet.law, supply, taken, bet.speculation).turn
 
     def _take(self, picked: Indices) -> Indices:
         """Return how many units of each row are gone. Picks are only ever added, so what was seen is not looked up."""
@@ -175,42 +177,42 @@ class Holding:
         return self._taken
 
 
-class Fleet(Protocol):
+class ShardPool(Protocol):
     """All holdings, wherever they are."""
 
     @property
     def holdings(self) -> int:
         """How many."""
 
-    def offers(self, ask: Ask) -> Sequence[Offer]:
+    def offers(self, ask: ProposalRequest) -> Sequence[Proposal]:
         """Return every holding's offer, in the order of the holdings."""
 
-    def spoiled(self, bet: Bet) -> Sequence[int]:
+    def spoiled(self, bet: DraftRequest) -> Sequence[int]:
         """Return every holding's first spoiled turn."""
 
 
 @dataclass(frozen=True)
-class Here:
+class LocalPool:
     """Holdings of this process."""
 
-    kept: Sequence[Holding]
+    kept: Sequence[RowShard]
 
     @property
     def holdings(self) -> int:
         """How many."""
         return len(self.kept)
 
-    def offers(self, ask: Ask) -> list[Offer]:
+    def offers(self, ask: ProposalRequest) -> list[Proposal]:
         """Return every holding's offer."""
         return [holding.offer(ask) for holding in self.kept]
 
-    def spoiled(self, bet: Bet) -> list[int]:
+    def spoiled(self, bet: DraftRequest) -> list[int]:
         """Return every holding's first spoiled turn."""
         return [holding.first_spoiled(bet, number) for number, holding in enumerate(self.kept)]
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class GreedyCheckpoint:
     """How far a run is: enough to go on from.
 
     Attributes
@@ -233,20 +235,20 @@ class Standing:
     pool: int
 
     @staticmethod
-    def start(d: int) -> Standing:
+    def start(d: int) -> GreedyCheckpoint:
         """Return where every run begins."""
-        return Standing(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(d), 0, 0)
+        return GreedyCheckpoint(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(d), 0, 0)
 
 
 def exact_greedy(
-    fleet: Fleet,
+    fleet: ShardPool,
     *,
     total: Float64s,
     k: int,
     lam: float,
-    begin: Standing | None = None,
-    after_round: Callable[[Standing], Any] = lambda _: None,
-) -> Standing:
+    begin: GreedyCheckpoint | None = None,
+    after_round: Callable[[GreedyCheckpoint], Any] = lambda _: None,
+) -> GreedyCheckpoint:
     """Pick k of the items that a fleet holds.
 
     Parameters
@@ -256,7 +258,7 @@ def exact_greedy(
     k : int
         At least 1, at most what the fleet holds.
     lam : float
-    begin : Standing, optional
+    begin : GreedyCheckpoint, optional
         What an earlier run of the same items handed to ``after_round``.
     after_round : callable
         Called with the standing after each round.
@@ -266,7 +268,7 @@ def exact_greedy(
     A round sends each holding about a pool's share of one answer and a bet of J x d numbers, J <= 1024. The driver's
     memory is that of the pool: at most 4096 vectors and some more, and their Gram matrix of 128 MiB.
     """
-    law, at = Law(total, lam), begin or Standing.start(total.size)
+    law, at = GraphCutScore(total, lam), begin or GreedyCheckpoint.start(total.size)
     picks = FIRST_PICKS
     while at.ids.size < k:
         wanted = min(picks, k - at.ids.size, MOST_PICKS)
@@ -276,26 +278,28 @@ def exact_greedy(
     return at
 
 
-def _round(fleet: Fleet, law: Law, at: Standing, wanted: int) -> tuple[Standing, int]:
+def _round(fleet: ShardPool, law: GraphCutScore, at: GreedyCheckpoint, wanted: int) -> tuple[GreedyCheckpoint, int]:
     """Return the standing after one more round, and how many picks of it held."""
     pool = max(64, POOL_SHARE * wanted)
     share = pool / fleet.holdings
     size = (
         pool if fleet.holdings == 1 else int(share + 3 * share**0.5) + 4
     )  # random parts: enough of each, nearly always
-    offers = fleet.offers(Ask(law, at.chosen, at.ids, size, wanted))
+    offers = fleet.offers(ProposalRequest(law, at.chosen, at.ids, size, wanted))
     candidates, supply, owners = _pooled(offers, law, at, pool)
     none_taken = np.zeros(candidates.rows.size, dtype=np.int64)
-    bet = speculate(candidates, law, supply, none_taken, at.chosen, at.ids.size, wanted)
+    bet = draft_picks(candidates, law, supply, none_taken, at.chosen, at.ids.size, wanted)
     turn = len(bet)
     if turn > 1:
-        turn = min(turn, *fleet.spoiled(Bet(law, at.ids, bet, owners)))
+        turn = min(turn, *fleet.spoiled(DraftRequest(law, at.ids, bet, owners)))
     ids = np.concatenate((at.ids, bet.ids[:turn]))
     gains = np.concatenate((at.gains, bet.gains[:turn]))
-    return Standing(ids, gains, bet.sums[turn], at.rounds + 1, max(at.pool, none_taken.size)), turn
+    return GreedyCheckpoint(ids, gains, bet.sums[turn], at.rounds + 1, max(at.pool, none_taken.size)), turn
 
 
-def _pooled(offers: Sequence[Offer], law: Law, at: Standing, size: int) -> tuple[Pool, Supply, list[Indices]]:
+def _pooled(
+    offers: Sequence[Proposal], law: GraphCutScore, at: GreedyCheckpoint, size: int
+) -> tuple[Pool, Supply, list[Indices]]:
     """Merge offers: the ``size`` rows of highest gain and, among those that tie with the best, the one of lowest id."""
     vectors = np.concatenate([offer.vectors.astype(np.float64) * offer.scale[:, None] for offer in offers])
     counts = np.concatenate([offer.counts for offer in offers])

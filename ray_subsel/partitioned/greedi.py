@@ -2,10 +2,11 @@
 
 Pure functions; :mod:`ray_subsel.stages.select_greedi` runs them on Ray.
 
-Letters: n ground set, d dimension, k budget, m partitions, c candidates per pick that is sought.
+Letters: n ground set, d dimension, k to choose, m partitions, c candidates per pick that is sought.
 
 Round 1. Each of m random partitions picks ceil(c k / m) items by exact greedy. It sees the problem at its own scale
-    (:mod:`ray_subsel.objectives.scaled`): with t the sum over the whole ground set, a partition that chooses its share of k uses
+    (:mod:`ray_subsel.objectives.scaled`): with t the sum over the whole ground set, a partition that chooses its share
+    of k uses
     t / m; with the whole of t it would believe that all of k is still to come and return central items only. Under
     quotas, floors or a budget it keeps to its share of them (:mod:`ray_subsel.partitioned.constraint_shares`).
 Round 2. The reducer runs the exact greedy on the union of the candidates against the whole function, so that its gains
@@ -30,10 +31,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.constraints.base import FREE, Bounds
+from ray_subsel.constraints.base import FREE, Constraints
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives import Objective
-from ray_subsel.objectives.scaled import Goal
+from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.guarantees import GuaranteeWarning
 from ray_subsel.selection.api import select
 from ray_subsel.selection.result import Selection
@@ -42,7 +43,7 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ItemBatch:
     """Some items, with what is known of each.
 
     Attributes
@@ -62,18 +63,18 @@ class Rows:
     costs: Float64s | None = None
 
     @staticmethod
-    def none(d: int) -> Rows:
+    def none(d: int) -> ItemBatch:
         """Return no rows."""
-        return Rows(np.zeros(0, np.int64), np.zeros((0, d), np.float32), np.zeros(0, np.int64), np.zeros(0))
+        return ItemBatch(np.zeros(0, np.int64), np.zeros((0, d), np.float32), np.zeros(0, np.int64), np.zeros(0))
 
-    def take(self, places: Indices | NDArray[np.bool_]) -> Rows:
+    def take(self, places: Indices | NDArray[np.bool_]) -> ItemBatch:
         """Return some rows."""
         groups = None if self.groups is None else self.groups[places]
         costs = None if self.costs is None else self.costs[places]
-        return Rows(self.ids[places], self.vectors[places], groups, costs)
+        return ItemBatch(self.ids[places], self.vectors[places], groups, costs)
 
 
-def joined(pieces: Sequence[Rows]) -> Rows:
+def joined(pieces: Sequence[ItemBatch]) -> ItemBatch:
     """Return all rows of some pieces, in ascending order of id; what one piece does not know, none does."""
     order = np.argsort(np.concatenate([piece.ids for piece in pieces]), kind="stable")
 
@@ -81,7 +82,7 @@ def joined(pieces: Sequence[Rows]) -> Rows:
         values = [getattr(piece, name) for piece in pieces]
         return None if any(value is None for value in values) else np.concatenate(values)[order]
 
-    return Rows(column("ids"), column("vectors"), column("groups"), column("costs"))
+    return ItemBatch(column("ids"), column("vectors"), column("groups"), column("costs"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,19 +92,19 @@ class LocalSolution:
     Attributes
     ----------
     partition : int
-    rows : Rows
+    rows : ItemBatch
         Chosen items in the order of their picks.
     items : int
         The size of the partition.
     """
 
     partition: int
-    rows: Rows
+    rows: ItemBatch
     items: int
 
 
 @dataclass(frozen=True)
-class Reduced:
+class GreediResult:
     """The answer of round 2.
 
     Attributes
@@ -137,35 +138,35 @@ def resolve_lam(lam: float | str, n: int, k: int) -> float:
 
 
 def solve_partition(
-    rows: Rows,
+    rows: ItemBatch,
     *,
     partition: int,
-    goal: Goal,
+    goal: ScaledObjective,
     m: int,
-    budget: int,
-    bounds: Bounds = FREE,
-    given: Rows | None = None,
+    n_candidates: int,
+    bounds: Constraints = FREE,
+    given: ItemBatch | None = None,
 ) -> LocalSolution:
     """Run round 1 on one partition.
 
     Parameters
     ----------
-    rows : Rows
+    rows : ItemBatch
         In ascending order of id, so that ties go to the lowest. Without given items.
     partition, m : int
         Which of how many.
-    goal : Goal
+    goal : ScaledObjective
         What is maximized over the whole ground set.
-    budget : int
-        Candidates to hand over, see :func:`ray_subsel.partitioned.reduction_tree.level_budget`; at most all items are.
-    bounds : Bounds
+    n_candidates : int
+        Candidates to hand over (:func:`ray_subsel.partitioned.reduction_tree.candidates_per_partition`); at most all.
+    bounds : Constraints
         The partition's share of the limits.
-    given : Rows, optional
+    given : ItemBatch, optional
         Items that are in the answer already.
     """
-    given = Rows.none(rows.vectors.shape[1]) if given is None else given
-    objective = goal.of_partition(1.0 / m, given.vectors)
-    picked = _more(rows, min(budget, len(rows.ids)), objective, bounds, given, goal.absorbs)
+    given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
+    objective = goal.for_partition(1.0 / m, given.vectors)
+    picked = _more(rows, min(n_candidates, len(rows.ids)), objective, bounds, given, goal.conditions_on_given)
     return LocalSolution(partition, rows.take(picked), len(rows.ids))
 
 
@@ -173,34 +174,36 @@ def merge_solutions(
     solutions: Sequence[LocalSolution],
     *,
     node: int,
-    goal: Goal,
+    goal: ScaledObjective,
     share: float,
-    budget: int,
-    given: Rows | None = None,
+    n_candidates: int,
+    given: ItemBatch | None = None,
 ) -> LocalSolution:
-    """Choose ``budget`` items from what some partitions handed over, for a reducer of a tree (:mod:`ray_subsel.partitioned.reduction_tree`).
+    """Choose ``n_candidates`` items from what some partitions handed over, for a reducer of a tree.
 
     Parameters
     ----------
     node : int
         The number by which the next reducer knows what is returned.
-    goal : Goal
+    goal : ScaledObjective
     share : float
         The share of the ground set that the partitions are: these items are chosen at its scale.
-    budget : int
-    given : Rows, optional
+    n_candidates : int
+    given : ItemBatch, optional
     """
     rows = joined([solution.rows for solution in solutions])
-    given = Rows.none(rows.vectors.shape[1]) if given is None else given
-    picked = _more(rows, budget, goal.at(share, given.vectors), FREE, given, goal.absorbs)
+    given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
+    picked = _more(rows, n_candidates, goal.scaled(share, given.vectors), FREE, given, goal.conditions_on_given)
     return LocalSolution(node, rows.take(picked), sum(solution.items for solution in solutions))
 
 
-def _more(rows: Rows, k: int, objective: Objective[Any], bounds: Bounds, given: Rows, absorbed: bool) -> Indices:
+def _more(
+    rows: ItemBatch, k: int, objective: Objective[Any], bounds: Constraints, given: ItemBatch, absorbed: bool
+) -> Indices:
     """Return the places of k more rows that go best with the given ones."""
     if k == 0:
         return np.zeros(0, dtype=np.int64)
-    first = Rows.none(rows.vectors.shape[1]) if absorbed else given
+    first = ItemBatch.none(rows.vectors.shape[1]) if absorbed else given
     q = len(first.ids)
     if q == 0:
         return best_of(rows, k, objective, bounds).indices
@@ -211,24 +214,26 @@ def _more(rows: Rows, k: int, objective: Objective[Any], bounds: Bounds, given: 
         groups = np.concatenate((np.full(q, count), rows.groups))
         most = None if bounds.quotas is None else np.append(bounds.quotas, q)
         least = None if bounds.floors is None else np.append(bounds.floors, 0)
-        bounds = Bounds(most, least, bounds.budget)
+        bounds = Constraints(most, least, bounds.budget)
     if bounds.budget is not None:
         assert rows.costs is not None
         assert first.costs is not None
         costs = np.concatenate((first.costs, rows.costs))
         bounds = replace(bounds, budget=bounds.budget + float(first.costs.sum()))
-    both = Rows(np.concatenate((first.ids, rows.ids)), np.concatenate((first.vectors, rows.vectors)), groups, costs)
+    both = ItemBatch(
+        np.concatenate((first.ids, rows.ids)), np.concatenate((first.vectors, rows.vectors)), groups, costs
+    )
     return best_of(both, k + q, objective, bounds, include=np.arange(q)).indices[q:] - q
 
 
-def _group_count(bounds: Bounds) -> int:
+def _group_count(bounds: Constraints) -> int:
     limits = bounds.quotas if bounds.quotas is not None else bounds.floors
     assert limits is not None
     return int(limits.size)
 
 
 def best_of(
-    rows: Rows, k: int, objective: Objective[Any], bounds: Bounds = FREE, include: Indices | tuple[()] = ()
+    rows: ItemBatch, k: int, objective: Objective[Any], bounds: Constraints = FREE, include: Indices | tuple[()] = ()
 ) -> Selection:
     """Run the greedy on rows under limits; ``include`` are places of rows that come first."""
     with warnings.catch_warnings():
@@ -247,19 +252,24 @@ def best_of(
 
 
 def reduce_solutions(
-    solutions: Sequence[LocalSolution], *, goal: Goal, k: int, bounds: Bounds = FREE, given: Rows | None = None
-) -> Reduced:
+    solutions: Sequence[LocalSolution],
+    *,
+    goal: ScaledObjective,
+    k: int,
+    bounds: Constraints = FREE,
+    given: ItemBatch | None = None,
+) -> GreediResult:
     """Run round 2. The order in which the solutions arrive does not matter.
 
     Parameters
     ----------
     solutions : sequence of LocalSolution
         One alone, of the only partition, is the answer: that partition has chosen under all limits.
-    goal : Goal
+    goal : ScaledObjective
     k : int
-    bounds : Bounds
+    bounds : Constraints
         The limits of the whole problem.
-    given : Rows, optional
+    given : ItemBatch, optional
         Items that must be chosen, in the order of their ranks; in no solution, unless that is the only one.
     """
     if len(solutions) == 1:
@@ -268,7 +278,7 @@ def reduce_solutions(
     rows = joined(pieces)
     assert bounds.budget is not None or len(rows.ids) >= k, "partitions hand over ceil(c k / m) each, or all they have"
     include = np.zeros(0, np.int64) if given is None else np.searchsorted(rows.ids, given.ids)
-    union = best_of(rows, min(k, len(rows.ids)), goal.whole(), bounds, include)
+    union = best_of(rows, min(k, len(rows.ids)), goal.full(), bounds, include)
     picked, gains, value, winner = union.indices, union.gains, union.value, "union"
     best_local_value: float | None = None
     if include.size == 0 and not bounds.grouped and bounds.budget is None:
@@ -276,7 +286,7 @@ def reduce_solutions(
             if len(solution.rows.ids) < k:
                 continue
             local = np.searchsorted(rows.ids, solution.rows.ids[:k])
-            local_gains = gains_along(rows.vectors[local], goal.whole())
+            local_gains = gains_along(rows.vectors[local], goal.full())
             local_value = math.fsum(local_gains)
             if best_local_value is None or local_value > best_local_value:
                 best_local_value = local_value
@@ -285,15 +295,15 @@ def reduce_solutions(
     numbers = [*(solution.partition for solution in solutions), -1]
     owners = np.concatenate([np.full(len(piece.ids), q) for q, piece in zip(numbers, pieces, strict=False)])
     partitions = owners[np.argsort(np.concatenate([piece.ids for piece in pieces]), kind="stable")][picked]
-    return Reduced(rows.ids[picked], partitions, gains, value, len(rows.ids), best_local_value, winner)
+    return GreediResult(rows.ids[picked], partitions, gains, value, len(rows.ids), best_local_value, winner)
 
 
-def _only(solution: LocalSolution, goal: Goal) -> Reduced:
+def _only(solution: LocalSolution, goal: ScaledObjective) -> GreediResult:
     # One partition saw the whole problem: greedy on greedy's own picks would return them in the same order.
     k = len(solution.rows.ids)
-    gains = gains_along(solution.rows.vectors, goal.whole())
+    gains = gains_along(solution.rows.vectors, goal.full())
     value = math.fsum(gains)
-    return Reduced(solution.rows.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")
+    return GreediResult(solution.rows.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")
 
 
 def gains_along(vectors: Vectors, objective: Objective[Any]) -> Float64s:

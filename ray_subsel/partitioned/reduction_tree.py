@@ -1,6 +1,6 @@
 """The shape of GreeDi where one reducer cannot hold all candidates: partitions, groups of them, groups of groups, ...
 
-Letters: n ground set, k budget, m partitions, c candidates per pick that is sought, F fan-in, L levels above the
+Letters: n ground set, k to choose, m partitions, c candidates per pick that is sought, F fan-in, L levels above the
 partitions (L = 1: the plain two rounds).
 
 A node of level l stands for a share of the partitions. It chooses from what the nodes below it hand over, against that
@@ -27,7 +27,7 @@ class Node:
         The partitions ``first ... first + members - 1`` that it stands for.
     children : tuple of int
         Numbers of the nodes of the level below; empty at level 0.
-    available, budget : int
+    available, n_candidates : int
         How many items it chooses from, and how many it hands over.
     """
 
@@ -37,7 +37,7 @@ class Node:
     members: int
     children: tuple[int, ...]
     available: int
-    budget: int
+    n_candidates: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def grow_tree(sizes: Sequence[int], *, k: int, c: float, fan_in: int) -> Tree:
     spans: list[tuple[int, int, tuple[int, ...], int]] = [(i, 1, (), size) for i, size in enumerate(sizes)]
     levels: list[tuple[Node, ...]] = []
     for level in range(height + 1):
-        share = level_budget(
+        share = candidates_per_partition(
             [members for _, members, _, _ in spans],
             [size for _, _, _, size in spans],
             k=k,
@@ -102,23 +102,26 @@ def grow_tree(sizes: Sequence[int], *, k: int, c: float, fan_in: int) -> Tree:
                 nodes[start].first,
                 sum(node.members for node in nodes[start : start + fan_in]),
                 tuple(node.number for node in nodes[start : start + fan_in]),
-                sum(node.budget for node in nodes[start : start + fan_in]),
+                sum(node.n_candidates for node in nodes[start : start + fan_in]),
             )
             for start in range(0, len(nodes), fan_in)
         ]
     return Tree(tuple(levels))
 
 
-def two_rounds(sizes: Sequence[int], budgets: Sequence[int], *, k: int) -> Tree:
+def two_rounds(sizes: Sequence[int], n_candidates: Sequence[int], *, k: int) -> Tree:
     """Return the tree of partitions that hand over given numbers of items, and one reducer above all of them."""
     m = len(sizes)
     leaves = tuple(
-        Node(0, i, i, 1, (), size, budget) for i, (size, budget) in enumerate(zip(sizes, budgets, strict=True))
+        Node(0, i, i, 1, (), size, n_candidates)
+        for i, (size, n_candidates) in enumerate(zip(sizes, n_candidates, strict=True))
     )
-    return Tree((leaves, (Node(1, 0, 0, m, tuple(range(m)), sum(budgets), k),)))
+    return Tree((leaves, (Node(1, 0, 0, m, tuple(range(m)), sum(n_candidates), k),)))
 
 
-def level_budget(members: Sequence[int], available: Sequence[int], *, k: int, candidates: float, m: int) -> int:
+def candidates_per_partition(
+    members: Sequence[int], available: Sequence[int], *, k: int, candidates: float, m: int
+) -> int:
     """Return how many items a node hands over for each partition that it stands for: ceil(candidates / m).
 
     Where k is close to n small partitions have too few; then the least number at which the level hands over k.

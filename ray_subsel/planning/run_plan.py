@@ -9,16 +9,16 @@ from pathlib import Path
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.corpus.files import SourceFile
-from ray_subsel.corpus.id_lists import read_named
+from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.readers import open_parquet, read_batches
 from ray_subsel.embedders import model_name
 from ray_subsel.embedders.model_files import resolve_model
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.selection_plan import Sizes, planned_k, size_up
-from ray_subsel.planning.stage_memory import Source, check_stages, footprint_line, stage_bytes
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k
+from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
 from ray_subsel.stages.constraint_table import check_corpus
-from ray_subsel.stages.selection_job import budget_of
+from ray_subsel.stages.selection_job import resolve_k
 
 BERT_DIMENSION = 768
 COUNTED_BYTES = 16 << 20
@@ -26,7 +26,7 @@ COUNTED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class Forecast:
+class RunPlan:
     """What is known of a corpus before it is read.
 
     Attributes
@@ -35,7 +35,7 @@ class Forecast:
         Counted; of large files other than Parquet estimated.
     exact : bool
         Whether the rows were counted.
-    sizes : Sizes
+    sizes : SelectionPlan
     stages : dict of str to int
         Predicted bytes of the largest process of each stage.
     assumed_k : int or None
@@ -44,7 +44,7 @@ class Forecast:
 
     rows: int
     exact: bool
-    sizes: Sizes
+    sizes: SelectionPlan
     stages: dict[str, int]
     assumed_k: int | None = None
 
@@ -52,13 +52,13 @@ class Forecast:
         """Return the plan as it is printed."""
         about = "" if self.exact else "some "
         first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
-        lines = [first, *self.sizes.lines(), footprint_line(self.stages)]
+        lines = [first, *self.sizes.lines(), stage_memory_line(self.stages)]
         if self.assumed_k is not None:
             lines.append(f"budget    how many it pays for is known when costs are read; {self.assumed_k:,} are assumed")
         return "\n".join(lines)
 
 
-def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, machine: Machine) -> Forecast:
+def plan_run(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, machine: Machine) -> RunPlan:
     """Plan a selection from files alone: nothing is embedded or written.
 
     Raises
@@ -68,22 +68,22 @@ def forecast(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mac
     """
     found = plan_ingest(corpus)
     check_corpus(corpus, select)
-    read_named(select)
+    read_id_lists(select)
     counted = [count_rows(file) for file in found.files]
     rows = sum(count for count, _ in counted)
     rows *= 2 if corpus.augment else 1
     counted_all = all(exact for _, exact in counted) and not corpus.augment
     if not counted_all:  # an estimate refuses nothing
         rows = max(rows, select.k or 1)
-    k, _ = budget_of(select, rows=rows, items=rows)
+    k, _ = resolve_k(select, rows=rows, items=rows)
     dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
     planned = planned_k(select, k)
-    sizes = size_up(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
-    source = Source(rows, found.shards, sum(file.size for file in found.files))
+    sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
+    source = InputSize(rows, found.shards, sum(file.size for file in found.files))
     stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
-    return Forecast(rows, counted_all, sizes, stages, assumed)
+    return RunPlan(rows, counted_all, sizes, stages, assumed)
 
 
 def embedding_dimension(embed: EmbedConfig) -> int:

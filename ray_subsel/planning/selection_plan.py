@@ -14,7 +14,7 @@ from functools import partial
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.byte_sizes import show_bytes
-from ray_subsel.core.errors import RoomError, Said, invalid
+from ray_subsel.core.errors import DoesNotFitError, Verbatim, invalid
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree
 from ray_subsel.planning import policy
 from ray_subsel.planning.machine import USABLE, Machine
@@ -38,7 +38,7 @@ FACILITY_BYTES = 340 << 20
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SelectionPlan:
     """What a selection will take.
 
     Attributes
@@ -93,7 +93,7 @@ class Sizes:
         ]
 
 
-def size_up(
+def plan_sizes(
     config: SelectConfig,
     machine: Machine,
     *,
@@ -103,7 +103,7 @@ def size_up(
     copies: bool = False,
     partitions: int | None = None,
     sizes: Sequence[int] | None = None,
-) -> Sizes:
+) -> SelectionPlan:
     """Plan a selection.
 
     Parameters
@@ -125,7 +125,7 @@ def size_up(
     _check_room(machine)
     given = partitions if partitions is not None else config.partitions
     represented = represented_size(config, n, k)
-    goal = partial(goal_bytes, config, d=d, represented=represented)
+    goal = partial(objective_bytes, config, d=d, represented=represented)
 
     def solver(items: int, m: int) -> int:
         picks = min(k, math.ceil(config.candidates * k / m))
@@ -153,7 +153,9 @@ def size_up(
     seconds = seconds / processes + (seconds if beside else 0.0)
     if policy.is_small(n, d):  # the driver does it all
         worker, reducer = worker + DRIVER, reducer + DRIVER
-    return Sizes(n, d, k, config.mode, m, processes, fan_in, candidates, tree.rounds, worker, reducer, beside, seconds)
+    return SelectionPlan(
+        n, d, k, config.mode, m, processes, fan_in, candidates, tree.rounds, worker, reducer, beside, seconds
+    )
 
 
 def planned_k(config: SelectConfig, k: int) -> int:
@@ -167,7 +169,9 @@ def solver_bytes(items: int, d: int, copies: bool) -> int:
     return int(BASE + items * (4 * d * factor + ROW_BYTES))
 
 
-def goal_bytes(config: SelectConfig, items: int, picks: int, *, d: int, represented: int, leaf: bool = False) -> int:
+def objective_bytes(
+    config: SelectConfig, items: int, picks: int, *, d: int, represented: int, leaf: bool = False
+) -> int:
     """Return what the objective takes beside the vectors, in a process that makes some picks from some items.
 
     Facility location: the sample twice and the memory of its bounds. Log-determinant: a row of d numbers a pick, twice.
@@ -205,7 +209,7 @@ def _check_room(machine: Machine) -> None:
     if machine.for_one <= BASE:
         name = "memory available" if machine.limit is None else "memory_limit"
         way = f"A process takes {show_bytes(BASE)} before it holds anything; use a larger --memory-limit or machine."
-        raise invalid(name, f"be above {show_bytes(BASE)}", Said(show_bytes(machine.for_one)), way)
+        raise invalid(name, f"be above {show_bytes(BASE)}", Verbatim(show_bytes(machine.for_one)), way)
 
 
 def _exact_partitions(machine: Machine, n: int, d: int) -> int:
@@ -225,7 +229,7 @@ def _auto_partitions(machine: Machine, n: int, solver: Callable[[int, int], int]
     low, high = 1, 2
     while not fits(high):
         if high >= n:
-            raise RoomError(
+            raise DoesNotFitError(
                 f"memory must hold {machine.cpus} workers of {show_bytes(BASE)} each and their rows; there is "
                 f"{show_bytes(machine.available)}. Use fewer CPUs or a machine with more memory."
             )
@@ -246,7 +250,7 @@ def _side_by_side(machine: Machine, m: int, worker: int, n: int) -> int:
             f"be at least about {max(least, m + 1)} for a worker to fit into {show_bytes(machine.for_one)}",
             m,
             f"A worker would take {show_bytes(worker)}. Leave --partitions out to have it chosen.",
-            RoomError,
+            DoesNotFitError,
         )
     return max(1, min(m, machine.cpus, int(USABLE * machine.available / worker)))
 
@@ -265,14 +269,14 @@ def _shape(
     raise _no_room(machine, max(k, tree.most_reduced), reduces(max(k, tree.most_reduced)), other)
 
 
-def _no_room(machine: Machine, candidates: int, needed: int, other: str = "") -> RoomError:
-    return RoomError(
+def _no_room(machine: Machine, candidates: int, needed: int, other: str = "") -> DoesNotFitError:
+    return DoesNotFitError(
         f"memory must hold the {candidates:,} candidates of the last reducer, {show_bytes(needed)}; a process may "
         f"use {show_bytes(machine.for_one)}. Use {other}a smaller k or --candidates, or a larger --memory-limit."
     )
 
 
-def with_candidates(config: SelectConfig, machine: Machine, sizes: Sizes, candidates: int) -> Sizes:
+def with_candidates(config: SelectConfig, machine: Machine, sizes: SelectionPlan, candidates: int) -> SelectionPlan:
     """Return sizes with what one reducer takes in once limits have told how much partitions hand over.
 
     Raises
@@ -280,7 +284,9 @@ def with_candidates(config: SelectConfig, machine: Machine, sizes: Sizes, candid
     InputError
         When that cannot fit.
     """
-    goal = goal_bytes(config, candidates, sizes.k, d=sizes.d, represented=represented_size(config, sizes.n, sizes.k))
+    goal = objective_bytes(
+        config, candidates, sizes.k, d=sizes.d, represented=represented_size(config, sizes.n, sizes.k)
+    )
     reducer = reducer_bytes(candidates, sizes.d) + goal
     if reducer > machine.for_one:
         raise _no_room(machine, candidates, reducer)
@@ -296,7 +302,7 @@ def _held_row(d: int) -> float:
     return 4 * d * ENGINE + ROW_BYTES
 
 
-def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> Sizes:
+def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> SelectionPlan:
     room = machine.for_one - BASE
     processes = min(m, n, max(machine.cpus, math.ceil(n * _held_row(d) * 1.05 / room)))
     largest = min(n, math.ceil(m / processes) * spread(n, m))
@@ -310,10 +316,10 @@ def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> 
             f"be more for a worker to fit into {show_bytes(machine.for_one)}",
             m,
             f"A worker would take {show_bytes(worker)}. Leave --partitions out to have it chosen.",
-            RoomError,
+            DoesNotFitError,
         )
     if driver > machine.for_one or together > USABLE * machine.available:
-        raise RoomError(
+        raise DoesNotFitError(
             f"memory must hold all vectors in mode exact, {show_bytes(together)} in {processes} processes and at most "
             f"{show_bytes(machine.for_one)} in one; there is {show_bytes(USABLE * machine.available)} to use. "
             "Use --mode greedi, which holds one partition a CPU, or more machines."
@@ -321,7 +327,7 @@ def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> 
     pool = min(n, POOL_ROWS)
     rounds = max(1, math.ceil(_passes(n, k, 10.0)))
     seconds /= min(processes, machine.cpus)
-    return Sizes(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
+    return SelectionPlan(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
 
 
 def _passes(n: int, k: int, lam: float) -> float:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.splits import PART_BYTES, PART_ROWS
 from ray_subsel.embedders import model_name
 from ray_subsel.embedders.model_files import resolve_model
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.selection_plan import BASE, Sizes
-from ray_subsel.stages.deduplicate import PIECE_NUMBERS
+from ray_subsel.planning.selection_plan import BASE, SelectionPlan
+from ray_subsel.stages.deduplicate import BUCKET_NUMBERS
 
 READER = 90 << 20
 """What a task or actor of Ray Data takes above a worker."""
@@ -37,7 +37,7 @@ TEXT_GROWTH = 1.5
 TORCH = 330 << 20
 """What torch and transformers take once imported."""
 
-PIECE_COPIES = 8.0
+BUCKET_COPIES = 8.0
 TFIDF = 60 << 20
 """scikit-learn, once imported, and a batch of word counts."""
 
@@ -48,7 +48,7 @@ PUBLISHED_COPIES = 6.0
 
 
 @dataclass(frozen=True)
-class Source:
+class InputSize:
     """What is known of the input before it is read.
 
     Attributes
@@ -64,13 +64,13 @@ class Source:
 
 
 def stage_bytes(
-    source: Source, corpus: CorpusConfig, embed: EmbedConfig, sizes: Sizes, *, near: bool
+    source: InputSize, corpus: CorpusConfig, embed: EmbedConfig, sizes: SelectionPlan, *, near: bool
 ) -> dict[str, int]:
     """Return the predicted peak of each stage's largest process, in bytes, by the stage's name.
 
     Parameters
     ----------
-    sizes : Sizes
+    sizes : SelectionPlan
         What selection itself will take.
     near : bool
         Whether near copies are collapsed.
@@ -85,8 +85,8 @@ def stage_bytes(
         "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + _embedder_bytes(corpus, embed),
     }
     if near:
-        numbers = min(sizes.n * sizes.d, PIECE_NUMBERS)
-        found["near"] = BASE + READER + PIECE_COPIES * 4 * numbers
+        numbers = min(sizes.n * sizes.d, BUCKET_NUMBERS)
+        found["near"] = BASE + READER + BUCKET_COPIES * 4 * numbers
     found["select"] = sizes.predicted_peak_bytes
     published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
     found["select"] = max(found["select"], BASE + PUBLISHER + published)
@@ -116,13 +116,13 @@ def check_stages(stages: dict[str, int], machine: Machine) -> None:
     for name, amount in stages.items():
         if amount > machine.limit:
             way = f"Give at least {show_bytes(amount)}."
-            value = Said(
+            value = Verbatim(
                 f"{show_bytes(machine.limit)}, of which stage {name} would take {show_bytes(amount)} a process"
             )
             raise invalid("memory_limit", "hold every stage", value, way)
 
 
-def footprint_line(stages: dict[str, int]) -> str:
+def stage_memory_line(stages: dict[str, int]) -> str:
     """Return the line of the plan that tells the memory of each stage."""
     told = ", ".join(f"{name} {show_bytes(amount)}" for name, amount in stages.items())
     return f"stages    {told} in the largest process"

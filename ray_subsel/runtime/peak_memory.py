@@ -40,7 +40,7 @@ def _proc_available() -> int | None:
     return None
 
 
-class Peak:
+class PeakMemory:
     """The largest resident memory of any process of a stage, measured by each process itself."""
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ class _Log:
         if self.done < self.total and now - self.told >= self.SECONDS:
             self.told = now
             left = (now - self.began) / self.done * (self.total - self.done) if self.done else 0.0
-            say(f"{self.label}: {self.done:,} of {self.total:,} {self.unit}s, some {left:,.0f} s left")
+            log_line(f"{self.label}: {self.done:,} of {self.total:,} {self.unit}s, some {left:,.0f} s left")
 
     def close(self) -> None:
         pass
@@ -77,7 +77,7 @@ def steps(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-def say(line: str) -> None:
+def log_line(line: str) -> None:
     """Write one line about the run to standard error."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

@@ -132,7 +132,7 @@ def _frugal_workers() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class Session:
+class RaySession:
     """Ray for the length of a ``with`` block, started when it is first asked for.
 
     A run of which everything is done already starts none. A Ray that the caller has started is used and left running.
@@ -143,7 +143,7 @@ class Session:
         self._resources: Resources | None = None
         self._began = False
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> RaySession:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,6 +1,7 @@
 """Work on Ray whose loss is told: what kills its workers every time is given up by name, whoever starts it again.
 
-Ray starts a lost worker's work again, three times where :func:`ray_subsel.runtime.ray_session.remote` made the task, but without
+Ray starts a lost worker's work again, three times where :func:`ray_subsel.runtime.ray_session.remote` made the task,
+but without
 limit in Ray Data and wherever its memory monitor killed the worker. So each start is counted in the run directory.
 """
 
@@ -22,7 +23,7 @@ ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
-class Work:
+class TaskSpec:
     """A piece of work that a worker does.
 
     Attributes
@@ -31,23 +32,23 @@ class Work:
         The file of the run directory that comes of it; beside it stands how often the work was begun.
     failed : str
         What to say where it cannot be done: ``partition 3 could not be solved``.
-    way_out : str
+    hint : str
         What may help: ``Give it more memory``.
     """
 
     makes: str
     failed: str
-    way_out: str
+    hint: str
 
     def given_up(self, why: str) -> InputError:
         """Return the one line about work whose worker is lost again and again."""
         return InputError(
-            f"{self.failed}: its worker died again and again ({why}). {self.way_out}, then run the same command again."
+            f"{self.failed}: its worker died again and again ({why}). {self.hint}, then run the same command again."
         )
 
 
 @contextmanager
-def attempt(run: RunDir, work: Work) -> Iterator[None]:
+def attempt(run: RunDir, work: TaskSpec) -> Iterator[None]:
     """Count that a piece of work is begun, and refuse to begin it once more where that killed ``ATTEMPTS`` workers.
 
     The count ends with the block, however that ends; it outlives the block's worker only.
@@ -64,7 +65,7 @@ def attempt(run: RunDir, work: Work) -> Iterator[None]:
 
 
 @contextmanager
-def told(work: Work) -> Iterator[None]:
+def ray_errors_as_input_errors(work: TaskSpec) -> Iterator[None]:
     """Turn what Ray says of a lost worker, node or object into one line; what the work itself raised passes."""
     import ray
 
@@ -86,18 +87,18 @@ def _is_its_own(error: BaseException) -> bool:
     return not isinstance(error, RayError) or isinstance(error, UserCodeException) or type(error) is RayError
 
 
-def result_of(answer: Any, work: Work) -> Any:
+def result_of(answer: Any, work: TaskSpec) -> Any:
     """Return what a reference stands for."""
     import ray
 
-    with told(work):
+    with ray_errors_as_input_errors(work):
         return ray.get(answer)
 
 
-def done_on_ray(
+def run_tasks(
     function: Callable[..., Any],
     shared: tuple[Any, ...],
-    works: Sequence[tuple[Any, Work]],
+    works: Sequence[tuple[Any, TaskSpec]],
     run: RunDir,
     *,
     at_a_time: int | None = None,
@@ -133,7 +134,7 @@ def done_on_ray(
 
     task, reference = remote(_attempted).options(num_cpus=cpus), ray.put((function, shared))
     waiting = iter(works)
-    pending: dict[Any, tuple[Any, Work]] = {}
+    pending: dict[Any, tuple[Any, TaskSpec]] = {}
     try:
         while True:
             free = None if at_a_time is None else at_a_time - len(pending)
@@ -151,7 +152,7 @@ def done_on_ray(
 
 
 def _attempted(
-    call: tuple[Callable[..., Any], tuple[Any, ...]], argument: Any, run: RunDir, work: Work
+    call: tuple[Callable[..., Any], tuple[Any, ...]], argument: Any, run: RunDir, work: TaskSpec
 ) -> tuple[Any, int]:
     function, shared = call
     with attempt(run, work):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ray_subsel.baselines import BASELINES
 from ray_subsel.constraints.apportion import Floors, Quotas, are_wishes
 from ray_subsel.constraints.apportion import group_limits as limits_of_labels
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.types import Indices, is_number
 from ray_subsel.core.unit_rows import check_matrix, unit_rows
@@ -25,7 +25,7 @@ from ray_subsel.optimizers import OPTIMIZERS, Optimizer, Problem
 from ray_subsel.optimizers.base import Progress
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
-from ray_subsel.selection.ground_set import Parts, without_near_copies
+from ray_subsel.selection.ground_set import GroundSet, without_near_copies
 from ray_subsel.selection.result import Selection
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def select(
     costs, budget : float array of shape (n,) and float, optional
         The chosen items' costs may not exceed the budget.
     near : float, optional
-        Collapse near copies first: of rows whose cosine is at least this, one is left to choose (``ray_subsel.dedup.in_memory``
+        Collapse near copies first: of rows whose cosine is at least this, one is left to choose (
+        ``ray_subsel.dedup.in_memory``
         says what that guarantees): the lowest that is not excluded, or those that ``include`` names. What is left is
         the ground set, so k is at most its size; ``fraction`` is still a share of the rows of X.
     near_weights : bool, default=False
@@ -136,14 +137,14 @@ def select(
     barred = validation.row_numbers(exclude, "exclude", n, None)
     both = np.intersect1d(forced, barred)
     if both.size:
-        raise invalid("exclude", "share no row with include", Said(f"row {both[0]} in both"))
+        raise invalid("exclude", "share no row with include", Verbatim(f"row {both[0]} in both"))
     if stop_when_gain is not None and not (is_number(stop_when_gain) and not math.isnan(stop_when_gain)):
         raise invalid("stop_when_gain", "be a number", stop_when_gain)
     if not is_number(seed, whole=True) or seed < 0:
         raise invalid("seed", "be a whole number >= 0", seed)
     wishes = are_wishes(groups, quotas, floors)
     group_of, most, least = (None, None, None) if wishes else validation.group_limits(groups, quotas, floors, n)
-    whole = Parts(X, None, forced, barred, counts, validation.checked_numbers(utility, "utility", n), group_of,
+    whole = GroundSet(X, None, forced, barred, counts, validation.checked_numbers(utility, "utility", n), group_of,
                   validation.item_costs(costs, budget, n))  # fmt: skip
     parts = whole if near is None else without_near_copies(whole, near, seed)
     f, k = _goal(objective, lam, parts, near_weights, near, k, fraction, whole.items, budget is not None)
@@ -177,7 +178,7 @@ def _count_rows(X: Any) -> int:
 def _goal(
     objective: str | Objective[Any],
     lam: float | Literal["auto"],
-    parts: Parts,
+    parts: GroundSet,
     near_weights: bool,
     near: float | None,
     k: int | None,
@@ -187,10 +188,10 @@ def _goal(
 ) -> tuple[Objective[Any], int]:
     """Return the objective with everything that it depends on, and k."""
     if near_weights and near is None:
-        raise invalid("near_weights", "go with near", Said("near=None"), "Give a cosine, say near=0.9.")
+        raise invalid("near_weights", "go with near", Verbatim("near=None"), "Give a cosine, say near=0.9.")
     k = validation.size(k, fraction, items, parts.items, parts.free, has_budget)
     if parts.include.size > k:
-        raise invalid("include", f"name at most k = {k} rows", Said(f"{parts.include.size} rows"), "Raise k.")
+        raise invalid("include", f"name at most k = {k} rows", Verbatim(f"{parts.include.size} rows"), "Raise k.")
     weights = parts.weights if near_weights else parts.counts
     f = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
     if weights is not None:
@@ -259,7 +260,7 @@ def _weighted(f: Objective[Any], X: Any, weights: Indices, parameter: str) -> Ob
 
 
 def _wished(
-    parts: Parts, labels: NDArray[Any], k: int, quotas: Any, floors: Any
+    parts: GroundSet, labels: NDArray[Any], k: int, quotas: Any, floors: Any
 ) -> tuple[Indices, Indices | None, Indices | None]:
     """Return group numbers and limits from labels and wishes, for the rows that may be chosen."""
     left = np.ones(int(parts.X.shape[0]), dtype=np.int64) if parts.counts is None else parts.counts.copy()

@@ -13,7 +13,7 @@ from ray_subsel.core.unit_rows import take_rows
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class GroundSet:
     """Rows and what is known of each; arrays that were not given are None.
 
     Attributes
@@ -51,7 +51,7 @@ class Parts:
         return self.items - (self.exclude.size if self.counts is None else int(self.counts[self.exclude].sum()))
 
 
-def without_near_copies(parts: Parts, threshold: float, seed: int) -> Parts:
+def without_near_copies(parts: GroundSet, threshold: float, seed: int) -> GroundSet:
     """Return the rows that stay when near copies are collapsed, in their order.
 
     Of each group stay the rows that ``include`` names, else the lowest row that is not excluded, else its leader. A

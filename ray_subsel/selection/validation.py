@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ray_subsel.core.errors import Said, invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices, is_number
 from ray_subsel.optimizers.base import NONE
 
@@ -25,14 +25,14 @@ def size(k: int | None, fraction: float | None, items: int, ground: int, free: i
         A knapsack needs no k.
     """
     if k is not None and fraction is not None:
-        raise invalid("k", "be given without fraction", Said(f"k={k} and fraction={fraction}"), "Give one of them.")
+        raise invalid("k", "be given without fraction", Verbatim(f"k={k} and fraction={fraction}"), "Give one of them.")
     if fraction is not None:
         if not (is_number(fraction) and 0 < fraction <= 1):
             raise invalid("fraction", "lie in (0, 1]", fraction, "Use k for a number of items.")
         k = max(1, math.floor(fraction * items + 1e-9))
     elif k is None:
         if not has_budget:
-            raise invalid("k", "be given, or fraction, or costs and budget", Said("none of them"))
+            raise invalid("k", "be given, or fraction, or costs and budget", Verbatim("none of them"))
         return free
     if not is_number(k, whole=True):
         raise invalid("k", "be a whole number of items", k, "Use fraction for a share.")
@@ -49,7 +49,7 @@ def row_numbers(rows: ArrayLike, parameter: str, n: int, counts: Indices | None)
     if given.size == 0:
         return NONE
     if given.ndim != 1 or given.dtype.kind not in "iu":
-        raise invalid(parameter, "be a sequence of row numbers", Said(f"{given.dtype} of shape {given.shape}"))
+        raise invalid(parameter, "be a sequence of row numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     given = given.astype(np.int64)
     outside = given[(given < 0) | (given >= n)]
     if outside.size:
@@ -57,7 +57,7 @@ def row_numbers(rows: ArrayLike, parameter: str, n: int, counts: Indices | None)
     unique, times = np.unique(given, return_counts=True)
     limit = np.ones(unique.size, dtype=np.int64) if counts is None else counts[unique]
     if (times > limit).any():
-        raise invalid(parameter, "name a row once", Said(f"row {unique[times > limit][0]} more than once"))
+        raise invalid(parameter, "name a row once", Verbatim(f"row {unique[times > limit][0]} more than once"))
     return given
 
 
@@ -67,7 +67,7 @@ def unit_counts(multiplicity: ArrayLike | None, n: int) -> Indices | None:
         return None
     given = np.asarray(multiplicity)
     if given.shape != (n,) or given.dtype.kind not in "iu":
-        raise invalid("multiplicity", f"be {n} integers", Said(f"{given.dtype} of shape {given.shape}"))
+        raise invalid("multiplicity", f"be {n} integers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     if given.min() < 1:
         raise invalid("multiplicity", "be at least 1", given.min(), "Drop rows that stand for no item.")
     return given.astype(np.int64)
@@ -79,9 +79,11 @@ def checked_numbers(values: ArrayLike | None, parameter: str, n: int) -> Float64
         return None
     given = np.asarray(values)
     if given.shape != (n,) or given.dtype.kind not in "iuf":
-        raise invalid(parameter, f"be {n} numbers", Said(f"{given.dtype} of shape {given.shape}"))
+        raise invalid(parameter, f"be {n} numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     if not np.isfinite(given).all():
-        raise invalid(parameter, "be finite", Said(f"NaN or infinity at row {np.flatnonzero(~np.isfinite(given))[0]}"))
+        raise invalid(
+            parameter, "be finite", Verbatim(f"NaN or infinity at row {np.flatnonzero(~np.isfinite(given))[0]}")
+        )
     return given.astype(np.float64)
 
 
@@ -91,23 +93,23 @@ def group_limits(
     """Return the group of each item, and the most and the least that each group may get."""
     if quotas is None and floors is None:
         if groups is not None:
-            raise invalid("groups", "be given with quotas or floors", Said("neither of them"))
+            raise invalid("groups", "be given with quotas or floors", Verbatim("neither of them"))
         return None, None, None
     if groups is None:
-        raise invalid("groups", "be given with quotas and floors", Said("none"), "Number each row's group from 0.")
+        raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Number each row's group from 0.")
     group_of = np.asarray(groups)
     if group_of.shape != (n,) or group_of.dtype.kind not in "iu":
-        raise invalid("groups", f"be {n} group numbers", Said(f"{group_of.dtype} of shape {group_of.shape}"))
+        raise invalid("groups", f"be {n} group numbers", Verbatim(f"{group_of.dtype} of shape {group_of.shape}"))
     return group_of.astype(np.int64), _per_group(quotas, "quotas", group_of), _per_group(floors, "floors", group_of)
 
 
 def labels(groups: ArrayLike | None, n: int) -> NDArray[Any]:
     """Return the label of each row's group, for quotas that name labels."""
     if groups is None:
-        raise invalid("groups", "be given with quotas and floors", Said("none"), "Give each row's label.")
+        raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Give each row's label.")
     given = np.asarray(groups)
     if given.shape != (n,):
-        raise invalid("groups", f"be {n} labels", Said(f"{given.dtype} of shape {given.shape}"))
+        raise invalid("groups", f"be {n} labels", Verbatim(f"{given.dtype} of shape {given.shape}"))
     return given
 
 
@@ -118,7 +120,7 @@ def _per_group(limits: Any, parameter: str, group_of: Indices) -> Indices | None
     if given.ndim != 1 or given.dtype.kind not in "iu" or (given < 0).any():
         raise invalid(parameter, "be one whole number >= 0 per group", limits)
     if group_of.min() < 0 or group_of.max() >= given.size:
-        span = Said(f"[{group_of.min()}, {group_of.max()}]")
+        span = Verbatim(f"[{group_of.min()}, {group_of.max()}]")
         raise invalid("groups", f"lie in [0, {given.size}), one for each of the {parameter}", span)
     return given.astype(np.int64)
 
@@ -128,12 +130,12 @@ def item_costs(costs: ArrayLike | None, budget: float | None, n: int) -> Float64
     if costs is None and budget is None:
         return None
     if costs is None or budget is None:
-        raise invalid("costs and budget", "be given together", Said("one of them"))
+        raise invalid("costs and budget", "be given together", Verbatim("one of them"))
     cost_of = checked_numbers(costs, "costs", n)
     assert cost_of is not None
     if (cost_of <= 0).any():
         raise invalid(
-            "costs", "be positive", Said(f"{cost_of[cost_of <= 0][0]} at row {np.flatnonzero(cost_of <= 0)[0]}")
+            "costs", "be positive", Verbatim(f"{cost_of[cost_of <= 0][0]} at row {np.flatnonzero(cost_of <= 0)[0]}")
         )
     if not (math.isfinite(budget) and budget > 0):
         raise invalid("budget", "be a finite number > 0", budget)

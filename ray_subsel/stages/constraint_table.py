@@ -22,16 +22,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_subsel.config import CorpusConfig, SelectConfig
-from ray_subsel.core.errors import InputError, Said, invalid
+from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.corpus.id_lists import Named
+from ray_subsel.corpus.id_lists import IdLists
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.objectives import FeatureBased
-from ray_subsel.partitioned.constraint_shares import Rules, Share, rules_of, shares_of
-from ray_subsel.partitioned.greedi import Rows
+from ray_subsel.partitioned.constraint_shares import PartitionQuota, ResolvedConstraints, resolve_constraints, shares_of
+from ray_subsel.partitioned.greedi import ItemBatch
 from ray_subsel.stages.sampling import each_part
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import PartFacts, fact_of, part_name, read_members, read_partitions
+from ray_subsel.storage.embedding_store import ShardMeta, fact_of, part_name, read_members, read_partitions
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "limits"
@@ -48,7 +48,7 @@ class LimitTask:
     Attributes
     ----------
     rows : RowStore
-    facts : tuple of PartFacts
+    facts : tuple of ShardMeta
         Of the ground set.
     group : str or None
         The column of the rows that tells groups.
@@ -61,7 +61,7 @@ class LimitTask:
     """
 
     rows: RowStore
-    facts: tuple[PartFacts, ...]
+    facts: tuple[ShardMeta, ...]
     group: str | None
     names: tuple[str, ...]
     cost: str | None
@@ -70,17 +70,17 @@ class LimitTask:
 
 
 @dataclass(frozen=True, eq=False)
-class Limits:
+class PartitionedConstraints:
     """What limits a selection.
 
     Attributes
     ----------
-    rules : Rules
-    shares : list of Share or None
+    rules : ResolvedConstraints
+    shares : list of PartitionQuota or None
         What each partition may hand over; None where nothing but k limits it.
     free : list of int
         Items of each partition that may be chosen and are not given.
-    given : Rows
+    given : ItemBatch
         Items that must be chosen, in the order of their ranks.
     asked : int64 array
         The row that was named for each given item.
@@ -91,10 +91,10 @@ class Limits:
     warnings : tuple of str
     """
 
-    rules: Rules
-    shares: list[Share] | None
+    rules: ResolvedConstraints
+    shares: list[PartitionQuota] | None
     free: list[int]
-    given: Rows
+    given: ItemBatch
     asked: Indices
     excluded: int
     spent: float
@@ -105,17 +105,17 @@ class Limits:
         return self.rules.k - len(self.given.ids)
 
 
-def limits_of(
+def constraints_of(
     rows: RowStore,
-    facts: Sequence[PartFacts],
+    facts: Sequence[ShardMeta],
     corpus: CorpusConfig,
     config: SelectConfig,
-    named: Named,
+    named: IdLists,
     *,
     k: int,
     m: int,
     here: bool,
-) -> Limits | None:
+) -> PartitionedConstraints | None:
     """Write what limits the items, unless that is done, and return the limits; None where there are none but k.
 
     Parameters
@@ -185,7 +185,7 @@ def group_names(rows: RowStore, column: str) -> tuple[str, ...]:
     for table in rows.iter_tables([column]):
         found.update(value or "" for value in table[column].unique().to_pylist())
         if len(found) > MOST_GROUPS:
-            raise invalid("group", f"have at most {MOST_GROUPS:,} values", Said(f"more in column {column}"))
+            raise invalid("group", f"have at most {MOST_GROUPS:,} values", Verbatim(f"more in column {column}"))
     return tuple(sorted(found))
 
 
@@ -246,13 +246,13 @@ def write_limits(task: LimitTask, shard: int) -> None:
     out = owner[np.isin(flat, task.exclude)]
     if (asked[out] >= 0).any():
         row = int(asked[out][asked[out] >= 0][0])
-        raise invalid("exclude", "share no row with include", Said(f"row {row}, or a copy of it, in both"))
+        raise invalid("exclude", "share no row with include", Verbatim(f"row {row}, or a copy of it, in both"))
     state[out] = OUT
     table = pa.table({"id": ids, "group": group, "cost": cost, "state": state, "asked": asked})
     run.write_table(part_name(shard, FOLDER), table, row_groups=list(fact.partition_items))
 
 
-def _columns_of(rows: RowStore, fact: PartFacts, ids: Indices, columns: list[str]) -> pa.Table:
+def _columns_of(rows: RowStore, fact: ShardMeta, ids: Indices, columns: list[str]) -> pa.Table:
     """Return columns of the rows that lead the items of a part, in the order of the items."""
     if not columns or not len(ids):
         return pa.table({name: pa.array([], pa.string()) for name in columns})
@@ -264,7 +264,7 @@ def _columns_of(rows: RowStore, fact: PartFacts, ids: Indices, columns: list[str
     return table.take(pa.array(order[np.searchsorted(stored, ids, sorter=order)]))
 
 
-def read_limits(run: RunDir, facts: Sequence[PartFacts], partitions: Sequence[int]) -> pa.Table:
+def read_limits(run: RunDir, facts: Sequence[ShardMeta], partitions: Sequence[int]) -> pa.Table:
     """Read the limits of all items of some partitions, in ascending order of id."""
     tables = []
     for fact in facts:
@@ -286,7 +286,7 @@ def _empty() -> pa.Table:
     return pa.table({"id": whole, "group": whole, "cost": real, "state": whole, "asked": whole})
 
 
-def limited_rows(run: RunDir, facts: Sequence[PartFacts], partition: int) -> tuple[Rows, NDArray[np.int64]]:
+def limited_rows(run: RunDir, facts: Sequence[ShardMeta], partition: int) -> tuple[ItemBatch, NDArray[np.int64]]:
     """Return the items of a partition with their groups and costs, and the state of each."""
     items = read_partitions(run, facts, [partition])
     table = read_limits(run, facts, [partition])
@@ -296,10 +296,12 @@ def limited_rows(run: RunDir, facts: Sequence[PartFacts], partition: int) -> tup
             "Delete it and run the same command again."
         )
     state = table["state"].to_numpy().astype(np.int64)
-    return Rows(items.ids, items.vectors, table["group"].to_numpy().astype(np.int64), table["cost"].to_numpy()), state
+    return ItemBatch(
+        items.ids, items.vectors, table["group"].to_numpy().astype(np.int64), table["cost"].to_numpy()
+    ), state
 
 
-def chosen_limits(run: RunDir, facts: Sequence[PartFacts], ids: Indices) -> pa.Table:
+def chosen_limits(run: RunDir, facts: Sequence[ShardMeta], ids: Indices) -> pa.Table:
     """Read the limits of some items, in no order, one part at a time."""
     tables = []
     for fact in facts:
@@ -308,7 +310,7 @@ def chosen_limits(run: RunDir, facts: Sequence[PartFacts], ids: Indices) -> pa.T
     return pa.concat_tables(tables)
 
 
-def _gather(task: LimitTask, config: SelectConfig, *, k: int, m: int, corpus: CorpusConfig) -> Limits:
+def _gather(task: LimitTask, config: SelectConfig, *, k: int, m: int, corpus: CorpusConfig) -> PartitionedConstraints:
     """Reduce what the parts say to rules and shares; memory: the numbers of one partition."""
     run, facts = task.rows.run, task.facts
     groups = max(1, len(task.names))
@@ -328,7 +330,7 @@ def _gather(task: LimitTask, config: SelectConfig, *, k: int, m: int, corpus: Co
     sizes = counts.sum(axis=0) + given_groups
     chosen, asked = _in_order(given, task.include, max(fact.dimension for fact in facts))
     k, warnings = _checked_k(k, config, int(sizes.sum()), excluded, len(chosen.ids))
-    rules = rules_of(
+    rules = resolve_constraints(
         k,
         names=task.names,
         sizes=sizes,
@@ -340,20 +342,20 @@ def _gather(task: LimitTask, config: SelectConfig, *, k: int, m: int, corpus: Co
     spent = float(chosen.costs.sum()) if task.cost is not None and chosen.costs is not None else 0.0
     costs = None if config.budget is None else _costs(task, config.budget, m, spent, corpus)
     shares = shares_of(rules, counts, given_groups, c=config.candidates, costs=costs, spent=spent)
-    return Limits(rules, shares, counts.sum(axis=1).tolist(), chosen, asked, excluded, spent, warnings)
+    return PartitionedConstraints(rules, shares, counts.sum(axis=1).tolist(), chosen, asked, excluded, spent, warnings)
 
 
-def _in_order(given: Sequence[tuple[Rows, Indices]], include: Indices, d: int) -> tuple[Rows, Indices]:
+def _in_order(given: Sequence[tuple[ItemBatch, Indices]], include: Indices, d: int) -> tuple[ItemBatch, Indices]:
     """Return the given items in the order in which they were named, and the rows named."""
     if not given:
-        return Rows.none(d), np.zeros(0, dtype=np.int64)
+        return ItemBatch.none(d), np.zeros(0, dtype=np.int64)
     asked = np.concatenate([rows for _, rows in given])
     order = {int(row): place for place, row in enumerate(include)}
     at = np.argsort([order[int(row)] for row in asked])
     pieces = [piece for piece, _ in given]
     groups = np.concatenate([piece.groups for piece in pieces if piece.groups is not None])
     costs = np.concatenate([piece.costs for piece in pieces if piece.costs is not None])
-    rows = Rows(
+    rows = ItemBatch(
         np.concatenate([piece.ids for piece in pieces]),
         np.concatenate([piece.vectors for piece in pieces]),
         groups,
@@ -371,7 +373,7 @@ def _checked_k(k: int, config: SelectConfig, items: int, excluded: int, given: i
             warnings = (f"{k} items were asked for, but only {items} may be chosen: all of them are.",)
         k = items
     if given > k:
-        raise invalid("include", f"name at most k = {k} items", Said(f"{given} items"), "Raise k.")
+        raise invalid("include", f"name at most k = {k} items", Verbatim(f"{given} items"), "Raise k.")
     return k, warnings
 
 

@@ -2,13 +2,13 @@
 
 sample    a task a part: the items whose hash is low enough        ->  near/sample/part-*.parquet
 fit       one task                                                 ->  near/cells.npz, the centres
-assign    a task a part: the cell of each item                     ->  near/cells/part-*.parquet
-shuffle   a task a part: items sorted into pieces (ray_subsel.dedup.buckets) ->  near/pieces/part-*.parquet, a row group a piece
-collapse  a task for each piece, or for the pieces of one heap     ->  groups/part-*.parquet, leaders/part-*.parquet
+assign    a task a part: the cluster of each item                     ->  near/cells/part-*.parquet
+shuffle   a task a part: items sorted into buckets                 ->  near/pieces/part-*.parquet, a row group a bucket
+collapse  a task a bucket, or the buckets of one large cluster     ->  groups/part-*.parquet, leaders/part-*.parquet
 
 ``groups/part-*.parquet`` has a row for each item: ``id``, ``leader`` (the item that stands for its group, the lowest
-id), ``cosine`` to it, and ``cell``. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of the leaders
-alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted at the end.
+id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of the
+leaders alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted at the end.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.buckets import CellTree, Joined, Piece, PiecePlan, collapse_pieces, fit_tree, plan_pieces
-from ray_subsel.dedup.in_memory import CELL_SIZE
-from ray_subsel.runtime.peak_memory import Peak
+from ray_subsel.dedup.buckets import Bucket, BucketGroups, BucketPlan, ClusterTree, fit_tree, join_buckets, plan_buckets
+from ray_subsel.dedup.in_memory import CLUSTER_SIZE
+from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import Bar
-from ray_subsel.runtime.tasks import Work, done_on_ray
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.embedding_store import (
     METADATA,
     Items,
-    PartFacts,
+    ShardMeta,
     Vectors,
     fact_of,
     part_name,
@@ -51,13 +51,13 @@ CENTRES = f"{SCRATCH}/cells.npz"
 GROUPS = "groups"
 LEADERS = "leaders"
 
-PIECE_NUMBERS = 16_000_000
+BUCKET_NUMBERS = 16_000_000
 """n * d of a piece: 64 MB of float32, some 300 MB in the process that collapses it."""
 
 SAMPLE_NUMBERS = 32_000_000
 """n * d of the sample, which one process holds."""
 
-_SAMPLE_PER_CELL = 64
+_SAMPLE_PER_CLUSTER = 64
 _LEAST_SAMPLE = 1000
 
 
@@ -68,28 +68,28 @@ class NearTask:
     Attributes
     ----------
     run : RunDir
-    facts : tuple of PartFacts
+    facts : tuple of ShardMeta
         Of the embeddings.
     threshold : float
     seed : int
     largest : int
         Items of a piece.
-    cell_size : int
+    cluster_size : int
         Items of a usual cell.
     """
 
     run: RunDir
-    facts: tuple[PartFacts, ...]
+    facts: tuple[ShardMeta, ...]
     threshold: float
     seed: int
     largest: int
-    cell_size: int = CELL_SIZE
+    cluster_size: int = CLUSTER_SIZE
 
     @staticmethod
-    def of(run: RunDir, facts: Sequence[PartFacts], threshold: float, seed: int) -> NearTask:
+    def of(run: RunDir, facts: Sequence[ShardMeta], threshold: float, seed: int) -> NearTask:
         """Return the task with pieces of a size that fits memory."""
         d = max(fact.dimension for fact in facts)
-        return NearTask(run, tuple(facts), threshold, seed, max(CELL_SIZE, PIECE_NUMBERS // d))
+        return NearTask(run, tuple(facts), threshold, seed, max(CLUSTER_SIZE, BUCKET_NUMBERS // d))
 
     @property
     def n(self) -> int:
@@ -120,11 +120,13 @@ class NearFacts:
     items: int
     kept: int
     near_collapsed: int
-    cells: int
-    pieces: int
+    clusters: int
+    buckets: int
 
 
-def collapse(task: NearTask, *, here: bool, bar: Bar, peak: Peak | None = None) -> tuple[list[PartFacts], NearFacts]:
+def collapse(
+    task: NearTask, *, here: bool, bar: Bar, peak: PeakMemory | None = None
+) -> tuple[list[ShardMeta], NearFacts]:
     """Collapse near copies and return the facts of the leaders' parts; what exists already is not made again.
 
     Parameters
@@ -133,21 +135,21 @@ def collapse(task: NearTask, *, here: bool, bar: Bar, peak: Peak | None = None) 
         In this process, else on Ray.
     bar : Bar
         Of ``3 n`` items: assigned, shuffled and collapsed.
-    peak : Peak, optional
+    peak : PeakMemory, optional
         Told how much memory the tasks took.
     """
-    peak = Peak() if peak is None else peak
+    peak = PeakMemory() if peak is None else peak
     run, shards = task.run, [fact.shard for fact in task.facts]
     items = {fact.shard: fact.items for fact in task.facts}
     if not run.exists(CENTRES):
         untold = dict.fromkeys((*shards, 0), 0)
         _each(_sample, (task,), shards, [_sample_name(s) for s in shards], untold, here, bar, peak)
         _each(_fit, (task,), [0], [CENTRES], untold, here, bar, peak)
-    _each(_assign, (task,), shards, [_cells_name(s) for s in shards], items, here, bar, peak)
-    counts = _cell_counts(task)
-    plan = plan_pieces(counts, task.largest, lambda cell: _ids_of(task, cell))
+    _each(_assign, (task,), shards, [_clusters_name(s) for s in shards], items, here, bar, peak)
+    counts = _cluster_counts(task)
+    plan = plan_buckets(counts, task.largest, lambda cluster: _ids_of(task, cluster))
     shared = (task, plan)
-    _each(_shuffle, shared, shards, [_pieces_name(s) for s in shards], items, here, bar, peak)
+    _each(_shuffle, shared, shards, [_buckets_name(s) for s in shards], items, here, bar, peak)
     numbers = list(range(len(plan.tasks)))
     for number in numbers:
         if not run.exists(part_name(number, GROUPS)):
@@ -161,7 +163,7 @@ def collapse(task: NearTask, *, here: bool, bar: Bar, peak: Peak | None = None) 
         )
     facts = leader_facts(run)
     kept = sum(fact.items for fact in facts)
-    return facts, NearFacts(task.threshold, task.n, kept, task.n - kept, counts.size, plan.n_pieces)
+    return facts, NearFacts(task.threshold, task.n, kept, task.n - kept, counts.size, plan.n_buckets)
 
 
 def accounted(task: NearTask) -> bool:
@@ -169,7 +171,7 @@ def accounted(task: NearTask) -> bool:
     return _grouped(task.run) == task.n and _rows(leader_facts(task.run)) == _rows(task.facts)
 
 
-def leader_facts(run: RunDir) -> list[PartFacts]:
+def leader_facts(run: RunDir) -> list[ShardMeta]:
     """Read the facts of the leaders' parts."""
     numbers = [int(name.removesuffix(".parquet").rsplit("-", 1)[1]) for name in run.names(LEADERS, ".parquet")]
     return [read_facts(run, number, LEADERS) for number in numbers]
@@ -183,7 +185,7 @@ def _grouped(run: RunDir) -> int:
     return found
 
 
-def _rows(facts: Sequence[PartFacts]) -> int:
+def _rows(facts: Sequence[ShardMeta]) -> int:
     return sum(fact.rows for fact in facts)
 
 
@@ -195,7 +197,7 @@ def _each(
     sizes: dict[int, int],
     here: bool,
     bar: Bar,
-    peak: Peak,
+    peak: PeakMemory,
 ) -> None:
     """Call ``function(*shared, number)`` for each number whose output is missing: here, or a Ray task each."""
     run: RunDir = shared[0].run
@@ -208,10 +210,13 @@ def _each(
         return
     step = function.__name__.strip("_")
     works = [
-        (number, Work(output, f"near copies of part {number} could not be collapsed ({step})", "Give it more memory"))
+        (
+            number,
+            TaskSpec(output, f"near copies of part {number} could not be collapsed ({step})", "Give it more memory"),
+        )
         for number, output in missing.items()
     ]
-    for number, _, used in done_on_ray(function, shared, works, run):
+    for number, _, used in run_tasks(function, shared, works, run):
         peak.add(used)
         bar.advance(sizes[number])
 
@@ -220,17 +225,17 @@ def _sample_name(shard: int) -> str:
     return f"{SCRATCH}/sample/part-{shard:05d}.parquet"
 
 
-def _cells_name(shard: int) -> str:
+def _clusters_name(shard: int) -> str:
     return f"{SCRATCH}/cells/part-{shard:05d}.parquet"
 
 
-def _pieces_name(shard: int) -> str:
+def _buckets_name(shard: int) -> str:
     return f"{SCRATCH}/pieces/part-{shard:05d}.parquet"
 
 
 def _sample(task: NearTask, shard: int) -> None:
     """Keep the items of a part that belong to the sample: those whose hash is low enough."""
-    wanted = min(max(_LEAST_SAMPLE, _SAMPLE_PER_CELL * -(-task.n // task.cell_size)), SAMPLE_NUMBERS // task.d)
+    wanted = min(max(_LEAST_SAMPLE, _SAMPLE_PER_CLUSTER * -(-task.n // task.cluster_size)), SAMPLE_NUMBERS // task.d)
     highest = np.uint64(min(2**64 - 1, (wanted << 64) // task.n))
     kind = pa.list_(pa.float32(), task.d)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
@@ -249,7 +254,7 @@ def _fit(task: NearTask, _: int) -> None:
     vectors = vectors_of(sample["vector"])[order]
     rows = unit_rows(vectors, parameter="vectors", numbers=ids[order])
     tree = fit_tree(
-        rows, n=task.n, threshold=task.threshold, cell_size=task.cell_size, largest=task.largest, seed=task.seed
+        rows, n=task.n, threshold=task.threshold, cluster_size=task.cluster_size, largest=task.largest, seed=task.seed
     )
     split = sorted(tree.splits)
     stream = io.BytesIO()
@@ -257,17 +262,17 @@ def _fit(task: NearTask, _: int) -> None:
         stream,
         centres=tree.centres,
         split=np.array(split, dtype=np.int64),
-        sizes=np.array([tree.splits[cell].shape[0] for cell in split], dtype=np.int64),
-        inner=np.concatenate([tree.centres[:0], *[tree.splits[cell] for cell in split]]),
+        sizes=np.array([tree.splits[cluster].shape[0] for cluster in split], dtype=np.int64),
+        inner=np.concatenate([tree.centres[:0], *[tree.splits[cluster] for cluster in split]]),
     )
     task.run.write_bytes(CENTRES, stream.getvalue())
 
 
-def _tree(task: NearTask) -> CellTree:
+def _tree(task: NearTask) -> ClusterTree:
     try:
         with np.load(io.BytesIO(task.run.read_bytes(CENTRES)), allow_pickle=False) as archive:
             inner = np.split(archive["inner"], np.cumsum(archive["sizes"])[:-1]) if archive["sizes"].size else []
-            return CellTree(archive["centres"], dict(zip(archive["split"].tolist(), inner, strict=True)))
+            return ClusterTree(archive["centres"], dict(zip(archive["split"].tolist(), inner, strict=True)))
     except Exception as error:  # a damaged archive fails in zipfile, zlib or numpy
         raise InputError(
             f"{task.run.path(CENTRES)} must hold centres of cells; it could not be read ({error}). "
@@ -280,82 +285,82 @@ def _assign(task: NearTask, shard: int) -> None:
     from threadpoolctl import threadpool_limits
 
     tree = _tree(task)
-    ids, cells = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    ids, clusters = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     with threadpool_limits(1):
         for table in row_groups(task.run, fact_of(task.facts, shard), ["id", "vector"]):
             some = table["id"].to_numpy().astype(np.int64)
             rows = unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=some)
             ids.append(some)
-            cells.append(tree.cells_of(rows))
-    table = pa.table({"id": np.concatenate(ids), "cell": np.concatenate(cells)})
-    table = table.replace_schema_metadata({METADATA: str(tree.n_cells).encode()})
-    task.run.write_table(_cells_name(shard), table)
+            clusters.append(tree.clusters_of(rows))
+    table = pa.table({"id": np.concatenate(ids), "cell": np.concatenate(clusters)})
+    table = table.replace_schema_metadata({METADATA: str(tree.n_clusters).encode()})
+    task.run.write_table(_clusters_name(shard), table)
 
 
-def _cells(task: NearTask, shard: int) -> pa.Table:
-    return task.run.read_table(_cells_name(shard))
+def _clusters(task: NearTask, shard: int) -> pa.Table:
+    return task.run.read_table(_clusters_name(shard))
 
 
-def _cell_counts(task: NearTask) -> Indices:
-    counts = np.zeros(_tree(task).n_cells, dtype=np.int64)
+def _cluster_counts(task: NearTask) -> Indices:
+    counts = np.zeros(_tree(task).n_clusters, dtype=np.int64)
     for fact in task.facts:
-        counts += np.bincount(_cells(task, fact.shard)["cell"].to_numpy(), minlength=counts.size)
+        counts += np.bincount(_clusters(task, fact.shard)["cell"].to_numpy(), minlength=counts.size)
     return counts
 
 
-def _ids_of(task: NearTask, cell: int) -> Indices:
+def _ids_of(task: NearTask, cluster: int) -> Indices:
     found = []
     for fact in task.facts:
-        table = _cells(task, fact.shard)
-        found.append(table.filter(pc.equal(table["cell"], cell))["id"].to_numpy())
+        table = _clusters(task, fact.shard)
+        found.append(table.filter(pc.equal(table["cell"], cluster))["id"].to_numpy())
     return np.concatenate(found)
 
 
-def _shuffle(task: NearTask, plan: PiecePlan, shard: int) -> None:
+def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
     """Sort the items of a part by piece and id, a row group a piece."""
     fact = fact_of(task.facts, shard)
     table = task.run.read_table(part_name(shard, fact.folder), columns=["id", "vector", "multiplicity", "rows"])
-    ids, cells = table["id"].to_numpy(), _cells(task, shard)["cell"].to_numpy()
-    pieces = plan.piece_of(ids, cells)
-    order = np.lexsort((ids, pieces))
-    counts = np.bincount(pieces, minlength=plan.n_pieces).tolist()
-    sorted_table = table.append_column("cell", pa.array(cells)).take(pa.array(order))
+    ids, clusters = table["id"].to_numpy(), _clusters(task, shard)["cell"].to_numpy()
+    buckets = plan.bucket_of(ids, clusters)
+    order = np.lexsort((ids, buckets))
+    counts = np.bincount(buckets, minlength=plan.n_buckets).tolist()
+    sorted_table = table.append_column("cell", pa.array(clusters)).take(pa.array(order))
     sorted_table = sorted_table.replace_schema_metadata({METADATA: json.dumps(counts).encode()})
-    task.run.write_table(_pieces_name(shard), sorted_table, row_groups=counts)
+    task.run.write_table(_buckets_name(shard), sorted_table, row_groups=counts)
 
 
-def _read_piece(task: NearTask, piece: int) -> pa.Table:
+def _read_bucket(task: NearTask, bucket: int) -> pa.Table:
     """Read a piece, in ascending order of id."""
     tables = []
     for fact in task.facts:
-        with task.run.parquet(_pieces_name(fact.shard)) as file:
+        with task.run.parquet(_buckets_name(fact.shard)) as file:
             counts = json.loads(file.schema_arrow.metadata[METADATA])
-            if counts[piece]:
-                table = file.read_row_group(sum(1 for count in counts[:piece] if count))
-                assert table.num_rows == counts[piece]
+            if counts[bucket]:
+                table = file.read_row_group(sum(1 for count in counts[:bucket] if count))
+                assert table.num_rows == counts[bucket]
                 tables.append(table.replace_schema_metadata(None))
     table = pa.concat_tables(tables)
     return table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
 
 
-def _collapse_task(task: NearTask, plan: PiecePlan, number: int) -> None:
+def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
     """Group the items of one task and keep the groups and their leaders."""
     from threadpoolctl import threadpool_limits
 
     tables: list[pa.Table] = []  # ids ascend from piece to piece; vectors are kept of leaders only
     vectors: list[Vectors] = []
-    groups: list[Joined] = []
+    groups: list[BucketGroups] = []
 
-    def pieces() -> Iterator[Piece]:
-        for piece in plan.tasks[number]:
-            table = _read_piece(task, piece)
+    def buckets() -> Iterator[Bucket]:
+        for bucket in plan.tasks[number]:
+            table = _read_bucket(task, bucket)
             read = vectors_of(table["vector"])
             tables.append(table.drop_columns(["vector"]))
-            yield Piece(table["id"].to_numpy(), table["cell"].to_numpy(), read)
+            yield Bucket(table["id"].to_numpy(), table["cell"].to_numpy(), read)
             vectors.append(read[groups[-1].leaders == groups[-1].ids])  # by now the piece's groups are known
 
     with threadpool_limits(1):  # cells are small, and there is a task a CPU
-        for joined in collapse_pieces(pieces(), task.threshold, cell_size=task.cell_size):
+        for joined in join_buckets(buckets(), task.threshold, cluster_size=task.cluster_size):
             groups.append(joined)
     table, leader = pa.concat_tables(tables), np.concatenate([joined.leaders for joined in groups])
     cosine = np.concatenate([joined.cosine for joined in groups])

@@ -28,14 +28,14 @@ from ray_subsel.embedders import (
     save_tfidf,
     train_doc2vec,
 )
-from ray_subsel.runtime.peak_memory import Peak, peak_bytes, start_peak
+from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.ray_session import Resources
-from ray_subsel.runtime.tasks import Work, attempt, done_on_ray, told
+from ray_subsel.runtime.tasks import TaskSpec, attempt, ray_errors_as_input_errors, run_tasks
 from ray_subsel.storage.embedding_store import (
     FOLDER,
     Items,
-    PartFacts,
+    ShardMeta,
     Vectors,
     part_name,
     read_facts,
@@ -46,7 +46,7 @@ from ray_subsel.storage.run_directory import RunDir
 
 DOC2VEC = "doc2vec/state.npz"
 TFIDF = "tfidf/state.npz"
-WAY_OUT = "Give the workers more memory or use fewer --workers"
+HINT = "Give the workers more memory or use fewer --workers"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def open_embedder(task: EmbedTask) -> Embedder | None:
     return build_embedder(task.embed, device=task.device)
 
 
-def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> PartFacts:
+def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> ShardMeta:
     """Embed the distinct texts of one shard and write its part. The same function serves every way of running."""
     columns = ["id", "key", "text"] if embedder is not None else ["id", "key", "vector"]
     table = task.rows.shard(shard, columns)
@@ -118,7 +118,7 @@ def _ground_set(
     return items, [[one] for one in ids.tolist()]
 
 
-class _ShardActor:
+class EmbedActor:
     """A worker of the pool: loads the embedder with its first shard, so that a death over that counts, too."""
 
     def __init__(self, task: EmbedTask) -> None:
@@ -143,9 +143,9 @@ class _ShardActor:
         return {"texts": [texts], "peak": [peak_bytes()], "error": [error]}
 
 
-def _work(run: RunDir, shard: int) -> Work:
+def _work(run: RunDir, shard: int) -> TaskSpec:
     name = part_name(shard)
-    return Work(name, f"shard {shard} ({run.path(name)}) could not be embedded", WAY_OUT)
+    return TaskSpec(name, f"shard {shard} ({run.path(name)}) could not be embedded", HINT)
 
 
 def missing_shards(rows: RowStore) -> list[int]:
@@ -154,7 +154,7 @@ def missing_shards(rows: RowStore) -> list[int]:
 
 
 def embed_missing(
-    task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar, peak: Peak
+    task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar, peak: PeakMemory
 ) -> None:
     """Embed some shards on a pool of actors.
 
@@ -169,7 +169,7 @@ def embed_missing(
         would starve the tasks that feed it and hang.
     bar : Bar
         Of rows.
-    peak : Peak
+    peak : PeakMemory
         Told how much memory the actors took.
     """
     import ray
@@ -177,14 +177,14 @@ def embed_missing(
     size = max(1, min(workers, len(shards)))
     blocks = [{"shard": shard} for shard in shards]
     dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
-        _ShardActor,
+        EmbedActor,
         fn_constructor_args=(task,),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=size),
         num_cpus=round(min(0.5, 0.5 * cpus / size), 4),
         num_gpus=num_gpus or None,
     )
-    with told(Work(FOLDER, f"{task.run.path(FOLDER)} could not be made", WAY_OUT)):
+    with ray_errors_as_input_errors(TaskSpec(FOLDER, f"{task.run.path(FOLDER)} could not be made", HINT)):
         for row in dataset.iter_rows():
             if row["error"]:
                 raise InputError(row["error"])
@@ -245,10 +245,10 @@ def fit_tfidf_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> 
         return
     texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
     works = [
-        (shard, Work(f"{TFIDF}-{shard:05d}", f"words of shard {shard} could not be counted", WAY_OUT))
+        (shard, TaskSpec(f"{TFIDF}-{shard:05d}", f"words of shard {shard} could not be counted", HINT))
         for shard in range(rows.shards)
     ]
-    parts = (counted for _, counted, _ in done_on_ray(_frequencies_of_shard, (texts,), works, rows.run))
+    parts = (counted for _, counted, _ in run_tasks(_frequencies_of_shard, (texts,), works, rows.run))
     save_tfidf(rows.run, TFIDF, fit_tfidf(parts, vector_size=embed.vector_size, seed=embed.seed))
 
 
@@ -266,7 +266,7 @@ def train_doc2vec_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig)
         save_doc2vec(rows.run, DOC2VEC, train_doc2vec(texts, embed))
 
 
-def all_facts(rows: RowStore) -> list[PartFacts]:
+def all_facts(rows: RowStore) -> list[ShardMeta]:
     """Read the facts of every part and check that none lost a row."""
     facts = [read_facts(rows.run, shard) for shard in range(rows.shards)]
     found = sum(fact.rows for fact in facts)

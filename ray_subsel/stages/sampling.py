@@ -19,10 +19,10 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives import SaturatedCoverage
 from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.objectives.scaled import REPRESENTING, Goal, GraphCutGoal, PlainGoal, RepresentingGoal
+from ray_subsel.objectives.scaled import REPRESENTING, ScaledCoverage, ScaledGraphCut, ScaledObjective, Unscaled
 from ray_subsel.partitioned.greedi import resolve_lam
-from ray_subsel.runtime.tasks import Work, done_on_ray
-from ray_subsel.storage.embedding_store import PartFacts, Vectors, fact_of, row_groups, vectors_of
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
+from ray_subsel.storage.embedding_store import ShardMeta, Vectors, fact_of, row_groups, vectors_of
 from ray_subsel.storage.run_directory import RunDir
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ T = TypeVar("T")
 SAMPLE_STREAM, RANDOM_STREAM = 0x5EA3, 0x5EA4
 """Added to the seed, so that the sample, a random subset and the partitions are drawn independently."""
 
-SCRATCH, WAY_OUT = "limits", "Free some memory"
+SCRATCH, HINT = "limits", "Free some memory"
 LEAST_REPRESENTED = 10_000
 REPRESENTED_PER_PICK = 4
 
@@ -43,9 +43,9 @@ def represented_size(config: SelectConfig, n: int, k: int) -> int:
     return min(n, max(LEAST_REPRESENTED, REPRESENTED_PER_PICK * k) if asked is None else asked)
 
 
-def make_goal(
-    run: RunDir, facts: Sequence[PartFacts], config: SelectConfig, *, k: int, total: Float64s, here: bool
-) -> Goal:
+def scale_objective(
+    run: RunDir, facts: Sequence[ShardMeta], config: SelectConfig, *, k: int, total: Float64s, here: bool
+) -> ScaledObjective:
     """Return what a selection maximizes.
 
     Parameters
@@ -58,8 +58,8 @@ def make_goal(
     n = sum(fact.items for fact in facts)
     if config.objective not in REPRESENTING:
         if config.objective == "graph_cut":
-            return GraphCutGoal(resolve_lam(config.lam, n, k), total)
-        return PlainGoal(config.objective)
+            return ScaledGraphCut(resolve_lam(config.lam, n, k), total)
+        return Unscaled(config.objective)
     wanted = represented_size(config, n, k)
     _, items = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
     everything = None
@@ -68,10 +68,10 @@ def make_goal(
             run, partial(_positive_sums, run, facts, items), [fact.shard for fact in facts], "compared with", here=here
         )
         everything = np.sum(sums, axis=0)
-    return RepresentingGoal(config.objective, items, everything, config.represent == "own")
+    return ScaledCoverage(config.objective, items, everything, config.represent == "own")
 
 
-def draw(run: RunDir, facts: Sequence[PartFacts], wanted: int, *, seed: int, here: bool) -> tuple[Indices, Vectors]:
+def draw(run: RunDir, facts: Sequence[ShardMeta], wanted: int, *, seed: int, here: bool) -> tuple[Indices, Vectors]:
     """Return the ids and vectors of ``wanted`` items, those of the lowest hashes, in ascending order of id."""
     n = sum(fact.items for fact in facts)
     assert 0 < wanted <= n
@@ -101,10 +101,10 @@ def each_part(run: RunDir, function: Callable[[int], T], shards: Sequence[int], 
     if here:
         return [function(shard) for shard in shards]
     works = [
-        (shard, Work(f"{SCRATCH}/{what.split()[0]}-{shard:05d}", f"part {shard} could not be {what}", WAY_OUT))
+        (shard, TaskSpec(f"{SCRATCH}/{what.split()[0]}-{shard:05d}", f"part {shard} could not be {what}", HINT))
         for shard in shards
     ]
-    found = {shard: result for shard, result, _ in done_on_ray(_call, (function,), works, run)}
+    found = {shard: result for shard, result, _ in run_tasks(_call, (function,), works, run)}
     return [found[shard] for shard in shards]
 
 
@@ -113,7 +113,7 @@ def _call(function: Callable[[int], T], shard: int) -> T:
 
 
 def _below(
-    run: RunDir, facts: Sequence[PartFacts], highest: np.uint64, seed: int, shard: int
+    run: RunDir, facts: Sequence[ShardMeta], highest: np.uint64, seed: int, shard: int
 ) -> tuple[Indices, Vectors]:
     """Return the items of a part whose hash is not above a number."""
     fact = fact_of(facts, shard)
@@ -127,7 +127,7 @@ def _below(
     return np.concatenate(ids), np.concatenate(vectors)
 
 
-def _positive_sums(run: RunDir, facts: Sequence[PartFacts], items: Vectors, shard: int) -> Float64s:
+def _positive_sums(run: RunDir, facts: Sequence[ShardMeta], items: Vectors, shard: int) -> Float64s:
     """Return for each represented item the sum of its positive similarities to the items of a part."""
     sums = np.zeros(len(items))
     for table in row_groups(run, fact_of(facts, shard), ["vector"]):
@@ -135,12 +135,14 @@ def _positive_sums(run: RunDir, facts: Sequence[PartFacts], items: Vectors, shar
     return sums
 
 
-def random_value(run: RunDir, facts: Sequence[PartFacts], goal: Goal, k: int, *, seed: int, here: bool) -> float:
+def random_value(
+    run: RunDir, facts: Sequence[ShardMeta], goal: ScaledObjective, k: int, *, seed: int, here: bool
+) -> float:
     """Return f of k random items: expected, where there is a formula, else of one draw."""
     n = sum(fact.items for fact in facts)
     expected = goal.random_value(n, k)
     if expected is not None:
         return expected
     _, vectors = draw(run, facts, k, seed=seed + RANDOM_STREAM, here=here)
-    objective: Any = goal.whole()
+    objective: Any = goal.full()
     return float(objective.evaluate(vectors, np.arange(k)))

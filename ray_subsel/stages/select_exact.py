@@ -1,4 +1,4 @@
-"""Mode exact on Ray: actors keep the partitions' vectors, this process drives :func:`ray_subsel.partitioned.exact_greedy.exact_greedy`.
+"""Run the exact greedy on Ray: actors keep the partitions' vectors, this process drives the rounds.
 
 An actor that is lost is started again, reads its partitions again and is asked again; a question brings everything that
 its answer depends on. Every so often the picks so far are kept in ``candidates/exact.parquet``, from which a run that
@@ -19,15 +19,23 @@ import pyarrow as pa
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
-from ray_subsel.objectives.scaled import GraphCutGoal
-from ray_subsel.partitioned.exact_greedy import Ask, Bet, Here, Holding, Offer, Standing, exact_greedy
-from ray_subsel.partitioned.greedi import Reduced
+from ray_subsel.objectives.scaled import ScaledGraphCut
+from ray_subsel.partitioned.exact_greedy import (
+    DraftRequest,
+    GreedyCheckpoint,
+    LocalPool,
+    Proposal,
+    ProposalRequest,
+    RowShard,
+    exact_greedy,
+)
+from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.planning import policy
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
-from ray_subsel.runtime.tasks import Work, result_of
-from ray_subsel.stages.selection_job import FOLDER, WAY_OUT, Choice, Plan
-from ray_subsel.storage.embedding_store import PartFacts, read_partitions
+from ray_subsel.runtime.tasks import TaskSpec, result_of
+from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
+from ray_subsel.storage.embedding_store import ShardMeta, read_partitions
 from ray_subsel.storage.run_directory import RunDir
 
 STANDING = f"{FOLDER}/exact.parquet"
@@ -37,44 +45,46 @@ _CHOSEN = b"ray_subsel.chosen"
 _ROUNDS = b"ray_subsel.rounds"
 
 
-def choose_exactly(run: RunDir, facts: Sequence[PartFacts], plan: Plan, *, bar: Bar, processes: int) -> Choice:
+def choose_exactly(
+    run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, *, bar: Bar, processes: int
+) -> SelectionOutcome:
     """Pick what the centralized greedy would, with at most ``processes`` actors that keep the vectors.
 
     Progress is told in items. Raises InputError where the same actor is lost again and again.
     """
     goal = plan.goal
-    assert isinstance(goal, GraphCutGoal), "the configuration refuses other objectives in this mode"
-    begin = read_standing(run, plan)
+    assert isinstance(goal, ScaledGraphCut), "the configuration refuses other objectives in this mode"
+    begin = read_checkpoint(run, plan)
     bar.advance(begin.ids.size)
-    book = _Book(run, bar, begin.ids.size, time.monotonic())
+    book = CheckpointWriter(run, bar, begin.ids.size, time.monotonic())
     start_peak()
     if policy.is_small(plan.n, plan.d):
         holding = load_holding(run, facts, range(plan.m))
         _check_items(run, holding.items, plan)
-        here = Here([holding])
+        here = LocalPool([holding])
         at = exact_greedy(here, total=plan.total, k=plan.k, lam=goal.lam, begin=begin, after_round=book.after_round)
         peak = peak_bytes()
     else:
-        with _actors(run, facts, plan, processes) as fleet:
+        with actor_pool(run, facts, plan, processes) as fleet:
             at = exact_greedy(
                 fleet, total=plan.total, k=plan.k, lam=goal.lam, begin=begin, after_round=book.after_round
             )
             peak = max(peak_bytes(), *fleet.peaks())
-    write_standing(run, at)
+    write_checkpoint(run, at)
     value = math.fsum(at.gains)
     where = partition_of(at.ids, plan.m, plan.seed)
-    reduced = Reduced(at.ids, where, at.gains, value, max(at.pool, plan.k), None, "exact")
+    reduced = GreediResult(at.ids, where, at.gains, value, max(at.pool, plan.k), None, "exact")
     expected = goal.random_value(plan.n, plan.k)
-    return Choice(plan, reduced, expected, value, at.rounds, peak)
+    return SelectionOutcome(plan, reduced, expected, value, at.rounds, peak)
 
 
-def load_holding(run: RunDir, facts: Sequence[PartFacts], partitions: Sequence[int]) -> Holding:
+def load_holding(run: RunDir, facts: Sequence[ShardMeta], partitions: Sequence[int]) -> RowShard:
     """Read some partitions."""
     items = read_partitions(run, facts, partitions)
-    return Holding(items.ids, items.vectors)
+    return RowShard(items.ids, items.vectors)
 
 
-def _check_items(run: RunDir, found: int, plan: Plan) -> None:
+def _check_items(run: RunDir, found: int, plan: SelectionJob) -> None:
     """Stop where the partitions that were read are not the whole ground set."""
     if found != plan.n:
         raise InputError(
@@ -82,14 +92,14 @@ def _check_items(run: RunDir, found: int, plan: Plan) -> None:
         )
 
 
-class _Keeper:
+class ShardActor:
     """An actor. It reads its partitions when it is first asked, so that an unreadable one is an error that arrives."""
 
-    def __init__(self, run: RunDir, facts: list[PartFacts], partitions: list[int]) -> None:
+    def __init__(self, run: RunDir, facts: list[ShardMeta], partitions: list[int]) -> None:
         self._load = (run, facts, partitions)
-        self._holding: Holding | None = None
+        self._holding: RowShard | None = None
 
-    def _ready(self) -> Holding:
+    def _ready(self) -> RowShard:
         if self._holding is None:
             start_peak()
             self._holding = load_holding(*self._load)
@@ -99,11 +109,11 @@ class _Keeper:
         """Read the partitions and return their number of items."""
         return self._ready().items
 
-    def offer(self, ask: Ask) -> Offer:
+    def offer(self, ask: ProposalRequest) -> Proposal:
         """Answer the first question of a round."""
         return self._ready().offer(ask)
 
-    def first_spoiled(self, bet: Bet, mine: int) -> int:
+    def first_spoiled(self, bet: DraftRequest, mine: int) -> int:
         """Answer the second question of a round."""
         return self._ready().first_spoiled(bet, mine)
 
@@ -113,7 +123,7 @@ class _Keeper:
 
 
 @dataclass(frozen=True)
-class Actors:
+class ActorPool:
     """A fleet of Ray actors.
 
     Attributes
@@ -135,14 +145,14 @@ class Actors:
         """Have every actor read its partitions and return the number of items of all."""
         return sum(self._all([handle.load.remote() for handle in self.handles]))
 
-    def offers(self, ask: Ask) -> list[Offer]:
+    def offers(self, ask: ProposalRequest) -> list[Proposal]:
         """Return every actor's offer."""
         import ray
 
         shared = ray.put(ask)
         return self._all([handle.offer.remote(shared) for handle in self.handles])
 
-    def spoiled(self, bet: Bet) -> list[int]:
+    def spoiled(self, bet: DraftRequest) -> list[int]:
         """Return every actor's first spoiled turn."""
         import ray
 
@@ -159,13 +169,13 @@ class Actors:
         return [result_of(answer, work) for answer, work in zip(answers, works, strict=True)]
 
 
-def _work(partitions: list[int]) -> Work:
+def _work(partitions: list[int]) -> TaskSpec:
     shown = ", ".join(map(str, partitions[:8])) + (", ..." if len(partitions) > 8 else "")
-    return Work(STANDING, f"partitions {shown} could not be kept in memory", WAY_OUT)
+    return TaskSpec(STANDING, f"partitions {shown} could not be kept in memory", HINT)
 
 
 @contextlib.contextmanager
-def _actors(run: RunDir, facts: Sequence[PartFacts], plan: Plan, processes: int) -> Any:
+def actor_pool(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, processes: int) -> Any:
     """Yield actors that have read their partitions, and end them when the block ends."""
     import ray
 
@@ -174,9 +184,9 @@ def _actors(run: RunDir, facts: Sequence[PartFacts], plan: Plan, processes: int)
     cpus = float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call]
     share = min(1.0, math.floor(1000 * cpus / len(groups)) / 1000)
     # Restarts bound what is tried: a call alone would use up its retries before a lost node is known to be lost.
-    actor = ray.remote(num_cpus=share, max_restarts=ATTEMPTS, max_task_retries=-1)(_Keeper)
+    actor = ray.remote(num_cpus=share, max_restarts=ATTEMPTS, max_task_retries=-1)(ShardActor)
     shared = ray.put(list(facts))
-    fleet = Actors([actor.remote(run, shared, group) for group in groups], groups)
+    fleet = ActorPool([actor.remote(run, shared, group) for group in groups], groups)
     try:
         _check_items(run, fleet.load(), plan)
         yield fleet
@@ -186,7 +196,7 @@ def _actors(run: RunDir, facts: Sequence[PartFacts], plan: Plan, processes: int)
 
 
 @dataclass
-class _Book:
+class CheckpointWriter:
     """Tells progress and keeps the standing from time to time."""
 
     run: RunDir
@@ -194,26 +204,26 @@ class _Book:
     told: int
     kept: float
 
-    def after_round(self, at: Standing) -> None:
+    def after_round(self, at: GreedyCheckpoint) -> None:
         """Take note of a round."""
         self.bar.advance(at.ids.size - self.told)
         self.told = at.ids.size
         if time.monotonic() - self.kept >= KEEP_SECONDS:
-            write_standing(self.run, at)
+            write_checkpoint(self.run, at)
             self.kept = time.monotonic()
 
 
-def write_standing(run: RunDir, at: Standing) -> None:
+def write_checkpoint(run: RunDir, at: GreedyCheckpoint) -> None:
     """Keep how far a run is."""
     table = pa.table({"id": pa.array(at.ids, pa.int64()), "gain": pa.array(at.gains, pa.float64())})
     about = {_CHOSEN: at.chosen.tobytes().hex().encode(), _ROUNDS: f"{at.rounds} {at.pool}".encode()}
     run.write_table(STANDING, table.replace_schema_metadata(about))
 
 
-def read_standing(run: RunDir, plan: Plan) -> Standing:
+def read_checkpoint(run: RunDir, plan: SelectionJob) -> GreedyCheckpoint:
     """Return how far an earlier start of the same run came."""
     if not run.exists(STANDING):
-        return Standing.start(plan.d)
+        return GreedyCheckpoint.start(plan.d)
     table = run.read_table(STANDING)
     about = table.schema.metadata or {}
     if _CHOSEN not in about or _ROUNDS not in about:
@@ -223,4 +233,4 @@ def read_standing(run: RunDir, plan: Plan) -> Standing:
     ids, gains = table["id"].to_numpy().astype(np.int64), table["gain"].to_numpy().astype(np.float64)
     if ids.size > plan.k or chosen.shape != (plan.d,):
         raise InputError(f"{run.path(STANDING)} must be of this run. Delete it and run the same command again.")
-    return Standing(ids, gains, chosen, rounds, pool)
+    return GreedyCheckpoint(ids, gains, chosen, rounds, pool)

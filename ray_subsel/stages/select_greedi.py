@@ -1,4 +1,4 @@
-"""The stage that selects: GreeDi with one Ray task a partition. The mathematics is in :mod:`ray_subsel.partitioned.greedi`.
+"""Run GreeDi with a Ray task a partition; the mathematics is in :mod:`ray_subsel.partitioned.greedi`.
 
 What a partition hands over is kept in ``candidates/part-<partition>.parquet`` (id, vector, in the order of the picks),
 so a run that was killed solves the missing partitions only. Where one reducer could not hold all candidates, those of
@@ -23,9 +23,9 @@ from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.upper_bound import Certificate, certify
 from ray_subsel.partitioned.greedi import (
+    GreediResult,
+    ItemBatch,
     LocalSolution,
-    Reduced,
-    Rows,
     best_of,
     joined,
     merge_solutions,
@@ -36,14 +36,14 @@ from ray_subsel.partitioned.reduction_tree import Node
 from ray_subsel.planning.policy import CERTIFIED_NUMBERS
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
-from ray_subsel.runtime.tasks import Work, done_on_ray
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.stages.constraint_table import FREE as MAY
-from ray_subsel.stages.constraint_table import OUT, Limits, limited_rows
+from ray_subsel.stages.constraint_table import OUT, PartitionedConstraints, limited_rows
 from ray_subsel.stages.sampling import random_value
-from ray_subsel.stages.selection_job import FOLDER, WAY_OUT, Choice, Plan
+from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
 from ray_subsel.storage.embedding_store import (
     METADATA,
-    PartFacts,
+    ShardMeta,
     part_name,
     read_partition,
     read_partitions,
@@ -65,11 +65,11 @@ def node_name(node: Node) -> str:
     return f"{FOLDER}/level-{node.level:02d}-{node.number:05d}.parquet"
 
 
-def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -> int:
+def solve(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, partition: int) -> int:
     """Solve one partition and keep its candidates; return its number of items."""
     if plan.limits is None:
         items = read_partition(run, facts, partition)
-        rows, state = Rows(items.ids, items.vectors), None
+        rows, state = ItemBatch(items.ids, items.vectors), None
     else:
         rows, state = limited_rows(run, facts, partition)
     if plan.m == 1 and plan.limits is not None and state is not None:
@@ -81,7 +81,7 @@ def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -
             partition=partition,
             goal=plan.goal,
             m=plan.m,
-            budget=plan.budget if shares is None else shares[partition].k,
+            n_candidates=plan.n_candidates if shares is None else shares[partition].k,
             bounds=FREE if shares is None else shares[partition].bounds,
             given=plan.given,
         )
@@ -90,20 +90,20 @@ def solve(run: RunDir, facts: Sequence[PartFacts], plan: Plan, partition: int) -
     return n
 
 
-def _solve_whole(plan: Plan, limits: Limits, rows: Rows) -> LocalSolution:
+def _solve_whole(plan: SelectionJob, limits: PartitionedConstraints, rows: ItemBatch) -> LocalSolution:
     """Choose the answer itself in the only partition."""
     include = np.searchsorted(rows.ids, limits.given.ids)
-    chosen = best_of(rows, min(plan.k, len(rows.ids)), plan.goal.whole(), limits.rules.bounds, include)
+    chosen = best_of(rows, min(plan.k, len(rows.ids)), plan.goal.full(), limits.rules.bounds, include)
     return LocalSolution(0, rows.take(chosen.indices), len(rows.ids))
 
 
-def merge(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node) -> None:
+def merge(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, node: Node) -> None:
     """Reduce what the nodes below one node of the tree handed over, and keep its candidates."""
     below = plan.tree.levels[node.level - 1]
     solutions = [read_node(run, facts, below[child]) for child in node.children]
     share = node.members / plan.m
     solution = merge_solutions(
-        solutions, node=node.number, goal=plan.goal, share=share, budget=node.budget, given=plan.given
+        solutions, node=node.number, goal=plan.goal, share=share, n_candidates=node.n_candidates, given=plan.given
     )
     _keep(run, node_name(node), solution)
 
@@ -121,7 +121,7 @@ def _keep(run: RunDir, name: str, solution: LocalSolution) -> None:
     run.write_table(name, pa.table(columns).replace_schema_metadata(about))
 
 
-def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolution:
+def read_node(run: RunDir, facts: Sequence[ShardMeta], node: Node) -> LocalSolution:
     """Read back what a partition, or a reducer above some, kept, and check that it comes of all their items."""
     table = run.read_table(node_name(node))
     items, candidates = (int(one) for one in (table.schema.metadata or {}).get(METADATA, b"0 0").split())
@@ -132,7 +132,7 @@ def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolut
             f"{table.num_rows} of {items}. Delete it and run the same command again."
         )
     known = "group" in table.column_names
-    rows = Rows(
+    rows = ItemBatch(
         table["id"].to_numpy().astype(np.int64),
         vectors_of(table["vector"]),
         table["group"].to_numpy().astype(np.int64) if known else None,
@@ -141,20 +141,26 @@ def read_node(run: RunDir, facts: Sequence[PartFacts], node: Node) -> LocalSolut
     return LocalSolution(node.number, rows, items)
 
 
-def partitioned(run: RunDir, facts: Sequence[PartFacts], config: SelectConfig) -> list[PartFacts]:
+def partitioned(run: RunDir, facts: Sequence[ShardMeta], config: SelectConfig) -> list[ShardMeta]:
     """Return the facts of parts that are sorted by the partitions wanted, sorting again those that are not."""
     partitions = len(facts[0].partition_items) if config.partitions is None else config.partitions
     stale = [fact for fact in facts if not fact.sorted_by(partitions, config.seed)]
     names = [part_name(fact.shard, fact.folder) for fact in stale]
-    works = [Work(name, f"{run.path(name)} could not be sorted by partitions", WAY_OUT) for name in names]
-    done = done_on_ray(repartition, (run, partitions, config.seed), list(zip(stale, works, strict=True)), run)
+    works = [TaskSpec(name, f"{run.path(name)} could not be sorted by partitions", HINT) for name in names]
+    done = run_tasks(repartition, (run, partitions, config.seed), list(zip(stale, works, strict=True)), run)
     renewed = {fact.shard: fresh for fact, fresh, _ in done}
     return [renewed.get(fact.shard, fact) for fact in facts]
 
 
 def choose(
-    run: RunDir, facts: Sequence[PartFacts], plan: Plan, *, bar: Bar, processes: int | None = None, beside: bool = True
-) -> Choice:
+    run: RunDir,
+    facts: Sequence[ShardMeta],
+    plan: SelectionJob,
+    *,
+    bar: Bar,
+    processes: int | None = None,
+    beside: bool = True,
+) -> SelectionOutcome:
     """Run all rounds: a Ray task a partition or reducer, or in this process where that is quicker.
 
     Parameters
@@ -178,30 +184,30 @@ def choose(
     peaks = [0]
     for level in range(plan.tree.rounds):
         works = [(node, _work(node)) for node in missing if node.level == level]
-        for node, _, peak in done_on_ray(_solve_node, shared, works, run, at_a_time=processes):
+        for node, _, peak in run_tasks(_solve_node, shared, works, run, at_a_time=processes):
             peaks.append(peak)
             if node.level == 0:
                 bar.advance()
-    last = Work(f"{FOLDER}/last", "the last round could not be solved", WAY_OUT)
-    choice: Choice
-    [(_, choice, peak)] = done_on_ray(reduce, shared, [(beside, last)], run)
+    last = TaskSpec(f"{FOLDER}/last", "the last round could not be solved", HINT)
+    choice: SelectionOutcome
+    [(_, choice, peak)] = run_tasks(reduce, shared, [(beside, last)], run)
     return dataclasses.replace(choice, peak_bytes=max(peak, *peaks))
 
 
-def _solve_node(run: RunDir, facts: Sequence[PartFacts], plan: Plan, node: Node) -> None:
+def _solve_node(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, node: Node) -> None:
     if node.level == 0:
         solve(run, facts, plan, node.number)
     else:
         merge(run, facts, plan, node)
 
 
-def _work(node: Node) -> Work:
+def _work(node: Node) -> TaskSpec:
     one = f"partition {node.number}"
     what = one if node.level == 0 else f"partitions {node.first} to {node.first + node.members - 1}"
-    return Work(node_name(node), f"{what} could not be solved", WAY_OUT)
+    return TaskSpec(node_name(node), f"{what} could not be solved", HINT)
 
 
-def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan, beside: bool = True) -> Choice:
+def reduce(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, beside: bool = True) -> SelectionOutcome:
     """Run the last round on what the level below kept, and tell what the answer is worth."""
     below = plan.tree.levels[max(0, plan.tree.rounds - 2)]
     solutions = [read_node(run, facts, node) for node in below]
@@ -220,10 +226,10 @@ def reduce(run: RunDir, facts: Sequence[PartFacts], plan: Plan, beside: bool = T
     proof = None
     if plan.goal.name == GraphCut.name and plan.limits is None and plan.n * plan.d <= CERTIFIED_NUMBERS:
         proof = certificate(run, facts, plan, reduced.ids)
-    return Choice(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
+    return SelectionOutcome(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
 
 
-def _check_limits(plan: Plan, reduced: Reduced) -> None:
+def _check_limits(plan: SelectionJob, reduced: GreediResult) -> None:
     """Make sure of what the mathematics promises: nothing else tells a user that a must-include is missing."""
     ids = reduced.ids
     assert len(np.unique(ids)) == len(ids)
@@ -232,18 +238,18 @@ def _check_limits(plan: Plan, reduced: Reduced) -> None:
     assert len(ids) == plan.k or (plan.limits is not None and plan.limits.rules.bounds.budget is not None)
 
 
-def certificate(run: RunDir, facts: Sequence[PartFacts], plan: Plan, ids: Indices) -> Certificate:
+def certificate(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, ids: Indices) -> Certificate:
     """Bound how far the chosen items are from the best subset of their number."""
     items = read_partitions(run, facts, range(plan.m))
-    problem = Problem(X=items.vectors, objective=plan.goal.whole(), k=plan.k)
+    problem = Problem(X=items.vectors, objective=plan.goal.full(), k=plan.k)
     return certify(problem, np.searchsorted(items.ids, ids))
 
 
-def centralized_value(run: RunDir, facts: Sequence[PartFacts], plan: Plan) -> float:
+def centralized_value(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob) -> float:
     """Return f of the exact greedy on the whole ground set, under the same limits."""
     if plan.limits is None:
         items = read_partitions(run, facts, range(plan.m))
-        return float(best_of(Rows(items.ids, items.vectors), plan.k, plan.goal.whole()).value)
+        return float(best_of(ItemBatch(items.ids, items.vectors), plan.k, plan.goal.full()).value)
     pieces = []
     for partition in range(plan.m):
         rows, state = limited_rows(run, facts, partition)
@@ -251,4 +257,4 @@ def centralized_value(run: RunDir, facts: Sequence[PartFacts], plan: Plan) -> fl
     rows = joined(pieces)
     include = np.searchsorted(rows.ids, plan.limits.given.ids)
     k = min(plan.k, len(rows.ids))
-    return float(best_of(rows, k, plan.goal.whole(), plan.limits.rules.bounds, include).value)
+    return float(best_of(rows, k, plan.goal.full(), plan.limits.rules.bounds, include).value)

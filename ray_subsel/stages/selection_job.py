@@ -10,39 +10,39 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.exact_sum import ExactSum
 from ray_subsel.core.types import Float64s
-from ray_subsel.objectives.scaled import Goal
+from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.speculative.upper_bound import Certificate
 from ray_subsel.partitioned.greedi import (
-    Reduced,
-    Rows,
+    GreediResult,
+    ItemBatch,
 )
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
 from ray_subsel.planning.policy import is_small
-from ray_subsel.stages.constraint_table import Limits
-from ray_subsel.stages.sampling import make_goal
+from ray_subsel.stages.constraint_table import PartitionedConstraints
+from ray_subsel.stages.sampling import scale_objective
 from ray_subsel.storage.embedding_store import (
-    PartFacts,
+    ShardMeta,
 )
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "candidates"
 
 
-WAY_OUT = "Give it more memory or more --partitions"
+HINT = "Give it more memory or more --partitions"
 """Where a worker of this stage is lost again and again."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SelectionJob:
     """What selection is about to do, once the ground set is known.
 
     Attributes
     ----------
     n, d, k, m : int
-        Ground set, dimension, budget, partitions. Where costs limit the answer, k is a bound.
-    goal : Goal
+        Ground set, dimension, number to choose, partitions. Where costs limit the answer, k is a bound.
+    goal : ScaledObjective
         What is maximized.
-    budget : int
+    n_candidates : int
         The most candidates that a partition hands over.
     total : float64 array of shape (d,)
         t, the sum of all unit vectors.
@@ -50,7 +50,7 @@ class Plan:
         Of the random partition.
     tree : Tree
         Who reduces what.
-    limits : Limits or None
+    limits : PartitionedConstraints or None
         Whatever else than k limits the answer.
     """
 
@@ -58,15 +58,15 @@ class Plan:
     d: int
     k: int
     m: int
-    goal: Goal
-    budget: int
+    goal: ScaledObjective
+    n_candidates: int
     total: Float64s
     seed: int
     tree: Tree
-    limits: Limits | None = None
+    limits: PartitionedConstraints | None = None
 
     @property
-    def given(self) -> Rows | None:
+    def given(self) -> ItemBatch | None:
         """Items that must be chosen."""
         return None if self.limits is None else self.limits.given
 
@@ -77,13 +77,13 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SelectionOutcome:
     """The outcome of selection and what it is worth.
 
     Attributes
     ----------
-    plan : Plan
-    reduced : Reduced
+    plan : SelectionJob
+    reduced : GreediResult
     random_value : float
         f of as many random items: expected, or where there is no formula for it of one draw.
     centralized_value : float or None
@@ -96,8 +96,8 @@ class Choice:
         How far the answer can be from the best subset, on ground sets of up to ``CERTIFIED_NUMBERS``.
     """
 
-    plan: Plan
-    reduced: Reduced
+    plan: SelectionJob
+    reduced: GreediResult
     random_value: float
     centralized_value: float | None
     rounds: int = 1
@@ -129,7 +129,7 @@ class Choice:
         return (self.reduced.value - self.random_value) / (self.centralized_value - self.random_value)
 
 
-def budget_of(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str | None]:
+def resolve_k(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str | None]:
     """Return k and, where it had to be lowered, a sentence that says so.
 
     A fraction is one of the *rows*, so that a subset with copies collapsed and one with copies kept, or a random one,
@@ -148,9 +148,9 @@ def budget_of(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str 
     return k, None
 
 
-def make_plan(
-    run: RunDir, config: SelectConfig, facts: Sequence[PartFacts], k: int, limits: Limits | None = None
-) -> Plan:
+def plan_selection(
+    run: RunDir, config: SelectConfig, facts: Sequence[ShardMeta], k: int, limits: PartitionedConstraints | None = None
+) -> SelectionJob:
     """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
     m = len(facts[0].partition_items) if config.partitions is None else config.partitions
     n = sum(fact.items for fact in facts)
@@ -160,7 +160,7 @@ def make_plan(
             exact = exact + fact.total
     sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
     total = exact.vector()
-    goal = make_goal(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
+    goal = scale_objective(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
     k = k if limits is None else limits.rules.k
     if limits is None or m == 1:
@@ -169,5 +169,5 @@ def make_plan(
         tree = grow_tree(limits.free, k=limits.room_left(), c=config.candidates, fan_in=fan_in)
     else:
         tree = two_rounds(limits.free, [share.k for share in limits.shares], k=k)
-    budget = max(node.budget for node in tree.levels[0])
-    return Plan(n, len(total), k, m, goal, budget, total, config.seed, tree, limits)
+    n_candidates = max(node.n_candidates for node in tree.levels[0])
+    return SelectionJob(n, len(total), k, m, goal, n_candidates, total, config.seed, tree, limits)

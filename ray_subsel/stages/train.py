@@ -14,7 +14,7 @@ from ray_subsel.core.types import Indices
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import model_name
-from ray_subsel.runtime.progress import say, steps
+from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
@@ -80,11 +80,11 @@ def finetune_arms(
     for arm in train.arms:
         name = f"train/{arm}"
         if run.exists(f"{name}/result.json"):
-            say(f"train {arm}: as before")
+            log_line(f"train {arm}: as before")
             continue
         ids = rows_of_arm(arm, rows, selected, train.train_seed)
         table = rows.take(ids, columns)
-        say(f"train {arm}: {len(ids):,} rows")
+        log_line(f"train {arm}: {len(ids):,} rows")
         with steps(f"train {arm}", "step") as told:
             result = finetune(
                 table.drop_columns(["id", "key"]),
@@ -101,7 +101,7 @@ def finetune_arms(
         repeated = len(ids) - len(set(table["key"].to_pylist()))
         content = {"arm": arm, "n": len(ids), "duplicates_in_training_set": repeated, **dataclasses.asdict(result)}
         run.write_json(f"{name}/result.json", content)
-        say(f"train {arm}: accuracy {result.accuracy:.4f} in {result.seconds_train:.1f} s")
+        log_line(f"train {arm}: accuracy {result.accuracy:.4f} in {result.seconds_train:.1f} s")
     known = [arm for arm in ("subset", "random", "random-dedup", "full") if run.exists(f"train/{arm}/result.json")]
     arms = [run.read_json(f"train/{arm}/result.json") for arm in known]
     return {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
@@ -114,7 +114,7 @@ def _test_rows(run: RunDir, test: CorpusConfig) -> RowStore:
         return RowStore.open(folder)
     rows = ingest(test, folder)
     if rows.n_rejected:
-        say(f"test: {rows.n_rejected:,} rows rejected, see {folder.path('rejected.parquet')}")
+        log_line(f"test: {rows.n_rejected:,} rows rejected, see {folder.path('rejected.parquet')}")
     if not rows.n_rows:
         raise InputError(f"test must hold rows; got none in {', '.join(test.data)}.")
     return rows

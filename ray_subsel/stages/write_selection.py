@@ -11,10 +11,10 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.objectives.scaled import GraphCutGoal, RepresentingGoal
+from ray_subsel.objectives.scaled import ScaledCoverage, ScaledGraphCut
 from ray_subsel.stages.constraint_table import chosen_limits
-from ray_subsel.stages.selection_job import Choice
-from ray_subsel.storage.embedding_store import PartFacts, read_members
+from ray_subsel.stages.selection_job import SelectionOutcome
+from ray_subsel.storage.embedding_store import ShardMeta, read_members
 from ray_subsel.storage.run_directory import RunDir
 
 CURVE_POINTS = 400
@@ -30,7 +30,7 @@ SAMPLE_CHARACTERS = 400
 
 
 def write_selection(
-    run: RunDir, rows: RowStore, parts: Sequence[PartFacts], choice: Choice, config: SelectConfig
+    run: RunDir, rows: RowStore, parts: Sequence[ShardMeta], choice: SelectionOutcome, config: SelectConfig
 ) -> dict[str, Any]:
     """Write selection.parquet and subset.parquet; return what the report says of the selection.
 
@@ -86,7 +86,7 @@ def write_selection(
     }
 
 
-def _published(choice: Choice) -> Indices:
+def _published(choice: SelectionOutcome) -> Indices:
     """Return the chosen row ids: an item that had to be chosen is published as the row that was named."""
     limits = choice.plan.limits
     if limits is None:
@@ -94,7 +94,7 @@ def _published(choice: Choice) -> Indices:
     return np.concatenate((limits.asked, choice.reduced.ids[len(limits.asked) :]))
 
 
-def _limits(run: RunDir, parts: Sequence[PartFacts], choice: Choice) -> dict[str, Any] | None:
+def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -> dict[str, Any] | None:
     """Return what limited the choice, and how the answer keeps it."""
     limits = choice.plan.limits
     if limits is None:
@@ -120,7 +120,7 @@ def _limits(run: RunDir, parts: Sequence[PartFacts], choice: Choice) -> dict[str
     return about
 
 
-def _members(run: RunDir, parts: Sequence[PartFacts], ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
+def _members(run: RunDir, parts: Sequence[ShardMeta], ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """Return the rows of each chosen item, and the five largest groups as (id, multiplicity)."""
     wanted = {int(one): rank for rank, one in enumerate(ids)}
     members: list[list[int]] = [[] for _ in wanted]
@@ -162,7 +162,7 @@ def _curve(gains: Float64s) -> list[list[float]]:
     return [[int(rank), float(gains[rank])] for rank in ranks]
 
 
-def _certificate(choice: Choice) -> dict[str, float] | None:
+def _certificate(choice: SelectionOutcome) -> dict[str, float] | None:
     if choice.certificate is None:
         return None
     return {
@@ -172,24 +172,26 @@ def _certificate(choice: Choice) -> dict[str, float] | None:
     }
 
 
-def _warnings(choice: Choice, negative: int) -> list[str]:
+def _warnings(choice: SelectionOutcome, negative: int) -> list[str]:
     goal, limits, chosen = choice.plan.goal, choice.plan.limits, len(choice.reduced.ids)
     warnings = [] if limits is None else list(limits.warnings)
-    if negative and isinstance(goal, GraphCutGoal):
+    if negative and isinstance(goal, ScaledGraphCut):
         warnings.append(
             f"{negative:,} of {chosen:,} picks lowered f: beyond k = n / (2 + lambda) = "
             f"{choice.plan.n / (2 + goal.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
             "That is the paper's greedy; lam='auto' or a smaller k keeps gains positive."
         )
     if choice.reduced.value < choice.random_value:
-        why = "greedy can end there for k beyond n / (2 + lambda)" if isinstance(goal, GraphCutGoal) else "a rare draw"
+        why = (
+            "greedy can end there for k beyond n / (2 + lambda)" if isinstance(goal, ScaledGraphCut) else "a rare draw"
+        )
         if limits is not None:
             why = "random subsets need not keep the limits"
         warnings.append(
             f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f}): "
             f"{why}."
         )
-    if isinstance(goal, RepresentingGoal) and (useless := int((choice.reduced.gains <= 0).sum())):
+    if isinstance(goal, ScaledCoverage) and (useless := int((choice.reduced.gains <= 0).sum())):
         warnings.append(
             f"{useless:,} picks added nothing: the {len(goal.items):,} represented items had all that they can have. "
             "Use a larger --represented or a smaller k."

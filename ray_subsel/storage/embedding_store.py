@@ -55,7 +55,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class PartFacts:
+class ShardMeta:
     """What the metadata of one part says, without its vectors being read.
 
     Attributes
@@ -100,7 +100,7 @@ def write_part(
     partitions: int,
     seed: int,
     folder: str = FOLDER,
-) -> PartFacts:
+) -> ShardMeta:
     """Write the part of one shard and return its facts.
 
     Parameters
@@ -118,7 +118,7 @@ def write_part(
     counts = np.bincount(where, minlength=partitions).tolist()
     n, d = items.vectors.shape
     total = exact_total(unit_rows(items.vectors, parameter="vectors")) if n else None
-    facts = PartFacts(shard, n, int(items.multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder)
+    facts = ShardMeta(shard, n, int(items.multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder)
     flat = pa.array(np.ascontiguousarray(items.vectors[order], dtype=np.float32).reshape(-1))
     table = pa.table(
         {
@@ -133,7 +133,7 @@ def write_part(
     return facts
 
 
-def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> PartFacts:
+def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> ShardMeta:
     """Read a part's facts from its metadata."""
     name = part_name(shard, folder)
     with run.parquet(name) as file:
@@ -151,12 +151,12 @@ def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> PartFacts:
     return facts
 
 
-def read_partition(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Items:
+def read_partition(run: RunDir, facts: Sequence[ShardMeta], partition: int) -> Items:
     """Read all items of one partition, in ascending order of id: one row group of each part."""
     return read_partitions(run, facts, [partition])
 
 
-def read_partitions(run: RunDir, facts: Sequence[PartFacts], partitions: Sequence[int]) -> Items:
+def read_partitions(run: RunDir, facts: Sequence[ShardMeta], partitions: Sequence[int]) -> Items:
     """Read all items of some partitions, in ascending order of id, into one array."""
     count = sum(fact.partition_items[partition] for fact in facts for partition in partitions)
     dimension = max((fact.dimension for fact in facts), default=0)
@@ -173,7 +173,7 @@ def read_partitions(run: RunDir, facts: Sequence[PartFacts], partitions: Sequenc
     return Items(ids[order], vectors, multiplicity[order])
 
 
-def _pieces(run: RunDir, facts: Sequence[PartFacts], partition: int) -> Iterator[Items]:
+def _pieces(run: RunDir, facts: Sequence[ShardMeta], partition: int) -> Iterator[Items]:
     """Yield what each part holds of a partition."""
     for fact in facts:
         if not fact.partition_items[partition]:
@@ -196,19 +196,19 @@ def _reorder(vectors: Vectors, order: Indices) -> None:
         vectors[:, start : start + step] = vectors[order, start : start + step]
 
 
-def fact_of(facts: Sequence[PartFacts], shard: int) -> PartFacts:
+def fact_of(facts: Sequence[ShardMeta], shard: int) -> ShardMeta:
     """Return the facts of one part."""
     return next(fact for fact in facts if fact.shard == shard)
 
 
-def row_groups(run: RunDir, fact: PartFacts, columns: list[str]) -> Iterator[pa.Table]:
+def row_groups(run: RunDir, fact: ShardMeta, columns: list[str]) -> Iterator[pa.Table]:
     """Yield the rows of a part, one row group after the other."""
     with run.parquet(part_name(fact.shard, fact.folder)) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=columns)
 
 
-def repartition(run: RunDir, partitions: int, seed: int, part: PartFacts) -> PartFacts:
+def repartition(run: RunDir, partitions: int, seed: int, part: ShardMeta) -> ShardMeta:
     """Sort a part by another random partition; nothing is embedded again."""
     shard, folder = part.shard, part.folder
     facts = read_facts(run, shard, folder)
@@ -241,7 +241,7 @@ def _items(table: pa.Table) -> Items:
     return Items(ids, vectors_of(table["vector"]), table["multiplicity"].to_numpy().astype(np.int64))
 
 
-def _to_json(facts: PartFacts) -> dict[str, Any]:
+def _to_json(facts: ShardMeta) -> dict[str, Any]:
     total = None if facts.total is None else {"high": facts.total.high.tolist(), "low": facts.total.low.tolist()}
     return {
         "shard": facts.shard,
@@ -255,10 +255,10 @@ def _to_json(facts: PartFacts) -> dict[str, Any]:
     }
 
 
-def _from_json(content: dict[str, Any], folder: str) -> PartFacts:
+def _from_json(content: dict[str, Any], folder: str) -> ShardMeta:
     total = content["total"]
     exact = None if total is None else ExactSum(np.array(total["high"], np.int64), np.array(total["low"], np.int64))
-    return PartFacts(
+    return ShardMeta(
         content["shard"],
         content["items"],
         content["rows"],

@@ -208,13 +208,16 @@ def make_corpus(recipe: Recipe, out: str, *, parallel: bool = True) -> dict[str,
     with bar("corpus", recipe.rows, "row") as progress:
         progress.advance((recipe.shards - len(missing)) * recipe.shard_rows)
         if parallel and len(missing) > 1:
-            from ray_subsel.runtime.tasks import Work, done_on_ray
+            from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 
             works = [
-                (shard, Work(shard_name(shard), f"{run.path(shard_name(shard))} could not be made", "Free some memory"))
+                (
+                    shard,
+                    TaskSpec(shard_name(shard), f"{run.path(shard_name(shard))} could not be made", "Free some memory"),
+                )
                 for shard in missing
             ]
-            for _ in done_on_ray(write_shard, (recipe, run), works, run):
+            for _ in run_tasks(write_shard, (recipe, run), works, run):
                 progress.advance(recipe.shard_rows)
         else:
             for shard in missing:

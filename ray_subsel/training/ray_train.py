@@ -15,7 +15,7 @@ import pyarrow as pa
 from ray_subsel.config import TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import fingerprint
-from ray_subsel.runtime.tasks import Work
+from ray_subsel.runtime.tasks import TaskSpec
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training.loop import Team
 from ray_subsel.training.trainer import TrainResult, run_training
@@ -66,9 +66,9 @@ def finetune_on_workers(
     except TrainingFailedError as error:
         if not _lost_a_worker(error):
             raise
-        way_out = "Give the workers more memory or use fewer --train-workers"
+        hint = "Give the workers more memory or use fewer --train-workers"
         failed = f"{run.path(name)} could not be trained"
-        raise Work(f"{name}/outcome.json", failed, way_out).given_up(f"{MAX_FAILURES + 1} times") from error
+        raise TaskSpec(f"{name}/outcome.json", failed, hint).given_up(f"{MAX_FAILURES + 1} times") from error
     if not run.exists(f"{name}/outcome.json"):
         raise InputError(
             f"out must be storage that all nodes share when training on {workers} workers; "

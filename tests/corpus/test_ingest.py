@@ -256,7 +256,7 @@ def test_a_killed_ingest_goes_on_after_its_finished_units(tmp_path: Path, monkey
     for i in range(4):
         write(tmp_path / "in" / f"{i}.txt", f"{i}\n\n")
     expected = read(tmp_path, str(tmp_path / "in"), text=("text",), out="expected")
-    real, seen = module.read_unit, []
+    real, seen = module.read_split, []
 
     def failing(unit: Any, run: RunDir, shards: int) -> dict[str, Any]:
         seen.append(unit.number)

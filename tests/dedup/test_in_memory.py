@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup import in_memory
-from ray_subsel.dedup.in_memory import assign_cells, collapse_cell, collapse_near, fit_cells
+from ray_subsel.dedup.in_memory import assign_clusters, collapse_near, fit_clusters, join_leaders
 
 SETTINGS = settings(deadline=None, max_examples=20)
 
@@ -43,10 +43,10 @@ def check(X, groups, threshold):
     assert (leader <= np.arange(n)).all()
     np.testing.assert_array_equal(leader[leaders], leaders)
     np.testing.assert_array_equal(np.unique(leader), leaders)
-    np.testing.assert_array_equal(groups.cell, groups.cell[leader])
+    np.testing.assert_array_equal(groups.cluster, groups.cluster[leader])
     assert ((U * U[leader]).sum(axis=1) >= threshold - 1e-9).all(), "everyone resembles its leader"
-    for cell in np.unique(groups.cell):
-        kept = leaders[groups.cell[leaders] == cell]
+    for cluster in np.unique(groups.cluster):
+        kept = leaders[groups.cluster[leaders] == cluster]
         cosines = U[kept] @ U[kept].T
         np.fill_diagonal(cosines, -1)
         assert cosines.max(initial=-1) < threshold, "no two kept of one cell at or above the threshold"
@@ -63,16 +63,16 @@ def test_one_cell_is_the_definition(seed, threshold, single):
 
 
 @SETTINGS
-@given(seed=st.integers(0, 10_000), threshold=st.sampled_from([0.5, 0.9]), cell_size=st.integers(2, 80))
-def test_the_guarantee_holds_for_any_cells(seed, threshold, cell_size):
+@given(seed=st.integers(0, 10_000), threshold=st.sampled_from([0.5, 0.9]), cluster_size=st.integers(2, 80))
+def test_the_guarantee_holds_for_any_cells(seed, threshold, cluster_size):
     X, _ = with_near_copies(seed, n=200, d=6)
-    check(X, collapse_near(X, threshold, cell_size=cell_size, seed=seed), threshold)
+    check(X, collapse_near(X, threshold, cluster_size=cluster_size, seed=seed), threshold)
 
 
 def test_cells_find_nearly_all_near_copies():
     X, origin = with_near_copies(0, n=3000, d=32)
-    groups = collapse_near(X, 0.9, cell_size=200)
-    assert np.unique(groups.cell).size > 5
+    groups = collapse_near(X, 0.9, cluster_size=200)
+    assert np.unique(groups.cluster).size > 5
     redundant = 3000 - np.unique(origin).size
     assert 3000 - groups.leaders.size > 0.95 * redundant
     np.testing.assert_array_equal(origin[groups.leader], origin)
@@ -93,13 +93,13 @@ def test_opposite_vectors_are_no_copies():
 
 def test_a_heap_of_copies_larger_than_a_cell_is_one_group():
     X = np.vstack([np.random.default_rng(0).standard_normal((30, 8)), np.ones((500, 8))])
-    groups = collapse_near(X, 0.99, cell_size=20)
+    groups = collapse_near(X, 0.99, cluster_size=20)
     assert (groups.leader[30:] == 30).all()
 
 
 def test_a_cell_with_too_many_kept_items_is_split():
     vectors = unit_rows(np.random.default_rng(0).standard_normal((400, 8))).slice(0, 400)
-    leader, part = collapse_cell(vectors, 0.999, cell_size=50)
+    leader, part = join_leaders(vectors, 0.999, cluster_size=50)
     assert np.bincount(part).max() <= 2 * 256 + 50
     assert part.max() >= 1
     np.testing.assert_array_equal(leader, np.arange(400))
@@ -107,22 +107,22 @@ def test_a_cell_with_too_many_kept_items_is_split():
 
 def test_equal_vectors_that_cannot_be_split_are_grouped_all_the_same():
     vectors = np.tile(unit_rows(np.ones((1, 4))).slice(0, 1), (10, 1))
-    leader, _ = collapse_cell(vectors, 1.0, cell_size=2)
+    leader, _ = join_leaders(vectors, 1.0, cluster_size=2)
     assert (leader == 0).all()
 
 
 def test_groups_do_not_depend_on_blocks_or_parts(monkeypatch):
     X = with_near_copies(5, n=1200, d=24)[0].astype(np.float32)
-    whole = collapse_near(X, 0.9, cell_size=150)
+    whole = collapse_near(X, 0.9, cluster_size=150)
     rows = unit_rows(X)
-    centres = fit_cells(rows, 0.9, cell_size=150)
-    cells = assign_cells(rows, centres)
+    centres = fit_clusters(rows, 0.9, cluster_size=150)
+    clusters = assign_clusters(rows, centres)
     parts = np.array_split(np.arange(1200), 7)
-    in_parts = np.concatenate([assign_cells(UnitRows(X[part], rows.scale[part]), centres) for part in parts])
-    np.testing.assert_array_equal(in_parts, cells)
+    in_parts = np.concatenate([assign_clusters(UnitRows(X[part], rows.scale[part]), centres) for part in parts])
+    np.testing.assert_array_equal(in_parts, clusters)
     monkeypatch.setattr(in_memory, "_BLOCK", 13)
     monkeypatch.setattr(UnitRows, "rows_per_block", lambda self, columns=0: 37)
-    again = collapse_near(X, 0.9, cell_size=150)
+    again = collapse_near(X, 0.9, cluster_size=150)
     np.testing.assert_array_equal(again.leader, whole.leader)
 
 
@@ -130,15 +130,15 @@ def test_the_result_does_not_depend_on_threads():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     X = with_near_copies(6, n=1500, d=24)[0].astype(np.float32)
     with threadpoolctl.threadpool_limits(1):
-        one = collapse_near(X, 0.9, cell_size=100)
+        one = collapse_near(X, 0.9, cluster_size=100)
     with threadpoolctl.threadpool_limits(2):
-        two = collapse_near(X, 0.9, cell_size=100)
+        two = collapse_near(X, 0.9, cluster_size=100)
     np.testing.assert_array_equal(one.leader, two.leader)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_rows(n):
-    assert collapse_near(np.eye(3)[:n], 0.9, cell_size=2).leader.tolist() == list(range(n))
+    assert collapse_near(np.eye(3)[:n], 0.9, cluster_size=2).leader.tolist() == list(range(n))
 
 
 @pytest.mark.parametrize(

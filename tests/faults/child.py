@@ -64,7 +64,7 @@ def slowly(function):
     return slow
 
 
-class SlowActor(embed._ShardActor):
+class SlowActor(embed.EmbedActor):
     """A worker of the pool that is in no hurry."""
 
     def ready(self):
@@ -116,7 +116,7 @@ def main():
     if way == "node":
         select_greedi._solve_node = slowly(select_greedi._solve_node)
         deduplicate._shuffle = slowly(deduplicate._shuffle)
-        embed._ShardActor = SlowActor
+        embed.EmbedActor = SlowActor
         cluster = start_cluster(stage, int(nth), out)
     else:
         ray.init(

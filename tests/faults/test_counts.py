@@ -11,12 +11,12 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.partitioned.exact_greedy import Holding
+from ray_subsel.partitioned.exact_greedy import RowShard
 from ray_subsel.planning import policy
 from ray_subsel.stages import deduplicate, embed, select_exact
 from ray_subsel.stages.embed import EmbedTask, all_facts, embed_shard
 from ray_subsel.stages.select_greedi import choose, reduce, solve
-from ray_subsel.stages.selection_job import make_plan
+from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.storage.embedding_store import Items, read_facts, read_partition, write_part
 from ray_subsel.storage.run_directory import RunDir
 
@@ -150,7 +150,7 @@ def test_groups_that_are_lost_are_made_again(run, facts, lost):
 
 @pytest.mark.fault
 def test_candidates_that_come_of_fewer_items_are_refused(run, facts):
-    plan = make_plan(run, CONFIG, facts, 12)
+    plan = plan_selection(run, CONFIG, facts, 12)
     choose(run, facts, plan, bar=Silent())
     full = run.read_bytes("candidates/part-00002.parquet")
     rewrite(run, "candidates/part-00002.parquet", lambda table: table.slice(0, table.num_rows - 1))
@@ -158,14 +158,14 @@ def test_candidates_that_come_of_fewer_items_are_refused(run, facts):
         choose(run, facts, plan, bar=Silent())
     run.write_bytes("candidates/part-00002.parquet", full)
     fewer = facts[:2]
-    solve(run, fewer, make_plan(run, CONFIG, fewer, 12), 2)
+    solve(run, fewer, plan_selection(run, CONFIG, fewer, 12), 2)
     with pytest.raises(InputError, match=r"part-00002\.parquet must hold the 6 candidates of \d+ items; got 6 of"):
         choose(run, facts, plan, bar=Silent())
 
 
 @pytest.mark.fault
 def test_the_last_round_counts_the_ground_set(run, facts):
-    plan = make_plan(run, CONFIG, facts, 12)
+    plan = plan_selection(run, CONFIG, facts, 12)
     choose(run, facts, plan, bar=Silent())
     with pytest.raises(InputError, match="partitions must hold 121 items together"):
         reduce(run, facts, dataclasses.replace(plan, n=121))
@@ -175,14 +175,14 @@ def test_the_last_round_counts_the_ground_set(run, facts):
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("here", [True, False])
 def test_mode_exact_counts_the_ground_set(run, facts, here, monkeypatch):
-    plan = make_plan(run, CONFIG, facts, 12)
+    plan = plan_selection(run, CONFIG, facts, 12)
 
     def forgetful(run, facts, partitions):
         items = [read_partition(run, facts, partition) for partition in partitions]
         ids, X = np.concatenate([one.ids for one in items]), np.concatenate([one.vectors for one in items])
-        return Holding(ids[1:], X[1:])
+        return RowShard(ids[1:], X[1:])
 
-    class Forgetful(select_exact._Keeper):
+    class Forgetful(select_exact.ShardActor):
         def _ready(self):
             if self._holding is None:
                 self._holding = forgetful(*self._load)

@@ -12,7 +12,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.planning import policy
 from ray_subsel.stages import deduplicate
 from ray_subsel.stages.select_greedi import choose, partitioned
-from ray_subsel.stages.selection_job import make_plan
+from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.storage.embedding_store import read_facts
 from ray_subsel.storage.run_directory import RunDir
 from tests.faults.conftest import chosen, run_child
@@ -60,6 +60,6 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path, monke
     leaders, _ = deduplicate.collapse(deduplicate.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
     config = SelectConfig(k=K, partitions=4, near=0.99)
     leaders = partitioned(here, leaders, config)
-    choice = choose(here, leaders, make_plan(here, config, leaders, K), bar=Silent(), beside=False)
+    choice = choose(here, leaders, plan_selection(here, config, leaders, K), bar=Silent(), beside=False)
     assert 0.7 * N < sum(fact.items for fact in leaders) < 0.9 * N
     assert chosen(out) == choice.reduced.ids.tolist()

@@ -21,7 +21,7 @@ def kill(where, name, times):
 
 def dying_actor(deaths, doomed, times):
     """Return the pool's worker as it is, but that one shard kills it."""
-    original = embed._ShardActor
+    original = embed.EmbedActor
 
     class Dying(original):
         def __call__(self, batch):
@@ -67,18 +67,18 @@ def dying_reader(deaths, doomed, times):
     def guarded(unit, run, shards):
         from ray_subsel.corpus import ingest as there
 
-        read = there.read_unit
+        read = there.read_split
 
         def dying(unit, run, shards):
             if unit.number == doomed:
                 kill(deaths, doomed, times)
             return read(unit, run, shards)
 
-        there.read_unit = dying
+        there.read_split = dying
         try:
             return there._guarded(unit, run, shards)  # in the worker it is what it was
         finally:
-            there.read_unit = read
+            there.read_split = read
 
     return guarded
 

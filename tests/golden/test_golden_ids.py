@@ -1,7 +1,7 @@
 """Ids that seven commands chose before the layout of the package was changed: what moves code must not move a pick.
 
-``python tests/golden/test_golden_ids.py`` writes ``ids.json`` again, which is right only where a change of ids is meant;
-CHANGELOG.md then says so.
+``python tests/golden/test_golden_ids.py`` writes ``ids.json`` again, which is right only where a change of ids is
+meant; CHANGELOG.md then says so.
 """
 
 from __future__ import annotations

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from ray_subsel import select
-from ray_subsel.constraints.base import Bounds
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import FacilityLocation, GraphCut, SaturatedCoverage
 from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.objectives.scaled import GraphCutGoal, PlainGoal, RepresentingGoal
-from ray_subsel.partitioned.constraint_shares import Rules, share_out
-from ray_subsel.partitioned.greedi import Rows, reduce_solutions, solve_partition
+from ray_subsel.objectives.scaled import ScaledCoverage, ScaledGraphCut, Unscaled
+from ray_subsel.partitioned.constraint_shares import ResolvedConstraints, share_out
+from ray_subsel.partitioned.greedi import ItemBatch, reduce_solutions, solve_partition
 
 N, D, K, M = 400, 6, 24, 4
 
@@ -28,11 +28,11 @@ def corpus(seed=0, positive=False):
 
 def goal_of(name, X, own=False):
     if name == "graph_cut":
-        return GraphCutGoal(10.0, exact_total(unit_rows(X)).vector())
+        return ScaledGraphCut(10.0, exact_total(unit_rows(X)).vector())
     if name in ("log_determinant", "feature_based"):
-        return PlainGoal(name)
+        return Unscaled(name)
     everything = positive_similarities(represent(X, X, None, "cosine")) if name == "saturated_coverage" else None
-    return RepresentingGoal(name, X, everything, own)
+    return ScaledCoverage(name, X, everything, own)
 
 
 NAMES = ["graph_cut", "facility_location", "saturated_coverage", "log_determinant", "feature_based"]
@@ -41,19 +41,19 @@ NAMES = ["graph_cut", "facility_location", "saturated_coverage", "log_determinan
 def greedi(X, goal, *, m=M, k=K, given=(), groups=None, bounds=None):
     ids, given = np.arange(len(X)), np.array(given, dtype=np.int64)
     groups = np.zeros(len(X), np.int64) if groups is None else groups
-    all_rows = Rows(ids, X, groups, np.ones(len(X)))
+    all_rows = ItemBatch(ids, X, groups, np.ones(len(X)))
     where, free = partition_of(ids, m, 0), ~np.isin(ids, given)
     count = int(groups.max()) + 1
     counts = np.array([np.bincount(groups[free & (where == q)], minlength=count) for q in range(m)])
     taken = np.bincount(groups[given], minlength=count)
-    shares = None if bounds is None else share_out(Rules(k, bounds, ("x",) * count), counts, taken, c=2.0)
+    shares = None if bounds is None else share_out(ResolvedConstraints(k, bounds, ("x",) * count), counts, taken, c=2.0)
     solutions = [
         solve_partition(
             all_rows.take(free & (where == q)),
             partition=q,
             goal=goal,
             m=m,
-            budget=-(-2 * (k - len(given)) // m) if shares is None else shares[q].k,
+            n_candidates=-(-2 * (k - len(given)) // m) if shares is None else shares[q].k,
             **({} if shares is None else {"bounds": shares[q].bounds}),
             given=all_rows.take(given),
         )
@@ -68,12 +68,12 @@ def greedi(X, goal, *, m=M, k=K, given=(), groups=None, bounds=None):
 def test_partitions_reach_nearly_what_centralized_greedy_does(name):
     X = corpus(positive=name == "feature_based")
     goal = goal_of(name, X)
-    central = select(X, K, objective=goal.whole())
+    central = select(X, K, objective=goal.full())
     found = greedi(X, goal)
     assert len(set(found.ids.tolist())) == K
-    assert found.value == pytest.approx(goal.whole().evaluate(X, found.ids), rel=1e-5)
+    assert found.value == pytest.approx(goal.full().evaluate(X, found.ids), rel=1e-5)
     assert found.gains.sum() == pytest.approx(found.value)
-    chance = np.mean([goal.whole().evaluate(X, np.random.default_rng(s).choice(N, K, replace=False)) for s in range(5)])
+    chance = np.mean([goal.full().evaluate(X, np.random.default_rng(s).choice(N, K, replace=False)) for s in range(5)])
     assert (found.value - chance) / (central.value - chance) > 0.8
 
 
@@ -83,7 +83,7 @@ def test_own_items_in_round_1_and_the_sample_after_it(name):
     sampled, own = greedi(X, goal_of(name, X)), greedi(X, goal_of(name, X, own=True))
     assert own.ids.tolist() != sampled.ids.tolist()
     assert own.value > 0.95 * sampled.value
-    assert own.value == pytest.approx(goal_of(name, X).whole().evaluate(X, own.ids), rel=1e-5)
+    assert own.value == pytest.approx(goal_of(name, X).full().evaluate(X, own.ids), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,8 +93,8 @@ def test_given_items_come_first_and_count_from_the_start(name):
     found = greedi(X, goal, given=given)
     assert found.ids[:3].tolist() == given
     assert len(set(found.ids.tolist())) == K
-    central = select(X, K, objective=goal.whole(), include=given)
-    chance = goal.whole().evaluate(X, np.r_[given, np.setdiff1d(np.arange(100, 100 + K - 1), given)[: K - 3]])
+    central = select(X, K, objective=goal.full(), include=given)
+    chance = goal.full().evaluate(X, np.r_[given, np.setdiff1d(np.arange(100, 100 + K - 1), given)[: K - 3]])
     assert (found.value - chance) / (central.value - chance) > 0.8
     # partitions that did not know of them would hand over what lies beside them
     blind = greedi(X, goal)
@@ -105,20 +105,20 @@ def test_graph_cut_absorbs_what_is_given():
     # A gain with I chosen before is the same as against t less (2 + lam) s_I.
     X = corpus(2)
     goal = goal_of("graph_cut", X)
-    whole = goal.whole()
+    whole = goal.full()
     state = whole.init(X)
     for item in (3, 50):
         state = whole.add(state, item)
-    absorbed = goal.at(1.0, X[[3, 50]])
+    absorbed = goal.scaled(1.0, X[[3, 50]])
     assert np.allclose(absorbed.gains(absorbed.init(X)), whole.gains(state), atol=1e-5)
-    assert isinstance(goal.at(0.25, X[:0]), GraphCut)
-    assert np.allclose(goal.at(0.25, X[:0]).total, goal.total / 4)
+    assert isinstance(goal.scaled(0.25, X[:0]), GraphCut)
+    assert np.allclose(goal.scaled(0.25, X[:0]).total, goal.total / 4)
 
 
 def test_given_items_take_the_place_of_those_beside_them():
     # Two tight clusters, one of them given: the one pick that is left goes to the other.
     X = np.repeat(np.eye(2, dtype=np.float32), 10, axis=0)
-    goal = RepresentingGoal("facility_location", X)
+    goal = ScaledCoverage("facility_location", X)
     found = greedi(X, goal, m=2, k=2, given=[4])
     assert found.ids[0] == 4
     assert found.ids[1] >= 10
@@ -128,7 +128,7 @@ def test_given_items_take_the_place_of_those_beside_them():
 def test_quotas_and_floors_hold_after_the_reduce(name):
     X = corpus(3)
     groups = np.random.default_rng(0).choice(3, size=N, p=[0.7, 0.25, 0.05])
-    bounds = Bounds(np.array([8, 40, 40]), np.array([0, 0, 9]))
+    bounds = Constraints(np.array([8, 40, 40]), np.array([0, 0, 9]))
     found = greedi(X, goal_of(name, X), groups=groups, bounds=bounds, given=[np.flatnonzero(groups == 0)[5]])
     counts = np.bincount(groups[found.ids], minlength=3)
     assert counts[0] <= 8
@@ -139,14 +139,14 @@ def test_quotas_and_floors_hold_after_the_reduce(name):
 def test_saturation_has_a_scale():
     X = corpus(4)
     goal = goal_of("saturated_coverage", X)
-    assert isinstance(goal.whole(), SaturatedCoverage)
-    assert np.allclose(goal.at(0.5, X[:0]).everything, goal.everything / 2)
+    assert isinstance(goal.full(), SaturatedCoverage)
+    assert np.allclose(goal.scaled(0.5, X[:0]).everything, goal.everything / 2)
     # against the ground set itself the sums are those that the objective computes
-    assert goal.whole().evaluate(X, np.arange(5)) == pytest.approx(SaturatedCoverage().evaluate(X, np.arange(5)))
+    assert goal.full().evaluate(X, np.arange(5)) == pytest.approx(SaturatedCoverage().evaluate(X, np.arange(5)))
 
 
 def test_facility_location_has_none():
     X = corpus(5)
     goal = goal_of("facility_location", X)
-    assert isinstance(goal.at(0.5, X[:0]), FacilityLocation)
+    assert isinstance(goal.scaled(0.5, X[:0]), FacilityLocation)
     assert goal.about() == {"represented": N, "represented_in_partitions": "the sample"}

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.constraints.base import Bounds
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.spec import parse_floors, parse_quotas
 from ray_subsel.core.errors import InputError
-from ray_subsel.partitioned.constraint_shares import Rules, rules_of, share_out, shares_of
+from ray_subsel.partitioned.constraint_shares import ResolvedConstraints, resolve_constraints, share_out, shares_of
 
 
 def test_wishes_by_hand():
@@ -39,14 +39,14 @@ NONE_GIVEN = np.zeros(3, dtype=np.int64)
 
 
 def rules(k, given=NONE_GIVEN, **wishes):
-    return rules_of(k, names=("a", "b", "c"), sizes=SIZES, given=given, **wishes)
+    return resolve_constraints(k, names=("a", "b", "c"), sizes=SIZES, given=given, **wishes)
 
 
 def test_rules_by_hand():
     assert rules(5, quotas=["proportional"]).bounds.quotas.tolist() == [3, 2, 0]
     assert rules(5, floors=["c=1"]).bounds.floors.tolist() == [0, 0, 1]
     assert rules(5, floors=["1"], quotas=["a=2"]).bounds.quotas.tolist() == [2, 3, 1]
-    assert rules_of(5).bounds.grouped is False
+    assert resolve_constraints(5).bounds.grouped is False
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,21 @@ def test_rules_that_nothing_can_keep(k, more, message):
 def test_shares_by_hand():
     # Quotas 4 and 2 of two partitions with 10 and 10 items each: c = 1 halves them, c = 2 gives each partition all.
     counts = np.array([[10, 10], [10, 10]])
-    whole = Rules(6, Bounds(quotas=np.array([4, 2])), ("a", "b"))
+    whole = ResolvedConstraints(6, Constraints(quotas=np.array([4, 2])), ("a", "b"))
     halves = share_out(whole, counts, np.zeros(2, np.int64), c=1.0)
     assert [(share.k, share.bounds.quotas.tolist()) for share in halves] == [(3, [2, 1]), (3, [2, 1])]
     twice = share_out(whole, counts, np.zeros(2, np.int64), c=2.0)
     assert [(share.k, share.bounds.quotas.tolist()) for share in twice] == [(6, [4, 2]), (6, [4, 2])]
     # A group that is in one partition only must come from there.
-    lone = share_out(Rules(2, Bounds(floors=np.array([0, 2])), ("a", "b")), np.array([[5, 0], [3, 2]]),
+    rules = ResolvedConstraints(2, Constraints(floors=np.array([0, 2])), ("a", "b"))
+    lone = share_out(rules, np.array([[5, 0], [3, 2]]),
                      np.zeros(2, np.int64), c=1.0)  # fmt: skip
     assert [share.bounds.floors.tolist() for share in lone] == [[0, 0], [0, 2]]
 
 
 def test_a_budget_s_shares_by_hand():
     shares = shares_of(
-        Rules(9, Bounds(budget=100.0)),
+        ResolvedConstraints(9, Constraints(budget=100.0)),
         np.array([[4], [3]]),
         np.zeros(1, np.int64),
         c=1.0,
@@ -108,13 +109,13 @@ def test_any_choice_of_the_partitions_leaves_an_answer(data):
         return
     k = data.draw(st.integers(max(1, least), most))
     which = data.draw(st.sampled_from(["quotas", "floors", "both"]))
-    bounds = Bounds(quotas if which != "floors" else None, floors if which != "quotas" else None)
+    bounds = Constraints(quotas if which != "floors" else None, floors if which != "quotas" else None)
     if bounds.quotas is None:
         quotas = sizes
     if bounds.floors is None:
         floors = np.zeros_like(floors)
     c = data.draw(st.sampled_from([1.0, 1.5, 2.0]))
-    shares = share_out(Rules(k, bounds, tuple("abcd")[:groups]), counts, taken, c=c)
+    shares = share_out(ResolvedConstraints(k, bounds, tuple("abcd")[:groups]), counts, taken, c=c)
     union = taken.copy()
     for partition, share in enumerate(shares):
         # An adversary: the floors first, then groups in an order of its own, as much of each as its quota lets.

@@ -9,7 +9,7 @@ import ray_subsel.partitioned.exact_greedy as module
 from ray_subsel import select
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.partitioned.exact_greedy import Here, Holding, Standing, exact_greedy
+from ray_subsel.partitioned.exact_greedy import GreedyCheckpoint, LocalPool, RowShard, exact_greedy
 
 
 def corpus(n, d, seed, *, copies=0.0, mean=0.7):
@@ -27,7 +27,7 @@ def fleet_of(X, parts, seed=0):
     draw = np.random.default_rng(seed)
     where = draw.integers(parts, size=len(X)) if parts > 1 else np.zeros(len(X), dtype=int)
     groups = [draw.permutation(np.flatnonzero(where == part)) for part in range(parts)]
-    return Here([Holding(ids.astype(np.int64), X[ids].copy()) for ids in groups if len(ids)])
+    return LocalPool([RowShard(ids.astype(np.int64), X[ids].copy()) for ids in groups if len(ids)])
 
 
 def exact(X, k, parts, lam=10.0, **more):
@@ -81,7 +81,7 @@ def test_more_ties_than_a_pool_holds():
 
 def test_a_prefix_is_the_result_for_a_smaller_k_and_a_run_goes_on_from_any_round():
     X = corpus(600, 8, 1, copies=0.3)
-    standings: list[Standing] = []
+    standings: list[GreedyCheckpoint] = []
     whole = exact(X, 250, 4, after_round=standings.append)
     assert len(standings) == whole.rounds > 2
     assert exact(X, 60, 4).ids.tolist() == whole.ids[:60].tolist()
@@ -98,14 +98,14 @@ def test_holdings_that_forget_everything_between_questions_answer_the_same():
     draw = np.random.default_rng(0)
     where = draw.integers(3, size=500)
 
-    class Forgetful(Here):
+    class Forgetful(LocalPool):
         @property
         def holdings(self):
             return 3
 
         def fresh(self, part):
             ids = np.flatnonzero(where == part)
-            return Holding(ids, X[ids].copy())
+            return RowShard(ids, X[ids].copy())
 
         def offers(self, ask):
             return [self.fresh(part).offer(ask) for part in range(3)]
@@ -122,7 +122,7 @@ def test_a_bet_is_lost_where_only_another_holding_knows_better(monkeypatch):
     X = corpus(2_000, 6, 5)
     alone = select(X, 400).indices.tolist()
     assert exact(X, 400, 3).ids.tolist() == alone
-    monkeypatch.setattr(module.Here, "spoiled", lambda self, bet: [len(bet.speculation)] * self.holdings)
+    monkeypatch.setattr(module.LocalPool, "spoiled", lambda self, bet: [len(bet.speculation)] * self.holdings)
     assert exact(X, 400, 3).ids.tolist() != alone
 
 

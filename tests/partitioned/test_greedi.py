@@ -10,10 +10,10 @@ from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
-from ray_subsel.objectives.scaled import GraphCutGoal
+from ray_subsel.objectives.scaled import ScaledGraphCut
 from ray_subsel.partitioned.greedi import (
+    ItemBatch,
     LocalSolution,
-    Rows,
     gains_along,
     reduce_solutions,
     resolve_lam,
@@ -37,7 +37,7 @@ def total_of(X):
 def local_budget(k, c, sizes):
     """Return how many candidates each partition hands over where one reducer takes all."""
     tree = grow_tree(sizes, k=k, c=c, fan_in=max(2, len(sizes)))
-    return max(node.budget for node in tree.levels[0])
+    return max(node.n_candidates for node in tree.levels[0])
 
 
 def greedi(X, k, m, lam=10.0, c=2.0, seed=0, order=1):
@@ -48,10 +48,12 @@ def greedi(X, k, m, lam=10.0, c=2.0, seed=0, order=1):
     parts = [ids[where == q] for q in range(m)]
     budget = local_budget(k, c, [len(part) for part in parts])
     solutions = [
-        solve_partition(Rows(part, X[part]), partition=q, goal=GraphCutGoal(lam, total), m=m, budget=budget)
+        solve_partition(
+            ItemBatch(part, X[part]), partition=q, goal=ScaledGraphCut(lam, total), m=m, n_candidates=budget
+        )
         for q, part in enumerate(parts)
     ]
-    return reduce_solutions(solutions[::order], goal=GraphCutGoal(lam, total), k=k)
+    return reduce_solutions(solutions[::order], goal=ScaledGraphCut(lam, total), k=k)
 
 
 def value(X, ids, lam):
@@ -123,8 +125,8 @@ def test_a_partition_at_the_whole_scale_would_return_central_items_only():
         for q in range(m):
             part = ids[where == q]
             picked = select(X[part], 42, objective=GraphCut(lam=lam, total=total / scale)).indices
-            solutions.append(LocalSolution(q, Rows(part[picked], X[part][picked]), len(part)))
-        return reduce_solutions(solutions, goal=GraphCutGoal(lam, total), k=k).value
+            solutions.append(LocalSolution(q, ItemBatch(part[picked], X[part][picked]), len(part)))
+        return reduce_solutions(solutions, goal=ScaledGraphCut(lam, total), k=k).value
 
     assert union(m) > union(1)
 
@@ -136,10 +138,10 @@ def test_the_better_of_union_and_best_local_is_returned():
     exact = select(X, 5, lam=10.0)
     worst = np.argsort(X @ total)[:3]
     solutions = [
-        LocalSolution(0, Rows(exact.indices, X[exact.indices]), 37),
-        LocalSolution(1, Rows(worst, X[worst]), 3),
+        LocalSolution(0, ItemBatch(exact.indices, X[exact.indices]), 37),
+        LocalSolution(1, ItemBatch(worst, X[worst]), 3),
     ]
-    found = reduce_solutions(solutions, goal=GraphCutGoal(10.0, total), k=5)
+    found = reduce_solutions(solutions, goal=ScaledGraphCut(10.0, total), k=5)
     assert found.best_local_value == pytest.approx(exact.value)
     assert found.value >= exact.value * (1 - 1e-9)
     assert found.candidates == 8
@@ -157,8 +159,8 @@ def test_a_local_solution_wins_where_greedy_on_the_union_is_led_astray(monkeypat
         "select",
         lambda V, k, objective, **_: select(V[-1:].repeat(k, axis=0), k, objective=objective),
     )
-    solutions = [LocalSolution(0, Rows(good, X[good]), 20), LocalSolution(1, Rows(bad, X[bad]), 20)]
-    found = reduce_solutions(solutions, goal=GraphCutGoal(10.0, total), k=3)
+    solutions = [LocalSolution(0, ItemBatch(good, X[good]), 20), LocalSolution(1, ItemBatch(bad, X[bad]), 20)]
+    found = reduce_solutions(solutions, goal=ScaledGraphCut(10.0, total), k=3)
     assert found.winner == "local"
     assert sorted(found.ids.tolist()) == sorted(good.tolist())
 

@@ -10,8 +10,8 @@ from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives.graph_cut import random_value
-from ray_subsel.objectives.scaled import GraphCutGoal
-from ray_subsel.partitioned.greedi import LocalSolution, Rows, merge_solutions, reduce_solutions, solve_partition
+from ray_subsel.objectives.scaled import ScaledGraphCut
+from ray_subsel.partitioned.greedi import ItemBatch, LocalSolution, merge_solutions, reduce_solutions, solve_partition
 from ray_subsel.partitioned.reduction_tree import grow_tree
 
 
@@ -25,12 +25,12 @@ def corpus(n, d, seed):
 def greedi(X, k, m, fan_in, *, c=2.0, lam=10.0, order=1):
     """Run all rounds in this process."""
     ids, total = np.arange(len(X)), exact_total(unit_rows(X)).vector()
-    goal = GraphCutGoal(lam, total)
+    goal = ScaledGraphCut(lam, total)
     where = partition_of(ids, m, 0)
     parts = [ids[where == q] for q in range(m)]
     tree = grow_tree([len(part) for part in parts], k=k, c=c, fan_in=fan_in)
     below = [
-        solve_partition(Rows(parts[q], X[parts[q]]), partition=q, goal=goal, m=m, budget=node.budget)
+        solve_partition(ItemBatch(parts[q], X[parts[q]]), partition=q, goal=goal, m=m, n_candidates=node.n_candidates)
         for q, node in enumerate(tree.levels[0])
     ]
     for level in tree.levels[1:-1]:
@@ -40,7 +40,7 @@ def greedi(X, k, m, fan_in, *, c=2.0, lam=10.0, order=1):
                 node=node.number,
                 goal=goal,
                 share=node.members / m,
-                budget=node.budget,
+                n_candidates=node.n_candidates,
             )
             for node in level
         ]
@@ -51,11 +51,11 @@ def test_a_tree_by_hand():
     # 8 partitions of 100, c = 4, fan-in 2: three levels above, each of which lets 4^(1/3) fewer candidates through.
     tree = grow_tree([100] * 8, k=40, c=4.0, fan_in=2)
     assert [len(level) for level in tree.levels] == [8, 4, 2, 1]
-    assert [node.budget for node in tree.levels[0]] == [20] * 8  # 4 * 40 / 8
+    assert [node.n_candidates for node in tree.levels[0]] == [20] * 8  # 4 * 40 / 8
     assert [node.available for node in tree.levels[1]] == [40] * 4
-    assert [node.budget for node in tree.levels[1]] == [26] * 4  # ceil(4^(2/3) * 40 / 8) = 13 a partition
-    assert [node.budget for node in tree.levels[2]] == [32] * 2  # ceil(4^(1/3) * 40 / 8) = 8 a partition
-    assert (tree.root.available, tree.root.budget, tree.root.members) == (64, 40, 8)
+    assert [node.n_candidates for node in tree.levels[1]] == [26] * 4  # ceil(4^(2/3) * 40 / 8) = 13 a partition
+    assert [node.n_candidates for node in tree.levels[2]] == [32] * 2  # ceil(4^(1/3) * 40 / 8) = 8 a partition
+    assert (tree.root.available, tree.root.n_candidates, tree.root.members) == (64, 40, 8)
     assert [(node.first, node.members, node.children) for node in tree.levels[2]] == [(0, 4, (0, 1)), (4, 4, (2, 3))]
     assert (tree.rounds, tree.most_reduced) == (4, 64)
 
@@ -63,7 +63,7 @@ def test_a_tree_by_hand():
 def test_two_rounds_where_one_reducer_takes_all_and_one_where_there_is_one_partition():
     assert grow_tree([50, 50, 50], k=10, c=2.0, fan_in=3).rounds == 2
     one = grow_tree([50], k=10, c=2.0, fan_in=2)
-    assert (one.rounds, one.root.budget, one.most_reduced) == (1, 10, 0)
+    assert (one.rounds, one.root.n_candidates, one.most_reduced) == (1, 10, 0)
 
 
 @settings(deadline=None, max_examples=100)
@@ -74,14 +74,16 @@ def test_every_level_hands_over_enough_and_every_partition_is_in_one_node(sizes,
     k = data.draw(st.integers(1, sum(sizes)))
     tree = grow_tree(sizes, k=k, c=c, fan_in=fan_in)
     for level in tree.levels:
-        assert sum(node.budget for node in level) >= k
-        assert all(0 <= node.budget <= node.available for node in level)
+        assert sum(node.n_candidates for node in level) >= k
+        assert all(0 <= node.n_candidates <= node.available for node in level)
         assert [node.first for node in level] == np.cumsum([0, *(node.members for node in level)])[:-1].tolist()
         assert sum(node.members for node in level) == len(sizes)
     for below, level in zip(tree.levels, tree.levels[1:], strict=False):
         assert all(len(node.children) <= fan_in for node in level)
-        assert [node.available for node in level] == [sum(below[i].budget for i in node.children) for node in level]
-    assert tree.root.budget == k
+        assert [node.available for node in level] == [
+            sum(below[i].n_candidates for i in node.children) for node in level
+        ]
+    assert tree.root.n_candidates == k
 
 
 @pytest.mark.parametrize("fan_in", [2, 4, 16])
@@ -108,12 +110,12 @@ def test_an_inner_reducer_sees_its_share_of_t():
     from ray_subsel.objectives.graph_cut import GraphCut
 
     halves = [
-        LocalSolution(0, Rows(np.arange(0, 200, 2), X[0:200:2]), 100),
-        LocalSolution(1, Rows(np.arange(1, 200, 2), X[1:200:2]), 100),
+        LocalSolution(0, ItemBatch(np.arange(0, 200, 2), X[0:200:2]), 100),
+        LocalSolution(1, ItemBatch(np.arange(1, 200, 2), X[1:200:2]), 100),
     ]
-    merged = merge_solutions(halves, node=5, goal=GraphCutGoal(10.0, total), share=0.5, budget=40)
+    merged = merge_solutions(halves, node=5, goal=ScaledGraphCut(10.0, total), share=0.5, n_candidates=40)
     expected = select(X[:200], 40, objective=GraphCut(lam=10.0, total=total / 2)).indices
     assert merged.rows.ids.tolist() == expected.tolist()
     assert (merged.partition, merged.items) == (5, 200)
-    nothing = merge_solutions(halves, node=5, goal=GraphCutGoal(10.0, total), share=0.5, budget=0)
+    nothing = merge_solutions(halves, node=5, goal=ScaledGraphCut(10.0, total), share=0.5, n_candidates=0)
     assert nothing.rows.ids.size == 0

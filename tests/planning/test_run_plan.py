@@ -12,7 +12,7 @@ from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import machine_of
-from ray_subsel.planning.run_plan import count_rows, embedding_dimension, forecast
+from ray_subsel.planning.run_plan import count_rows, embedding_dimension, plan_run
 from ray_subsel.runtime.ray_session import Resources
 
 
@@ -27,7 +27,7 @@ def vectors(tmp_path_factory):
 
 
 def test_parquet_is_counted_from_its_metadata(vectors):
-    found = forecast(
+    found = plan_run(
         CorpusConfig(data=(str(vectors),), vectors="v"), EmbedConfig(), SelectConfig(k=20), machine_of(None, "2GiB")
     )
     assert (found.rows, found.exact) == (500, True)
@@ -37,9 +37,9 @@ def test_parquet_is_counted_from_its_metadata(vectors):
 
 def test_a_fraction_is_one_of_the_rows(vectors):
     corpus = CorpusConfig(data=(str(vectors),), vectors="v")
-    assert forecast(corpus, EmbedConfig(), SelectConfig(fraction=0.1), machine_of(None, None)).sizes.k == 50
+    assert plan_run(corpus, EmbedConfig(), SelectConfig(fraction=0.1), machine_of(None, None)).sizes.k == 50
     with pytest.raises(InputError, match="k must be at most the number of items, 500; got 501"):
-        forecast(corpus, EmbedConfig(), SelectConfig(k=501), machine_of(None, None))
+        plan_run(corpus, EmbedConfig(), SelectConfig(k=501), machine_of(None, None))
 
 
 def test_texts_are_counted_or_estimated(tmp_path, monkeypatch):
@@ -47,10 +47,10 @@ def test_texts_are_counted_or_estimated(tmp_path, monkeypatch):
     path.write_text("".join(json.dumps({"body": f"a text of some length, {i}"}) + "\n" for i in range(20_000)))
     corpus = CorpusConfig(data=(str(path),), text=("body",))
     embed = EmbedConfig(embedder="doc2vec", vector_size=40)
-    found = forecast(corpus, embed, SelectConfig(k=20), machine_of(None, None))
+    found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None))
     assert (found.rows, found.exact, found.sizes.d) == (20_000, True, 40)
     monkeypatch.setattr("ray_subsel.planning.run_plan.COUNTED_BYTES", 1000)
-    found = forecast(corpus, embed, SelectConfig(k=20), machine_of(None, None))
+    found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None))
     assert not found.exact
     assert found.rows == pytest.approx(20_000, rel=0.5)
 
@@ -93,8 +93,8 @@ def test_rows_of_parquet(vectors):
 def test_the_plan_of_other_objectives_counts_what_they_hold(vectors):
     corpus = CorpusConfig(data=(str(vectors),), vectors="v")
     room = machine_of(None, None)
-    linear = forecast(corpus, EmbedConfig(), SelectConfig(k=20), room).sizes
-    located = forecast(corpus, EmbedConfig(), SelectConfig(k=20, objective="facility_location"), room).sizes
+    linear = plan_run(corpus, EmbedConfig(), SelectConfig(k=20), room).sizes
+    located = plan_run(corpus, EmbedConfig(), SelectConfig(k=20, objective="facility_location"), room).sizes
     assert located.worker_bytes > linear.worker_bytes + (100 << 20)
 
 
@@ -102,7 +102,7 @@ def test_a_budget_without_k_is_planned_for_a_tenth(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"body": f"text {i}"}) + "\n" for i in range(200)))
     corpus, embed = CorpusConfig(data=(str(path),), text=("body",)), EmbedConfig(embedder="tfidf")
-    found = forecast(corpus, embed, SelectConfig(budget=30.0), machine_of(None, None))
+    found = plan_run(corpus, embed, SelectConfig(budget=30.0), machine_of(None, None))
     assert (found.assumed_k, found.sizes.k) == (20, 20)
     assert "20 are assumed" in found.text()
 

@@ -5,7 +5,7 @@ import pytest
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.selection_plan import BASE, driver_bytes, reducer_bytes, size_up, solver_bytes, spread
+from ray_subsel.planning.selection_plan import BASE, driver_bytes, plan_sizes, reducer_bytes, solver_bytes, spread
 
 GIB = 1 << 30
 
@@ -15,7 +15,7 @@ def machine(gib=16.0, *, limit=None, cpus=2, nodes=1):
 
 
 def plan(n, d, k, room, **chosen):
-    return size_up(SelectConfig(k=k, **chosen), room, n=n, d=d, k=k)
+    return plan_sizes(SelectConfig(k=k, **chosen), room, n=n, d=d, k=k)
 
 
 def test_one_partition_where_it_fits():

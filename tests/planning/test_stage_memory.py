@@ -7,8 +7,8 @@ import pytest
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.selection_plan import size_up
-from ray_subsel.planning.stage_memory import Source, check_stages, footprint_line, stage_bytes
+from ray_subsel.planning.selection_plan import plan_sizes
+from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
 
 GIB = 1 << 30
 MACHINE = Machine(cpus=2, nodes=1, available=20 * GIB, limit=None)
@@ -18,15 +18,15 @@ TEXTS = CorpusConfig(data=("x.csv",), text=("text",))
 
 def stages(n=1_000_000, d=384, k=10_000, corpus=VECTORS, near=False, size=1_600_000_000, **select):
     config = SelectConfig(k=k, **{"partitions": 8, **select})
-    sizes = size_up(config, MACHINE, n=n, d=d, k=k)
-    source = Source(n, max(8, min(256, size >> 24)), size)
+    sizes = plan_sizes(config, MACHINE, n=n, d=d, k=k)
+    source = InputSize(n, max(8, min(256, size >> 24)), size)
     return stage_bytes(source, corpus, EmbedConfig(embedder="tfidf"), sizes, near=near)
 
 
 def test_every_stage_is_told_and_near_only_where_it_is_asked_for():
     assert list(stages()) == ["corpus", "embed", "select"]
     assert list(stages(near=True)) == ["corpus", "embed", "near", "select"]
-    line = footprint_line(stages(near=True))
+    line = stage_memory_line(stages(near=True))
     assert all(name in line for name in ("corpus", "embed", "near", "select", "MiB"))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.runtime.ray_session import Session, _ask_for_a_token, input_error_in
+from ray_subsel.runtime.ray_session import RaySession, _ask_for_a_token, input_error_in
 
 
 def test_the_user_s_error_is_found_however_deep_it_is_wrapped():
@@ -35,7 +35,7 @@ def test_an_error_from_a_ray_task_is_one_line():
 def test_a_ray_that_runs_already_is_used_and_left_running():
     import ray
 
-    with Session(RuntimeConfig(out="x")) as session:
+    with RaySession(RuntimeConfig(out="x")) as session:
         assert session.start().cpus == 2
         assert session.resources is session.start()
     assert ray.is_initialized()
@@ -43,7 +43,7 @@ def test_a_ray_that_runs_already_is_used_and_left_running():
 
 def test_no_ray_is_started_before_it_is_asked_for(monkeypatch):
     monkeypatch.setattr("ray_subsel.runtime.ray_session._start", lambda address: pytest.fail("started"))
-    with Session(RuntimeConfig(out="x")):
+    with RaySession(RuntimeConfig(out="x")):
         pass
 
 

@@ -13,12 +13,12 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.planning import policy
 from ray_subsel.runtime import tasks
 from ray_subsel.runtime.ray_session import input_error_in
-from ray_subsel.runtime.tasks import ATTEMPTS, Work, attempt, done_on_ray, result_of
+from ray_subsel.runtime.tasks import ATTEMPTS, TaskSpec, attempt, result_of, run_tasks
 from ray_subsel.stages import deduplicate, embed, select_greedi
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import BEGUN, RunDir
 
-WORK = Work("a/b.parquet", "part b could not be made", "Give it more memory")
+WORK = TaskSpec("a/b.parquet", "part b could not be made", "Give it more memory")
 COUNT = WORK.makes + BEGUN
 
 
@@ -60,12 +60,12 @@ def square(shared, number):
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("at_a_time", [None, 1, 2])
 def test_results_come_with_their_arguments(run, at_a_time):
-    works = [(number, Work(f"a/{number}", "", "")) for number in range(5)]
-    found = list(done_on_ray(square, (3,), works, run, at_a_time=at_a_time, cpus=0.5))
+    works = [(number, TaskSpec(f"a/{number}", "", "")) for number in range(5)]
+    found = list(run_tasks(square, (3,), works, run, at_a_time=at_a_time, cpus=0.5))
     assert sorted((number, result) for number, result, _ in found) == [(n, 3 * n**2) for n in range(5)]
     assert all(peak > 1 << 20 for _, _, peak in found)
     assert run.names("a") == []
-    assert list(done_on_ray(square, (3,), [], run)) == []
+    assert list(run_tasks(square, (3,), [], run)) == []
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -75,7 +75,7 @@ def test_no_more_at_a_time_than_asked_for(run, tmp_path):
         time.sleep(0.1)
         (tmp_path / "here").unlink()
 
-    assert len(list(done_on_ray(alone, (), [(n, Work(f"{n}", "", "")) for n in range(4)], run, at_a_time=1))) == 4
+    assert len(list(run_tasks(alone, (), [(n, TaskSpec(f"{n}", "", "")) for n in range(4)], run, at_a_time=1))) == 4
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -84,7 +84,7 @@ def test_what_a_task_raises_arrives_as_it_is(run):
         raise InputError("k must be at least 1; got 0.")
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 - Ray's wrapping of the error that is looked for below
-        list(done_on_ray(refuse, (), [(0, WORK)], run))
+        list(run_tasks(refuse, (), [(0, WORK)], run))
     assert str(input_error_in(caught.value)) == "k must be at least 1; got 0."
     assert not run.exists(COUNT)
 
@@ -132,7 +132,7 @@ def test_a_worker_killed_without_end_is_given_up_by_the_count(run, monkeypatch):
 
     monkeypatch.setattr(tasks, "remote", ray.remote(max_retries=-1))
     with pytest.raises(Exception) as caught:  # noqa: PT011 - raised in the task
-        list(done_on_ray(die, (), [(0, WORK)], run))
+        list(run_tasks(die, (), [(0, WORK)], run))
     assert "part b could not be made: its worker died again and again (4 times)" in str(input_error_in(caught.value))
 
 
@@ -186,7 +186,7 @@ def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, mod
             select_greedi.choose(
                 run,
                 parts := select_greedi.partitioned(run, parts, config),
-                select_greedi.make_plan(run, config, parts, 5),
+                select_greedi.plan_selection(run, config, parts, 5),
                 bar=Silent(),
             )
         elif module is deduplicate:

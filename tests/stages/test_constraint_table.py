@@ -12,7 +12,7 @@ import pytest
 from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.corpus.id_lists import read_named
+from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.pipeline import RunConfig, run
 from ray_subsel.planning import policy
 
@@ -254,7 +254,7 @@ def test_limits_that_cannot_be_kept_are_one_line(corpus, tmp_path, case):
 
 def test_files_that_name_rows(tmp_path):
     def read(**files):
-        return read_named(SelectConfig(k=1, **files))
+        return read_id_lists(SelectConfig(k=1, **files))
 
     assert read().fingerprints == {"include": None, "exclude": None}
     assert read(include=file_of(tmp_path, "a", [" 3", "", 4])).include == ("3", "4")

@@ -7,8 +7,8 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
 from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.objectives.scaled import GraphCutGoal, PlainGoal, RepresentingGoal
-from ray_subsel.stages.sampling import draw, make_goal, random_value, represented_size
+from ray_subsel.objectives.scaled import ScaledCoverage, ScaledGraphCut, Unscaled
+from ray_subsel.stages.sampling import draw, random_value, represented_size, scale_objective
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import RunDir
 
@@ -68,13 +68,13 @@ def test_goals_are_made_of_what_the_parts_hold(parts):
     total = X.sum(axis=0)
 
     def made(**chosen):
-        return make_goal(run, facts, SelectConfig(k=10, **chosen), k=10, total=total, here=True)
+        return scale_objective(run, facts, SelectConfig(k=10, **chosen), k=10, total=total, here=True)
 
-    assert isinstance(made(), GraphCutGoal)
+    assert isinstance(made(), ScaledGraphCut)
     assert made(lam="auto").lam == N / 10 - 2
-    assert made(objective="log_determinant") == PlainGoal("log_determinant")
+    assert made(objective="log_determinant") == Unscaled("log_determinant")
     located = made(objective="facility_location", represented=60, represent="own")
-    assert isinstance(located, RepresentingGoal)
+    assert isinstance(located, ScaledCoverage)
     assert (len(located.items), located.own) == (60, True)
     saturated = made(objective="saturated_coverage", represented=60)
     assert np.array_equal(saturated.items, located.items)
@@ -85,9 +85,9 @@ def test_goals_are_made_of_what_the_parts_hold(parts):
 def test_random_items_are_worth_what_a_formula_or_a_draw_says(parts):
     X, write = parts
     run, facts = write(2, 2)
-    goal = make_goal(run, facts, SelectConfig(k=10), k=10, total=X.astype(np.float64).sum(axis=0), here=True)
+    goal = scale_objective(run, facts, SelectConfig(k=10), k=10, total=X.astype(np.float64).sum(axis=0), here=True)
     assert random_value(run, facts, goal, 10, seed=0, here=True) == goal.random_value(N, 10)
-    located = RepresentingGoal("facility_location", X)
+    located = ScaledCoverage("facility_location", X)
     found = random_value(run, facts, located, 10, seed=0, here=True)
-    values = [located.whole().evaluate(X, np.random.default_rng(s).choice(N, 10, replace=False)) for s in range(20)]
+    values = [located.full().evaluate(X, np.random.default_rng(s).choice(N, 10, replace=False)) for s in range(20)]
     assert min(values) * 0.9 < found < max(values) * 1.1

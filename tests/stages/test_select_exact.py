@@ -11,12 +11,12 @@ import pytest
 from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.partitioned.exact_greedy import Standing
+from ray_subsel.partitioned.exact_greedy import GreedyCheckpoint
 from ray_subsel.pipeline import RunConfig, run
 from ray_subsel.planning import policy
 from ray_subsel.stages import select_exact
 from ray_subsel.stages.select_greedi import choose, node_name
-from ray_subsel.stages.selection_job import make_plan
+from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import RunDir
 
@@ -54,7 +54,7 @@ def ground_set(tmp_path):
             )
             for shard in range(SHARDS)
         ]
-        return facts, make_plan(directory, SelectConfig(k=k, partitions=partitions, **more), facts, k)
+        return facts, plan_selection(directory, SelectConfig(k=k, partitions=partitions, **more), facts, k)
 
     return directory, X, made
 
@@ -93,7 +93,7 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, monkeypa
 
     directory, X, made = ground_set
     facts, plan = made(3)
-    killed, offers = [], select_exact.Actors.offers
+    killed, offers = [], select_exact.ActorPool.offers
 
     def kill_then_ask(self, ask):
         if len(killed) < 2 and ask.picked.size:
@@ -103,7 +103,7 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, monkeypa
             killed.append(pid)
         return offers(self, ask)
 
-    monkeypatch.setattr(select_exact.Actors, "offers", kill_then_ask)
+    monkeypatch.setattr(select_exact.ActorPool, "offers", kill_then_ask)
     choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=3)
     assert len(killed) == 2
     assert choice.reduced.ids.tolist() == select(X, 200).indices.tolist()
@@ -116,7 +116,7 @@ def test_an_actor_that_dies_every_time_is_given_up_by_its_partitions(ground_set,
     facts, plan = made(3)
     monkeypatch.setattr(select_exact, "ATTEMPTS", 1)
 
-    class Doomed(select_exact._Keeper):
+    class Doomed(select_exact.ShardActor):
         def load(self):
             if 1 in self._load[2]:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -156,7 +156,7 @@ def test_a_run_goes_on_from_what_was_kept(ground_set, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         select_exact.choose_exactly(directory, facts, plan, bar=Killed(), processes=1)
-    kept = select_exact.read_standing(directory, plan)
+    kept = select_exact.read_checkpoint(directory, plan)
     assert 0 < kept.ids.size < 200
     choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=1)
     alone = select(X, 200)
@@ -167,12 +167,12 @@ def test_a_run_goes_on_from_what_was_kept(ground_set, monkeypatch):
 def test_what_is_kept_of_another_run_is_refused(ground_set):
     directory, _, made = ground_set
     _, plan = made(2, k=5)
-    select_exact.write_standing(directory, Standing(np.arange(6), np.zeros(6), np.zeros(8), 1, 64))
+    select_exact.write_checkpoint(directory, GreedyCheckpoint(np.arange(6), np.zeros(6), np.zeros(8), 1, 64))
     with pytest.raises(InputError, match="must be of this run"):
-        select_exact.read_standing(directory, plan)
+        select_exact.read_checkpoint(directory, plan)
     directory.write_table(select_exact.STANDING, pa.table({"id": [1], "gain": [0.5]}))
     with pytest.raises(InputError, match="must say how far a run is"):
-        select_exact.read_standing(directory, plan)
+        select_exact.read_checkpoint(directory, plan)
 
 
 def test_a_tree_keeps_what_its_nodes_choose_and_goes_on_from_it(ground_set):

@@ -8,7 +8,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives.graph_cut import random_value
 from ray_subsel.stages.select_greedi import candidates_name, choose, read_node, solve
-from ray_subsel.stages.selection_job import Choice, budget_of, make_plan
+from ray_subsel.stages.selection_job import SelectionOutcome, plan_selection, resolve_k
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import RunDir
 
@@ -44,38 +44,38 @@ def ground_set(tmp_path):
 
 
 def test_a_fraction_is_one_of_the_rows():
-    assert budget_of(SelectConfig(fraction=0.1), rows=3742, items=1871) == (374, None)
-    assert budget_of(SelectConfig(fraction=0.0001), rows=3742, items=1871) == (1, None)
-    assert budget_of(SelectConfig(fraction=0.29), rows=100, items=100) == (29, None)  # 28.999... in binary
-    k, warning = budget_of(SelectConfig(fraction=1.0), rows=3742, items=1871)
+    assert resolve_k(SelectConfig(fraction=0.1), rows=3742, items=1871) == (374, None)
+    assert resolve_k(SelectConfig(fraction=0.0001), rows=3742, items=1871) == (1, None)
+    assert resolve_k(SelectConfig(fraction=0.29), rows=100, items=100) == (29, None)  # 28.999... in binary
+    k, warning = resolve_k(SelectConfig(fraction=1.0), rows=3742, items=1871)
     assert k == 1871
     assert warning == "3742 of 3742 rows were asked for, but only 1871 are distinct: all 1871 are chosen."
 
 
 def test_a_number_above_the_ground_set_is_refused():
     with pytest.raises(InputError, match="k must be at most the number of items, 10; got 11"):
-        budget_of(SelectConfig(k=11), rows=20, items=10)
+        resolve_k(SelectConfig(k=11), rows=20, items=10)
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 9])
 def test_the_plan_knows_t_and_conserves_items(ground_set, partitions):
     run, X, facts = ground_set
-    plan = make_plan(run, SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
+    plan = plan_selection(run, SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
     assert (plan.n, plan.d, plan.m, plan.goal.lam) == (300, 6, partitions, 8.0)
     assert np.allclose(plan.total, X.astype(np.float64).sum(axis=0), atol=1e-5)
-    assert plan.budget == (30 if partitions == 1 else -(-60 // partitions))
+    assert plan.n_candidates == (30 if partitions == 1 else -(-60 // partitions))
 
 
 def test_t_is_the_same_number_for_any_partitions(ground_set):
     run, _, facts = ground_set
-    totals = [make_plan(run, SelectConfig(k=30, partitions=m), facts(m), 30).total.tolist() for m in (1, 2, 7)]
+    totals = [plan_selection(run, SelectConfig(k=30, partitions=m), facts(m), 30).total.tolist() for m in (1, 2, 7)]
     assert totals[0] == totals[1] == totals[2]
 
 
 def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
     run, _, facts = ground_set
     facts = facts(3)
-    plan = make_plan(run, SelectConfig(k=30, partitions=3), facts, 30)
+    plan = plan_selection(run, SelectConfig(k=30, partitions=3), facts, 30)
     solve(run, facts, plan, 1)
     kept = run.read_bytes(candidates_name(1))
     solution = read_node(run, facts, plan.tree.levels[0][1])
@@ -89,7 +89,7 @@ def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
 def test_worth(ground_set):
     run, X, facts = ground_set
     one = facts(1)
-    plan = make_plan(run, SelectConfig(k=20), one, 20)
+    plan = plan_selection(run, SelectConfig(k=20), one, 20)
     choice = choose(run, one, plan, bar=Silent())
     exact = select(X, 20)
     assert choice.reduced.ids.tolist() == exact.indices.tolist()
@@ -102,7 +102,7 @@ def test_worth(ground_set):
 def test_shares_where_values_are_negative(ground_set):
     run, _, facts = ground_set
     one = facts(1)
-    choice = choose(run, one, make_plan(run, SelectConfig(k=250), one, 250), bar=Silent())
+    choice = choose(run, one, plan_selection(run, SelectConfig(k=250), one, 250), bar=Silent())
     assert choice.reduced.value < 0
     assert choice.share_of_centralized is None  # a ratio of negative values says nothing
     assert choice.share_of_centralized_lift == 1.0
@@ -111,14 +111,14 @@ def test_shares_where_values_are_negative(ground_set):
 def test_a_partition_that_lost_items_is_noticed(ground_set):
     run, _, facts = ground_set
     facts = facts(2)
-    plan = make_plan(run, SelectConfig(k=30, partitions=2), facts, 30)
+    plan = plan_selection(run, SelectConfig(k=30, partitions=2), facts, 30)
     with pytest.raises(InputError, match="partitions must hold 300 items together"):
         choose(run, facts[:3], plan, bar=Silent())
 
 
 def test_no_lift_over_nothing():
-    plan = make_plan  # only to say that a plan is not needed for the arithmetic
-    choice = Choice(plan, None, 0.0, None)  # type: ignore[arg-type]
+    plan = plan_selection  # only to say that a plan is not needed for the arithmetic
+    choice = SelectionOutcome(plan, None, 0.0, None)  # type: ignore[arg-type]
     assert choice.lift_over_random is None
     assert choice.share_of_centralized is None
 
@@ -127,7 +127,7 @@ def test_no_lift_over_nothing():
 def test_the_certificate_bounds_every_subset_that_can_be_found(ground_set, partitions):
     run, X, facts = ground_set
     facts = facts(partitions)
-    choice = choose(run, facts, make_plan(run, SelectConfig(k=20, partitions=partitions), facts, 20), bar=Silent())
+    choice = choose(run, facts, plan_selection(run, SelectConfig(k=20, partitions=partitions), facts, 20), bar=Silent())
     assert choice.certificate is not None
     assert choice.certificate.value == pytest.approx(choice.reduced.value)
     assert choice.certificate.random_value == pytest.approx(choice.random_value)

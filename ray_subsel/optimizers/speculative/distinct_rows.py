@@ -14,7 +14,7 @@ from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.copies import Supply, representatives, supply_of
 from ray_subsel.optimizers.speculative.draft import Pool
-from ray_subsel.optimizers.speculative.score import Law
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
 
 _COMPACT_BELOW = 0.75
@@ -84,7 +84,7 @@ def all_gains(ground: Ground, direction: Float64s, taken: Indices, workers: Work
 
 
 def choose_pool(
-    ground: Ground, gains: Floats, law: Law, direction: Float64s, picked: int, taken: Indices, size: int
+    ground: Ground, gains: Floats, law: GraphCutScore, direction: Float64s, picked: int, taken: Indices, size: int
 ) -> Indices:
     """Return the rows of the ``size`` largest gains, and what is needed for the best item to be among them."""
     open_rows = int(np.count_nonzero(gains > -np.inf))
@@ -103,7 +103,7 @@ def choose_pool(
 
 
 def _winners(
-    ground: Ground, contenders: Indices, law: Law, direction: Float64s, picked: int, taken: Indices
+    ground: Ground, contenders: Indices, law: GraphCutScore, direction: Float64s, picked: int, taken: Indices
 ) -> Indices:
     """Return, among more contenders than a pool holds, those that no other beats by gain and by id at once.
 

@@ -10,7 +10,7 @@ from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots
 from ray_subsel.optimizers.speculative.copies import Supply
-from ray_subsel.optimizers.speculative.score import MOST_PICKS, Law
+from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Speculation:
+class Draft:
     """What greedy would pick if only the pool could be picked from.
 
     Attributes
@@ -64,16 +64,16 @@ class Speculation:
         return int(self.rows.size)
 
 
-def speculate(
+def draft_picks(
     pool: Pool,
-    law: Law,
+    law: GraphCutScore,
     supply: Supply,
     taken: Indices,
     chosen: Float64s,
     start: int,
     picks: int,
     workers: Workers = serial,
-) -> Speculation:
+) -> Draft:
     """Pick greedily inside the pool.
 
     Gains are updated by the pool's Gram matrix in float64; where two come closer than rounding can tell, they are
@@ -82,7 +82,7 @@ def speculate(
     Parameters
     ----------
     pool : Pool
-    law : Law
+    law : GraphCutScore
     supply : Supply
     taken : int64 array of shape (n,)
         Units of each row that are gone. Not changed.
@@ -121,7 +121,7 @@ def speculate(
     return _record(pool, law, chosen, start, order, ids, tops)
 
 
-def _drops(pool: Pool, law: Law, workers: Workers) -> Float64s:
+def _drops(pool: Pool, law: GraphCutScore, workers: Workers) -> Float64s:
     """Return by how much each pick lowers each item's gain: (2 + lam) times the Gram matrix."""
     size = pool.rows.size
     drops = np.empty((size, size))
@@ -135,7 +135,7 @@ def _drops(pool: Pool, law: Law, workers: Workers) -> Float64s:
 
 def _resolve(
     pool: Pool,
-    law: Law,
+    law: GraphCutScore,
     supply: Supply,
     gone: Indices,
     scores: Float64s,
@@ -159,8 +159,8 @@ def _resolve(
 
 
 def _record(
-    pool: Pool, law: Law, chosen: Float64s, start: int, order: list[int], ids: list[int], tops: Float64s
-) -> Speculation:
+    pool: Pool, law: GraphCutScore, chosen: Float64s, start: int, order: list[int], ids: list[int], tops: Float64s
+) -> Draft:
     positions = np.array(order, dtype=np.int64)
     vectors, utility = pool.vectors[positions], pool.utility[positions]
     sums = np.cumsum(np.concatenate((chosen[None], vectors)), axis=0)  # one after the other, as the definition adds
@@ -170,4 +170,4 @@ def _record(
     if law.pace is not None:
         gains = row_dots(vectors, law.total - law.penalty * sums[:-1]) - 1.0 + utility
     picks = np.array(ids, dtype=np.int64)
-    return Speculation(pool.rows[positions], picks, gains, scores, tops, sums, directions, start)
+    return Draft(pool.rows[positions], picks, gains, scores, tops, sums, directions, start)

@@ -18,7 +18,7 @@ from ray_subsel.optimizers.speculative.copies import supply_of
 from ray_subsel.optimizers.speculative.distinct_rows import Ground, all_gains
 from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
 from ray_subsel.optimizers.speculative.paced import PacedGreedy
-from ray_subsel.optimizers.speculative.score import Law
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
 
 _STARTS: dict[str, type[CertifiedGreedy] | type[PacedGreedy]] = {"paced": PacedGreedy, "greedy": CertifiedGreedy}
@@ -78,7 +78,7 @@ class _Table:
         total = exact_total(rows, counts, workers=workers).vector()
         counts[problem.exclude] = 0
         self.ground = Ground(rows, supply_of(np.arange(rows.n), counts, rows.n), problem.utility)
-        self.law = Law(total if objective.total is None else objective.given_total(rows.d), objective.lam)
+        self.law = GraphCutScore(total if objective.total is None else objective.given_total(rows.d), objective.lam)
         self.workers = workers
         self.ids = ids.copy()
         self.taken = np.bincount(ids, minlength=rows.n)

@@ -4,8 +4,8 @@ A round:
 
 1. gains of all items, one product of X with one vector (:func:`all_gains`);
 2. the pool: the items of highest gain (:func:`choose_pool`);
-3. J picks inside the pool, as if nothing outside could win (:func:`..speculation.speculate`);
-4. the first turn at which something outside wins (:func:`..overtake.first_overtake`); the picks before it stand.
+3. J picks inside the pool, as if nothing outside could win (:func:`..speculation.draft_picks`);
+4. the first turn at which something outside wins (:func:`..overtake.first_rejection`); the picks before it stand.
 
 Steps 1, 2 and 4 look at one set of rows and at what a driver tells them (t, s, the bet), and hand back little. So
 partitions that live in other processes can run them on their rows, and the driver merges: pools by gain, overtakes by
@@ -25,9 +25,9 @@ from ray_subsel.core.unit_rows import UnitRows, row_dots, take_rows, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.speculative.distinct_rows import Ground, all_gains, choose_pool, ground_of, pool_of
-from ray_subsel.optimizers.speculative.draft import Speculation, speculate
-from ray_subsel.optimizers.speculative.score import MOST_PICKS, Law
-from ray_subsel.optimizers.speculative.verify import CHECKPOINTS, first_overtake
+from ray_subsel.optimizers.speculative.draft import Draft, draft_picks
+from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
+from ray_subsel.optimizers.speculative.verify import CHECKPOINTS, first_rejection
 
 
 @final
@@ -63,7 +63,7 @@ def certified_picks(problem: Problem, name: str, picks: int, pool: int, *, paced
         )
     with block_workers() as workers:
         ground, total = ground_of(problem, workers)
-        law = Law(total, problem.objective.lam, problem.k if paced else None)
+        law = GraphCutScore(total, problem.objective.lam, problem.k if paced else None)
         run = _Run(problem, workers, ground, law)
         run.include()
         run.finish(picks, pool)
@@ -73,7 +73,7 @@ def certified_picks(problem: Problem, name: str, picks: int, pool: int, *, paced
 class _Run:
     """What rounds change: the picks so far, their sum, what is left of each row, and counts of work."""
 
-    def __init__(self, problem: Problem, workers: Workers, ground: Ground, law: Law) -> None:
+    def __init__(self, problem: Problem, workers: Workers, ground: Ground, law: GraphCutScore) -> None:
         self.problem = problem
         self.workers = workers
         self.ground = ground
@@ -111,20 +111,20 @@ class _Run:
                 break
             picks = next_picks(picks, wanted, turn)
 
-    def _round(self, wanted: int, pool_share: int) -> tuple[Speculation, int]:
+    def _round(self, wanted: int, pool_share: int) -> tuple[Draft, int]:
         """Return a bet and the turn up to which it is won."""
         ground, law, taken, picked = self.ground, self.law, self.taken, len(self.ids)
         direction = law.direction(self.chosen, picked)
         gains = all_gains(ground, direction, taken, self.workers)
         rows = choose_pool(ground, gains, law, direction, picked, taken, max(64, pool_share * wanted))
         pool = pool_of(ground, rows)
-        bet = speculate(pool, law, ground.supply, taken, self.chosen, picked, wanted, self.workers)
+        bet = draft_picks(pool, law, ground.supply, taken, self.chosen, picked, wanted, self.workers)
         outside = gains > -np.inf
         outside[rows] = False
         self._count(rounds=1, passes=1, evaluations=ground.rows.n + rows.size * len(bet))
         if len(bet) <= 1 or not outside.any():
             return bet, len(bet)
-        found = first_overtake(ground.rows, outside, ground.utility, law, ground.supply, taken, bet, self.workers)
+        found = first_rejection(ground.rows, outside, ground.utility, law, ground.supply, taken, bet, self.workers)
         evaluations = ground.rows.n * min(len(bet), CHECKPOINTS) + (found.survivors + found.suspects) * len(bet)
         self._count(passes=1, evaluations=evaluations, survivors=found.survivors, suspects=found.suspects)
         return bet, found.turn
@@ -133,7 +133,7 @@ class _Run:
         for name, amount in work.items():
             self.stats[name] += amount
 
-    def _accept(self, bet: Speculation, turn: int) -> bool:
+    def _accept(self, bet: Draft, turn: int) -> bool:
         """Take the first picks of a bet; tell whether a gain fell to the level at which to stop."""
         stop = self.problem.stop_when_gain
         low = np.zeros(0, dtype=np.int64) if stop is None else np.flatnonzero(bet.gains[:turn] <= stop)

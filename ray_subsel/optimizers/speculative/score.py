@@ -17,7 +17,7 @@ MOST_PICKS = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class GraphCutScore:
     """The rule of the greedy that all parts of it share, wherever they run.
 
     Attributes

@@ -23,15 +23,15 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.base import NONE
 from ray_subsel.optimizers.speculative.copies import Supply
-from ray_subsel.optimizers.speculative.draft import Speculation
-from ray_subsel.optimizers.speculative.score import Law
+from ray_subsel.optimizers.speculative.draft import Draft
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 
 CHECKPOINTS = 16
 _BLOCK_NUMBERS = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
-class Overtake:
+class Verification:
     """The first turn at which an outside item would have been picked instead, and how much work it took to know.
 
     Attributes
@@ -55,16 +55,16 @@ def rounding(rows: UnitRows, norms: Float64s, utility: float) -> Float64s:
     return rows.unit_roundoff * (rows.d + 16) * (norms + 1.0 + utility)
 
 
-def first_overtake(
+def first_rejection(
     rows: UnitRows,
     outside: NDArray[np.bool_],
     utility: Float64s | None,
-    law: Law,
+    law: GraphCutScore,
     supply: Supply,
     taken: Indices,
-    bet: Speculation,
+    bet: Draft,
     workers: Workers = serial,
-) -> Overtake:
+) -> Verification:
     """Return the first turn of a speculation that an item outside the pool spoils.
 
     Parameters
@@ -73,8 +73,8 @@ def first_overtake(
     outside : bool array of shape (n,)
         Rows that may still be chosen and are not in the pool.
     utility : float64 array of shape (n,) or None
-    law, supply, taken : as in :func:`ray_subsel.optimizers.speculative.draft.speculate`
-    bet : Speculation
+    law, supply, taken : as in :func:`ray_subsel.optimizers.speculative.draft.draft_picks`
+    bet : Draft
 
     Notes
     -----
@@ -92,7 +92,7 @@ def first_overtake(
     return _decide(rows, survivors, utility, law, supply, taken, bet, left.size)
 
 
-def _bars(law: Law, bet: Speculation) -> Float64s:
+def _bars(law: GraphCutScore, bet: Draft) -> Float64s:
     """Return for each turn the gain below which no item can spoil it."""
     picked = bet.start + np.arange(len(bet))
     return np.asarray(bet.tops - law.ties(picked) - 2 * law.slacks(picked), dtype=np.float64)
@@ -103,7 +103,7 @@ def checkpoint_turns(length: int) -> Indices:
     return np.unique(np.linspace(0, length - 1, min(length, CHECKPOINTS)).round().astype(np.int64))
 
 
-def checkpoint_thresholds(law: Law, bet: Speculation, bars: Float64s, turns: Indices) -> Float64s:
+def checkpoint_thresholds(law: GraphCutScore, bet: Draft, bars: Float64s, turns: Indices) -> Float64s:
     """Return, for each checkpoint, a gain below which (at all checkpoints) an item spoils no turn in between.
 
     In the stretch between checkpoints a and b, gain_j(x) <= (1 - h) gain_a(x) + h gain_b(x) + (2 + lam) |r_j|. Let dip
@@ -157,12 +157,12 @@ def _decide(
     rows: UnitRows,
     suspects: Indices,
     utility: Float64s | None,
-    law: Law,
+    law: GraphCutScore,
     supply: Supply,
     taken: Indices,
-    bet: Speculation,
+    bet: Draft,
     survivors: int,
-) -> Overtake:
+) -> Verification:
     """Compare the suspects in float64 and find the first turn that one of them spoils."""
     first = len(bet)
     spoilers: list[Indices] = []
@@ -183,4 +183,4 @@ def _decide(
             first = min(first, int(beats.any(axis=0).argmax()))
             spoilers.append(some[spoils])
     found = np.concatenate(spoilers) if spoilers else np.zeros(0, dtype=np.int64)
-    return Overtake(first, found, survivors, int(suspects.size))
+    return Verification(first, found, survivors, int(suspects.size))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem, certified, overtake
-from ray_subsel.optimizers.speculative.score import MOST_PICKS, Law
+from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
 
 SETTINGS = settings(deadline=None, max_examples=60)
 
@@ -248,7 +248,7 @@ def test_other_objectives_and_constraints_are_refused():
 def test_a_tie_is_wider_than_rounding():
     for d in (1, 100, 1000, 10**4, 10**5):
         for picked in (0, 10**6):
-            law = Law(np.ones(d), 10.0)
+            law = GraphCutScore(np.ones(d), 10.0)
             assert 2 * law.slack(picked) < law.tie(picked)
 
 
