@@ -91,7 +91,7 @@ def collapse_near(
     """
     check_threshold(threshold)
     if not is_number(cluster_size, whole=True) or cluster_size < 2:
-        raise invalid("cell_size", "be a whole number >= 2", cluster_size)
+        raise invalid("cluster_size", "be a whole number >= 2", cluster_size)
     rows = X if isinstance(X, UnitRows) else unit_rows(X)
     counts = _counts(multiplicity, rows.n)
     cluster = assign_clusters(rows, fit_clusters(rows, threshold, cluster_size=cluster_size, seed=seed))

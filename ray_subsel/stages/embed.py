@@ -132,6 +132,7 @@ class EmbedActor:
         return self.embedder
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Embed the shard of a batch; Ray Data calls this with one row at a time."""
         [shard] = [int(shard) for shard in batch["shard"]]
         try:
             with attempt(self.task.run, _work(self.task.run, shard)):

@@ -60,9 +60,9 @@ def test_threads_change_nothing(monkeypatch, optimizer):
 
     found = []
     for count in (1, 4):
-        for module in ("certified", "exchange"):
+        for module in ("greedy", "exchange"):
             monkeypatch.setattr(
-                f"ray_subsel.optimizers.{module}.block_workers", lambda count=count: with_threads(count)
+                f"ray_subsel.optimizers.speculative.{module}.block_workers", lambda count=count: with_threads(count)
             )
         monkeypatch.setattr("ray_subsel.core.unit_rows.BLOCK_BYTES", 20_000 * count)
         found.append(select(X, 400, optimizer=optimizer))

@@ -147,7 +147,7 @@ def test_few_rows(n):
         ({"threshold": 0.0}, r"threshold must be a cosine in \(0, 1\]; got 0.0"),
         ({"threshold": 1.1}, "threshold must be a cosine"),
         ({"threshold": float("nan")}, "threshold must be a cosine"),
-        ({"cell_size": 1}, "cell_size must be a whole number >= 2; got 1"),
+        ({"cluster_size": 1}, "cluster_size must be a whole number >= 2; got 1"),
         ({"multiplicity": [1, 2]}, "multiplicity must be 3 integers >= 1"),
         ({"multiplicity": [1, 2, 0]}, "multiplicity must be 3 integers >= 1"),
         ({"X": np.zeros((3, 2))}, "row 0 of X must not be zero"),

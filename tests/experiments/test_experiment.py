@@ -9,7 +9,7 @@ import pytest
 from ray_subsel import cli
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.experiments import bench
+from ray_subsel.experiments import runner
 from ray_subsel.experiments.experiment import ExperimentConfig, run, write_summary
 from ray_subsel.experiments.grid import read_results
 from ray_subsel.experiments.studies import STUDIES, StudyConfig, cells_of
@@ -46,7 +46,7 @@ def test_an_experiment_interrupted_after_some_cells_goes_on_with_the_rest(files,
     methods = ("random", "random-distinct", "graph-cut", "near-facility-location", "full")
     config = experiment(files, tiny_bert, tmp_path / "a", methods=methods, seeds=2)
     measured = []
-    original = bench.Bench.measure
+    original = runner.Bench.measure
 
     def measure(self, cell, draw, largest):
         if len(measured) == 3:
@@ -54,7 +54,7 @@ def test_an_experiment_interrupted_after_some_cells_goes_on_with_the_rest(files,
         measured.append(cell)
         return original(self, cell, draw, largest)
 
-    monkeypatch.setattr(bench.Bench, "measure", measure)
+    monkeypatch.setattr(runner.Bench, "measure", measure)
     with pytest.raises(KeyboardInterrupt):
         run(config)
     assert set(figures(tmp_path / "a")) == set(measured)
@@ -77,7 +77,7 @@ def test_the_gathered_file_alone_is_enough_to_go_on(files, tiny_bert, tmp_path, 
     run(config)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "results.json").write_bytes((tmp_path / "a" / "results.json").read_bytes())
-    monkeypatch.delattr(bench.Bench, "measure")
+    monkeypatch.delattr(runner.Bench, "measure")
     run(experiment(files, tiny_bert, tmp_path / "b", methods=("random",)))
     assert figures(tmp_path / "b") == figures(tmp_path / "a")
     assert write_summary(str(tmp_path / "b")) == (tmp_path / "b" / "tables.txt").read_text()

@@ -12,7 +12,7 @@ from ray_subsel import cli
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.experiments import experiment as experiments
-from ray_subsel.experiments import spreading
+from ray_subsel.experiments import ray_runner
 from ray_subsel.experiments.experiment import ExperimentConfig, _read, run
 from ray_subsel.experiments.grid import Cell, read_results
 from ray_subsel.experiments.ray_runner import Spread, tasks_of
@@ -118,7 +118,7 @@ def test_the_recipe_for_a_cluster_spreads_its_cells(files, tiny_bert, tmp_path, 
 def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tmp_path, monkeypatch):
     """A lost worker's task runs anew: the same call, in a directory where some of its cells are written."""
     calls = []
-    original = spreading.measure_draw
+    original = ray_runner.measure_draw
 
     def interrupted(bench, todo, cells):
         calls.append([cell.size for cell in todo])
@@ -131,11 +131,11 @@ def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tm
     tables = [_read(replace(config.corpus, data=data)) for data in (config.corpus.data, config.train.test)]
     setup = Setup(config.corpus.task, *tables, config.embed, config.train)
     cells = cells_of(config.study)
-    monkeypatch.setattr(spreading, "measure_draw", interrupted)
+    monkeypatch.setattr(ray_runner, "measure_draw", interrupted)
     shared = (setup, RunDir(str(tmp_path)), 1)
     with pytest.raises(ConnectionError):
-        spreading._measure(*shared, ("base", cells, cells))
-    found = spreading._measure(*shared, ("base", cells, cells))
+        ray_runner._measure(*shared, ("base", cells, cells))
+    found = ray_runner._measure(*shared, ("base", cells, cells))
     assert calls == [[0.1, 0.25], [0.25]]
     assert {result.cell for result in found} == set(cells)
 

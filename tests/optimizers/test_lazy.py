@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.objectives import FacilityLocation, FeatureBased, LogDeterminant, SaturatedCoverage, active_rows
+from ray_subsel.objectives import FacilityLocation, FeatureBased, LogDeterminant, SaturatedCoverage, bound_cache
 from ray_subsel.objectives.kernels import RBF, ShiftedCosine
 from ray_subsel.optimizers import LazyGreedy, NaiveGreedy, Problem, lazy
 
@@ -57,7 +57,7 @@ def test_same_picks_where_the_pool_overflows_and_rows_are_remembered(name, monke
 
 @pytest.mark.parametrize("capacity", [0, 500])
 def test_a_full_memory_changes_nothing(capacity, monkeypatch):
-    monkeypatch.setattr(active_rows, "CAPACITY", capacity)
+    monkeypatch.setattr(bound_cache, "CAPACITY", capacity)
     same(Problem(clustered(4, 500, d=16).astype(np.float32), FacilityLocation(), 60))
 
 
@@ -77,8 +77,8 @@ def test_a_prefix_is_the_result_for_a_smaller_k():
 def test_blocks_do_not_change_picks(monkeypatch):
     problem = Problem(clustered(9, 300).astype(np.float32), FacilityLocation(), 60)
     before = LazyGreedy().maximize(problem).indices
-    monkeypatch.setattr(active_rows, "_CANDIDATES", 17)
-    monkeypatch.setattr(active_rows, "_ITEMS", 41)
+    monkeypatch.setattr(bound_cache, "_CANDIDATES", 17)
+    monkeypatch.setattr(bound_cache, "_ITEMS", 41)
     monkeypatch.setattr(lazy, "_FIRST_BATCH", 5)
     np.testing.assert_array_equal(LazyGreedy().maximize(problem).indices, before)
 

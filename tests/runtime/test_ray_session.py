@@ -67,8 +67,8 @@ def test_workers_compute_with_one_thread_each_whatever_the_driver_does():
     script = (
         "import os, ray\n"
         "from ray_subsel.config import RuntimeConfig\n"
-        "from ray_subsel.runtime.ray_session import Session, remote\n"
-        "with Session(RuntimeConfig(out='x', address='local')) as session:\n"
+        "from ray_subsel.runtime.ray_session import RaySession, remote\n"
+        "with RaySession(RuntimeConfig(out='x', address='local')) as session:\n"
         "    session.start()\n"
         "    print(ray.get(remote(lambda: os.environ['OMP_NUM_THREADS']).remote()), os.environ['OMP_NUM_THREADS'])\n"
     )

@@ -15,6 +15,7 @@ from ray_subsel.runtime import tasks
 from ray_subsel.runtime.ray_session import input_error_in
 from ray_subsel.runtime.tasks import ATTEMPTS, TaskSpec, attempt, result_of, run_tasks
 from ray_subsel.stages import deduplicate, embed, select_greedi
+from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import BEGUN, RunDir
 
@@ -186,7 +187,7 @@ def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, mod
             select_greedi.choose(
                 run,
                 parts := select_greedi.partitioned(run, parts, config),
-                select_greedi.plan_selection(run, config, parts, 5),
+                plan_selection(run, config, parts, 5),
                 bar=Silent(),
             )
         elif module is deduplicate:

@@ -109,7 +109,7 @@ def test_progress_bar_counts_to_k(monkeypatch):
         assert (label, total) == ("select", 30)
         yield Steps()
 
-    monkeypatch.setattr(sys.modules["ray_subsel.select"], "bar", bar)
+    monkeypatch.setattr(sys.modules["ray_subsel.selection.api"], "bar", bar)
     select(cloud(), 30, optimizer="naive", progress=True)
     assert steps == [1] * 30
 

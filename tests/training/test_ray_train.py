@@ -10,7 +10,7 @@ import pytest
 from ray_subsel.config import TrainConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.storage.run_directory import RunDir
-from ray_subsel.training import distributed, finetune
+from ray_subsel.training import finetune, ray_train
 
 Tables = tuple[pa.Table, pa.Table]
 CONFIG = TrainConfig(epochs=4, lr=5e-3, train_batch_size=15, precision="fp32")
@@ -64,7 +64,7 @@ def killed_after_an_epoch(deaths: Path, times: int):
 
     def work(job: dict) -> None:
         from ray_subsel.training import checkpoint
-        from ray_subsel.training import distributed as there
+        from ray_subsel.training import ray_train as there
 
         save = checkpoint.save
 
@@ -92,7 +92,7 @@ def test_a_training_worker_that_is_killed_is_replaced(
         return finetune(*labelled, CONFIG, task="classification", model=tiny_bert, run=run, name=name, workers=1)
 
     calm = fit("calm")
-    monkeypatch.setattr(distributed, "_work", killed_after_an_epoch(tmp_path / "deaths", 1))
+    monkeypatch.setattr(ray_train, "_work", killed_after_an_epoch(tmp_path / "deaths", 1))
     hit = fit("hit")
     assert len(list((tmp_path / "deaths").iterdir())) == 1
     assert hit.resumed_from == 1
@@ -105,8 +105,8 @@ def test_a_training_worker_that_is_killed_is_replaced(
 def test_a_training_worker_that_always_dies_is_one_line(
     labelled: Tables, tiny_bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(distributed, "MAX_FAILURES", 1)
-    monkeypatch.setattr(distributed, "_work", killed_after_an_epoch(tmp_path / "deaths", 99))
+    monkeypatch.setattr(ray_train, "MAX_FAILURES", 1)
+    monkeypatch.setattr(ray_train, "_work", killed_after_an_epoch(tmp_path / "deaths", 99))
     with pytest.raises(
         InputError, match=r"train/doomed could not be trained: its worker died again and again \(2 times"
     ):

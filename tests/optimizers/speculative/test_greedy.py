@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
-from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem, certified, overtake
+from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
+from ray_subsel.optimizers.speculative import greedy, verify
 from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
 
 SETTINGS = settings(deadline=None, max_examples=60)
@@ -95,8 +96,8 @@ def test_blocks_and_checkpoints_change_nothing(monkeypatch):
     X = cloud(6, 900, 12, dtype=np.float32)
     usual = picks(X, 300)
     monkeypatch.setattr("ray_subsel.core.unit_rows.BLOCK_BYTES", 1000)
-    monkeypatch.setattr(overtake, "_BLOCK_NUMBERS", 1)
-    monkeypatch.setattr(overtake, "CHECKPOINTS", 3)
+    monkeypatch.setattr(verify, "_BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(verify, "CHECKPOINTS", 3)
     other = picks(X, 300)
     assert np.array_equal(usual.indices, other.indices)
     assert np.array_equal(usual.gains, other.gains)
@@ -253,5 +254,5 @@ def test_a_tie_is_wider_than_rounding():
 
 
 def test_bets_stay_within_what_the_rounding_allows_for():
-    rows = certified.UnitRows(np.empty((1, 10**6), dtype=np.float32), np.ones(10**5))
-    assert certified.most_picks(rows, 4) <= MOST_PICKS
+    rows = greedy.UnitRows(np.empty((1, 10**6), dtype=np.float32), np.ones(10**5))
+    assert greedy.most_picks(rows, 4) <= MOST_PICKS
