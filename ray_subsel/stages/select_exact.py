@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
-from ray_subsel.objectives.scaled import ScaledGraphCut
+from ray_subsel.objectives.graph_cut import ScaledGraphCut
 from ray_subsel.partitioned.exact_greedy import (
     DraftRequest,
     GreedyCheckpoint,
