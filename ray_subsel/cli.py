@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.embedders import EMBEDDERS
 
 if typing.TYPE_CHECKING:
     from ray_subsel.pipeline import RunConfig
@@ -225,11 +226,16 @@ def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
     select = manifest.stages.get("select")
     if select is None or not select.done or not settings.get("select"):
         raise InputError(f"{given['out']} must hold a finished selection. Run subsel select or subsel run first.")
+    embed, train = settings["embed"], _build(TrainConfig, {**(settings.get("train") or {}), **given})
+    if embed["embedder"] not in EMBEDDERS:  # a file must not decide which module is imported
+        if train.train_model is None:
+            way = "Use --train-model NAME."
+            raise invalid("train_model", f"be given where {embed['embedder']} has embedded", None, way)
+        embed = {**embed, "embedder": EmbedConfig.embedder}
     return RunConfig(
         corpus=_build(CorpusConfig, settings["corpus"]),
-        embed=_build(EmbedConfig, settings["embed"]),
-        select=_build(SelectConfig, settings["select"]),
-        train=_build(TrainConfig, {**(settings.get("train") or {}), **given}),
+        embed=_build(EmbedConfig, embed),
+        train=train,
         runtime=_build(RuntimeConfig, given),
         command=command,
     )
