@@ -82,8 +82,6 @@ def _add_flags(parser: argparse.ArgumentParser, config: type, *, title: str, ski
             base = inner[0] if inner else kind
             settings["type"] = base
             settings["metavar"] = field.metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[base]
-            if field.metadata["choices"]:
-                settings["metavar"] = "|".join(field.metadata["choices"])
             if typing.get_origin(kind) is tuple:
                 settings["action"] = "append"
         group.add_argument(_flag(field), **settings)

@@ -14,14 +14,17 @@ from typing import Any, TypeVar
 from ray_subsel.constraints.spec import WISHES, parse_floors, parse_quotas
 from ray_subsel.core.byte_sizes import parse_bytes
 from ray_subsel.core.errors import invalid
+from ray_subsel.core.plugins import OUTSIDE
+from ray_subsel.embedders import EMBEDDERS, Embedder, find_embedder
+from ray_subsel.embedders.registry import catalogue, users
+from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
+from ray_subsel.objectives.registry import representing, takers
 
 T = TypeVar("T")
 
-OBJECTIVES = ("graph_cut", "facility_location", "saturated_coverage", "feature_based", "log_determinant")
 TASKS = ("text", "story-cloze", "classification")
 FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "text")
 STORY_TEXTS = ("context+right", "context", "everything")
-EMBEDDERS = ("minilm", "bert", "doc2vec", "tfidf", "precomputed")
 ARMS = ("subset", "random", "random-dedup", "full")
 
 
@@ -30,12 +33,17 @@ def option(
     help: str,  # noqa: A002 - the word that argparse and every reader knows
     *,
     choices: tuple[str, ...] = (),
+    known: tuple[str, ...] = (),
     flag: str = "",
     metavar: str = "",
     identity: bool = True,
 ) -> T:
-    """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity."""
-    metadata = {"help": help, "choices": choices, "flag": flag, "metavar": metavar, "identity": identity}
+    """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity.
+
+    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named.
+    """
+    shown = metavar or "|".join((*known, OUTSIDE) if known else choices)
+    metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -108,21 +116,25 @@ class CorpusConfig:
 class EmbedConfig:
     """How a text becomes a vector."""
 
-    embedder: str = option(
-        "minilm", "minilm (packaged, offline), bert (any encoder), doc2vec, tfidf (fastest)", choices=EMBEDDERS
-    )
+    embedder: str = option("minilm", catalogue(), known=tuple(EMBEDDERS))
     model: str = option(
         "bert-base-uncased", "hub name or local folder of the encoder for --embedder bert", metavar="MODEL"
     )
     batch_size: int = option(64, "texts a forward pass")
     max_length: int = option(256, "tokens after which a text is cut")
-    vector_size: int = option(100, "dimension of doc2vec and tfidf vectors")
+    vector_size: int = option(100, f"dimension of {users('vector_size')} vectors")
     doc2vec_epochs: int = option(20, "passes over the corpus when doc2vec is trained")
-    seed: int = option(0, "seed of doc2vec and tfidf")
+    seed: int = option(0, f"seed of {users('seed')}")
 
     def __post_init__(self) -> None:
         _check_choices(self)
         _check_positive(self, "batch_size", "max_length", "vector_size", "doc2vec_epochs")
+        find_embedder(self.embedder)
+
+    @property
+    def embedder_class(self) -> type[Embedder]:
+        """The class that ``embedder`` names."""
+        return find_embedder(self.embedder)
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ class SelectConfig:
 
     k: int | None = option(None, "number of items to choose")
     fraction: float | None = option(None, "share of the rows to choose, in (0, 1]")
-    objective: str = option("graph_cut", "what is maximized", choices=OBJECTIVES)
+    objective: str = option("graph_cut", "what is maximized", known=tuple(OBJECTIVES))
     mode: str = option(
         "greedi",
         "greedi: partitions select, a reducer decides; exact: the centralized greedy's own picks, across partitions",
@@ -147,8 +159,8 @@ class SelectConfig:
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
     represented: int | None = option(
         None,
-        "facility_location and saturated_coverage: size of the sample of items to be represented, the same for all "
-        "partitions; default: 4 k, at least 10000",
+        f"{representing()}: size of the sample of items to be represented, the same for all partitions; default: 4 k, "
+        "at least 10000",
     )
     represent: str = option(
         "sample",
@@ -222,21 +234,31 @@ class SelectConfig:
         """Whether anything but k limits what may be chosen."""
         return self.grouped or self.budget is not None or self.include is not None or self.exclude is not None
 
+    @property
+    def objective_class(self) -> type[Objective[Any]]:
+        """The class that ``objective`` names."""
+        return find_objective(self.objective)
+
+    def objective_of(self, n: int, k: int) -> Objective[Any]:
+        """Return the objective with its options, for k of n items."""
+        found = self.objective_class
+        return found.of_options({name: getattr(self, name) for name in found.options}, n=n, k=k)
+
     def _check_objective(self) -> None:
-        linear = self.objective == OBJECTIVES[0]
-        if self.lam != 10.0 and not linear:
-            raise invalid("lam", "be left out unless objective is graph_cut", self.lam, "Others have no penalty.")
+        found = self.objective_class
+        if self.lam != 10.0 and "lam" not in found.options:
+            raise invalid(
+                "lam", f"be left out unless objective is {takers('lam')}", self.lam, "Others have no penalty."
+            )
         if self.lam == "auto" and self.k is None and self.fraction is None:
             raise invalid("lam", "be a number where a budget decides how many are chosen", self.lam, "Give --k too.")
-        represents = self.objective in ("facility_location", "saturated_coverage")
-        if self.represented is not None and not represents:
-            way = "Others represent nothing."
-            raise invalid("represented", "go with facility_location or saturated_coverage", self.objective, way)
-        if self.represent != "sample" and not represents:
-            raise invalid("represent", "go with facility_location or saturated_coverage", self.objective)
+        if self.represented is not None and not found.needs_reference:
+            raise invalid("represented", f"go with {representing()}", self.objective, "Others represent nothing.")
+        if self.represent != "sample" and not found.needs_reference:
+            raise invalid("represent", f"go with {representing()}", self.objective)
         if self.represented is not None and self.represented < 1:
             raise invalid("represented", "be at least 1", self.represented)
-        if self.mode == "exact" and not linear:
+        if self.mode == "exact" and not found.exact_over_partitions:
             raise invalid("mode", "be greedi unless objective is graph_cut", self.mode, "Leave --mode out.")
 
     def _check_limits(self) -> None:

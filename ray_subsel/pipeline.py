@@ -29,10 +29,9 @@ from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import FOLDER, RowStore
-from ray_subsel.embedders import model_fingerprint, model_name
 from ray_subsel.planning.machine import Machine, machine_of
 from ray_subsel.planning.policy import is_small
-from ray_subsel.planning.run_plan import embedding_dimension, plan_run
+from ray_subsel.planning.run_plan import plan_run
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
@@ -156,7 +155,7 @@ class _Work:
         self.session.start()
         began, peak = time.perf_counter(), PeakMemory()
         if model is not None:
-            embed.train_once(rows, self.config.corpus, self.config.embed)
+            embed.fit_once(rows, self.config.corpus, self.config.embed)
         self._embed_missing(rows, missing, peak)
         facts = embed.all_facts(rows)
         reused = rows.shards - len(missing)
@@ -243,7 +242,10 @@ class _Work:
             return config.partitions
         n = rows.n_rows
         k, _ = resolve_k(config, rows=n, items=n)
-        dimension = rows.dimension if self.config.corpus.vectors is not None else embedding_dimension(self.config.embed)
+        embed = self.config.embed
+        dimension = (
+            rows.dimension if self.config.corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
+        )
         try:
             return self._sizes(config, n, dimension or 1, k).partitions
         except DoesNotFitError:  # an upper bound does not fit; the items may, once equal ones are collapsed
@@ -341,8 +343,7 @@ def embedder_identity(corpus: CorpusConfig, embed: EmbedConfig) -> str | None:
     """Return what tells one embedder from another: a hash of an encoder's files, a name, or None for ready vectors."""
     if corpus.vectors is not None:
         return None
-    name = model_name(embed)
-    return embed.embedder if name is None else model_fingerprint(name)
+    return embed.embedder_class.identity(embed)
 
 
 def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:

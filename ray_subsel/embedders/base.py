@@ -2,23 +2,87 @@
 
 An embedder's answer for a text depends on the text and on the embedder only: not on the process, nor on the texts that
 come with it (up to the rounding of float32 for networks, where one list of texts always gives the same bits).
+
+What the rest of the package asks about a kind of embedder, it asks its class: dimension, identity, memory, how it is
+fitted to a corpus and opened. So a new embedder is a file and a line in the registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import abc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.plugins import is_own, source_fingerprint
+from ray_subsel.storage.run_directory import RunDir
 
 Float32s = NDArray[np.float32]
+R = TypeVar("R")
 
 
-class Embedder(Protocol):
-    """Anything with a dimension that turns texts into unit vectors."""
+class EmbedSettings(Protocol):
+    """The settings of all embedders; each reads those that it lists in :attr:`Embedder.uses`."""
+
+    @property
+    def embedder(self) -> str:
+        """Name of the embedder."""
+
+    @property
+    def model(self) -> str:
+        """Hub name or folder of an encoder."""
+
+    @property
+    def batch_size(self) -> int:
+        """Texts a forward pass."""
+
+    @property
+    def max_length(self) -> int:
+        """Tokens after which a text is cut."""
+
+    @property
+    def vector_size(self) -> int:
+        """Dimension, where it can be chosen."""
+
+    @property
+    def doc2vec_epochs(self) -> int:
+        """Passes over the corpus when Doc2Vec is trained."""
+
+    @property
+    def seed(self) -> int:
+        """Of what is drawn."""
+
+
+class FitTexts(Protocol):
+    """The texts to which an embedder is fitted, which need not fit into memory."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield all texts, in the same order each time."""
+
+    def map_parts(self, function: Callable[[Sequence[str]], R]) -> Iterable[R]:
+        """Yield ``function(texts)`` for each part of the texts, in any order; parts may be read in parallel."""
+
+
+@dataclass(frozen=True)
+class TextList:
+    """Texts in memory, in one part."""
+
+    texts: Sequence[str]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def map_parts(self, function: Callable[[Sequence[str]], R]) -> Iterable[R]:
+        """Return the function of all texts."""
+        return [function(self.texts)]
+
+
+class EmbedsTexts(Protocol):
+    """Anything that turns texts into unit vectors: an embedder, or one that remembers what it has embedded."""
 
     @property
     def dimension(self) -> int:
@@ -26,6 +90,89 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Float32s:
         """Return the L2-normalised vectors of the texts, float32 of shape (len(texts), d), in their order."""
+
+
+class Embedder(abc.ABC):
+    """Turns texts into unit vectors. An instance is opened in each process that embeds; the class speaks for it before.
+
+    A subclass outside the package needs :attr:`name`, :attr:`dimension` and :meth:`embed`, and an ``__init__`` without
+    parameters or its own :meth:`open`.
+    """
+
+    name: ClassVar[str]
+    help: ClassVar[str] = ""
+    """A few words for the command line."""
+    uses: ClassVar[tuple[str, ...]] = ()
+    """The settings that it reads."""
+    state_file: ClassVar[str] = ""
+    """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
+
+    @property
+    @abc.abstractmethod
+    def dimension(self) -> int:
+        """d, the length of each vector."""
+
+    @abc.abstractmethod
+    def embed(self, texts: Sequence[str]) -> Float32s:
+        """Return the L2-normalised vectors of the texts, float32 of shape (len(texts), d), in their order."""
+
+    @classmethod
+    def open(cls, settings: EmbedSettings, state: Any = None, *, device: str = "cpu", threads: int = 1) -> Embedder:
+        """Return an embedder, ready to embed.
+
+        Parameters
+        ----------
+        settings : EmbedSettings
+        state : object, optional
+            What :meth:`fit` returned, where it is defined.
+        device : str
+            ``cpu`` or ``cuda``; encoders only.
+        threads : int
+            CPU threads of an encoder.
+        """
+        del settings, state, device, threads
+        return cls()
+
+    @classmethod
+    def dimension_of(cls, settings: EmbedSettings) -> int:
+        """Return the dimension before anything is embedded. The default opens the embedder; there may be less to do."""
+        return cls.open(settings).dimension
+
+    @classmethod
+    def identity(cls, settings: EmbedSettings) -> str:
+        """Return what tells it from others that give other vectors, beside its settings.
+
+        By default its name; outside the package, a hash of the file that defines it, so that a change is noticed.
+        """
+        del settings
+        return cls.name if is_own(cls) else source_fingerprint(cls)
+
+    @classmethod
+    def encoder(cls, settings: EmbedSettings) -> str | None:
+        """Return the hub name or folder of the encoder behind it, which can be fine-tuned; None: there is none."""
+        del settings
+        return None
+
+    @classmethod
+    def memory_bytes(cls, settings: EmbedSettings) -> float:
+        """Return about what it takes in a process that embeds."""
+        del settings
+        return 0.0
+
+    @classmethod
+    def fit(cls, texts: FitTexts, settings: EmbedSettings) -> Any:
+        """Return the state with which it is opened, learnt from the texts of the ground set."""
+        raise NotImplementedError(f"{cls.__name__} has a state_file without fit")
+
+    @classmethod
+    def save_state(cls, run: RunDir, state: Any) -> None:
+        """Write a state under :attr:`state_file`."""
+        raise NotImplementedError(f"{cls.__name__} has a state_file without save_state")
+
+    @classmethod
+    def load_state(cls, run: RunDir) -> Any:
+        """Read what :meth:`save_state` wrote."""
+        raise NotImplementedError(f"{cls.__name__} has a state_file without load_state")
 
 
 def unit_rows(vectors: NDArray[np.floating], what: str = "vector") -> Float32s:

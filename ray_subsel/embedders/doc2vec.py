@@ -1,4 +1,4 @@
-"""Doc2Vec (PV-DM, gensim): trained once on the corpus, then inferred text by text.
+"""Embed with Doc2Vec (PV-DM, gensim): trained once on the corpus, then inferred text by text.
 
 gensim's own inference seeds a text's starting vector with Python's ``hash``, which differs from process to process, and
 draws from one generator across texts, so that a vector depends on the texts before it. Here both are seeded with a
@@ -14,14 +14,13 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.config import EmbedConfig
 from ray_subsel.core.errors import InputError, invalid
-from ray_subsel.embedders.base import Float32s, unit_rows
+from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, Float32s, unit_rows
 from ray_subsel.storage.run_directory import RunDir
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -98,7 +97,7 @@ def _empty_model(vector_size: int, epochs: int, seed: int, min_count: int) -> An
     )
 
 
-def train_doc2vec(texts: Iterable[str], config: EmbedConfig) -> Doc2VecState:
+def train_doc2vec(texts: Iterable[str], settings: EmbedSettings) -> Doc2VecState:
     """Train PV-DM with negative sampling on the texts, one thread, seeded.
 
     Parameters
@@ -106,7 +105,7 @@ def train_doc2vec(texts: Iterable[str], config: EmbedConfig) -> Doc2VecState:
     texts : iterable of str
         Read ``doc2vec_epochs + 1`` times, so it must start over with each ``iter()``: a list, or an object that reads
         files; a generator is refused.
-    config : EmbedConfig
+    settings : EmbedSettings
         ``vector_size``, ``doc2vec_epochs`` and ``seed`` are used.
 
     Returns
@@ -124,7 +123,7 @@ def train_doc2vec(texts: Iterable[str], config: EmbedConfig) -> Doc2VecState:
     """
     if iter(texts) is iter(texts):
         raise invalid("texts", "be readable several times", type(texts).__name__, "Pass a list.")
-    model = _empty_model(config.vector_size, config.doc2vec_epochs, config.seed, MIN_COUNT)
+    model = _empty_model(settings.vector_size, settings.doc2vec_epochs, settings.seed, MIN_COUNT)
     documents = _Documents(texts)
     try:
         model.build_vocab(documents)
@@ -139,7 +138,7 @@ def train_doc2vec(texts: Iterable[str], config: EmbedConfig) -> Doc2VecState:
     words = tuple(model.wv.index_to_key)
     counts = np.array([model.wv.get_vecattr(word, "count") for word in words], dtype=np.int64)
     return Doc2VecState(
-        words, counts, np.array(model.wv.vectors), np.array(model.syn1neg), config.doc2vec_epochs, config.seed
+        words, counts, np.array(model.wv.vectors), np.array(model.syn1neg), settings.doc2vec_epochs, settings.seed
     )
 
 
@@ -182,7 +181,7 @@ def load_doc2vec(run: RunDir, name: str) -> Doc2VecState:
     return state
 
 
-class Doc2VecEmbedder:
+class Doc2VecEmbedder(Embedder):
     """Infers vectors with a trained state.
 
     A text without a single known word keeps its pseudo-random starting direction, a hash of the text: it is like
@@ -192,6 +191,10 @@ class Doc2VecEmbedder:
     ----------
     state : Doc2VecState
     """
+
+    name: ClassVar[str] = "doc2vec"
+    uses: ClassVar[tuple[str, ...]] = ("vector_size", "doc2vec_epochs", "seed")
+    state_file: ClassVar[str] = "doc2vec/state.npz"
 
     def __init__(self, state: Doc2VecState) -> None:
         model = _empty_model(state.dimension, state.epochs, state.seed, min_count=1)
@@ -244,3 +247,31 @@ class Doc2VecEmbedder:
             alpha -= step
         inferred: Float32s = vector[0]
         return inferred
+
+    @classmethod
+    def open(cls, settings: EmbedSettings, state: Any = None, *, device: str = "cpu", threads: int = 1) -> Embedder:
+        """Return an embedder of a trained state."""
+        del settings, device, threads
+        if not isinstance(state, Doc2VecState):
+            raise invalid("state", "be what train_doc2vec returned, for doc2vec", type(state).__name__)
+        return cls(state)
+
+    @classmethod
+    def dimension_of(cls, settings: EmbedSettings) -> int:
+        """Return ``vector_size``."""
+        return settings.vector_size
+
+    @classmethod
+    def fit(cls, texts: FitTexts, settings: EmbedSettings) -> Doc2VecState:
+        """Train on the texts."""
+        return train_doc2vec(texts, settings)
+
+    @classmethod
+    def save_state(cls, run: RunDir, state: Doc2VecState) -> None:
+        """Write a state."""
+        save_doc2vec(run, cls.state_file, state)
+
+    @classmethod
+    def load_state(cls, run: RunDir) -> Doc2VecState:
+        """Read a state."""
+        return load_doc2vec(run, cls.state_file)

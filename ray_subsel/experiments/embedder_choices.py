@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ray_subsel.core.errors import InputError, invalid
-from ray_subsel.embedders import model_fingerprint
+from ray_subsel.embedders import EMBEDDERS, model_fingerprint
 
 OWN = "encoder"
 """The experiment's own encoder."""
-TRAINED = ("doc2vec", "tfidf")
+TRAINED = tuple(name for name, embedder in EMBEDDERS.items() if embedder.state_file)
 """Embedders that are trained on each sample."""
 NEAR = 0.9
 """Cosine from which rows count as near copies."""

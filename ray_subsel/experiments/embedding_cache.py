@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import KEY_BYTES, text_key
-from ray_subsel.embedders.base import Embedder, Float32s
+from ray_subsel.embedders.base import EmbedsTexts, Float32s
 from ray_subsel.storage.run_directory import RunDir
 
 
@@ -18,7 +18,7 @@ class Memory:
 
     Parameters
     ----------
-    embedder : Embedder
+    embedder : EmbedsTexts
 
     Notes
     -----
@@ -27,7 +27,7 @@ class Memory:
     an experiment was interrupted.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: EmbedsTexts) -> None:
         self._embedder = embedder
         self._rows: dict[bytes, Float32s] = {}
 

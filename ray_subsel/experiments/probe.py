@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid
-from ray_subsel.embedders.base import Embedder, Float32s
+from ray_subsel.embedders.base import EmbedsTexts, Float32s
 
 STORY_C = 1.0
 CLASS_C = 100.0
@@ -39,7 +39,7 @@ def penalty(task: str) -> float:
     return STORY_C if task == "story-cloze" else CLASS_C
 
 
-def features(table: pa.Table, task: str, embedder: Embedder) -> Float32s:
+def features(table: pa.Table, task: str, embedder: EmbedsTexts) -> Float32s:
     """Return the features of a table's rows: float32 of shape (n, 3 d) for stories, (n, d) for texts."""
     if task == "classification":
         return embedder.embed(table["text"].to_pylist())

@@ -15,16 +15,7 @@ import pyarrow as pa
 from ray_subsel.config import EmbedConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.hashing import fingerprint
-from ray_subsel.embedders import (
-    Doc2VecState,
-    TfidfState,
-    build_embedder,
-    document_frequencies,
-    fit_tfidf,
-    model_fingerprint,
-    model_name,
-    train_doc2vec,
-)
+from ray_subsel.embedders import TextList, build_embedder, model_fingerprint, model_name
 from ray_subsel.embedders.base import Embedder, Float32s
 from ray_subsel.experiments import probe
 from ray_subsel.experiments.embedder_choices import NEAR, OWN, TRAINED
@@ -138,7 +129,8 @@ class Draw:
         if name not in self._trained:
             began = time.perf_counter()
             config = replace(self._setup.chooser(name), seed=self.cell.seed)
-            embedder = build_embedder(config, state=_train(config, self.sample.texts))
+            state = config.embedder_class.fit(TextList(self.sample.texts), config)
+            embedder = build_embedder(config, state=state)
             self._trained[name] = Memory(embedder).embed(self.sample.texts), time.perf_counter() - began
         return self._trained[name]
 
@@ -157,12 +149,6 @@ class Draw:
         if key not in self._rankings:
             self._rankings[key] = rank(method, self.sample, lambda: self.vectors(method), depth, self.cell.seed)
         return self._rankings[key]
-
-
-def _train(config: EmbedConfig, texts: Sequence[str]) -> Doc2VecState | TfidfState:
-    if config.embedder == "doc2vec":
-        return train_doc2vec(texts, config)
-    return fit_tfidf([document_frequencies(texts)], vector_size=config.vector_size, seed=config.seed)
 
 
 class Bench:

@@ -10,17 +10,76 @@ Laws, tested for every objective in ``tests/objectives/``:
 - ``value(state) == evaluate(X, subset)``, the formula written down a second time, without any state;
 - where ``submodular`` is true, no gain grows when the set grows; where ``monotone`` is true, no gain is negative.
 
-Letters: n ground set, d dimension, k budget, S chosen set.
+What the rest of the package asks about an objective, it asks here: its options, its words, the sample that it needs,
+what it does at the scale of a partition, its memory and time. So a new objective is a file and a line in the registry.
+
+Letters: n ground set, d dimension, k number to choose, S chosen set, r size of the reference sample.
 """
 
 from __future__ import annotations
 
 import abc
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.objectives.scaled import ScaledObjective, Unscaled
 
 S = TypeVar("S")
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ProblemSize:
+    """Sizes from which an objective tells its memory and its time.
+
+    Attributes
+    ----------
+    items : int
+        To choose from, in one process.
+    picks : int
+        To choose of them.
+    d : int
+    reference : int
+        Items of the reference sample; 0 for an objective that needs none.
+    represented : int
+        Items that are represented in this process: those of the sample, or the partition's own.
+    constrained : bool
+        Whether quotas, floors or a budget limit the answer.
+    """
+
+    items: int
+    picks: int
+    d: int
+    reference: int = 0
+    represented: int = 0
+    constrained: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class GroundSummary:
+    """What is known everywhere of a ground set that no process holds.
+
+    Attributes
+    ----------
+    total : float64 array of shape (d,)
+        t, the sum of its unit vectors.
+    reference : float32 array of shape (r, d) or None
+        Unit vectors of a random sample, where :attr:`Objective.needs_reference`.
+    statistics : float64 array or None
+        The sum of :meth:`Objective.reference_statistics` over the ground set, where that is defined.
+    own : bool
+        Whether a partition represents its own items in round 1 instead of the sample.
+    """
+
+    total: Float64s
+    reference: Vectors | None = None
+    statistics: Float64s | None = None
+    own: bool = False
 
 
 class Objective(abc.ABC, Generic[S]):
@@ -28,8 +87,18 @@ class Objective(abc.ABC, Generic[S]):
 
     name: ClassVar[str]
     """The name by which :func:`ray_subsel.select` and the command line know it."""
-    submodular: ClassVar[bool]
-    monotone: ClassVar[bool]
+    label: ClassVar[str] = ""
+    """The name in reports; by default :attr:`name`."""
+    submodular: ClassVar[bool] = False
+    monotone: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ()
+    """Fields of the configuration that :meth:`of_options` reads, beside those about the reference sample."""
+    needs_reference: ClassVar[bool] = False
+    """Whether it wants items represented: over partitions, a random sample of the ground set."""
+    needs_statistics: ClassVar[bool] = False
+    """Whether :meth:`reference_statistics` is to be summed over the ground set."""
+    exact_over_partitions: ClassVar[bool] = False
+    """Whether the exact greedy over partitions and the certificate, which are made for graph cut, can be had."""
 
     rounding: ClassVar[float] = 0.0
     """Gains that differ by less than this times max(1, gain) are ties. Zero where gains do not depend on how they were
@@ -70,3 +139,61 @@ class Objective(abc.ABC, Generic[S]):
     @abc.abstractmethod
     def evaluate(self, X: Floats, subset: Indices) -> float:
         """Return f(subset) straight from the formula: the oracle of the tests and of reports."""
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, Any], *, n: int, k: int) -> Objective[Any]:
+        """Return the objective that a configuration asks for.
+
+        Parameters
+        ----------
+        options : mapping
+            The values of :attr:`options`.
+        n, k : int
+            Ground set and number to choose.
+        """
+        del options, n, k
+        return cls()
+
+    @classmethod
+    def check_input(cls, *, embedded: bool) -> None:
+        """Raise InputError for vectors that the objective cannot take.
+
+        Parameters
+        ----------
+        embedded : bool
+            Whether the vectors are an embedder's; else the user brings them.
+        """
+
+    def weighted(self, X: Any, weights: Indices) -> Objective[S] | None:
+        """Return the objective in which each row of X counts as many items; None where it cannot count rows."""
+        del X, weights
+        return None
+
+    def reference_statistics(self, reference: Vectors, rows: Vectors) -> Float64s:
+        """Return what the objective must know of some rows of the ground set; it is summed over all of them."""
+        raise NotImplementedError(f"{type(self).__name__} has needs_statistics without reference_statistics")
+
+    def scaled(self, ground: GroundSummary) -> ScaledObjective:
+        """Return what is maximized where no process holds the ground set.
+
+        The default fits a function of the chosen items alone. One whose value depends on the other rows too must say
+        here what a partition and a reducer see of them.
+        """
+        del ground
+        return Unscaled(self)
+
+    def memory_bytes(self, size: ProblemSize) -> int:
+        """Return about what it takes beside the vectors, in a process that makes some picks from some items."""
+        del size
+        return 0
+
+    def multiplications(self, size: ProblemSize) -> float:
+        """Return about how many the greedy takes: by default a pass over the vectors a pick."""
+        return float(size.items) * size.picks * size.d
+
+    def seconds(self, size: ProblemSize) -> float:
+        """Return about how long the greedy takes on one CPU, the vectors being in memory.
+
+        By default a pass over the vectors a pick, at 4 GFlop/s.
+        """
+        return 2.0 * float(size.items) * size.picks * size.d / 4e9

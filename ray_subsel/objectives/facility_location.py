@@ -1,21 +1,24 @@
-"""Facility location: every item is represented by the most similar chosen one."""
+"""Score facility location: every item is represented by the most similar chosen one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.moment_bounds import cheap_bounds
-from ray_subsel.objectives.represented import Represented, represent
+from ray_subsel.objectives.represented import Represented, RepresentingObjective, represent
 
 Singles = NDArray[np.float32]
+
+CACHE_BYTES = 340 << 20
+"""What it remembers of its bounds, with what Python adds to it, and blocks of similarities (measured)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class FacilityLocationState:
 
 @final
 @dataclass(frozen=True, eq=False)
-class FacilityLocation(Objective[FacilityLocationState]):
+class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     r"""Facility location: the sum over represented items of the similarity to their nearest chosen item.
 
     .. math:: f(S) = \sum_{i \in R} c_i \max(0, \max_{j \in S} w_{ij})
@@ -68,6 +71,8 @@ class FacilityLocation(Objective[FacilityLocationState]):
     """
 
     name: ClassVar[str] = "facility_location"
+    label: ClassVar[str] = "facility location"
+    comparisons: ClassVar[float] = 2.0
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
@@ -135,3 +140,12 @@ class FacilityLocation(Objective[FacilityLocationState]):
         for part, block in to.similarities(ids):
             value += float(np.maximum(block.max(axis=0), 0.0) @ to.weights[part])
         return value
+
+    def representing(self, items: Vectors, statistics: Float64s | None) -> FacilityLocation:
+        """Return facility location of other items."""
+        del statistics
+        return replace(self, represented=items)
+
+    def memory_bytes(self, size: ProblemSize) -> int:
+        """Return what it takes beside the vectors: sample and represented items, and the memory of its bounds."""
+        return int(CACHE_BYTES + 4 * size.d * (size.represented + size.reference) + 600 * size.items)

@@ -1,4 +1,4 @@
-"""Feature-based functions: diminishing reward for more of the same feature."""
+"""Score feature-based functions: diminishing reward for more of the same feature."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class FeatureBased(Objective[FeatureBasedState]):
     """
 
     name: ClassVar[str] = "feature_based"
+    label: ClassVar[str] = "feature-based"
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
@@ -130,6 +131,14 @@ class FeatureBased(Objective[FeatureBasedState]):
         chosen = sp.csr_array(X)[ids].toarray() if sp.issparse(X) else _rows(X, ids)
         amounts = np.asarray(chosen, dtype=np.float64).sum(axis=0)
         return float(CONCAVE[self.concave](amounts) @ self._weights(amounts.size))
+
+    @classmethod
+    def check_input(cls, *, embedded: bool) -> None:
+        """Raise InputError for an embedder's vectors, which are no amounts."""
+        if embedded:
+            must = "be another one for an embedder's vectors, which have negative numbers"
+            way = "Give amounts (counts, TF-IDF) by --vectors, or use another objective."
+            raise invalid("objective", must, cls.name, way)
 
     def _sparse_gains(self, rows: Any, state: FeatureBasedState) -> Float64s:
         phi = CONCAVE[self.concave]

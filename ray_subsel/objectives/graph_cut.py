@@ -1,9 +1,10 @@
-"""Graph cut: how much the chosen items resemble the others, less a penalty for resembling each other."""
+"""Score graph cut: how much the chosen items resemble the others, less a penalty for resembling each other."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,7 +14,8 @@ from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
-from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.base import GroundSummary, Objective, ProblemSize
+from ray_subsel.objectives.scaled import ScaledObjective, Vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +74,9 @@ class GraphCut(Objective[GraphCutState]):
     """
 
     name: ClassVar[str] = "graph_cut"
-    submodular: ClassVar[bool] = False
-    monotone: ClassVar[bool] = False
+    label: ClassVar[str] = "graph cut"
+    options: ClassVar[tuple[str, ...]] = ("lam",)
+    exact_over_partitions: ClassVar[bool] = True
 
     lam: float = 10.0
     total: Float64s | None = None
@@ -120,6 +123,41 @@ class GraphCut(Objective[GraphCutState]):
         to_all = math.fsum((chosen @ total).tolist())
         return to_all - float(np.sum(within)) - self.lam * pairs
 
+    @classmethod
+    def of_options(cls, options: Mapping[str, Any], *, n: int, k: int) -> GraphCut:
+        """Return graph cut with the penalty asked for."""
+        return cls(resolve_lam(options["lam"], n, k))
+
+    def weighted(self, X: Any, weights: Indices) -> GraphCut | None:
+        """Return graph cut against a t in which each row counts as many items; a t that was given stays."""
+        if self.total is not None:
+            return self
+        return replace(self, total=exact_total(unit_rows(X), weights).vector())
+
+    def scaled(self, ground: GroundSummary) -> ScaledObjective:
+        """Return graph cut against shares of t."""
+        return ScaledGraphCut(self.lam, ground.total)
+
+    def passes(self, n: int, k: int) -> float:
+        """Return about how many passes over n vectors the exact greedy takes.
+
+        It accepts some 500 picks a pass up to k = n / (2 + lam) and some 40 beyond (measured).
+        """
+        easy = min(k, n / (2.0 + self.lam))
+        return 4.0 + easy / 500.0 + (k - easy) / 40.0
+
+    def multiplications(self, size: ProblemSize) -> float:
+        """Return about how many the greedy takes."""
+        if size.constrained:
+            return super().multiplications(size)
+        return self.passes(size.items, size.picks) * size.items * size.d
+
+    def seconds(self, size: ProblemSize) -> float:
+        """Return about how long the greedy takes: 36 operations a number and pass, at 10 GFlop/s."""
+        if size.constrained:
+            return super().seconds(size)
+        return self.passes(size.items, size.picks) * size.items * size.d * 36 / 1e10
+
     def direction(self, total: Float64s, chosen: Float64s) -> Float64s:
         """Return t - (2 + lam) s, of which gains are the products with unit rows, less one."""
         return np.asarray(total - (2.0 + self.lam) * chosen, dtype=np.float64)
@@ -134,6 +172,73 @@ class GraphCut(Objective[GraphCutState]):
         if not np.isfinite(total).all():
             raise invalid("total", "be finite", Verbatim("NaN or infinity"))
         return total
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ScaledGraphCut(ScaledObjective):
+    """Graph cut, whose scale is that of t.
+
+    With s_I the sum of the given items, a share sees the gains <x, share (t - (2 + lam) s_I) - (2 + lam) s> - 1.
+
+    Attributes
+    ----------
+    lam : float
+    total : float64 array of shape (d,)
+        t, the sum of the unit vectors of the whole ground set.
+    """
+
+    lam: float
+    total: Float64s
+
+    @property
+    def conditions_on_given(self) -> bool:
+        """True: given items are a shift of t."""
+        return True
+
+    def full(self) -> GraphCut:
+        """Return graph cut against all of t."""
+        return GraphCut(self.lam, self.total)
+
+    def scaled(self, share: float, given: Vectors) -> GraphCut:
+        """Return graph cut against a share of t, less what is given."""
+        taken = given.astype(np.float64).sum(axis=0) if len(given) else 0.0
+        return GraphCut(self.lam, (self.total - (2.0 + self.lam) * taken) * share)
+
+    def random_value(self, n: int, k: int) -> float:
+        """Return the expected value of k of the n items."""
+        return random_value(self.total, n, k, self.lam)
+
+    def about(self) -> dict[str, Any]:
+        """Return lambda."""
+        return {"lam": self.lam}
+
+    def warnings(self, gains: Float64s, n: int) -> list[str]:
+        """Return what to know of picks that lowered f."""
+        negative = int((gains < 0).sum())
+        if not negative:
+            return []
+        return [
+            f"{negative:,} of {gains.size:,} picks lowered f: beyond k = n / (2 + lambda) = "
+            f"{n / (2 + self.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
+            "That is the paper's greedy; lam='auto' or a smaller k keeps gains positive."
+        ]
+
+    @property
+    def why_below_random(self) -> str:
+        """How an answer can be worth less than a random subset."""
+        return "greedy can end there for k beyond n / (2 + lambda)"
+
+
+def resolve_lam(lam: float | str, n: int, k: int) -> float:
+    """Return the penalty: the number given, or for ``"auto"`` max(0, n / k - 2).
+
+    With that lambda the mean of the subset can equal the mean of the ground set.
+    """
+    if lam == "auto":
+        return max(0.0, n / k - 2.0)
+    check_lam(lam)
+    return float(lam)
 
 
 def check_lam(lam: Any) -> None:

@@ -1,4 +1,4 @@
-"""Log-determinant: the volume that the chosen items span."""
+"""Score log-determinant: the volume that the chosen items span."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
-from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.base import Objective, ProblemSize
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 
 
@@ -63,6 +63,7 @@ class LogDeterminant(Objective[LogDeterminantState]):
     """
 
     name: ClassVar[str] = "log_determinant"
+    label: ClassVar[str] = "log-determinant"
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
@@ -127,3 +128,7 @@ class LogDeterminant(Objective[LogDeterminantState]):
             return float(np.linalg.slogdet(np.eye(chosen.shape[1]) + chosen.T @ chosen / self.ridge)[1])
         matrix = kernel.of(chosen, chosen) / self.ridge
         return float(np.linalg.slogdet(np.eye(chosen.shape[0]) + matrix)[1])
+
+    def memory_bytes(self, size: ProblemSize) -> int:
+        """Return what it takes beside the vectors: a row of the factor a pick, twice, and the residuals."""
+        return int(2 * 8 * (size.d + 1) * size.picks + 24 * size.items)

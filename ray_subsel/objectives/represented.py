@@ -1,4 +1,4 @@
-"""The items that facility location and saturated coverage want represented, and their similarities to candidates.
+"""Compare candidates with represented items, as facility location and saturated coverage do.
 
 Either all rows of the ground set, or a matrix of other vectors: a sample that is shared by all partitions keeps the
 cost of one gain at O(m d) however large the ground set is, and makes partitions agree on what they maximize.
@@ -6,9 +6,10 @@ cost of one gain at O(m d) however large the ground set is, and makes partitions
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 
@@ -16,11 +17,100 @@ from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives.base import GroundSummary, Objective, ProblemSize, Vectors
 from ray_subsel.objectives.kernels import Kernel, kernel_of
+from ray_subsel.objectives.scaled import ScaledObjective
+
+S = TypeVar("S")
 
 BLOCK_NUMBERS = 1 << 19
 """Similarities that a thread holds at a time: 4 MiB in float64."""
 _CANDIDATES = 128
+
+
+class RepresentingObjective(Objective[S]):
+    """An objective that compares candidates with represented items: all rows, or over partitions a random sample."""
+
+    needs_reference: ClassVar[bool] = True
+    comparisons: ClassVar[float]
+    """How often the greedy compares an item with all that are represented (measured)."""
+
+    represented: Floats | None
+    weights: Any
+
+    @abc.abstractmethod
+    def representing(self, items: Vectors, statistics: Float64s | None) -> Objective[Any]:
+        """Return the objective that represents these items, given the statistics of the ground set."""
+
+    def weighted(self, X: Any, weights: Indices) -> Objective[S] | None:
+        """Return the objective in which each row counts as many represented items; None where others are given."""
+        del X
+        if self.represented is not None or self.weights is not None:
+            return None
+        return replace(self, weights=weights)  # type: ignore[type-var]
+
+    def scaled(self, ground: GroundSummary) -> ScaledObjective:
+        """Return the objective of the reference sample."""
+        assert ground.reference is not None
+        return ScaledCoverage(self, ground.reference, ground.statistics, ground.own)
+
+    def multiplications(self, size: ProblemSize) -> float:
+        """Return about how many the greedy takes: each item against the sample."""
+        return float(size.items) * size.reference * size.d
+
+    def seconds(self, size: ProblemSize) -> float:
+        """Return about how long the greedy takes: products of matrices at 20 GFlop/s."""
+        return self.comparisons * 2.0 * self.multiplications(size) / 2e10
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ScaledCoverage(ScaledObjective):
+    """Facility location or saturated coverage of a sample.
+
+    Attributes
+    ----------
+    objective : RepresentingObjective
+    items : float32 array of shape (r, d)
+        The unit vectors to be represented.
+    statistics : float64 array of shape (r,) or None
+        For saturated coverage: the sum of each one's positive similarities to the whole ground set.
+    own : bool
+        Whether a partition represents its own items in round 1 instead.
+    """
+
+    objective: RepresentingObjective[Any]
+    items: Vectors
+    statistics: Float64s | None = None
+    own: bool = False
+
+    def full(self) -> Objective[Any]:
+        """Return the function against the sample."""
+        return self.objective.representing(self.items, self.statistics)
+
+    def scaled(self, share: float, given: Vectors) -> Objective[Any]:
+        """Return the function against the sample, saturated at a share of what saturates it."""
+        del given
+        return self.objective.representing(self.items, None if self.statistics is None else self.statistics * share)
+
+    def for_partition(self, share: float, given: Vectors) -> Objective[Any]:
+        """Return what a partition maximizes: as a reducer, or the function of its own items."""
+        return self.objective if self.own else self.scaled(share, given)
+
+    def about(self) -> dict[str, Any]:
+        """Return what is represented."""
+        return {"represented": len(self.items), "represented_in_partitions": "own items" if self.own else "the sample"}
+
+    def warnings(self, gains: Float64s, n: int) -> list[str]:
+        """Return what to know of picks that added nothing."""
+        del n
+        useless = int((gains <= 0).sum())
+        if not useless:
+            return []
+        return [
+            f"{useless:,} picks added nothing: the {len(self.items):,} represented items had all that they can have. "
+            "Use a larger --represented or a smaller k."
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,18 +1,21 @@
-"""Saturated coverage: every item wants to resemble the chosen set, up to a share of its resemblance to everything."""
+"""Score saturated coverage: similarity to the chosen set, up to a share of the similarity to everything."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.represented import Represented, pieces, represent
+from ray_subsel.objectives.represented import Represented, RepresentingObjective, pieces, represent
+
+BLOCK_BYTES = 50 << 20
+"""Blocks of similarities, of all threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class SaturatedCoverageState:
 
 @final
 @dataclass(frozen=True, eq=False)
-class SaturatedCoverage(Objective[SaturatedCoverageState]):
+class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     r"""Saturated coverage: similarity to all chosen items, saturated for each represented item.
 
     .. math:: f(S) = \sum_{i \in R} c_i \min\Big(\sum_{j \in S} w^+_{ij},\; \alpha \sum_{j \in V} w^+_{ij}\Big)
@@ -64,6 +67,9 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
     """
 
     name: ClassVar[str] = "saturated_coverage"
+    label: ClassVar[str] = "saturated coverage"
+    needs_statistics: ClassVar[bool] = True
+    comparisons: ClassVar[float] = 8.0
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
@@ -119,6 +125,18 @@ class SaturatedCoverage(Objective[SaturatedCoverageState]):
         for item in np.asarray(subset, dtype=np.int64).tolist():
             chosen += np.maximum(to.row(item), 0.0)
         return float(np.minimum(chosen, self.alpha * everything) @ to.weights)
+
+    def representing(self, items: Vectors, statistics: Float64s | None) -> SaturatedCoverage:
+        """Return saturated coverage of other items, given the sum of each one's positive similarities."""
+        return replace(self, represented=items, everything=statistics)
+
+    def reference_statistics(self, reference: Vectors, rows: Vectors) -> Float64s:
+        """Return for each item of a sample the sum of its positive similarities to some rows."""
+        return positive_similarities(represent(rows, reference, None, self.kernel))
+
+    def memory_bytes(self, size: ProblemSize) -> int:
+        """Return what it takes beside the vectors: the sample, and three numbers for each item of it."""
+        return int(BLOCK_BYTES + 4 * size.d * size.reference + 40 * size.reference)
 
     def _given_everything(self, m: int) -> Float64s:
         given = np.asarray(self.everything, dtype=np.float64)

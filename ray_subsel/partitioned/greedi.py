@@ -132,11 +132,6 @@ class GreediResult:
     winner: str
 
 
-def resolve_lam(lam: float | str, n: int, k: int) -> float:
-    """Return lambda as a number: ``"auto"`` is n/k - 2 (at least 0), where the subset's mean meets the corpus mean."""
-    return max(0.0, n / k - 2.0) if isinstance(lam, str) else float(lam)
-
-
 def solve_partition(
     rows: ItemBatch,
     *,

@@ -5,8 +5,9 @@ Letters: n ground set, d dimension, k to choose.
 
 from __future__ import annotations
 
-from ray_subsel.objectives import GraphCut
-from ray_subsel.objectives.scaled import REPRESENTING
+from typing import Any
+
+from ray_subsel.objectives import Objective, ProblemSize
 
 IN_PROCESS_NUMBERS = 20_000_000
 """Up to this n * d (80 MB of vectors) the driver does the work itself: a worker takes a second to start."""
@@ -15,7 +16,7 @@ CENTRALIZED_NUMBERS = 40_000_000
 """Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors."""
 
 CENTRALIZED_PRODUCTS = 500_000_000_000
-"""The same for other objectives, up to so many multiplications."""
+"""And up to so many multiplications."""
 
 CERTIFIED_NUMBERS = 4_000_000
 """Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors."""
@@ -26,12 +27,6 @@ def is_small(n: int, d: int) -> bool:
     return n * d <= IN_PROCESS_NUMBERS
 
 
-def runs_beside(objective: str, n: int, d: int, k: int, represented: int, limited: bool) -> bool:
+def runs_beside(objective: Objective[Any], size: ProblemSize) -> bool:
     """Tell whether the centralized greedy is cheap enough to be run beside GreeDi, for its share to be told."""
-    if n * d > CENTRALIZED_NUMBERS:
-        return False
-    if objective in REPRESENTING:
-        return n * represented * d <= CENTRALIZED_PRODUCTS
-    if objective != GraphCut.name or limited:  # one pass over the vectors a pick
-        return n * k * d <= CENTRALIZED_PRODUCTS
-    return True
+    return size.items * size.d <= CENTRALIZED_NUMBERS and objective.multiplications(size) <= CENTRALIZED_PRODUCTS

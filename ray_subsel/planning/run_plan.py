@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.readers import open_parquet, read_batches
-from ray_subsel.embedders import model_name
-from ray_subsel.embedders.model_files import resolve_model
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k
 from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
 from ray_subsel.stages.constraint_table import check_corpus
 from ray_subsel.stages.selection_job import resolve_k
 
-BERT_DIMENSION = 768
 COUNTED_BYTES = 16 << 20
 """Text files up to this size are read to count their rows."""
 
@@ -76,7 +71,7 @@ def plan_run(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mac
     if not counted_all:  # an estimate refuses nothing
         rows = max(rows, select.k or 1)
     k, _ = resolve_k(select, rows=rows, items=rows)
-    dimension = embedding_dimension(embed) if found.dimension is None else found.dimension
+    dimension = embed.embedder_class.dimension_of(embed) if found.dimension is None else found.dimension
     planned = planned_k(select, k)
     sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
@@ -84,18 +79,6 @@ def plan_run(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mac
     check_stages(stages, machine)
     assumed = planned if planned < k else None
     return RunPlan(rows, counted_all, sizes, stages, assumed)
-
-
-def embedding_dimension(embed: EmbedConfig) -> int:
-    """Return the dimension that an embedder's vectors will have, as far as can be told without loading it."""
-    if embed.embedder in ("doc2vec", "tfidf"):
-        return embed.vector_size
-    name = model_name(embed)
-    if name is None:
-        return BERT_DIMENSION
-    folder = Path(resolve_model(name))
-    content = json.loads((folder / "config.json").read_text())
-    return int(content.get("hidden_size") or content.get("dim") or BERT_DIMENSION)
 
 
 def count_rows(file: SourceFile) -> tuple[int, bool]:

@@ -1,8 +1,7 @@
-"""What a selection will take - partitions, rounds, memory, time - told before it starts.
+"""Plan a selection before it starts: partitions, rounds, memory, time.
 
-Letters: n ground set, d dimension, k budget, m partitions. Bytes are those of whole processes, Python and its
-libraries (``BASE``) included. An item adds its float32 vector, the engine's working space of an eighth of that, and
-some 200 bytes for ids, copies and gains.
+Letters: n ground set, d dimension, k number to choose, m partitions. Bytes are those of whole processes
+(:mod:`ray_subsel.planning.memory_model`).
 """
 
 from __future__ import annotations
@@ -10,31 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, Verbatim, invalid
+from ray_subsel.objectives import GraphCut, Objective, ProblemSize
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree
 from ray_subsel.planning import policy
 from ray_subsel.planning.machine import USABLE, Machine
+from ray_subsel.planning.memory_model import (
+    BASE,
+    DRIVER,
+    POOL_ROWS,
+    driver_bytes,
+    held_row_bytes,
+    reducer_bytes,
+    solver_bytes,
+    spread,
+)
 from ray_subsel.planning.policy import runs_beside
-from ray_subsel.stages.sampling import represented_size
 
-BASE = 180 << 20
-"""A worker that has imported what selection needs."""
-
-DRIVER = 80 << 20
-"""What the driver, which has started Ray and read the corpus, takes above a worker."""
-
-ROW_BYTES = 200
-ENGINE = 1.15
-COMPACTED = 0.75
-MERGE_COPIES = 3.0
-POOL_BYTES = 200 << 20
-POOL_ROWS = 6_144
-FACILITY_BYTES = 340 << 20
-"""What facility location remembers of its bounds, with what Python adds to it, and blocks of similarities."""
+LEAST_REPRESENTED = 10_000
+REPRESENTED_PER_PICK = 4
 
 
 @dataclass(frozen=True)
@@ -119,35 +116,36 @@ def plan_sizes(
 
     Raises
     ------
-    RoomError
+    DoesNotFitError
         When it cannot fit; it says what would.
     """
     _check_room(machine)
     given = partitions if partitions is not None else config.partitions
-    represented = represented_size(config, n, k)
-    goal = partial(objective_bytes, config, d=d, represented=represented)
+    objective, size = config.objective_of(n, k), _problem_size(config, n, d, k)
 
     def solver(items: int, m: int) -> int:
+        own = m > 1 and config.represent == "own"
         picks = min(k, math.ceil(config.candidates * k / m))
-        return solver_bytes(items, d, copies) + goal(items, picks, leaf=m > 1)
+        part = replace(size, items=items, picks=picks, represented=items if own else size.reference)
+        return solver_bytes(items, d, copies) + objective.memory_bytes(part)
 
     def reduces(items: int) -> int:
-        return reducer_bytes(items, d) + goal(items, k)
+        return reducer_bytes(items, d) + objective.memory_bytes(replace(size, items=items))
 
     if given is not None:
         m = given
     else:
         m = _exact_partitions(machine, n, d) if config.mode == "exact" else _auto_partitions(machine, n, solver)
     largest = max(sizes) if sizes is not None else spread(n, m)
-    seconds = _seconds(config, n, d, k, m)
+    seconds = _seconds(config, objective, size, m)
     if config.mode == "exact":
-        return _exact(machine, n, d, k, m, seconds)
+        return _exact(machine, n, d, k, m, seconds, objective)
     worker = solver(largest, m)
     processes = _side_by_side(machine, m, worker, n)
     fan_in, tree = _shape(config, machine, sizes or _even(n, m), k, m, reduces)
     candidates = k if tree.rounds == 1 else tree.root.available
     reducer, alone = reduces(max(k, tree.most_reduced)), solver(n, 1)
-    cheap = runs_beside(config.objective, n, d, k, represented, config.limited)
+    cheap = runs_beside(objective, replace(size, constrained=config.limited))
     beside = m > 1 and cheap and alone <= machine.for_one
     reducer = max(reducer, alone) if beside else reducer
     seconds = seconds / processes + (seconds if beside else 0.0)
@@ -163,42 +161,17 @@ def planned_k(config: SelectConfig, k: int) -> int:
     return k if config.budget is None or config.k is not None or config.fraction is not None else max(1, k // 10)
 
 
-def solver_bytes(items: int, d: int, copies: bool) -> int:
-    """Return the peak of a process that runs the exact greedy on some items."""
-    factor = ENGINE + (COMPACTED if copies else 0.0)
-    return int(BASE + items * (4 * d * factor + ROW_BYTES))
+def represented_size(config: SelectConfig, n: int, k: int) -> int:
+    """Return the size of the reference sample: as asked, else 4 k and at least 10,000; all of a smaller ground set."""
+    if not config.objective_class.needs_reference:
+        return 0
+    asked = config.represented
+    return min(n, max(LEAST_REPRESENTED, REPRESENTED_PER_PICK * k) if asked is None else asked)
 
 
-def objective_bytes(
-    config: SelectConfig, items: int, picks: int, *, d: int, represented: int, leaf: bool = False
-) -> int:
-    """Return what the objective takes beside the vectors, in a process that makes some picks from some items.
-
-    Facility location: the sample twice and the memory of its bounds. Log-determinant: a row of d numbers a pick, twice.
-    """
-    if config.objective == "facility_location":
-        shown = items if leaf and config.represent == "own" else represented
-        return int(FACILITY_BYTES + 4 * d * (shown + represented) + 600 * items)
-    if config.objective == "saturated_coverage":
-        return int(POOL_BYTES // 4 + 4 * d * represented + 40 * represented)
-    if config.objective == "log_determinant":
-        return int(2 * 8 * (d + 1) * picks + 24 * items)
-    return 0
-
-
-def reducer_bytes(items: int, d: int) -> int:
-    """Return the peak of a process that gathers candidates and chooses among them."""
-    return int(BASE + items * (4 * d * MERGE_COPIES + ROW_BYTES))
-
-
-def driver_bytes(d: int, k: int) -> int:
-    """Return the peak of the driver of mode exact: pool, Gram matrix, bet."""
-    return int(BASE + DRIVER + POOL_BYTES + POOL_ROWS * d * 40 + 32 * k)
-
-
-def spread(n: int, m: int) -> int:
-    """Return about the size of the largest of m random partitions: three deviations above the mean."""
-    return n if m == 1 else min(n, math.ceil(n / m + 3 * math.sqrt(n / m)))
+def _problem_size(config: SelectConfig, n: int, d: int, k: int) -> ProblemSize:
+    reference = represented_size(config, n, k)
+    return ProblemSize(n, k, d, reference, reference, config.grouped or config.budget is not None)
 
 
 def _even(n: int, m: int) -> list[int]:
@@ -215,7 +188,7 @@ def _check_room(machine: Machine) -> None:
 def _exact_partitions(machine: Machine, n: int, d: int) -> int:
     """Return the least number of partitions that memory asks for in mode exact, at least one for each CPU."""
     room = machine.for_one - BASE
-    return min(n, max(machine.cpus, math.ceil(n * _held_row(d) / room * 1.05)))
+    return min(n, max(machine.cpus, math.ceil(n * held_row_bytes(d) / room * 1.05)))
 
 
 def _auto_partitions(machine: Machine, n: int, solver: Callable[[int, int], int]) -> int:
@@ -264,8 +237,8 @@ def _shape(
         tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
         if reduces(max(k, tree.most_reduced)) <= machine.for_one:
             return fan_in, tree
-    linear = config.objective == "graph_cut" and not config.limited
-    other = "--mode exact, whose driver holds none of them, " if linear else ""
+    exact = config.objective_class.exact_over_partitions and not config.limited
+    other = "--mode exact, whose driver holds none of them, " if exact else ""
     raise _no_room(machine, max(k, tree.most_reduced), reduces(max(k, tree.most_reduced)), other)
 
 
@@ -284,10 +257,8 @@ def with_candidates(config: SelectConfig, machine: Machine, sizes: SelectionPlan
     InputError
         When that cannot fit.
     """
-    goal = objective_bytes(
-        config, candidates, sizes.k, d=sizes.d, represented=represented_size(config, sizes.n, sizes.k)
-    )
-    reducer = reducer_bytes(candidates, sizes.d) + goal
+    size = replace(_problem_size(config, sizes.n, sizes.d, sizes.k), items=candidates)
+    reducer = reducer_bytes(candidates, sizes.d) + config.objective_of(sizes.n, sizes.k).memory_bytes(size)
     if reducer > machine.for_one:
         raise _no_room(machine, candidates, reducer)
     return replace(sizes, candidates=candidates, reducer_bytes=max(sizes.reducer_bytes, reducer))
@@ -298,18 +269,16 @@ def _narrower(m: int) -> list[int]:
     return sorted({max(2, math.ceil(m ** (1 / height))) for height in range(2, m.bit_length() + 1)}, reverse=True)
 
 
-def _held_row(d: int) -> float:
-    return 4 * d * ENGINE + ROW_BYTES
-
-
-def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> SelectionPlan:
+def _exact(
+    machine: Machine, n: int, d: int, k: int, m: int, seconds: float, objective: Objective[Any]
+) -> SelectionPlan:
     room = machine.for_one - BASE
-    processes = min(m, n, max(machine.cpus, math.ceil(n * _held_row(d) * 1.05 / room)))
+    processes = min(m, n, max(machine.cpus, math.ceil(n * held_row_bytes(d) * 1.05 / room)))
     largest = min(n, math.ceil(m / processes) * spread(n, m))
-    worker, driver = int(BASE + largest * _held_row(d)), driver_bytes(d, k)
+    worker, driver = int(BASE + largest * held_row_bytes(d)), driver_bytes(d, k)
     if policy.is_small(n, d):  # the driver keeps the rows itself
-        driver += int(n * _held_row(d))
-    together = processes * BASE + n * _held_row(d) + driver
+        driver += int(n * held_row_bytes(d))
+    together = processes * BASE + n * held_row_bytes(d) + driver
     if worker > machine.for_one:
         raise invalid(
             "partitions",
@@ -325,32 +294,18 @@ def _exact(machine: Machine, n: int, d: int, k: int, m: int, seconds: float) -> 
             "Use --mode greedi, which holds one partition a CPU, or more machines."
         )
     pool = min(n, POOL_ROWS)
-    rounds = max(1, math.ceil(_passes(n, k, 10.0)))
+    assert isinstance(objective, GraphCut), "the configuration refuses other objectives in this mode"
+    rounds = max(1, math.ceil(objective.passes(n, k)))
     seconds /= min(processes, machine.cpus)
     return SelectionPlan(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
 
 
-def _passes(n: int, k: int, lam: float) -> float:
-    """Return about how many rounds the exact greedy takes: long bets up to k = n / (2 + lam), short ones beyond."""
-    easy = min(k, n / (2 + lam))
-    return 4 + easy / 500 + (k - easy) / 40
-
-
-def _seconds(config: SelectConfig, n: int, d: int, k: int, m: int) -> float:
-    """Return a rough time on one CPU: 150 MB/s from disk, 36 operations a number and round at 10 GFlop/s.
-
-    Facility location compares every item with the sample some times over, saturated coverage more often; the others
-    read all vectors of a partition once a pick of its own, and so does graph cut under quotas or a budget.
-    """
-    reading = n * d * 4 / 1.5e8 + 1.0
-    represented = represented_size(config, n, k)
-    if represented:
-        times = 2.0 if config.objective == "facility_location" else 8.0
-        return reading + times * 2.0 * n * represented * d / 2e10
-    lam = 10.0 if isinstance(config.lam, str) else config.lam
-    if config.objective == "graph_cut" and not (config.grouped or config.budget is not None):
-        return reading + _passes(n, k, lam) * n * d * 36 / 1e10
-    return reading + min(k, config.candidates * k / m) * n * d * 2 / 4e9
+def _seconds(config: SelectConfig, objective: Objective[Any], size: ProblemSize, m: int) -> float:
+    """Return a rough time on one CPU: 150 MB/s from disk, then what the objective says of all partitions together."""
+    picks = size.picks
+    if size.constrained or not objective.exact_over_partitions:  # else passes over all partitions, for k picks
+        picks = min(picks, math.ceil(config.candidates * picks / m))
+    return size.items * size.d * 4 / 1.5e8 + 1.0 + objective.seconds(replace(size, picks=picks))
 
 
 def _show_seconds(seconds: float) -> str:

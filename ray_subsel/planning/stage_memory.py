@@ -8,16 +8,14 @@ a task that collapses near copies one piece, the driver the rows it publishes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.splits import PART_BYTES, PART_ROWS
-from ray_subsel.embedders import model_name
-from ray_subsel.embedders.model_files import resolve_model
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.selection_plan import BASE, SelectionPlan
+from ray_subsel.planning.memory_model import BASE
+from ray_subsel.planning.selection_plan import SelectionPlan
 from ray_subsel.stages.deduplicate import BUCKET_NUMBERS
 
 READER = 90 << 20
@@ -34,12 +32,7 @@ ROW_OVERHEAD = 120
 TEXT_GROWTH = 1.5
 """Bytes of a text in memory for each byte in the file."""
 
-TORCH = 330 << 20
-"""What torch and transformers take once imported."""
-
 BUCKET_COPIES = 8.0
-TFIDF = 60 << 20
-"""scikit-learn, once imported, and a batch of word counts."""
 
 PUBLISHER = 300 << 20
 """What the driver takes above a worker when it has led a run."""
@@ -80,9 +73,10 @@ def stage_bytes(
     part = min(source.rows * row, PART_ROWS * row, PART_BYTES)
     in_shard = source.rows / max(1, source.shards)
     shard = in_shard * (row + 4 * sizes.d)
+    embedder = 0.0 if corpus.vectors is not None else embed.embedder_class.memory_bytes(embed)
     found = {
         "corpus": BASE + READER + PART_COPIES * part,
-        "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + _embedder_bytes(corpus, embed),
+        "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + embedder,
     }
     if near:
         numbers = min(sizes.n * sizes.d, BUCKET_NUMBERS)
@@ -91,17 +85,6 @@ def stage_bytes(
     published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
     found["select"] = max(found["select"], BASE + PUBLISHER + published)
     return {name: int(amount) for name, amount in found.items()}
-
-
-def _embedder_bytes(corpus: CorpusConfig, embed: EmbedConfig) -> float:
-    if corpus.vectors is not None:
-        return 0.0
-    if embed.embedder == "tfidf":
-        return TFIDF
-    name = model_name(embed)
-    if name is None:
-        return 0.0
-    return TORCH + 2.0 * sum(file.stat().st_size for file in Path(resolve_model(name)).glob("*.safetensors"))
 
 
 def check_stages(stages: dict[str, int], machine: Machine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -16,11 +15,10 @@ from ray_subsel.baselines import BASELINES
 from ray_subsel.constraints.apportion import Floors, Quotas, are_wishes
 from ray_subsel.constraints.apportion import group_limits as limits_of_labels
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.types import Indices, is_number
-from ray_subsel.core.unit_rows import check_matrix, unit_rows
-from ray_subsel.objectives import OBJECTIVES, FacilityLocation, GraphCut, Objective, SaturatedCoverage
-from ray_subsel.objectives.graph_cut import check_lam
+from ray_subsel.core.unit_rows import check_matrix
+from ray_subsel.objectives import OBJECTIVES, GraphCut, Objective, find_objective
+from ray_subsel.objectives.registry import takers
 from ray_subsel.optimizers import OPTIMIZERS, Optimizer, Problem
 from ray_subsel.optimizers.base import Progress
 from ray_subsel.runtime.progress import Bar, bar
@@ -70,7 +68,8 @@ def select(
     fraction : float, optional
         Share of the ground set in (0, 1]; k is fraction * n rounded down, at least 1.
     objective : str or Objective, default="graph_cut"
-        A name in ``ray_subsel.objectives.OBJECTIVES``, with that objective's defaults, or an instance.
+        A name in ``ray_subsel.objectives.OBJECTIVES``, ``MODULE:CLASS`` or an entry point's name, with that
+        objective's defaults; or an instance.
     lam : float or "auto", default=10.0
         Penalty of graph cut when it is given by name; other objectives do not have it. "auto" is
         max(0, n / k - 2): the subset whose mean represents the corpus mean.
@@ -223,21 +222,15 @@ def _progress(progress: Progress | bool) -> Iterator[Progress | None]:
 
 
 def _objective(objective: str | Objective[Any], lam: float | str, ground: int, k: int) -> Objective[Any]:
-    if objective != GraphCut.name and lam != PAPER_LAM:
+    named = find_objective(objective) if isinstance(objective, str) else None
+    if lam != PAPER_LAM and (named is None or "lam" not in named.options):
         way = "Give it to the objective itself: GraphCut(lam=...)."
-        raise invalid("lam", "be left out unless objective is 'graph_cut' by name", lam, way)
+        raise invalid("lam", f"be left out unless objective is {takers('lam')!r} by name", lam, way)
+    if named is not None:
+        return named.of_options({"lam": lam}, n=ground, k=k)
     if isinstance(objective, Objective):
         return objective
-    if objective not in OBJECTIVES:
-        raise invalid("objective", f"be one of {', '.join(OBJECTIVES)} or an Objective", objective)
-    if objective != GraphCut.name:
-        return OBJECTIVES[objective]()
-    if isinstance(lam, str):
-        if lam != "auto":
-            check_lam(lam)
-        return GraphCut(max(0.0, ground / k - 2.0))
-    check_lam(lam)
-    return GraphCut(float(lam))
+    raise invalid("objective", f"be one of {', '.join(OBJECTIVES)} or an Objective", objective)
 
 
 def _optimizer(optimizer: str | Optimizer) -> Optimizer:
@@ -250,13 +243,10 @@ def _optimizer(optimizer: str | Optimizer) -> Optimizer:
 
 
 def _weighted(f: Objective[Any], X: Any, weights: Indices, parameter: str) -> Objective[Any]:
-    if isinstance(f, FacilityLocation | SaturatedCoverage) and f.represented is None and f.weights is None:
-        return dataclasses.replace(f, weights=weights)
-    if not isinstance(f, GraphCut):
+    weighted = f.weighted(X, weights)
+    if weighted is None:
         raise invalid(parameter, "go with an objective that weighs items", f.name, "Expand X with numpy.repeat.")
-    if f.total is not None:
-        return f
-    return dataclasses.replace(f, total=exact_total(unit_rows(X), weights).vector())
+    return weighted
 
 
 def _wished(

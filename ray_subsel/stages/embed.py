@@ -6,9 +6,9 @@ corpus. A shard's file is written whole or not at all; a run that was killed emb
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +16,7 @@ import pyarrow as pa
 from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.rows import RowStore, group_equal
-from ray_subsel.embedders import (
-    Embedder,
-    build_embedder,
-    document_frequencies,
-    fit_tfidf,
-    load_doc2vec,
-    load_tfidf,
-    normalise_vectors,
-    save_doc2vec,
-    save_tfidf,
-    train_doc2vec,
-)
+from ray_subsel.embedders import Embedder, normalise_vectors
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.ray_session import Resources
@@ -44,8 +33,8 @@ from ray_subsel.storage.embedding_store import (
 )
 from ray_subsel.storage.run_directory import RunDir
 
-DOC2VEC = "doc2vec/state.npz"
-TFIDF = "tfidf/state.npz"
+R = TypeVar("R")
+
 HINT = "Give the workers more memory or use fewer --workers"
 
 
@@ -77,15 +66,12 @@ class EmbedTask:
         return self.rows.run
 
 
-def open_embedder(task: EmbedTask) -> Embedder | None:
-    """Load the embedder of a task; None where the corpus brings its vectors."""
+def open_embedder(task: EmbedTask, kind: type[Embedder]) -> Embedder | None:
+    """Open the embedder of a task; None where the corpus brings its vectors."""
     if task.corpus.vectors is not None:
         return None
-    if task.embed.embedder == "doc2vec":
-        return build_embedder(task.embed, state=load_doc2vec(task.run, DOC2VEC))
-    if task.embed.embedder == "tfidf":
-        return build_embedder(task.embed, state=load_tfidf(task.run, TFIDF))
-    return build_embedder(task.embed, device=task.device)
+    state = kind.load_state(task.run) if kind.state_file else None
+    return kind.open(task.embed, state, device=task.device)
 
 
 def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> ShardMeta:
@@ -119,16 +105,24 @@ def _ground_set(
 
 
 class EmbedActor:
-    """A worker of the pool: loads the embedder with its first shard, so that a death over that counts, too."""
+    """A worker of the pool: loads the embedder with its first shard, so that a death over that counts, too.
 
-    def __init__(self, task: EmbedTask) -> None:
+    Parameters
+    ----------
+    task : EmbedTask
+    kind : class
+        Of the embedder; one from outside the package comes with it (:func:`ray_subsel.runtime.ray_session.ship`).
+    """
+
+    def __init__(self, task: EmbedTask, kind: type[Embedder]) -> None:
         self.task = task
+        self.kind = kind
         self.embedder: Embedder | None = None
 
     def ready(self) -> Embedder | None:
         """Return the embedder; None where the corpus brings its vectors."""
         if self.embedder is None:
-            self.embedder = open_embedder(self.task)
+            self.embedder = open_embedder(self.task, self.kind)
         return self.embedder
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +173,7 @@ def embed_missing(
     blocks = [{"shard": shard} for shard in shards]
     dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
         EmbedActor,
-        fn_constructor_args=(task,),
+        fn_constructor_args=(task, task.embed.embedder_class),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=size),
         num_cpus=round(min(0.5, 0.5 * cpus / size), 4),
@@ -211,10 +205,20 @@ def pool_size(workers: int | None, num_gpus: float | None, resources: Resources)
 
 @dataclass(frozen=True)
 class _GroundSetTexts:
-    """The texts of the ground set in order of shard and id, as often as they are asked for, one shard in memory."""
+    """The texts of the ground set in order of shard and id, as often as they are asked for, one shard in memory.
+
+    Attributes
+    ----------
+    rows : RowStore
+    keep : bool
+        Whether equal texts are items of their own.
+    makes : str
+        The file of the run directory that comes of reading them.
+    """
 
     rows: RowStore
     keep: bool
+    makes: str
 
     def __iter__(self) -> Iterator[str]:
         for shard in range(self.rows.shards):
@@ -228,43 +232,29 @@ class _GroundSetTexts:
         texts: list[str] = table["text"].to_pylist()
         return texts
 
+    def map_parts(self, function: Callable[[Sequence[str]], R]) -> Iterator[R]:
+        """Yield the function of each shard's texts, a Ray task each."""
+        works = [
+            (shard, TaskSpec(f"{self.makes}-{shard:05d}", f"words of shard {shard} could not be counted", HINT))
+            for shard in range(self.rows.shards)
+        ]
+        for _, result, _ in run_tasks(_of_shard, (self, function), works, self.rows.run):
+            yield result
 
-def train_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
-    """Train the embedder on the corpus where it is one that needs it."""
-    if embed.embedder == "doc2vec":
-        train_doc2vec_once(rows, corpus, embed)
-    elif embed.embedder == "tfidf":
-        fit_tfidf_once(rows, corpus, embed)
+
+def _of_shard(texts: _GroundSetTexts, function: Callable[[Sequence[str]], R], shard: int) -> R:
+    return function(texts.of_shard(shard))
 
 
-def fit_tfidf_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
-    """Count words in parallel, a task a shard, unless this run has done so, and keep the counts in the run directory.
+def fit_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+    """Fit the embedder where it is one that learns from the corpus, and keep its state in the run directory.
 
-    As for Doc2Vec, the texts of the ground set count.
+    It sees the texts of the ground set: the distinct ones, or with ``copies="keep"`` all. A run does so once.
     """
-    if rows.run.exists(TFIDF):
-        return
-    texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
-    works = [
-        (shard, TaskSpec(f"{TFIDF}-{shard:05d}", f"words of shard {shard} could not be counted", HINT))
-        for shard in range(rows.shards)
-    ]
-    parts = (counted for _, counted, _ in run_tasks(_frequencies_of_shard, (texts,), works, rows.run))
-    save_tfidf(rows.run, TFIDF, fit_tfidf(parts, vector_size=embed.vector_size, seed=embed.seed))
-
-
-def _frequencies_of_shard(texts: _GroundSetTexts, shard: int) -> tuple[np.ndarray[Any, Any], int]:
-    return document_frequencies(texts.of_shard(shard))
-
-
-def train_doc2vec_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
-    """Train Doc2Vec on the corpus, unless this run has done so, and keep the model in the run directory.
-
-    It sees the texts of the ground set: the distinct ones, or with ``copies="keep"`` all.
-    """
-    if not rows.run.exists(DOC2VEC):
-        texts = _GroundSetTexts(rows, keep=corpus.copies == "keep")
-        save_doc2vec(rows.run, DOC2VEC, train_doc2vec(texts, embed))
+    kind = embed.embedder_class
+    if kind.state_file and not rows.run.exists(kind.state_file):
+        texts = _GroundSetTexts(rows, corpus.copies == "keep", kind.state_file)
+        kind.save_state(rows.run, kind.fit(texts, embed))
 
 
 def all_facts(rows: RowStore) -> list[ShardMeta]:

@@ -16,11 +16,8 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.objectives import SaturatedCoverage
-from ray_subsel.objectives.represented import represent
-from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.objectives.scaled import REPRESENTING, ScaledCoverage, ScaledGraphCut, ScaledObjective, Unscaled
-from ray_subsel.partitioned.greedi import resolve_lam
+from ray_subsel.objectives import GroundSummary, Objective, ScaledObjective
+from ray_subsel.planning.selection_plan import represented_size
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.embedding_store import ShardMeta, Vectors, fact_of, row_groups, vectors_of
 from ray_subsel.storage.run_directory import RunDir
@@ -31,22 +28,12 @@ SAMPLE_STREAM, RANDOM_STREAM = 0x5EA3, 0x5EA4
 """Added to the seed, so that the sample, a random subset and the partitions are drawn independently."""
 
 SCRATCH, HINT = "limits", "Free some memory"
-LEAST_REPRESENTED = 10_000
-REPRESENTED_PER_PICK = 4
-
-
-def represented_size(config: SelectConfig, n: int, k: int) -> int:
-    """Return how many items are represented: as asked, else 4 k and at least 10,000; all of a smaller ground set."""
-    if config.objective not in REPRESENTING:
-        return 0
-    asked = config.represented
-    return min(n, max(LEAST_REPRESENTED, REPRESENTED_PER_PICK * k) if asked is None else asked)
 
 
 def scale_objective(
     run: RunDir, facts: Sequence[ShardMeta], config: SelectConfig, *, k: int, total: Float64s, here: bool
 ) -> ScaledObjective:
-    """Return what a selection maximizes.
+    """Draw the reference sample that an objective needs, and return what a selection maximizes.
 
     Parameters
     ----------
@@ -55,20 +42,16 @@ def scale_objective(
     here : bool
         Read in this process, else a Ray task a part.
     """
-    n = sum(fact.items for fact in facts)
-    if config.objective not in REPRESENTING:
-        if config.objective == "graph_cut":
-            return ScaledGraphCut(resolve_lam(config.lam, n, k), total)
-        return Unscaled(config.objective)
-    wanted = represented_size(config, n, k)
-    _, items = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
-    everything = None
-    if config.objective == SaturatedCoverage.name:
-        sums = each_part(
-            run, partial(_positive_sums, run, facts, items), [fact.shard for fact in facts], "compared with", here=here
-        )
-        everything = np.sum(sums, axis=0)
-    return ScaledCoverage(config.objective, items, everything, config.represent == "own")
+    objective = config.objective_of(sum(fact.items for fact in facts), k)
+    if not objective.needs_reference:
+        return objective.scaled(GroundSummary(total))
+    wanted = represented_size(config, sum(fact.items for fact in facts), k)
+    _, reference = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
+    statistics = None
+    if objective.needs_statistics:
+        of_shard = partial(_statistics, run, facts, objective, reference)
+        statistics = sum(each_part(run, of_shard, [fact.shard for fact in facts], "compared with", here=here))
+    return objective.scaled(GroundSummary(total, reference, statistics, config.represent == "own"))
 
 
 def draw(run: RunDir, facts: Sequence[ShardMeta], wanted: int, *, seed: int, here: bool) -> tuple[Indices, Vectors]:
@@ -127,12 +110,12 @@ def _below(
     return np.concatenate(ids), np.concatenate(vectors)
 
 
-def _positive_sums(run: RunDir, facts: Sequence[ShardMeta], items: Vectors, shard: int) -> Float64s:
-    """Return for each represented item the sum of its positive similarities to the items of a part."""
-    sums = np.zeros(len(items))
-    for table in row_groups(run, fact_of(facts, shard), ["vector"]):
-        sums += positive_similarities(represent(vectors_of(table["vector"]), items, None, "cosine"))
-    return sums
+def _statistics(
+    run: RunDir, facts: Sequence[ShardMeta], objective: Objective[Any], reference: Vectors, shard: int
+) -> Any:
+    """Return what the objective must know of the items of a shard; 0 where it has none."""
+    tables = row_groups(run, fact_of(facts, shard), ["vector"])
+    return sum(objective.reference_statistics(reference, vectors_of(table["vector"])) for table in tables)
 
 
 def random_value(

@@ -20,7 +20,7 @@ import pyarrow as pa
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.threads import Workers, block_workers, serial
-from ray_subsel.objectives.scaled import ScaledGraphCut
+from ray_subsel.objectives.graph_cut import ScaledGraphCut
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest, RowShard

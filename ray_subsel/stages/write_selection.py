@@ -11,7 +11,6 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.objectives.scaled import ScaledCoverage, ScaledGraphCut
 from ray_subsel.stages.constraint_table import chosen_limits
 from ray_subsel.stages.selection_job import SelectionOutcome
 from ray_subsel.storage.embedding_store import ShardMeta, read_members
@@ -82,7 +81,7 @@ def write_selection(
         "limits": _limits(run, parts, choice),
         "sample": _sample(rows, ids, members),
         "certificate": _certificate(choice),
-        "warnings": _warnings(choice, negative),
+        "warnings": _warnings(choice),
     }
 
 
@@ -172,28 +171,14 @@ def _certificate(choice: SelectionOutcome) -> dict[str, float] | None:
     }
 
 
-def _warnings(choice: SelectionOutcome, negative: int) -> list[str]:
-    goal, limits, chosen = choice.plan.goal, choice.plan.limits, len(choice.reduced.ids)
+def _warnings(choice: SelectionOutcome) -> list[str]:
+    goal, limits = choice.plan.goal, choice.plan.limits
     warnings = [] if limits is None else list(limits.warnings)
-    if negative and isinstance(goal, ScaledGraphCut):
-        warnings.append(
-            f"{negative:,} of {chosen:,} picks lowered f: beyond k = n / (2 + lambda) = "
-            f"{choice.plan.n / (2 + goal.lam):,.0f} graph cut seeks what the mean of the subset still lacks. "
-            "That is the paper's greedy; lam='auto' or a smaller k keeps gains positive."
-        )
+    warnings += goal.warnings(choice.reduced.gains, choice.plan.n)
     if choice.reduced.value < choice.random_value:
-        why = (
-            "greedy can end there for k beyond n / (2 + lambda)" if isinstance(goal, ScaledGraphCut) else "a rare draw"
-        )
-        if limits is not None:
-            why = "random subsets need not keep the limits"
+        why = goal.why_below_random if limits is None else "random subsets need not keep the limits"
         warnings.append(
             f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f}): "
             f"{why}."
-        )
-    if isinstance(goal, ScaledCoverage) and (useless := int((choice.reduced.gains <= 0).sum())):
-        warnings.append(
-            f"{useless:,} picks added nothing: the {len(goal.items):,} represented items had all that they can have. "
-            "Use a larger --represented or a smaller k."
         )
     return warnings

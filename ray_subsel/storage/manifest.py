@@ -22,7 +22,7 @@ SCHEMA = 1
 
 OUTPUTS = {
     "corpus": ("rows", "rejected.parquet"),
-    "embed": ("embeddings", "doc2vec", "tfidf"),
+    "embed": ("embeddings", "doc2vec", "tfidf", "embedder"),
     "near": ("near", "groups", "leaders"),
     "select": ("limits", "candidates", "selection.parquet", "subset.parquet"),
     "train": ("train", "test"),

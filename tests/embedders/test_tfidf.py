@@ -117,5 +117,5 @@ def test_bad_input():
         fit_tfidf([document_frequencies(["!", ""])], vector_size=8, seed=0)
     with pytest.raises(InputError, match="vector_size must be at least 1; got 0"):
         fit_tfidf([document_frequencies(TEXTS)], vector_size=0, seed=0)
-    with pytest.raises(InputError, match=r"state must be given for doc2vec and tfidf.*got 'NoneType for tfidf'"):
+    with pytest.raises(InputError, match=r"state must be what fit_tfidf returned, for tfidf; got .NoneType."):
         build_embedder(EmbedConfig(embedder="tfidf"))

@@ -8,10 +8,7 @@ from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.objectives import FacilityLocation, GraphCut, SaturatedCoverage
-from ray_subsel.objectives.represented import represent
-from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.objectives.scaled import ScaledCoverage, ScaledGraphCut, Unscaled
+from ray_subsel.objectives import FacilityLocation, GraphCut, GroundSummary, SaturatedCoverage, find_objective
 from ray_subsel.partitioned.constraint_shares import ResolvedConstraints, share_out
 from ray_subsel.partitioned.greedi import ItemBatch, reduce_solutions, solve_partition
 
@@ -27,12 +24,11 @@ def corpus(seed=0, positive=False):
 
 
 def goal_of(name, X, own=False):
-    if name == "graph_cut":
-        return ScaledGraphCut(10.0, exact_total(unit_rows(X)).vector())
-    if name in ("log_determinant", "feature_based"):
-        return Unscaled(name)
-    everything = positive_similarities(represent(X, X, None, "cosine")) if name == "saturated_coverage" else None
-    return ScaledCoverage(name, X, everything, own)
+    kind = find_objective(name)
+    objective = kind.of_options({"lam": 10.0}, n=len(X), k=K)
+    statistics = objective.reference_statistics(X, X) if kind.needs_statistics else None
+    total = exact_total(unit_rows(X)).vector()
+    return objective.scaled(GroundSummary(total, X if kind.needs_reference else None, statistics, own))
 
 
 NAMES = ["graph_cut", "facility_location", "saturated_coverage", "log_determinant", "feature_based"]
@@ -118,7 +114,7 @@ def test_graph_cut_absorbs_what_is_given():
 def test_given_items_take_the_place_of_those_beside_them():
     # Two tight clusters, one of them given: the one pick that is left goes to the other.
     X = np.repeat(np.eye(2, dtype=np.float32), 10, axis=0)
-    goal = ScaledCoverage("facility_location", X)
+    goal = goal_of("facility_location", X)
     found = greedi(X, goal, m=2, k=2, given=[4])
     assert found.ids[0] == 4
     assert found.ids[1] >= 10
@@ -140,7 +136,7 @@ def test_saturation_has_a_scale():
     X = corpus(4)
     goal = goal_of("saturated_coverage", X)
     assert isinstance(goal.full(), SaturatedCoverage)
-    assert np.allclose(goal.scaled(0.5, X[:0]).everything, goal.everything / 2)
+    assert np.allclose(goal.scaled(0.5, X[:0]).everything, goal.statistics / 2)
     # against the ground set itself the sums are those that the objective computes
     assert goal.full().evaluate(X, np.arange(5)) == pytest.approx(SaturatedCoverage().evaluate(X, np.arange(5)))
 

@@ -12,7 +12,7 @@ from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import machine_of
-from ray_subsel.planning.run_plan import count_rows, embedding_dimension, plan_run
+from ray_subsel.planning.run_plan import count_rows, plan_run
 from ray_subsel.runtime.ray_session import Resources
 
 
@@ -56,7 +56,8 @@ def test_texts_are_counted_or_estimated(tmp_path, monkeypatch):
 
 
 def test_the_dimension_is_the_model_s(tiny_bert):
-    assert embedding_dimension(EmbedConfig(embedder="bert", model=tiny_bert)) == 32
+    config = EmbedConfig(embedder="bert", model=tiny_bert)
+    assert config.embedder_class.dimension_of(config) == 32
 
 
 def test_the_machine_is_ray_s_or_this_one():

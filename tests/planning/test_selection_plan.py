@@ -5,7 +5,8 @@ import pytest
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.selection_plan import BASE, driver_bytes, plan_sizes, reducer_bytes, solver_bytes, spread
+from ray_subsel.planning.memory_model import BASE, driver_bytes, reducer_bytes, solver_bytes, spread
+from ray_subsel.planning.selection_plan import plan_sizes, represented_size
 
 GIB = 1 << 30
 
@@ -98,3 +99,20 @@ def test_the_plan_is_told_in_a_few_lines():
     assert lines[0] == "plan      100,000 of at most 10,000,000 items, 64 dimensions, mode greedi"
     assert any("MiB" in line for line in lines)
     assert lines[-1].startswith("time      some ")
+
+
+@pytest.mark.parametrize("n", [100_000, 10_000_000])
+def test_the_rounds_of_mode_exact_follow_lambda(n):
+    k = n // 10
+    rounds = {lam: plan(n, 16, k, machine(64), mode="exact", lam=lam).rounds for lam in (0.0, 10.0, 1_000.0, "auto")}
+    assert rounds[0.0] < rounds[10.0] < rounds[1_000.0]  # beyond n / (2 + lambda) fewer picks are accepted a round
+    assert rounds["auto"] == rounds[0.0]  # n / k - 2 = 8: all of k lies below n / (2 + lambda)
+
+
+def test_how_many_are_represented():
+    size = represented_size
+    assert size(SelectConfig(k=1), 10**6, 1) == 0
+    assert size(SelectConfig(k=1, objective="facility_location"), 10**6, 100) == 10_000
+    assert size(SelectConfig(k=1, objective="facility_location"), 10**6, 10_000) == 40_000
+    assert size(SelectConfig(k=1, objective="facility_location"), 500, 10) == 500
+    assert size(SelectConfig(k=1, objective="saturated_coverage", represented=77), 500, 10) == 77

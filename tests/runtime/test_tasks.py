@@ -170,7 +170,7 @@ class Silent:
         (select_greedi, "reduce", "the last round could not be solved: its worker died"),
         (deduplicate, "_sample", r"near copies of part \d could not be collapsed \(sample\): its worker died"),
         (deduplicate, "_fit", r"near copies of part 0 could not be collapsed \(fit\): its worker died"),
-        (embed, "_frequencies_of_shard", r"words of shard \d could not be counted: its worker died"),
+        (embed, "_of_shard", r"words of shard \d could not be counted: its worker died"),
     ],
 )
 def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, module, function, said):
@@ -196,4 +196,4 @@ def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, mod
             (tmp_path / "t.txt").write_text("red\nblue\n")
             corpus = CorpusConfig(data=(str(tmp_path / "t.txt"),), format="text")
             rows = ingest(corpus, RunDir(str(tmp_path / "other")), distributed=False)
-            embed.fit_tfidf_once(rows, corpus, EmbedConfig(embedder="tfidf"))
+            embed.fit_once(rows, corpus, EmbedConfig(embedder="tfidf"))

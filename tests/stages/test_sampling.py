@@ -5,10 +5,12 @@ import pytest
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
-from ray_subsel.objectives.represented import represent
+from ray_subsel.objectives import FacilityLocation, LogDeterminant
+from ray_subsel.objectives.graph_cut import ScaledGraphCut
+from ray_subsel.objectives.represented import ScaledCoverage, represent
 from ray_subsel.objectives.saturated_coverage import positive_similarities
-from ray_subsel.objectives.scaled import ScaledCoverage, ScaledGraphCut, Unscaled
-from ray_subsel.stages.sampling import draw, random_value, represented_size, scale_objective
+from ray_subsel.objectives.scaled import Unscaled
+from ray_subsel.stages.sampling import draw, random_value, scale_objective
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import RunDir
 
@@ -53,15 +55,6 @@ def test_ray_draws_the_same(parts):
     assert draw(run, facts, 25, seed=1, here=False)[0].tolist() == draw(run, facts, 25, seed=1, here=True)[0].tolist()
 
 
-def test_how_many_are_represented():
-    size = represented_size
-    assert size(SelectConfig(k=1), 10**6, 1) == 0
-    assert size(SelectConfig(k=1, objective="facility_location"), 10**6, 100) == 10_000
-    assert size(SelectConfig(k=1, objective="facility_location"), 10**6, 10_000) == 40_000
-    assert size(SelectConfig(k=1, objective="facility_location"), 500, 10) == 500
-    assert size(SelectConfig(k=1, objective="saturated_coverage", represented=77), 500, 10) == 77
-
-
 def test_goals_are_made_of_what_the_parts_hold(parts):
     X, write = parts
     run, facts = write(4, 3)
@@ -72,14 +65,15 @@ def test_goals_are_made_of_what_the_parts_hold(parts):
 
     assert isinstance(made(), ScaledGraphCut)
     assert made(lam="auto").lam == N / 10 - 2
-    assert made(objective="log_determinant") == Unscaled("log_determinant")
+    assert isinstance(made(objective="log_determinant"), Unscaled)
+    assert isinstance(made(objective="log_determinant").full(), LogDeterminant)
     located = made(objective="facility_location", represented=60, represent="own")
     assert isinstance(located, ScaledCoverage)
     assert (len(located.items), located.own) == (60, True)
     saturated = made(objective="saturated_coverage", represented=60)
     assert np.array_equal(saturated.items, located.items)
     everything = positive_similarities(represent(X, saturated.items, None, "cosine"))
-    assert np.allclose(saturated.everything, everything)
+    assert np.allclose(saturated.statistics, everything)
 
 
 def test_random_items_are_worth_what_a_formula_or_a_draw_says(parts):
@@ -87,7 +81,7 @@ def test_random_items_are_worth_what_a_formula_or_a_draw_says(parts):
     run, facts = write(2, 2)
     goal = scale_objective(run, facts, SelectConfig(k=10), k=10, total=X.astype(np.float64).sum(axis=0), here=True)
     assert random_value(run, facts, goal, 10, seed=0, here=True) == goal.random_value(N, 10)
-    located = ScaledCoverage("facility_location", X)
+    located = ScaledCoverage(FacilityLocation(), X)
     found = random_value(run, facts, located, 10, seed=0, here=True)
     values = [located.full().evaluate(X, np.random.default_rng(s).choice(N, 10, replace=False)) for s in range(20)]
     assert min(values) * 0.9 < found < max(values) * 1.1
