@@ -26,6 +26,7 @@ from ray_subsel.config import (
 )
 from ray_subsel.core.errors import DoesNotFitError, InputError
 from ray_subsel.core.plugins import is_own, source_fingerprint
+from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
@@ -33,17 +34,17 @@ from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.planning.machine import Machine, machine_of
 from ray_subsel.planning.policy import is_small
 from ray_subsel.planning.run_plan import plan_run
-from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, resolve_k, with_candidates
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line, steps
 from ray_subsel.runtime.ray_session import RaySession, ship
 from ray_subsel.stages import deduplicate, embed
-from ray_subsel.stages.constraint_table import check_corpus, constraints_of
+from ray_subsel.stages.constraint_table import constraints_of
 from ray_subsel.stages.report import corpus_facts, publish
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, partitioned
-from ray_subsel.stages.selection_job import plan_selection, resolve_k
+from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.stages.train import finetune_arms, model_to_train
 from ray_subsel.stages.write_selection import write_selection
 from ray_subsel.storage.embedding_store import ShardMeta

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ray_subsel.config import SelectConfig
-from ray_subsel.core.errors import invalid
 from ray_subsel.core.exact_sum import ExactSum
 from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.scaled import ScaledObjective
@@ -127,25 +125,6 @@ class SelectionOutcome:
         if self.centralized_value is None or self.centralized_value == self.random_value:
             return None
         return (self.reduced.value - self.random_value) / (self.centralized_value - self.random_value)
-
-
-def resolve_k(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str | None]:
-    """Return k and, where it had to be lowered, a sentence that says so.
-
-    A fraction is one of the *rows*, so that a subset with copies collapsed and one with copies kept, or a random one,
-    have the same size: k = floor(fraction * rows), at least 1. Where only a budget limits the answer, k is all items.
-    """
-    if config.k is not None:
-        if config.k > items:
-            raise invalid("k", f"be at most the number of items, {items}", config.k, "Equal texts are one item.")
-        return config.k, None
-    if config.fraction is None:
-        return items, None
-    k = max(1, math.floor(config.fraction * rows + 1e-9))
-    if k > items:
-        warning = f"{k} of {rows} rows were asked for, but only {items} are distinct: all {items} are chosen."
-        return items, warning
-    return k, None
 
 
 def plan_selection(

@@ -42,15 +42,14 @@ def test_a_fraction_is_one_of_the_rows(vectors):
         plan_run(corpus, EmbedConfig(), SelectConfig(k=501), machine_of(None, None))
 
 
-def test_texts_are_counted_or_estimated(tmp_path, monkeypatch):
+def test_texts_are_counted_or_estimated(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"body": f"a text of some length, {i}"}) + "\n" for i in range(20_000)))
     corpus = CorpusConfig(data=(str(path),), text=("body",))
     embed = EmbedConfig(embedder="doc2vec", vector_size=40)
     found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None))
     assert (found.rows, found.exact, found.sizes.d) == (20_000, True, 40)
-    monkeypatch.setattr("ray_subsel.planning.run_plan.COUNTED_BYTES", 1000)
-    found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None))
+    found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None), counted_bytes=1000)
     assert not found.exact
     assert found.rows == pytest.approx(20_000, rel=0.5)
 

@@ -7,8 +7,9 @@ from ray_subsel import select
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives.graph_cut import random_value
+from ray_subsel.planning.selection_plan import resolve_k
 from ray_subsel.stages.select_greedi import candidates_name, choose, read_node, solve
-from ray_subsel.stages.selection_job import SelectionOutcome, plan_selection, resolve_k
+from ray_subsel.stages.selection_job import SelectionOutcome, plan_selection
 from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import RunDir
 
