@@ -73,7 +73,7 @@ def test_in_process_exact_is_select(ground_set, partitions):
     assert choice.reduced.ids.tolist() == alone.indices.tolist()
     assert choice.reduced.value == pytest.approx(alone.value)
     assert (choice.share_of_centralized, choice.reduced.winner) == (1.0, "exact")
-    assert choice.rounds >= 2
+    assert choice.rounds == alone.stats["rounds"] >= 2  # the same engine
     assert choice.peak_bytes > 20 << 20
 
 
