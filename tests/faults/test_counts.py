@@ -134,7 +134,7 @@ def test_an_item_that_moved_to_another_partition_stops_the_run(run, facts):
 @pytest.mark.fault
 @pytest.mark.parametrize("lost", ["leaders/part-00001.parquet", "groups/part-00001.parquet", "leaders/last"])
 def test_groups_that_are_lost_are_made_again(run, facts, lost):
-    task = dataclasses.replace(deduplicate.NearTask.of(run, facts, 0.9, 0), cell_size=30, largest=40)
+    task = dataclasses.replace(deduplicate.NearTask.of(run, facts, 0.9, 0), cluster_size=30, largest=40)
     leaders, about = deduplicate.collapse(task, here=True, bar=Silent())
     assert about.near_collapsed > 20
     assert len(leaders) > 2
