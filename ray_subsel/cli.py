@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import shlex
 import sys
 import typing
@@ -15,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.embedders import EMBEDDERS
 
 if typing.TYPE_CHECKING:
     from ray_subsel.pipeline import RunConfig
@@ -225,11 +225,16 @@ def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
     select = manifest.stages.get("select")
     if select is None or not select.done or not settings.get("select"):
         raise InputError(f"{given['out']} must hold a finished selection. Run subsel select or subsel run first.")
+    embed, train = settings["embed"], _build(TrainConfig, {**(settings.get("train") or {}), **given})
+    if embed["embedder"] not in EMBEDDERS:  # a file must not decide which module is imported
+        if train.train_model is None:
+            way = "Use --train-model NAME."
+            raise invalid("train_model", f"be given where {embed['embedder']} has embedded", None, way)
+        embed = {**embed, "embedder": EmbedConfig.embedder}
     return RunConfig(
         corpus=_build(CorpusConfig, settings["corpus"]),
-        embed=_build(EmbedConfig, settings["embed"]),
-        select=_build(SelectConfig, settings["select"]),
-        train=_build(TrainConfig, {**(settings.get("train") or {}), **given}),
+        embed=_build(EmbedConfig, embed),
+        train=train,
         runtime=_build(RuntimeConfig, given),
         command=command,
     )
@@ -252,52 +257,9 @@ def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
     )
 
 
-def _summary(report: dict[str, Any], out: str) -> str:
-    """Return what the terminal shows at the end."""
-    corpus, selection, training = report["corpus"], report["selection"], report["training"]
-    distinct = f"; {corpus['rows'] - corpus['duplicate_rows']:,} distinct" if "duplicate_rows" in corpus else ""
-    lines = [
-        f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, "
-        f"{corpus['augmented']:,} copies added{distinct}"
-    ]
-    if near := report["near"]:
-        lines.append(
-            f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
-        )
-    if selection:
-        chance, lift = selection["random_value"], selection["lift_over_random"]
-        # A percentage of a negative expectation would only puzzle.
-        better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""
-        expected = " expected" if selection["random_is_expected"] else " in one draw"
-        lines.append(
-            f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "
-            f"random items: {chance:,.1f}{expected}{better}"
-        )
-        lines += _limits(selection["limits"])
-    for arm in (training or {}).get("arms", []):
-        trained = f"trained in {arm['seconds_train']:.1f} s"
-        lines.append(f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  {trained}")
-    lines += [f"warning   {warning}" for warning in report["warnings"]]
-    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
-    lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]
-    return "\n".join(lines)
-
-
-def _limits(limits: dict[str, Any] | None) -> list[str]:
-    """Return what the terminal shows of limits: that they hold, in figures."""
-    if limits is None:
-        return []
-    parts = [f"{limits[what]:,} {what}" for what in ("included", "excluded") if limits[what]]
-    if "budget" in limits:
-        parts.append(f"cost {limits['cost']:,.10g} of {limits['budget']:,.10g}")
-    shown = [f"{one['group'] or '(none)'} {one['chosen']:,}" for one in limits.get("groups", [])[:8]]
-    if shown:
-        more = ", ..." if limits["n_groups"] > len(shown) else ""
-        parts.append(f"groups: {', '.join(shown)}{more}")
-    return [f"limits    {'; '.join(parts)}"] if parts else []
-
-
 def _execute(arguments: Sequence[str]) -> str:
+    from ray_subsel.report.terminal import summary_text
+
     given = vars(make_parser().parse_args(arguments))
     name = given.pop("command")
     command = shlex.join(["subsel", *arguments])
@@ -309,7 +271,7 @@ def _execute(arguments: Sequence[str]) -> str:
 
         if is_experiment(given["out"]):
             return write_summary(given["out"])
-        return _summary(publish(Manifest.load(RunDir(given["out"]))), given["out"])
+        return summary_text(publish(Manifest.load(RunDir(given["out"]))), given["out"])
     given["data"] = given.get("data", [])
     if name == "plan":
         from ray_subsel.planning.machine import machine_of
@@ -323,7 +285,7 @@ def _execute(arguments: Sequence[str]) -> str:
     from ray_subsel import pipeline
 
     report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config)
-    return _summary(report, given["out"])
+    return summary_text(report, given["out"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

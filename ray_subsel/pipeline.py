@@ -26,6 +26,8 @@ from ray_subsel.config import (
 )
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.errors import DoesNotFitError, InputError
+from ray_subsel.core.plugins import is_own, source_fingerprint
+from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
@@ -37,10 +39,10 @@ from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planne
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line, steps
-from ray_subsel.runtime.ray_session import RaySession
+from ray_subsel.runtime.ray_session import RaySession, ship
 from ray_subsel.stages import deduplicate, embed
-from ray_subsel.stages.resolve_constraints import check_corpus, partition_constraints
 from ray_subsel.stages.report import corpus_facts, publish
+from ray_subsel.stages.resolve_constraints import partition_constraints
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, partitioned
 from ray_subsel.stages.selection_job import plan_selection
@@ -86,6 +88,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         manifest = Manifest.open(directory)
         directory.sweep()
         manifest.about = _about(config)
+        ship(_classes(config))
         with RaySession(config.runtime) as session:
             work = _Work(config, manifest, session)
             rows = work.corpus(inputs)
@@ -104,7 +107,9 @@ def finetune(config: RunConfig) -> dict[str, Any]:
     input_fingerprint(test_corpus(config.corpus, config.train))
     with locked(directory):
         manifest = Manifest.load(directory)
-        manifest.about = {**_about(config), "command": manifest.about.get("command", "")}
+        before = manifest.about
+        manifest.about = {**_about(config), "command": before.get("command", "")}
+        manifest.about["config"] |= {name: before["config"][name] for name in ("embed", "select")}
         with RaySession(config.runtime) as session:
             _Work(config, manifest, session).train(RowStore.open(directory))
         return publish(manifest)
@@ -283,6 +288,8 @@ class _Work:
         k, warning = resolve_k(config.k, config.fraction, rows=rows.n_rows, items=n, no_limit=True)
         upstream = self.manifest.stages["embed" if config.near is None else "near"]
         settings = {**fingerprint_fields(config), **named.fingerprints, "embed": upstream.fingerprint}
+        if not is_own(config.objective_class):  # so that a change of its code is noticed
+            settings["objective_code"] = source_fingerprint(config.objective_class)
         config = self._settled(settings, config, facts, k)
         settings |= {"partitions": config.partitions, "fan_in": config.fan_in}
         stage = self.manifest.enter("select", settings, overwrite=self.config.runtime.overwrite)
@@ -340,6 +347,12 @@ class _Work:
             self.directory, rows, config.corpus, config.embed, train, config.runtime, test, use_gpu=use_gpu
         )
         self.manifest.finish("train", seconds=time.perf_counter() - began, facts=about)
+
+
+def _classes(config: RunConfig) -> list[type]:
+    """Return the classes that a configuration names."""
+    named = [] if config.select is None else [config.select.objective_class]
+    return [*named, *([] if config.corpus.vectors is not None else [config.embed.embedder_class])]
 
 
 def embedder_identity(corpus: CorpusConfig, embed: EmbedConfig) -> str | None:

@@ -21,7 +21,7 @@ from ray_subsel.core.types import Float64s, Indices
 NO_ITEMS = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Constraints:
     """Which subsets are feasible; what is None limits nothing.
 

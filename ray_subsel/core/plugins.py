@@ -7,6 +7,7 @@ in its metadata; nothing is searched for and no folder is scanned.
 from __future__ import annotations
 
 import inspect
+import sysconfig
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -60,6 +61,16 @@ def find_class(parameter: str, name: str, table: Mapping[str, type[T]], group: s
 def is_own(found: type) -> bool:
     """Tell whether a class is part of this package."""
     return found.__module__.partition(".")[0] == PACKAGE
+
+
+def is_installed(found: type) -> bool:
+    """Tell whether a class is part of an installed package, which other machines have, too."""
+    places = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
+    try:
+        file = Path(inspect.getfile(found)).resolve()
+    except (OSError, TypeError):  # defined in a console or in an extension module
+        return False
+    return any(file.is_relative_to(place.resolve()) for place in places)
 
 
 def source_fingerprint(found: type) -> str:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.plugins import is_own, source_fingerprint
-from ray_subsel.storage.run_directory import RunDir
+
+if TYPE_CHECKING:
+    from ray_subsel.storage.run_directory import RunDir
 
 Float32s = NDArray[np.float32]
 R = TypeVar("R")

@@ -14,14 +14,16 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, Float32s, unit_rows
-from ray_subsel.storage.run_directory import RunDir
+
+if TYPE_CHECKING:
+    from ray_subsel.storage.run_directory import RunDir
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 MIN_COUNT = 2

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import mix, text_key
 from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, Float32s, unit_rows
-from ray_subsel.storage.run_directory import RunDir
+
+if TYPE_CHECKING:
+    from ray_subsel.storage.run_directory import RunDir
 
 COLUMNS = 1 << 18
 ENTRIES = 8

@@ -17,9 +17,9 @@ from ray_subsel.optimizers.lazy import greedy
 class BudgetedGreedy(Optimizer):
     """The better of two greedies that skip what they cannot afford: by gain per cost, and by gain.
 
-    Either alone can be arbitrarily bad (many cheap items of little gain; one item that costs the whole budget); the better of the two is
-    at least (1 - 1/e) / 2 of the optimum for monotone submodular objectives. The greedy by gain starts with the best
-    single item, so that comparison is included. Quotas are respected besides, without a guarantee.
+    Either alone can be arbitrarily bad (many cheap items of little gain; one item that costs the whole budget); the
+    better of the two is at least (1 - 1/e) / 2 of the optimum for monotone submodular objectives. The greedy by gain
+    starts with the best single item, so that comparison is included. Quotas are respected besides, without a guarantee.
 
     A budget is a limit and no target: neither greedy takes an item of negative gain, so less than the budget, and
     fewer than k items, may come back. Lazy where the objective is submodular; all gains before every pick otherwise.

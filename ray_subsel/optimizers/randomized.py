@@ -22,8 +22,8 @@ class RandomizedGreedy(Optimizer):
     1 - 1/e for monotone ones. Fewer than k items may come back: turns whose draw falls on a negative gain pick nothing
     (the dummy items of the paper). n evaluations a turn.
 
-    For an objective that is not submodular, such as graph cut where similarities are negative, the bound does not hold. Quotas, floors
-    and costs are respected without a guarantee.
+    For an objective that is not submodular, such as graph cut where similarities are negative, the bound does not hold.
+    Quotas, floors and costs are respected without a guarantee.
 
     Source: Buchbinder, Feldman, Naor, Schwartz 2014, "Submodular maximization with cardinality constraints".
     """

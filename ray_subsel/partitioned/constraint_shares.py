@@ -102,7 +102,7 @@ def share_out(k: int, constraints: Constraints, counts: Indices, given: Indices,
     not count, so they are asked for k + W together, or c k if that is more, or all that their quotas let through; in
     the last case each group is there with Q_g or all of its items: (b).
     """
-    m, groups = counts.shape
+    m = len(counts)
     missing = k - int(given.sum())
     sizes = counts.sum(axis=0)
     most = sizes if constraints.quotas is None else np.minimum(constraints.quotas - given, sizes)

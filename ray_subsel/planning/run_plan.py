@@ -1,4 +1,4 @@
-"""``subsel plan`` and what a run plans before it selects: how much there is to read, and what that will take."""
+"""Plan a run from its files before they are read: rows, partitions, memory, time. ``subsel plan`` prints it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.constraints.size import resolve_k
+from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
@@ -14,10 +15,9 @@ from ray_subsel.corpus.readers import open_parquet, read_batches
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k
 from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
-from ray_subsel.stages.resolve_constraints import check_corpus
 
 COUNTED_BYTES = 16 << 20
-"""Text files up to this size are read to count their rows."""
+"""Text files up to this size are read to count their rows; of larger ones the first batch is taken for typical."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,24 @@ class RunPlan:
         return "\n".join(lines)
 
 
-def plan_run(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, machine: Machine) -> RunPlan:
+def plan_run(
+    corpus: CorpusConfig,
+    embed: EmbedConfig,
+    select: SelectConfig,
+    machine: Machine,
+    *,
+    counted_bytes: int = COUNTED_BYTES,
+) -> RunPlan:
     """Plan a selection from files alone: nothing is embedded or written.
+
+    Parameters
+    ----------
+    corpus : CorpusConfig
+    embed : EmbedConfig
+    select : SelectConfig
+    machine : Machine
+    counted_bytes : int
+        Text files up to this size are read to count their rows.
 
     Raises
     ------
@@ -64,7 +80,7 @@ def plan_run(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mac
     found = plan_ingest(corpus)
     check_corpus(corpus, select)
     read_id_lists(select)
-    counted = [count_rows(file) for file in found.files]
+    counted = [count_rows(file, counted_bytes) for file in found.files]
     rows = sum(count for count, _ in counted)
     rows *= 2 if corpus.augment else 1
     counted_all = all(exact for _, exact in counted) and not corpus.augment
@@ -81,7 +97,7 @@ def plan_run(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig, mac
     return RunPlan(rows, counted_all, sizes, stages, assumed)
 
 
-def count_rows(file: SourceFile) -> tuple[int, bool]:
+def count_rows(file: SourceFile, counted_bytes: int = COUNTED_BYTES) -> tuple[int, bool]:
     """Return the rows of a file, and whether they were counted: of a large one the first batch is taken for typical."""
     if file.format == "parquet":
         with open_parquet(file) as parquet:
@@ -89,7 +105,7 @@ def count_rows(file: SourceFile) -> tuple[int, bool]:
     counted = 0
     for batch in read_batches(file):
         rows = batch.table.num_rows + len(batch.rejects)
-        if file.size > COUNTED_BYTES:
+        if file.size > counted_bytes:
             return max(rows, math.ceil(file.size / max(1, batch.table.nbytes) * rows)), False
         counted += rows
     return counted, True

@@ -2,7 +2,7 @@
 
 Letters: n rows, d dimension. Constants were measured (docs/results/README.md has the runs); what a stage holds follows
 from its design: a reader holds a part of at most ``PART_BYTES`` some four times over, an actor that embeds one shard,
-a task that collapses near copies one piece, the driver the rows it publishes.
+a task that collapses near copies one bucket, the driver the rows it publishes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.splits import PART_BYTES, PART_ROWS
+from ray_subsel.dedup.buckets import BUCKET_NUMBERS
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.memory_model import BASE
 from ray_subsel.planning.selection_plan import SelectionPlan
-from ray_subsel.stages.deduplicate import BUCKET_NUMBERS
 
 READER = 90 << 20
 """What a task or actor of Ray Data takes above a worker."""

@@ -25,16 +25,9 @@ STAGES = {
     "train": "Fine-tune and test",
     "report": "Report",
 }
-OBJECTIVES = {
-    "graph_cut": "graph cut",
-    "facility_location": "facility location",
-    "saturated_coverage": "saturated coverage",
-    "feature_based": "feature-based",
-    "log_determinant": "log-determinant",
-}
 
 
-def render_html(report: Mapping[str, Any]) -> str:
+def render_html(report: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> str:
     """Return the page that shows a run's report.
 
     Parameters
@@ -42,6 +35,8 @@ def render_html(report: Mapping[str, Any]) -> str:
     report : mapping
         What ``report.json`` holds. ``selection``, ``training``, ``embedding`` and any single figure may be missing or
         None: what is not known is left out.
+    labels : mapping of str to str, optional
+        What people read for an objective's name.
 
     Returns
     -------
@@ -50,6 +45,9 @@ def render_html(report: Mapping[str, Any]) -> str:
         security policy forbids whatever might slip through.
     """
     corpus = report.get("corpus") or {}
+    if selection := report.get("selection"):
+        name = str(selection.get("objective"))
+        report = {**report, "selection": {**selection, "objective": (labels or {}).get(name, name)}}
     return _template().render(
         verdict=verdict(report),
         created=report.get("created") or "",
@@ -89,7 +87,7 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         n = selection.get("n", corpus.get("items"))
         share = percent(selection["k"] / n) if n else ""
         tiles.append(("Chosen", count(selection.get("k")), f"of {count(n)} items{', ' + share if share else ''}"))
-        name = OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))
+        name = str(selection.get("objective"))
         penalty = "" if selection.get("lam") is None else f", λ = {_plain(selection['lam'])}"
         tiles.append(("Objective f", amount(selection.get("value")), f"{name}{penalty}"))
         if selection.get("lift_over_random") is not None and (selection.get("random_value") or 0.0) > 0:
@@ -168,7 +166,7 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not selection:
         return None
     facts: Pairs = [
-        ("Objective", OBJECTIVES.get(str(selection.get("objective")), str(selection.get("objective")))),
+        ("Objective", str(selection.get("objective"))),
         ("λ", _plain(selection.get("lam"))),
         ("Items to be represented", count(selection.get("represented"))),
         ("In partitions", _plain(selection.get("represented_in_partitions"))),

@@ -7,13 +7,14 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.plugins import is_installed, is_own
 
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets it for the entry point of a submitted job, where ``ray.init()`` must be given no address."""
@@ -176,6 +177,22 @@ class RaySession:
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         local = self._began and self._runtime.address in ("auto", "local") and not _in_a_cluster()
         return Resources(total.get("CPU", 1.0), total.get("GPU", 0.0), len(alive), local)
+
+
+def ship(classes: Iterable[type]) -> None:
+    """Let what is sent to workers take these classes along, where a worker may not be able to import them.
+
+    A worker sees the folders of ``PYTHONPATH`` and the packages that are installed, not what the driver has added to
+    its path; a worker on another machine not even the former. So classes from elsewhere travel by value, with the code
+    of their top-level module or package.
+    """
+    from_outside = [one for one in classes if not (is_own(one) or is_installed(one))]
+    if not from_outside:
+        return
+    from ray import cloudpickle
+
+    for one in from_outside:
+        cloudpickle.register_pickle_by_value(sys.modules[one.__module__.partition(".")[0]])  # type: ignore[no-untyped-call]
 
 
 def remote(function: Callable[..., Any]) -> Any:

@@ -27,7 +27,16 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.buckets import Bucket, BucketGroups, BucketPlan, ClusterTree, fit_tree, join_buckets, plan_buckets
+from ray_subsel.dedup.buckets import (
+    BUCKET_NUMBERS,
+    Bucket,
+    BucketGroups,
+    BucketPlan,
+    ClusterTree,
+    fit_tree,
+    join_buckets,
+    plan_buckets,
+)
 from ray_subsel.dedup.in_memory import CLUSTER_SIZE
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import Bar
@@ -50,9 +59,6 @@ SCRATCH = "near"
 CENTRES = f"{SCRATCH}/cells.npz"
 GROUPS = "groups"
 LEADERS = "leaders"
-
-BUCKET_NUMBERS = 16_000_000
-"""n * d of a piece: 64 MB of float32, some 300 MB in the process that collapses it."""
 
 SAMPLE_NUMBERS = 32_000_000
 """n * d of the sample, which one process holds."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.objectives import OBJECTIVES
 from ray_subsel.report import render_html
 from ray_subsel.storage.manifest import Manifest
 
@@ -64,5 +65,6 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "warnings": selection["warnings"] if selection else [],
     }
     manifest.run.write_json("report.json", report)
-    manifest.run.write_bytes("report.html", render_html(report).encode())
+    labels = {name: objective.label or name for name, objective in OBJECTIVES.items()}
+    manifest.run.write_bytes("report.html", render_html(report, labels).encode())
     return report

@@ -20,6 +20,7 @@ from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.corpus.constraint_columns import cost_column, group_column
 from ray_subsel.corpus.id_lists import IdLists
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.partitioned.constraint_shares import PartitionQuota, shares_of
@@ -111,48 +112,19 @@ def partition_constraints(
     if not config.limited:
         return None
     run = rows.run
-    group = _group_column(corpus) if config.grouped else None
+    group = group_column(corpus) if config.grouped else None
     task = ConstraintTask(
         rows,
         tuple(facts),
         group,
         group_names(rows, group) if group is not None else (),
-        None if config.budget is None else _cost_column(corpus),
+        None if config.budget is None else cost_column(corpus),
         _row_ids(rows, id_lists.include, "include", corpus.id),
         _row_ids(rows, id_lists.exclude, "exclude", corpus.id),
     )
     missing = [fact.shard for fact in facts if not run.exists(part_name(fact.shard, FOLDER))]
     each_part(run, partial(write_constraints, task), missing, "limited", here=here)
     return _gather(task, config, items=items, m=m, corpus=corpus)
-
-
-def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
-    """Refuse constraints for which the corpus names no column, and amounts of features where there can be none."""
-    if config.objective == FeatureBased.name and corpus.vectors is None:
-        way = "Give amounts (counts, TF-IDF) by --vectors, or use another objective."
-        raise invalid(
-            "objective", "be another one for an embedder's vectors, which have negative numbers", config.objective, way
-        )
-    if config.grouped:
-        _group_column(corpus)
-    if config.budget is not None:
-        _cost_column(corpus)
-
-
-def _group_column(corpus: CorpusConfig) -> str:
-    if corpus.group is not None:
-        return "group"
-    if corpus.label is not None or corpus.task == "story-cloze":
-        return "label"
-    raise invalid("group", "name a column where quotas or floors are given", None, "Use --group COLUMN.")
-
-
-def _cost_column(corpus: CorpusConfig) -> str:
-    if corpus.cost is not None:
-        return "cost"
-    if corpus.vectors is not None and not corpus.text:
-        raise invalid("cost", "name a column where there is a budget and no text", None, "Use --cost COLUMN.")
-    return "text"
 
 
 def group_names(rows: RowStore, column: str) -> tuple[str, ...]:

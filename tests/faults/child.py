@@ -105,7 +105,7 @@ def start_cluster(stage, nth, out):
 def main():
     way, stage, nth, *arguments = sys.argv[1:]
     out = arguments[arguments.index("--out") + 1]
-    select_exact.KEEP_SECONDS = 0.0
+    select_exact.CHECKPOINT_SECONDS = 0.0
     policy.IN_PROCESS_NUMBERS = 0
     if way == "driver":
         at(stage, int(nth), die)

@@ -11,7 +11,6 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.partitioned.exact_greedy import RowShard
 from ray_subsel.planning import policy
 from ray_subsel.stages import deduplicate, embed, select_exact
 from ray_subsel.stages.embed import EmbedTask, all_facts, embed_shard
@@ -177,22 +176,9 @@ def test_the_last_round_counts_the_ground_set(run, facts):
 def test_mode_exact_counts_the_ground_set(run, facts, here, monkeypatch):
     plan = plan_selection(run, CONFIG, facts, 12)
 
-    def forgetful(run, facts, partitions):
-        items = [read_partition(run, facts, partition) for partition in partitions]
-        ids, X = np.concatenate([one.ids for one in items]), np.concatenate([one.vectors for one in items])
-        return RowShard(ids[1:], X[1:])
-
-    class Forgetful(select_exact.ShardActor):
-        def _ready(self):
-            if self._holding is None:
-                self._holding = forgetful(*self._load)
-            return self._holding
-
-    monkeypatch.setattr(select_exact, "load_holding", forgetful)
-    monkeypatch.setattr(select_exact, "_Keeper", Forgetful)
     monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", policy.IN_PROCESS_NUMBERS if here else 0)
-    with pytest.raises(InputError, match=f"must hold 120 items together; got {119 if here else 118}"):
-        select_exact.choose_exactly(run, facts, plan, bar=Silent(), processes=2)
+    with pytest.raises(InputError, match="must hold 121 items together; got 120"):
+        select_exact.choose_exactly(run, facts, dataclasses.replace(plan, n=121), bar=Silent(), processes=2)
 
 
 def test_shards_without_a_part_are_missing(corpus, run):

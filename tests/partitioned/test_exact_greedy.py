@@ -5,11 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ray_subsel.partitioned.exact_greedy as module
 from ray_subsel import select
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.partitioned.exact_greedy import GreedyCheckpoint, LocalPool, RowShard, exact_greedy
+from ray_subsel.objectives import GraphCut
+from ray_subsel.optimizers import Problem
+from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
+from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
+from ray_subsel.optimizers.speculative.score import GraphCutScore
+from ray_subsel.optimizers.speculative.shard import RowShard
+from ray_subsel.optimizers.speculative.shard_pool import LocalPool
+from ray_subsel.optimizers.speculative.verify import Verification
+from ray_subsel.partitioned.exact_greedy import DividedPool, proposal_of
 
 
 def corpus(n, d, seed, *, copies=0.0, mean=0.7):
@@ -22,17 +29,37 @@ def corpus(n, d, seed, *, copies=0.0, mean=0.7):
     return X
 
 
-def fleet_of(X, parts, seed=0):
+class SerialPool(DividedPool):
+    """Shards of this process, one after the other."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    @property
+    def shards(self):
+        return len(self.kept)
+
+    def proposals(self, request):
+        return [proposal_of(shard, request) for shard in self.kept]
+
+    def verifications(self, request):
+        return [shard.verify(request, number) for number, shard in enumerate(self.kept)]
+
+
+def pool_of(X, parts, seed=0):
     """Divide the rows at random, unevenly and in no order."""
     draw = np.random.default_rng(seed)
     where = draw.integers(parts, size=len(X)) if parts > 1 else np.zeros(len(X), dtype=int)
     groups = [draw.permutation(np.flatnonzero(where == part)) for part in range(parts)]
-    return LocalPool([RowShard(ids.astype(np.int64), X[ids].copy()) for ids in groups if len(ids)])
+    return SerialPool([RowShard.of(ids.astype(np.int64), X[ids].copy()) for ids in groups if len(ids)])
+
+
+def score_of(X, lam=10.0):
+    return GraphCutScore(exact_total(unit_rows(X)).vector(), lam)
 
 
 def exact(X, k, parts, lam=10.0, **more):
-    total = exact_total(unit_rows(X)).vector()
-    return exact_greedy(fleet_of(X, parts), total=total, k=k, lam=lam, **more)
+    return exact_greedy(pool_of(X, parts), score_of(X, lam), k, **more)
 
 
 @settings(deadline=None, max_examples=60)
@@ -81,53 +108,70 @@ def test_more_ties_than_a_pool_holds():
 
 def test_a_prefix_is_the_result_for_a_smaller_k_and_a_run_goes_on_from_any_round():
     X = corpus(600, 8, 1, copies=0.3)
-    standings: list[GreedyCheckpoint] = []
-    whole = exact(X, 250, 4, after_round=standings.append)
-    assert len(standings) == whole.rounds > 2
+    checkpoints: list[GreedyCheckpoint] = []
+    whole = exact(X, 250, 4, after_round=checkpoints.append)
+    assert len(checkpoints) == whole.rounds > 2
     assert exact(X, 60, 4).ids.tolist() == whole.ids[:60].tolist()
-    for standing in standings[:-1:2]:
-        resumed = exact(X, 250, 2, begin=standing)
+    for checkpoint in checkpoints[:-1:2]:
+        resumed = exact(X, 250, 2, begin=checkpoint)
         assert resumed.ids.tolist() == whole.ids.tolist()
         assert np.array_equal(resumed.gains, whole.gains)
         assert np.array_equal(resumed.chosen, whole.chosen)
 
 
-def test_holdings_that_forget_everything_between_questions_answer_the_same():
-    # What an actor does that dies and is loaded again: a question brings all that its answer depends on.
+def test_shards_that_forget_everything_between_requests_answer_the_same():
+    # What an actor does that dies and is loaded again: a request brings all that its answer depends on.
     X = corpus(500, 8, 2, copies=0.4)
     draw = np.random.default_rng(0)
     where = draw.integers(3, size=500)
 
-    class Forgetful(LocalPool):
-        @property
-        def holdings(self):
-            return 3
+    class Forgetful(SerialPool):
+        def proposals(self, request):
+            return Forgetful(fresh_shards()).proposals_once(request)
 
-        def fresh(self, part):
-            ids = np.flatnonzero(where == part)
-            return RowShard(ids, X[ids].copy())
+        def verifications(self, request):
+            return [shard.verify(request, part) for part, shard in enumerate(fresh_shards())]
 
-        def offers(self, ask):
-            return [self.fresh(part).offer(ask) for part in range(3)]
+        def proposals_once(self, request):
+            return super().proposals(request)
 
-        def spoiled(self, bet):
-            return [self.fresh(part).first_spoiled(bet, part) for part in range(3)]
+    def fresh_shards():
+        return [RowShard.of(ids, X[ids].copy()) for ids in (np.flatnonzero(where == part) for part in range(3))]
 
-    found = exact_greedy(Forgetful([]), total=exact_total(unit_rows(X)).vector(), k=200, lam=10.0)
+    found = exact_greedy(Forgetful(fresh_shards()), score_of(X), 200)
     assert found.ids.tolist() == select(X, 200).indices.tolist()
 
 
-def test_a_bet_is_lost_where_only_another_holding_knows_better(monkeypatch):
-    # With the second question answered "nothing spoils it" the ids go wrong: the test above does depend on it.
+def test_a_draft_is_rejected_where_only_another_shard_knows_better():
+    # With "no pick is rejected" as every answer the ids go wrong: the tests above do depend on the verification.
     X = corpus(2_000, 6, 5)
     alone = select(X, 400).indices.tolist()
+
+    class Credulous(SerialPool):
+        def verifications(self, request):
+            return [Verification(len(request.draft)) for _ in self.kept]
+
     assert exact(X, 400, 3).ids.tolist() == alone
-    monkeypatch.setattr(module.LocalPool, "spoiled", lambda self, bet: [len(bet.speculation)] * self.holdings)
-    assert exact(X, 400, 3).ids.tolist() != alone
+    assert exact_greedy(Credulous(pool_of(X, 3).kept), score_of(X), 400).ids.tolist() != alone
+
+
+def test_one_shard_in_process_and_merged_shards_agree_with_utilities_multiplicities_and_exclusions():
+    X = corpus(400, 6, 7, copies=0.5)
+    draw = np.random.default_rng(7)
+    utility, counts = np.round(draw.normal(size=400), 1), draw.integers(1, 4, size=400)
+    exclude = np.flatnonzero(draw.random(400) < 0.2)
+    problem = Problem(X=X, objective=GraphCut(10.0), k=150, utility=utility, multiplicity=counts, exclude=exclude)
+    distinct, total = distinct_rows_of(problem)
+    score, ids = GraphCutScore(total, 10.0), np.arange(400)
+    alone = exact_greedy(LocalPool(RowShard(ids, distinct)), score, 150)
+    merged = exact_greedy(SerialPool([RowShard(ids, distinct)]), score, 150)
+    assert merged.ids.tolist() == alone.ids.tolist()
+    assert np.array_equal(merged.gains, alone.gains)
+    assert merged.passes == alone.passes
 
 
 def test_rows_are_read_once_or_twice_a_round_and_rounds_are_few():
     X = corpus(20_000, 32, 6, copies=0.5)
     found = exact(X, 600, 4)  # below n / (2 + lambda)
     assert found.rounds <= 12
-    assert found.pool <= 4_100
+    assert found.candidates <= 4_100

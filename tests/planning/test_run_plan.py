@@ -38,19 +38,18 @@ def test_parquet_is_counted_from_its_metadata(vectors):
 def test_a_fraction_is_one_of_the_rows(vectors):
     corpus = CorpusConfig(data=(str(vectors),), vectors="v")
     assert plan_run(corpus, EmbedConfig(), SelectConfig(fraction=0.1), machine_of(None, None)).sizes.k == 50
-    with pytest.raises(InputError, match="k must be at most the number of items, 500; got 501"):
+    with pytest.raises(InputError, match="k must lie between 1 and 500, the items to choose from; got 501"):
         plan_run(corpus, EmbedConfig(), SelectConfig(k=501), machine_of(None, None))
 
 
-def test_texts_are_counted_or_estimated(tmp_path, monkeypatch):
+def test_texts_are_counted_or_estimated(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"body": f"a text of some length, {i}"}) + "\n" for i in range(20_000)))
     corpus = CorpusConfig(data=(str(path),), text=("body",))
     embed = EmbedConfig(embedder="doc2vec", vector_size=40)
     found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None))
     assert (found.rows, found.exact, found.sizes.d) == (20_000, True, 40)
-    monkeypatch.setattr("ray_subsel.planning.run_plan.COUNTED_BYTES", 1000)
-    found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None))
+    found = plan_run(corpus, embed, SelectConfig(k=20), machine_of(None, None), counted_bytes=1000)
     assert not found.exact
     assert found.rows == pytest.approx(20_000, rel=0.5)
 

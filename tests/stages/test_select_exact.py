@@ -11,7 +11,7 @@ import pytest
 from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.partitioned.exact_greedy import GreedyCheckpoint
+from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
 from ray_subsel.pipeline import RunConfig, run
 from ray_subsel.planning import policy
 from ray_subsel.stages import select_exact
@@ -93,17 +93,17 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, monkeypa
 
     directory, X, made = ground_set
     facts, plan = made(3)
-    killed, offers = [], select_exact.ActorPool.offers
+    killed, proposals = [], select_exact.ActorPool.proposals
 
-    def kill_then_ask(self, ask):
-        if len(killed) < 2 and ask.picked.size:
+    def kill_then_ask(self, request):
+        if len(killed) < 2 and request.picked.size:
             victim = self.handles[len(killed)]
             pid = ray.get(victim.__ray_call__.remote(lambda _: os.getpid()))
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
-        return offers(self, ask)
+        return proposals(self, request)
 
-    monkeypatch.setattr(select_exact.ActorPool, "offers", kill_then_ask)
+    monkeypatch.setattr(select_exact.ActorPool, "proposals", kill_then_ask)
     choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=3)
     assert len(killed) == 2
     assert choice.reduced.ids.tolist() == select(X, 200).indices.tolist()
@@ -114,17 +114,16 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, monkeypa
 def test_an_actor_that_dies_every_time_is_given_up_by_its_partitions(ground_set, monkeypatch):
     directory, _, made = ground_set
     facts, plan = made(3)
-    monkeypatch.setattr(select_exact, "ATTEMPTS", 1)
 
     class Doomed(select_exact.ShardActor):
         def load(self):
-            if 1 in self._load[2]:
+            if 1 in self._source[2]:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().load()
 
-    monkeypatch.setattr(select_exact, "_Keeper", Doomed)
+    monkeypatch.setattr(select_exact, "ShardActor", Doomed)
     with pytest.raises(InputError, match="partitions 1 could not be kept in memory: its worker died again and again"):
-        select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=3)
+        select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=3, attempts=1)
 
 
 @pytest.mark.fault
@@ -142,10 +141,9 @@ def test_a_truncated_part_is_named(ground_set):
     assert f"{path} must be a whole Parquet file" in str(input_error_in(caught.value))
 
 
-def test_a_run_goes_on_from_what_was_kept(ground_set, monkeypatch):
+def test_a_run_goes_on_from_its_checkpoint(ground_set):
     directory, X, made = ground_set
     facts, plan = made(3)
-    monkeypatch.setattr(select_exact, "KEEP_SECONDS", 0.0)
     seen: list[int] = []
 
     class Killed:
@@ -155,7 +153,7 @@ def test_a_run_goes_on_from_what_was_kept(ground_set, monkeypatch):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        select_exact.choose_exactly(directory, facts, plan, bar=Killed(), processes=1)
+        select_exact.choose_exactly(directory, facts, plan, bar=Killed(), processes=1, checkpoint_seconds=0.0)
     kept = select_exact.read_checkpoint(directory, plan)
     assert 0 < kept.ids.size < 200
     choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=1)
@@ -170,7 +168,7 @@ def test_what_is_kept_of_another_run_is_refused(ground_set):
     select_exact.write_checkpoint(directory, GreedyCheckpoint(np.arange(6), np.zeros(6), np.zeros(8), 1, 64))
     with pytest.raises(InputError, match="must be of this run"):
         select_exact.read_checkpoint(directory, plan)
-    directory.write_table(select_exact.STANDING, pa.table({"id": [1], "gain": [0.5]}))
+    directory.write_table(select_exact.CHECKPOINT, pa.table({"id": [1], "gain": [0.5]}))
     with pytest.raises(InputError, match="must say how far a run is"):
         select_exact.read_checkpoint(directory, plan)
 

@@ -1,1 +1,1 @@
-"""Exact greedy of graph cut that reads the vectors once per few hundred picks."""
+"""Exact greedy of graph cut by drafting picks and verifying them, one or two passes over the vectors a draft."""

@@ -1,4 +1,4 @@
-"""Which ids a distinct vector can still supply: exact copies, multiplicities, items that are barred."""
+"""Count the ids that equal vectors can be picked as: exact copies, multiplicities, excluded items."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _BLOCK_ROWS = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
-class Supply:
-    """For each row, the ids that it can be chosen as, lowest first.
+class Copies:
+    """For each row, the ids that it can be picked as, lowest first.
 
-    Copies of a vector have the same gain whatever was chosen before, so an algorithm may look at one of them and hand
-    out their ids in order. A row that is represented by an equal one of lower id supplies nothing.
+    Copies of a vector have the same gain whatever was picked before, so an algorithm may look at one of them and hand
+    out their ids in order. A row that is represented by an equal one of lower id has none.
 
     Attributes
     ----------
     ids : int64 array
         Ids sorted by representing row, then by id.
     ends : int64 array, shape of ``ids``
-        Running sum of how often each may be chosen.
+        Running sum of how often each may be picked.
     first, size : int64 arrays of shape (n,)
-        Row i supplies the units ``first[i] ... first[i] + size[i] - 1`` of that running sum.
+        Row i has the units ``first[i] ... first[i] + size[i] - 1`` of that running sum.
     """
 
     ids: Indices
@@ -38,7 +38,7 @@ class Supply:
     size: Indices
 
     def unit(self, row: int, taken: int) -> int:
-        """Return the id that a row supplies next when ``taken`` of its units are gone."""
+        """Return the id that a row is picked as next when ``taken`` of its units are gone."""
         return int(self.ids[np.searchsorted(self.ends, self.first[row] + taken, side="right")])
 
     def units(self, rows: Indices, taken: Indices) -> Indices:
@@ -46,20 +46,24 @@ class Supply:
         return np.asarray(self.ids[np.searchsorted(self.ends, self.first[rows] + taken, side="right")], dtype=np.int64)
 
 
-def supply_of(representative: Indices, counts: Indices, n: int) -> Supply:
-    """Return the supply of n rows when item i is represented by row ``representative[i]``, ``counts[i]`` times."""
-    there = np.flatnonzero(counts > 0)
-    ids = there[np.argsort(representative[there], kind="stable")]
-    size = np.bincount(representative[there], weights=counts[there], minlength=n).astype(np.int64)
-    first = np.concatenate(([0], np.cumsum(size)[:-1]))
-    return Supply(ids, np.cumsum(counts[ids]), first, size)
+def copies_of(representative: Indices, counts: Indices, n: int) -> Copies:
+    """Return the copies of n rows when item i is represented by row ``representative[i]``, ``counts[i]`` times."""
+    some = np.flatnonzero(counts > 0)
+    ids = some[np.argsort(representative[some], kind="stable")]
+    size = np.bincount(representative[some], weights=counts[some], minlength=n).astype(np.int64)
+    return Copies(ids, np.cumsum(counts[ids]), starts_of(size), size)
+
+
+def starts_of(sizes: Indices) -> Indices:
+    """Return where each of some consecutive runs starts, given their sizes."""
+    return np.asarray(np.cumsum(sizes) - sizes, dtype=np.int64)
 
 
 def representatives(X: Any, utility: Float64s | None, *, workers: Workers = serial) -> Indices:
     """Return for each row the lowest row that is the same, byte by byte, and has the same utility. O(n d).
 
-    Rows are told apart by a 64-bit hash and the hashes' equals are then compared in full. Of equal rows that a
-    collision separates nothing is lost but speed.
+    Rows are compared by a 64-bit hash and, where hashes are equal, in full. Where a collision separates equal rows
+    nothing is lost but speed.
     """
     n = int(X.shape[0])
     odd = np.random.default_rng(0x5EED).integers(0, 2**63, _words(X, slice(0, 1)).shape[1], dtype=np.uint64)

@@ -1,44 +1,51 @@
-"""The rows that a certified greedy chooses from: their supply of ids, their gains, the pool of the best."""
+"""Reduce a ground set to its distinct rows and the ids that each stands for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.exact_sum import exact_total
-from ray_subsel.core.threads import Workers, ranges, serial
-from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor, row_dots, unit_rows
+from ray_subsel.core.threads import Workers, serial
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows, is_tensor, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Problem
-from ray_subsel.optimizers.speculative.copies import Supply, representatives, supply_of
-from ray_subsel.optimizers.speculative.draft import Pool
-from ray_subsel.optimizers.speculative.score import GraphCutScore
-from ray_subsel.optimizers.speculative.verify import rounding
+from ray_subsel.optimizers.speculative.copies import Copies, copies_of, representatives, starts_of
 
 _COMPACT_BELOW = 0.75
+_MOVE_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """The rows to choose from, distinct where copying them costs no more than half of X.
+class DistinctRows:
+    """The rows to pick from, distinct where that saves memory or costs no more than half of X.
 
     Attributes
     ----------
     rows : UnitRows
-    supply : Supply
+    copies : Copies
     utility : float64 array of shape (n,) or None
         Of the rows that ``rows`` holds.
+    row_of : int64 array of shape (number of items,)
+        The row that stands for each item, items in ascending order of id.
     """
 
     rows: UnitRows
-    supply: Supply
+    copies: Copies
     utility: Float64s | None
+    row_of: Indices
+
+    @property
+    def most_utility(self) -> float:
+        """The largest absolute utility, which bounds rounding."""
+        return 0.0 if self.utility is None else float(np.abs(self.utility).max())
 
 
-def ground_of(problem: Problem, workers: Workers = serial) -> tuple[Ground, Float64s]:
-    """Return the rows to choose from after must-includes and exclusions, and t."""
+def distinct_rows_of(problem: Problem, workers: Workers = serial) -> tuple[DistinctRows, Float64s]:
+    """Return the rows to pick from after must-includes and exclusions, and t."""
     objective = problem.objective
     assert isinstance(objective, GraphCut)
     X, counts = problem.X, np.ones(problem.n, dtype=np.int64)
@@ -63,71 +70,27 @@ def ground_of(problem: Problem, workers: Workers = serial) -> tuple[Ground, Floa
     counts = counts.copy()
     counts[problem.exclude] = 0
     np.subtract.at(counts, problem.include, 1)
-    return Ground(rows, supply_of(same, counts, rows.n), utility), total
+    return DistinctRows(rows, copies_of(same, counts, rows.n), utility, same), total
 
 
-def all_gains(ground: Ground, direction: Float64s, taken: Indices, workers: Workers = serial) -> Floats:
-    """Return all gains to within :func:`rounding`; minus infinity where nothing is left. One pass over X."""
-    rows = ground.rows
-    P = np.ascontiguousarray(direction[:, None])
-    gains = np.empty(rows.n, dtype=np.float32 if rows.unit_roundoff > 2.0**-30 else np.float64)
+def distinct_rows_in_place(ids: Indices, X: NDArray[np.float32], workers: Workers = serial) -> DistinctRows:
+    """Return the distinct rows of items that may be picked once each. O(n) memory: X itself is used, and changed.
 
-    def fill(start: int, stop: int) -> None:
-        gains[start:stop] = rows.products(slice(start, stop), P)[:, 0]
-
-    workers(fill, ranges(rows.n, max(1024, (1 << 20) // rows.d)))
-    gains -= 1
-    if ground.utility is not None:
-        gains += ground.utility.astype(gains.dtype)
-    gains[taken >= ground.supply.size] = -np.inf
-    return gains
-
-
-def choose_pool(
-    ground: Ground, gains: Floats, law: GraphCutScore, direction: Float64s, picked: int, taken: Indices, size: int
-) -> Indices:
-    """Return the rows of the ``size`` largest gains, and what is needed for the best item to be among them."""
-    open_rows = int(np.count_nonzero(gains > -np.inf))
-    if open_rows <= size:
-        return np.flatnonzero(gains > -np.inf)
-    limit = np.partition(gains, gains.size - size)[gains.size - size]
-    above = np.flatnonzero(gains > limit)
-    level = np.flatnonzero(gains == limit)[: size - above.size]
-    pool = np.concatenate((above, level))
-    most = 0.0 if ground.utility is None else float(np.abs(ground.utility).max())
-    noise = float(rounding(ground.rows, np.sqrt(np.array([direction @ direction])), most)[0])
-    contenders = np.flatnonzero(gains >= gains.max() - 2 * noise - law.tie(picked))
-    if contenders.size > pool.size:
-        pool = np.union1d(pool, _winners(ground, contenders, law, direction, picked, taken))
-    return pool
-
-
-def _winners(
-    ground: Ground, contenders: Indices, law: GraphCutScore, direction: Float64s, picked: int, taken: Indices
-) -> Indices:
-    """Return, among more contenders than a pool holds, those that no other beats by gain and by id at once.
-
-    The item of largest gain and the one that wins a tie with it are among them; also where rows of another process
-    have a larger gain yet, so that fewer of these tie with it.
+    Parameters
+    ----------
+    ids : int64 array of shape (n,)
+        In any order, distinct.
+    X : float32 array of shape (n, d), n >= 1
+        The items' vectors. Where many are copies, distinct ones are moved to the front of it.
     """
-    exact = np.concatenate(
-        [
-            row_dots(ground.rows.take(contenders[start : start + 4096]), direction)
-            for start in range(0, contenders.size, 4096)
-        ]
-    )
-    exact -= 1.0
-    if ground.utility is not None:
-        exact += ground.utility[contenders]
-    tied = exact >= exact.max() - law.tie(picked)
-    contenders, exact = contenders[tied], exact[tied]
-    ids = ground.supply.units(contenders, taken[contenders])
-    order = np.lexsort((ids, -exact))
-    lowest = np.minimum.accumulate(ids[order])
-    return np.asarray(contenders[order[ids[order] == lowest]], dtype=np.int64)
-
-
-def pool_of(ground: Ground, rows: Indices) -> Pool:
-    """Return the pool that consists of some rows."""
-    utility = np.zeros(rows.size) if ground.utility is None else ground.utility[rows]
-    return Pool(rows, ground.rows.take(rows), utility)
+    same = representatives(X, None, workers=workers)
+    distinct = np.flatnonzero(same == np.arange(ids.size))
+    if distinct.size < _COMPACT_BELOW * ids.size:
+        for start in range(0, distinct.size, _MOVE_ROWS):  # a row never moves back, so none is lost
+            some = distinct[start : start + _MOVE_ROWS]
+            X[start : start + some.size] = X[some]
+        X, same = X[: distinct.size], np.searchsorted(distinct, same)
+    rows = unit_rows(X, parameter="vectors", workers=workers)
+    size = np.bincount(same, minlength=rows.n).astype(np.int64)
+    copies = Copies(ids[np.lexsort((ids, same))], np.arange(1, ids.size + 1), starts_of(size), size)
+    return DistinctRows(rows, copies, None, same[np.argsort(ids, kind="stable")])

@@ -1,4 +1,4 @@
-"""Greedy inside a pool of a few hundred items, as if nothing outside could win."""
+"""Draft picks: greedy inside some hundred candidates, as if no other item could win."""
 
 from __future__ import annotations
 
@@ -9,49 +9,65 @@ import numpy as np
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots
-from ray_subsel.optimizers.speculative.copies import Supply
+from ray_subsel.optimizers.speculative.copies import Copies
 from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
+
+_GRAM_ROWS = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
-    """Candidates of a speculation, in any order.
+class Candidates:
+    """The rows that a draft picks from, in any order.
 
     Attributes
     ----------
-    rows : int64 array of shape (b,)
     vectors : float64 array of shape (b, d)
-        Their unit vectors.
+        Unit vectors.
     utility : float64 array of shape (b,)
+    rows : int64 array of shape (b,)
+        Their numbers in ``copies``.
+    copies : Copies
+    taken : int64 array of shape (b,)
+        Units of each that are gone.
+    proposed : tuple of int64 arrays
+        For each shard, the rows of it that are among the candidates.
+    evaluations : int
+        How many gains were computed to find them.
     """
 
-    rows: Indices
     vectors: Float64s
     utility: Float64s
+    rows: Indices
+    copies: Copies
+    taken: Indices
+    proposed: tuple[Indices, ...]
+    evaluations: int
+
+    def __len__(self) -> int:
+        return int(self.rows.size)
 
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """What greedy would pick if only the pool could be picked from.
+    """What greedy would pick if only the candidates could be picked.
 
     Attributes
     ----------
-    rows, ids : int64 arrays of shape (J,)
+    ids : int64 array of shape (J,)
     gains : float64 array of shape (J,)
         Gain of f, and utility, of each pick at its turn.
     scores : float64 array of shape (J,)
         What was compared: the gains, or a paced greedy's.
     tops : float64 array of shape (J,)
-        The pool's largest score at that turn; the pick may lie below it by a tie.
+        The candidates' largest score at that turn; the pick may lie below it by a tie.
     sums : float64 array of shape (J + 1, d)
         s before each turn, and after the last.
     directions : float64 array of shape (J, d)
-        :meth:`Law.direction` at each turn.
+        :meth:`GraphCutScore.direction` at each turn.
     start : int
         How many items had been picked before.
     """
 
-    rows: Indices
     ids: Indices
     gains: Float64s
     scores: Float64s
@@ -61,113 +77,118 @@ class Draft:
     start: int
 
     def __len__(self) -> int:
-        return int(self.rows.size)
+        return int(self.ids.size)
 
 
 def draft_picks(
-    pool: Pool,
-    law: GraphCutScore,
-    supply: Supply,
-    taken: Indices,
+    candidates: Candidates,
+    score: GraphCutScore,
     chosen: Float64s,
     start: int,
     picks: int,
     workers: Workers = serial,
 ) -> Draft:
-    """Pick greedily inside the pool.
+    """Pick greedily among the candidates.
 
-    Gains are updated by the pool's Gram matrix in float64; where two come closer than rounding can tell, they are
+    Gains are updated by the candidates' Gram matrix in float64; where two come closer than rounding can tell, they are
     computed again from the vectors, so the picks are those of the definition.
 
     Parameters
     ----------
-    pool : Pool
-    law : GraphCutScore
-    supply : Supply
-    taken : int64 array of shape (n,)
-        Units of each row that are gone. Not changed.
+    candidates : Candidates
+    score : GraphCutScore
     chosen : float64 array of shape (d,)
         s.
     start : int
         How many items make up s.
     picks : int
-        J; fewer come back where the pool runs dry.
+        J; fewer come back where the candidates run out.
+
+    Notes
+    -----
+    O(b^2 d + J b) time and O(b^2) memory for b candidates; O(b d) for a draft of one.
     """
     assert picks <= MOST_PICKS
-    gone = taken[pool.rows].copy()
-    limit = supply.size[pool.rows]
-    scores = row_dots(pool.vectors, law.direction(chosen, start)) - 1.0 + pool.utility
-    scores[gone >= limit] = -np.inf
-    drift = None if law.pace is None else pool.vectors @ (law.total / law.pace)
-    drops = _drops(pool, law, workers)
+    copies, taken = candidates.copies, candidates.taken.copy()
+    limit = copies.size[candidates.rows]
+    scores = row_dots(candidates.vectors, score.direction(chosen, start)) - 1.0 + candidates.utility
+    scores[taken >= limit] = -np.inf
+    tops = np.empty(min(picks, int((limit - taken).sum())))
+    drift = None if score.pace is None else candidates.vectors @ (score.total / score.pace)
+    drops = _drops(candidates, score, workers) if tops.size > 1 else None
     order: list[int] = []
     ids: list[int] = []
-    tops = np.empty(min(picks, int((limit - gone).sum())))
     picked = start + np.arange(tops.size)
-    margins = (law.ties(picked) + 2 * law.slacks(picked)).tolist()
+    margins = (score.ties(picked) + 2 * score.slacks(picked)).tolist()
     for turn in range(tops.size):
         best = int(scores.argmax())
         tops[turn] = scores[best]
         if np.count_nonzero(scores >= tops[turn] - margins[turn]) > 1:
-            best = _resolve(pool, law, supply, gone, scores, chosen, order, start)
+            best = _lowest_tied(candidates, score, taken, scores, chosen, order, start)
         order.append(best)
-        ids.append(supply.unit(int(pool.rows[best]), int(gone[best])))
+        ids.append(copies.unit(int(candidates.rows[best]), int(taken[best])))
+        if drops is None:
+            break
         scores -= drops[best]
         if drift is not None:
             scores += drift
-        gone[best] += 1
-        if gone[best] >= limit[best]:
+        taken[best] += 1
+        if taken[best] >= limit[best]:
             scores[best] = -np.inf
-    return _record(pool, law, chosen, start, order, ids, tops)
+    return _record(candidates, score, chosen, start, order, ids, tops)
 
 
-def _drops(pool: Pool, law: GraphCutScore, workers: Workers) -> Float64s:
-    """Return by how much each pick lowers each item's gain: (2 + lam) times the Gram matrix."""
-    size = pool.rows.size
-    drops = np.empty((size, size))
+def _drops(candidates: Candidates, score: GraphCutScore, workers: Workers) -> Float64s:
+    """Return by how much each pick lowers each candidate's gain: (2 + lam) times the Gram matrix."""
+    vectors = candidates.vectors
+    drops = np.empty((vectors.shape[0], vectors.shape[0]))
 
     def fill(start: int, stop: int) -> None:
-        np.multiply(pool.vectors[start:stop] @ pool.vectors.T, law.penalty, out=drops[start:stop])
+        np.multiply(vectors[start:stop] @ vectors.T, score.penalty, out=drops[start:stop])
 
-    workers(fill, ranges(size, 128))
+    workers(fill, ranges(vectors.shape[0], _GRAM_ROWS))
     return drops
 
 
-def _resolve(
-    pool: Pool,
-    law: GraphCutScore,
-    supply: Supply,
-    gone: Indices,
+def _lowest_tied(
+    candidates: Candidates,
+    score: GraphCutScore,
+    taken: Indices,
     scores: Float64s,
     chosen: Float64s,
     order: list[int],
     start: int,
 ) -> int:
-    """Return the position of the lowest id among the items that tie with the best."""
+    """Return the position of the lowest id among the candidates that tie with the best."""
     picked = start + len(order)
-    tie, slack = law.tie(picked), law.slack(picked)
+    tie, slack = score.tie(picked), score.slack(picked)
     close = np.flatnonzero(scores >= scores.max() - tie - 2 * slack)
     behind = scores.max() - scores[close]
-    if (behind > tie - 2 * slack).any():  # not clear who ties: ask the vectors
+    if (behind > tie - 2 * slack).any():  # not clear which tie: compute them from the vectors
         for position in order:
-            chosen = chosen + pool.vectors[position]
-        exact = row_dots(pool.vectors[close], law.direction(chosen, picked)) - 1.0 + pool.utility[close]
+            chosen = chosen + candidates.vectors[position]
+        exact = row_dots(candidates.vectors[close], score.direction(chosen, picked)) - 1.0 + candidates.utility[close]
         behind = exact.max() - exact
     tied = close[behind <= tie]
-    ids = supply.units(pool.rows[tied], gone[tied])
+    ids = candidates.copies.units(candidates.rows[tied], taken[tied])
     return int(tied[np.argmin(ids)])
 
 
 def _record(
-    pool: Pool, law: GraphCutScore, chosen: Float64s, start: int, order: list[int], ids: list[int], tops: Float64s
+    candidates: Candidates,
+    score: GraphCutScore,
+    chosen: Float64s,
+    start: int,
+    order: list[int],
+    ids: list[int],
+    tops: Float64s,
 ) -> Draft:
     positions = np.array(order, dtype=np.int64)
-    vectors, utility = pool.vectors[positions], pool.utility[positions]
+    vectors, utility = candidates.vectors[positions], candidates.utility[positions]
     sums = np.cumsum(np.concatenate((chosen[None], vectors)), axis=0)  # one after the other, as the definition adds
-    directions = law.directions(sums[:-1], start)
+    directions = score.directions(sums[:-1], start)
     scores = row_dots(vectors, directions) - 1.0 + utility
     gains = scores
-    if law.pace is not None:
-        gains = row_dots(vectors, law.total - law.penalty * sums[:-1]) - 1.0 + utility
-    picks = np.array(ids, dtype=np.int64)
-    return Draft(pool.rows[positions], picks, gains, scores, tops, sums, directions, start)
+    if score.pace is not None:
+        gains = row_dots(vectors, score.total - score.penalty * sums[:-1]) - 1.0 + utility
+    return Draft(np.array(ids, dtype=np.int64), gains, scores, tops, sums, directions, start)

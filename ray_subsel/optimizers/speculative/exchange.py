@@ -1,4 +1,4 @@
-"""Better by swaps: one item out, one in, while that raises f."""
+"""Exchange chosen items: one out, one in, while that raises f."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.speculative.copies import supply_of
-from ray_subsel.optimizers.speculative.distinct_rows import Ground, all_gains
+from ray_subsel.optimizers.speculative.copies import copies_of
+from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
 from ray_subsel.optimizers.speculative.paced import PacedGreedy
+from ray_subsel.optimizers.speculative.propose import all_gains
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
 
 _STARTS: dict[str, type[CertifiedGreedy] | type[PacedGreedy]] = {"paced": PacedGreedy, "greedy": CertifiedGreedy}
-_FIRST_LOOK = 128
 
 
 @final
@@ -41,12 +41,16 @@ class Exchange(Optimizer):
     swaps : int, default=100
         At most so many; two passes over X each.
     start : {"paced", "greedy"}, default="paced"
+    look : int, default=128
+        How many outside and chosen items to pair first; four times as many until the best swap is certain. Changes the
+        time it takes and nothing else.
     """
 
     name: ClassVar[str] = "exchange"
 
     swaps: int = 100
     start: str = "paced"
+    look: int = 128
 
     def __post_init__(self) -> None:
         if self.start not in _STARTS:
@@ -61,7 +65,7 @@ class Exchange(Optimizer):
         with block_workers() as workers:
             table = _Table(problem, picks.indices, workers)
             made = 0
-            while made < self.swaps and table.swap():
+            while made < self.swaps and table.swap(self.look):
                 made += 1
         stats = {**picks.stats, "swaps": float(made)}
         return Picks(table.ids, table.gains() if made else picks.gains, stats)
@@ -77,8 +81,9 @@ class _Table:
         rows = unit_rows(problem.X, workers=workers)
         total = exact_total(rows, counts, workers=workers).vector()
         counts[problem.exclude] = 0
-        self.ground = Ground(rows, supply_of(np.arange(rows.n), counts, rows.n), problem.utility)
-        self.law = GraphCutScore(total if objective.total is None else objective.given_total(rows.d), objective.lam)
+        each = np.arange(rows.n)
+        self.distinct = DistinctRows(rows, copies_of(each, counts, rows.n), problem.utility, each)
+        self.score = GraphCutScore(total if objective.total is None else objective.given_total(rows.d), objective.lam)
         self.workers = workers
         self.ids = ids.copy()
         self.taken = np.bincount(ids, minlength=rows.n)
@@ -89,18 +94,16 @@ class _Table:
     def gains(self) -> Float64s:
         """Return the gains of f, and utilities, in rank order."""
         sums = np.cumsum(np.concatenate((np.zeros((1, self.vectors.shape[1])), self.vectors)), axis=0)
-        return row_dots(self.vectors, self.law.directions(sums[:-1], 0)) - 1.0 + self.utility
+        return row_dots(self.vectors, self.score.directions(sums[:-1], 0)) - 1.0 + self.utility
 
-    def swap(self) -> bool:
+    def swap(self, look: int) -> bool:
         """Make the best swap; tell whether there was one that raises f."""
-        ground, law = self.ground, self.law
-        direction = law.direction(self.vectors.sum(axis=0), self.ids.size)
-        outside = all_gains(ground, direction, self.taken, self.workers).astype(np.float64)
-        most = 0.0 if ground.utility is None else float(np.abs(ground.utility).max())
-        noise = float(rounding(ground.rows, np.sqrt(np.array([direction @ direction])), most)[0])
+        distinct, score = self.distinct, self.score
+        direction = score.direction(self.vectors.sum(axis=0), self.ids.size)
+        outside = all_gains(distinct, direction, self.taken, self.workers).astype(np.float64)
+        noise = float(rounding(distinct.rows, np.sqrt(np.array([direction @ direction])), distinct.most_utility)[0])
         inside = row_dots(self.vectors, direction) - 1.0 + self.utility
         inside[: self.fixed] = np.inf
-        look = _FIRST_LOOK
         while True:
             rows, rest_outside = _extreme(-outside, look)
             ranks, rest_inside = _extreme(inside, look)
@@ -112,25 +115,25 @@ class _Table:
             if certain or (rest_outside == np.inf and rest_inside == np.inf):
                 break
             look *= 4
-        if gain <= law.tie(self.ids.size):
+        if gain <= score.tie(self.ids.size):
             return False
         self.taken[self.ids[rank]] -= 1
         self.taken[row] += 1
         self.ids[rank] = row
-        self.vectors[rank] = ground.rows.take(np.array([row]))[0]
-        self.utility[rank] = 0.0 if ground.utility is None else ground.utility[row]
+        self.vectors[rank] = distinct.rows.take(np.array([row]))[0]
+        self.utility[rank] = 0.0 if distinct.utility is None else distinct.utility[row]
         return True
 
     def _best_pair(
         self, rows: Indices, ranks: Indices, direction: Float64s, inside: Float64s
     ) -> tuple[float, int, int, float, float]:
         """Return the best swap's gain, row in and rank out, and the best gain in and the worst out that were seen."""
-        vectors = self.ground.rows.take(rows)
+        vectors = self.distinct.rows.take(rows)
         gains = row_dots(vectors, direction) - 1.0
-        if self.ground.utility is not None:
-            gains += self.ground.utility[rows]
-        change = gains[:, None] - inside[ranks] - self.law.penalty * (1.0 - vectors @ self.vectors[ranks].T)
-        tied = np.argwhere(change >= change.max() - self.law.tie(self.ids.size))
+        if self.distinct.utility is not None:
+            gains += self.distinct.utility[rows]
+        change = gains[:, None] - inside[ranks] - self.score.penalty * (1.0 - vectors @ self.vectors[ranks].T)
+        tied = np.argwhere(change >= change.max() - self.score.tie(self.ids.size))
         order = np.lexsort((ranks[tied[:, 1]], rows[tied[:, 0]]))  # the lowest row in, the lowest rank out
         into, out = tied[order[0]]
         best, worst = float(gains.max()), float(inside[ranks].min())

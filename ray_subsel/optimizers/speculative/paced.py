@@ -1,4 +1,4 @@
-"""Greedy that sees the budget: an option for large subsets."""
+"""Maximize graph cut by paced greedy: pick i maximizes <x, (i / k) t - (2 + lam) s>. An option for large subsets."""
 
 from __future__ import annotations
 

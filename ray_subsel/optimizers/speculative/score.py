@@ -11,14 +11,13 @@ from ray_subsel.core.types import Float64s, Indices
 
 ROUNDOFF = 2.0**-53
 
-
 MOST_PICKS = 1024
-"""A speculation is at most this long; :meth:`Law.slack` counts on it."""
+"""A draft is at most this long; :meth:`GraphCutScore.slack` counts on it."""
 
 
 @dataclass(frozen=True, eq=False)
 class GraphCutScore:
-    """The rule of the greedy that all parts of it share, wherever they run.
+    """What the greedy compares: <x, t - (2 + lam) s> - 1 of a unit vector x, with bounds on its rounding.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How far a subset can be from the best one of its size, for graph cut."""
+"""Bound the best value of graph cut over subsets of one size, by Frank-Wolfe on its concave relaxation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots, take_rows, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut, closed_value
 from ray_subsel.optimizers.base import Problem
-from ray_subsel.optimizers.speculative.distinct_rows import Ground, ground_of
+from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows, distinct_rows_of
 
 _ATOM_STEPS = 400
 _MOST_ATOMS = 64
@@ -85,10 +85,10 @@ def certify(problem: Problem, indices: Indices, *, iterations: int = 100, tolera
     assert isinstance(objective, GraphCut)
     indices = np.asarray(indices, dtype=np.int64)
     with block_workers() as workers:
-        ground, total = ground_of(problem, workers)
-        relaxation = _Relaxation(problem, ground, total, objective.lam, indices.size, workers)
+        distinct, total = distinct_rows_of(problem, workers)
+        relaxation = _Relaxation(problem, distinct, total, objective.lam, indices.size, workers)
         vectors = unit_rows(take_rows(problem.X, indices)).slice(0, indices.size) if indices.size else None
-        chosen = np.zeros(ground.rows.d) if vectors is None else np.add.reduce(vectors, axis=0)
+        chosen = np.zeros(distinct.rows.d) if vectors is None else np.add.reduce(vectors, axis=0)
         bonus = 0.0 if problem.utility is None else float(problem.utility[indices].sum())
         value = closed_value(total, chosen, indices.size, objective.lam) + bonus
         random = relaxation.random_value()
@@ -99,15 +99,17 @@ def certify(problem: Problem, indices: Indices, *, iterations: int = 100, tolera
 class _Relaxation:
     """The concave problem over fractional subsets; a point is the pair (s, sum of utilities)."""
 
-    def __init__(self, problem: Problem, ground: Ground, total: Float64s, lam: float, k: int, workers: Workers) -> None:
+    def __init__(
+        self, problem: Problem, distinct: DistinctRows, total: Float64s, lam: float, k: int, workers: Workers
+    ) -> None:
         include = problem.include[:k]
-        self.ground = ground
+        self.distinct = distinct
         self.total = total
         self.lam = lam
         self.k = k
         self.workers = workers
         self.free = k - include.size
-        self.units = ground.supply.size
+        self.units = distinct.copies.size
         fixed = np.zeros((0, total.size))
         if include.size:
             fixed = unit_rows(take_rows(problem.X, include)).slice(0, include.size)
@@ -117,12 +119,12 @@ class _Relaxation:
     def random_value(self) -> float:
         """Return the expected value of the must-includes plus free items drawn uniformly from those allowed."""
         n, k = int(self.units.sum()), self.free
-        own = exact_total(self.ground.rows, self.units, workers=self.workers).vector()
+        own = exact_total(self.distinct.rows, self.units, workers=self.workers).vector()
         bonus = self.fixed_bonus
         if k == 0 or n == 0:
             return closed_value(self.total, self.fixed_sum, self.k, self.lam) + bonus
-        if self.ground.utility is not None:
-            bonus += k / n * float(self.units @ self.ground.utility)
+        if self.distinct.utility is not None:
+            bonus += k / n * float(self.units @ self.distinct.utility)
         linear = float(self.total @ self.fixed_sum) + k / n * float(self.total @ own)
         pairs = k * (k - 1) / (n * (n - 1)) * (float(own @ own) - n) if n > 1 else 0.0
         square = float(self.fixed_sum @ self.fixed_sum) + 2 * k / n * float(self.fixed_sum @ own) + k + pairs
@@ -164,7 +166,7 @@ class _Relaxation:
 
     def _best_vertex(self, point: Float64s) -> tuple[Float64s, float, float]:
         """Return the sum and the bonus of the k items on which the slope at a point is largest, and slope's value."""
-        rows, utility = self.ground.rows, self.ground.utility
+        rows, utility = self.distinct.rows, self.distinct.utility
         slope = self.total - (2.0 + self.lam) * point
         gains = np.empty(rows.n)
 

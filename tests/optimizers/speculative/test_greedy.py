@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
-from ray_subsel.optimizers.speculative import greedy, verify
+from ray_subsel.optimizers.speculative.greedy import most_picks
 from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
+from ray_subsel.optimizers.speculative.verify import SieveSizes
 
 SETTINGS = settings(deadline=None, max_examples=60)
 
@@ -29,7 +32,10 @@ def cloud(seed, n, d, *, sign="any", copies=True, dtype=np.float64):
 
 
 def picks(X, k, lam=10.0, optimizer=None, **more):
-    problem = Problem(X=X, objective=more.pop("objective", GraphCut(lam)), k=k, **more)
+    limits = Constraints(
+        **{name: more.pop(name) for name in ("include", "exclude", "quotas", "groups") if name in more}
+    )
+    problem = Problem(X=X, objective=more.pop("objective", GraphCut(lam)), k=k, constraints=limits, **more)
     return (optimizer or CertifiedGreedy()).maximize(problem)
 
 
@@ -67,6 +73,17 @@ def test_rounds_are_few():
     assert found.stats["evaluations"] < 0.25 * 20000 * 1000
 
 
+@pytest.mark.parametrize("copies", [False, True])
+def test_without_a_common_direction_a_pick_takes_little_more_than_a_pass(copies):
+    X = cloud(3, 4000, 64, copies=copies, dtype=np.float32)
+    X -= X.mean(axis=0)
+    k = 600
+    found = picks(X, k)
+    assert found.stats["passes"] <= 1.2 * k
+    assert found.stats["evaluations"] <= 1.4 * k * 4000
+    assert found.indices.tolist() == picks(X, k, optimizer=NaiveGreedy()).indices.tolist()
+
+
 @pytest.mark.parametrize("vectors", ["same", "identity", "signs", "circle"])
 def test_items_that_tie_mathematically_go_by_their_ids(vectors):
     n = 600  # more than any pool at the start
@@ -85,20 +102,16 @@ def test_items_that_tie_mathematically_go_by_their_ids(vectors):
 
 
 @pytest.mark.parametrize(("first", "pool"), [(1, 1), (8, 2), (50, 8), (1024, 1)])
-def test_sizes_of_bets_and_pools_change_nothing(first, pool):
+def test_sizes_of_drafts_and_candidates_change_nothing(first, pool):
     X = cloud(5, 900, 12, dtype=np.float32)
     usual, other = picks(X, 400), picks(X, 400, 10.0, CertifiedGreedy(first, pool))
     assert np.array_equal(usual.indices, other.indices)
     assert np.array_equal(usual.gains, other.gains)
 
 
-def test_blocks_and_checkpoints_change_nothing(monkeypatch):
+def test_sizes_of_blocks_and_sieves_change_nothing():
     X = cloud(6, 900, 12, dtype=np.float32)
-    usual = picks(X, 300)
-    monkeypatch.setattr("ray_subsel.core.unit_rows.BLOCK_BYTES", 1000)
-    monkeypatch.setattr(verify, "_BLOCK_NUMBERS", 1)
-    monkeypatch.setattr(verify, "CHECKPOINTS", 3)
-    other = picks(X, 300)
+    usual, other = picks(X, 300), picks(X, 300, 10.0, CertifiedGreedy(sieves=SieveSizes(3, 1)))
     assert np.array_equal(usual.indices, other.indices)
     assert np.array_equal(usual.gains, other.gains)
 
@@ -249,10 +262,10 @@ def test_other_objectives_and_constraints_are_refused():
 def test_a_tie_is_wider_than_rounding():
     for d in (1, 100, 1000, 10**4, 10**5):
         for picked in (0, 10**6):
-            law = GraphCutScore(np.ones(d), 10.0)
-            assert 2 * law.slack(picked) < law.tie(picked)
+            score = GraphCutScore(np.ones(d), 10.0)
+            assert 2 * score.slack(picked) < score.tie(picked)
 
 
-def test_bets_stay_within_what_the_rounding_allows_for():
-    rows = greedy.UnitRows(np.empty((1, 10**6), dtype=np.float32), np.ones(10**5))
-    assert greedy.most_picks(rows, 4) <= MOST_PICKS
+def test_drafts_stay_within_what_the_rounding_allows_for():
+    rows = UnitRows(np.empty((1, 10**6), dtype=np.float32), np.ones(10**5))
+    assert most_picks(rows, 4) <= MOST_PICKS

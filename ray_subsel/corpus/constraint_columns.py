@@ -1,0 +1,38 @@
+"""Name the columns of a corpus that constraints read, and check that they are there."""
+
+from __future__ import annotations
+
+from ray_subsel.config import CorpusConfig, SelectConfig
+from ray_subsel.core.errors import invalid
+
+
+def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
+    """Refuse constraints for which the corpus names no column, and vectors that the objective cannot take.
+
+    Raises
+    ------
+    InputError
+    """
+    config.objective_class.check_input(embedded=corpus.vectors is None)
+    if config.grouped:
+        group_column(corpus)
+    if config.budget is not None:
+        cost_column(corpus)
+
+
+def group_column(corpus: CorpusConfig) -> str:
+    """Return the column of rows that holds the group of quotas and floors: ``group``, else ``label``."""
+    if corpus.group is not None:
+        return "group"
+    if corpus.label is not None or corpus.task == "story-cloze":
+        return "label"
+    raise invalid("group", "name a column where quotas or floors are given", None, "Use --group COLUMN.")
+
+
+def cost_column(corpus: CorpusConfig) -> str:
+    """Return the column of rows from which costs are taken: ``cost``, else ``text``, whose words are counted."""
+    if corpus.cost is not None:
+        return "cost"
+    if corpus.vectors is not None and not corpus.text:
+        raise invalid("cost", "name a column where there is a budget and no text", None, "Use --cost COLUMN.")
+    return "text"

@@ -1,0 +1,52 @@
+"""Summarize report.json in the few lines that the terminal shows at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+
+def summary_text(report: Mapping[str, Any], out: str) -> str:
+    """Return the lines of a report, without the last one's end; ``out`` is the directory of the run."""
+    corpus, selection, training = report["corpus"], report["selection"], report["training"]
+    distinct = f"; {corpus['rows'] - corpus['duplicate_rows']:,} distinct" if "duplicate_rows" in corpus else ""
+    lines = [
+        f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, "
+        f"{corpus['augmented']:,} copies added{distinct}"
+    ]
+    if near := report["near"]:
+        lines.append(
+            f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
+        )
+    if selection:
+        chance, lift = selection["random_value"], selection["lift_over_random"]
+        # A percentage of a negative expectation would only puzzle.
+        better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""
+        expected = " expected" if selection["random_is_expected"] else " in one draw"
+        lines.append(
+            f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "
+            f"random items: {chance:,.1f}{expected}{better}"
+        )
+        lines += _limits(selection["limits"])
+    for arm in (training or {}).get("arms", []):
+        trained = f"trained in {arm['seconds_train']:.1f} s"
+        lines.append(f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  {trained}")
+    lines += [f"warning   {warning}" for warning in report["warnings"]]
+    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
+    lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]
+    return "\n".join(lines)
+
+
+def _limits(limits: Mapping[str, Any] | None) -> list[str]:
+    """Return what the terminal shows of limits: that they hold, in figures."""
+    if limits is None:
+        return []
+    parts = [f"{limits[what]:,} {what}" for what in ("included", "excluded") if limits[what]]
+    if "budget" in limits:
+        parts.append(f"cost {limits['cost']:,.10g} of {limits['budget']:,.10g}")
+    shown = [f"{one['group'] or '(none)'} {one['chosen']:,}" for one in limits.get("groups", [])[:8]]
+    if shown:
+        more = ", ..." if limits["n_groups"] > len(shown) else ""
+        parts.append(f"groups: {', '.join(shown)}{more}")
+    return [f"limits    {'; '.join(parts)}"] if parts else []
