@@ -1,4 +1,4 @@
-"""The contract of every embedder: texts go in, unit vectors come out, row i for text i.
+"""Define what every embedder offers: texts go in, unit vectors come out, row i for text i.
 
 An embedder's answer for a text depends on the text and on the embedder only: not on the process, nor on the texts that
 come with it (up to the rounding of float32 for networks, where one list of texts always gives the same bits).

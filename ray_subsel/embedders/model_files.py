@@ -1,4 +1,4 @@
-"""From the name of a model to a local folder that holds it: safetensors weights, no remote code, no pickle."""
+"""Find the local folder of a model by its name: safetensors weights, no remote code, no pickle."""
 
 from __future__ import annotations
 

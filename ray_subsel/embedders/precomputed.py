@@ -1,4 +1,4 @@
-"""Ready vectors: nothing is embedded, every row is checked and normalised."""
+"""Check and normalise ready vectors: x / |x|."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The contract of every set function.
+"""Define what every set function offers: state, gains, value, and what the rest of the package asks about it.
 
 An objective is a frozen set of parameters. Bound to vectors by :meth:`Objective.init` it yields a *state*, the value
 of the empty set; :meth:`Objective.add` returns the state of a set with one more item and leaves the old one as it was.
 
-Laws, tested for every objective in ``tests/objectives/``:
+Properties, tested for every objective in ``tests/objectives/``:
 
 - ``value(init(X)) == 0``;
 - ``gains(state)[i] == value(add(state, i)) - value(state)`` for every i outside the set;

@@ -1,4 +1,4 @@
-"""Upper bounds of facility-location gains in float32, and the memory that makes the next ones cheap.
+"""Bound facility-location gains from above in float32, and the memory that makes the next ones cheap.
 
 Two facts make lazy greedy fast without a similarity matrix.
 

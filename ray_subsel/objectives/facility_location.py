@@ -1,4 +1,7 @@
-"""Score facility location: every item is represented by the most similar chosen one."""
+"""Score candidates of facility location: sum_i c_i max(0, max_{j in S} w_ij).
+
+Every item is represented by the most similar chosen one.
+"""
 
 from __future__ import annotations
 

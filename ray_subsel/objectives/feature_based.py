@@ -1,4 +1,7 @@
-"""Score feature-based functions: diminishing reward for more of the same feature."""
+"""Score candidates of feature-based functions: sum_u c_u phi(sum_{j in S} x_ju).
+
+More of the same feature brings less and less.
+"""
 
 from __future__ import annotations
 

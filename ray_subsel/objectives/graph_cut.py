@@ -1,4 +1,7 @@
-"""Score graph cut: how much the chosen items resemble the others, less a penalty for resembling each other."""
+"""Score candidates of graph cut: gain(x | S) = <x, t - (2 + lam) s> - 1.
+
+The chosen items shall resemble the others, less a penalty for resembling each other.
+"""
 
 from __future__ import annotations
 
@@ -138,10 +141,10 @@ class GraphCut(Objective[GraphCutState]):
         """Return graph cut against shares of t."""
         return ScaledGraphCut(self.lam, ground.total)
 
-    def passes(self, n: int, k: int) -> float:
-        """Return about how many passes over n vectors the exact greedy takes.
+    def rounds(self, n: int, k: int) -> float:
+        """Return about how many rounds of drafting and verifying the exact greedy takes for k of n items.
 
-        It accepts some 500 picks a pass up to k = n / (2 + lam) and some 40 beyond (measured).
+        A round accepts some 500 picks up to k = n / (2 + lam) and some 40 beyond (measured).
         """
         easy = min(k, n / (2.0 + self.lam))
         return 4.0 + easy / 500.0 + (k - easy) / 40.0
@@ -150,13 +153,13 @@ class GraphCut(Objective[GraphCutState]):
         """Return about how many the greedy takes."""
         if size.constrained:
             return super().multiplications(size)
-        return self.passes(size.items, size.picks) * size.items * size.d
+        return self.rounds(size.items, size.picks) * size.items * size.d
 
     def seconds(self, size: ProblemSize) -> float:
-        """Return about how long the greedy takes: 36 operations a number and pass, at 10 GFlop/s."""
+        """Return about how long the greedy takes: 36 operations a number and round, at 10 GFlop/s."""
         if size.constrained:
             return super().seconds(size)
-        return self.passes(size.items, size.picks) * size.items * size.d * 36 / 1e10
+        return self.rounds(size.items, size.picks) * size.items * size.d * 36 / 1e10
 
     def direction(self, total: Float64s, chosen: Float64s) -> Float64s:
         """Return t - (2 + lam) s, of which gains are the products with unit rows, less one."""

@@ -1,4 +1,6 @@
-"""Similarities of two blocks of rows. No function here sees more than two blocks: there is no n x n matrix anywhere.
+"""Compute the similarities of two blocks of rows.
+
+No function here sees more than two blocks: there is no n x n matrix anywhere.
 
 A kernel is a frozen value. ``read`` checks an array once and returns rows that are read block by block; ``of`` turns
 two blocks of them into similarities.

@@ -1,4 +1,4 @@
-"""Score log-determinant: the volume that the chosen items span."""
+"""Score candidates of the log-determinant: log det(I + K_S / r), the volume that the chosen items span."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upper bounds of all facility-location gains at once, from second moments: O((m + n) d^2) instead of O(n m d).
+"""Bound all facility-location gains from above at once, from second moments: O((m + n) d^2) instead of O(n m d).
 
 With differences delta_i = w_ix - best_i, max(0, delta) = (delta + |delta|) / 2 and, by Cauchy-Schwarz, for any a_i > 0
 

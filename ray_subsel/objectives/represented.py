@@ -162,12 +162,12 @@ class Represented:
                 scores[start:stop] += score(block, part)
 
         with block_workers() as workers:
-            workers(of_some, pieces(ids.size))
+            workers(of_some, candidate_ranges(ids.size))
         return scores
 
 
-def pieces(n: int) -> list[tuple[int, int]]:
-    """Return (start, stop) of consecutive pieces of n candidates, short enough for a block of similarities."""
+def candidate_ranges(n: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of consecutive ranges of n candidates, short enough for a block of similarities."""
     return [(start, min(start + _CANDIDATES, n)) for start in range(0, n, _CANDIDATES)]
 
 

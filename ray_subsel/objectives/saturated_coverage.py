@@ -1,4 +1,4 @@
-"""Score saturated coverage: similarity to the chosen set, up to a share of the similarity to everything."""
+"""Score candidates of saturated coverage: sum_i c_i min(w+(i, S), alpha w+(i, V))."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.represented import Represented, RepresentingObjective, pieces, represent
+from ray_subsel.objectives.represented import Represented, RepresentingObjective, candidate_ranges, represent
 
 BLOCK_BYTES = 50 << 20
 """Blocks of similarities, of all threads."""
@@ -27,13 +27,13 @@ class SaturatedCoverageState:
     to : Represented
     cap : float64 array of shape (m,)
         Coverage at which a represented item is saturated.
-    room : float64 array of shape (m,)
+    left : float64 array of shape (m,)
         What is left until then.
     """
 
     to: Represented
     cap: Float64s
-    room: Float64s
+    left: Float64s
 
 
 @final
@@ -98,19 +98,19 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
 
         def covered(block: Float64s, part: slice) -> Float64s:
             np.maximum(block, 0.0, out=block)
-            np.minimum(block, state.room[part], out=block)
+            np.minimum(block, state.left[part], out=block)
             return np.asarray(block @ to.weights[part])
 
         return to.scores(ids, covered)
 
     def add(self, state: SaturatedCoverageState, item: int) -> SaturatedCoverageState:
         """Return the state of S + item."""
-        covered = np.minimum(np.maximum(state.to.row(item), 0.0), state.room)
-        return SaturatedCoverageState(state.to, state.cap, state.room - covered)
+        covered = np.minimum(np.maximum(state.to.row(item), 0.0), state.left)
+        return SaturatedCoverageState(state.to, state.cap, state.left - covered)
 
     def value(self, state: SaturatedCoverageState) -> float:
         """Return f(S)."""
-        return float(np.sum((state.cap - state.room) * state.to.weights))
+        return float(np.sum((state.cap - state.left) * state.to.weights))
 
     def evaluate(self, X: Floats, subset: Indices) -> float:
         """Return f(subset) from the formula; O(n m d)."""
@@ -148,7 +148,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
 def positive_similarities(to: Represented) -> Float64s:
     """Return for each represented item the sum of its positive similarities to the candidates, shape (m,)."""
     everything = np.zeros(to.m)
-    for start, stop in pieces(to.candidates.n):
+    for start, stop in candidate_ranges(to.candidates.n):
         for part, block in to.similarities(np.arange(start, stop)):
             everything[part] += np.maximum(block, 0.0).sum(axis=0)
     return everything

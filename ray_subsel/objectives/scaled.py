@@ -1,4 +1,4 @@
-"""Objectives rescaled to a partition's share of the ground set.
+"""Rescale objectives to a partition's share of the ground set.
 
 A node that chooses for a share of the ground set must see the problem at that scale. For graph cut that is as much of
 t; for saturated coverage, as much of what saturates an item; the other objectives have no scale. What an objective

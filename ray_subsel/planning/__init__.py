@@ -1,1 +1,1 @@
-"""Partitions, memory and time of a run, told before it starts."""
+"""Partitions, memory and time of a run, predicted before it starts."""

@@ -9,6 +9,10 @@ some 200 bytes for ids, copies and gains. What an objective adds, it says itself
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ray_subsel.objectives import Objective, ProblemSize
 
 BASE = 180 << 20
 """A worker that has imported what selection needs."""
@@ -24,6 +28,41 @@ POOL_BYTES = 200 << 20
 POOL_ROWS = 6_144
 
 
+@dataclass(frozen=True)
+class ProcessBytes:
+    """The peaks of processes that solve partitions or reduce candidates.
+
+    Attributes
+    ----------
+    objective : Objective
+    size : ProblemSize
+        Of the whole selection.
+    candidates : float
+        c: each of m partitions hands over ceil(c k / m).
+    own : bool
+        Whether a partition represents its own items.
+    copies : bool
+        Whether equal vectors are items of their own: distinct ones are then copied together.
+    """
+
+    objective: Objective[Any]
+    size: ProblemSize
+    candidates: float
+    own: bool
+    copies: bool
+
+    def solver(self, items: int, m: int) -> int:
+        """Return the peak of a process that solves one of m partitions."""
+        k, reference = self.size.picks, self.size.reference
+        picks = min(k, math.ceil(self.candidates * k / m))
+        part = replace(self.size, items=items, picks=picks, represented=items if self.own and m > 1 else reference)
+        return solver_bytes(items, self.size.d, self.copies) + self.objective.memory_bytes(part)
+
+    def reducer(self, items: int) -> int:
+        """Return the peak of a process that chooses among candidates."""
+        return reducer_bytes(items, self.size.d) + self.objective.memory_bytes(replace(self.size, items=items))
+
+
 def solver_bytes(items: int, d: int, copies: bool) -> int:
     """Return the peak of a process that runs the exact greedy on some items."""
     factor = ENGINE + (COMPACTED if copies else 0.0)
@@ -36,7 +75,7 @@ def reducer_bytes(items: int, d: int) -> int:
 
 
 def driver_bytes(d: int, k: int) -> int:
-    """Return the peak of the driver of mode exact: pool, Gram matrix, bet."""
+    """Return the peak of the driver of mode exact: candidates, their Gram matrix, the draft."""
     return int(BASE + DRIVER + POOL_BYTES + POOL_ROWS * d * 40 + 32 * k)
 
 

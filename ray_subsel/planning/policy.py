@@ -28,5 +28,5 @@ def is_small(n: int, d: int) -> bool:
 
 
 def runs_beside(objective: Objective[Any], size: ProblemSize) -> bool:
-    """Tell whether the centralized greedy is cheap enough to be run beside GreeDi, for its share to be told."""
+    """Tell whether the centralized greedy is cheap enough to be run beside GreeDi, to compare values."""
     return size.items * size.d <= CENTRALIZED_NUMBERS and objective.multiplications(size) <= CENTRALIZED_PRODUCTS

@@ -22,10 +22,10 @@ from ray_subsel.planning.memory_model import (
     BASE,
     DRIVER,
     POOL_ROWS,
+    ProcessBytes,
     driver_bytes,
     held_row_bytes,
     reducer_bytes,
-    solver_bytes,
     spread,
 )
 from ray_subsel.planning.policy import runs_beside
@@ -98,21 +98,15 @@ def plan_sizes(
     d: int,
     k: int,
     copies: bool = False,
-    partitions: int | None = None,
-    sizes: Sequence[int] | None = None,
 ) -> SelectionPlan:
-    """Plan a selection.
+    """Plan a selection: as many partitions as ``config`` says or, where that leaves it open, as memory asks for.
 
     Parameters
     ----------
     n, d, k : int
-        Items (or an upper bound of them), dimension, budget.
+        Items (or an upper bound of them), dimension, number to choose.
     copies : bool
         Whether equal vectors are items of their own: distinct ones are then copied together, at the cost of memory.
-    partitions : int, optional
-        How many; by default as ``config`` says or, where that leaves it open, as many as memory asks for.
-    sizes : sequence of int, optional
-        The items of each partition, where they are known; by default even ones with random's spread.
 
     Raises
     ------
@@ -120,31 +114,20 @@ def plan_sizes(
         When it cannot fit; it says what would.
     """
     _check_room(machine)
-    given = partitions if partitions is not None else config.partitions
     objective, size = config.objective_of(n, k), _problem_size(config, n, d, k)
-
-    def solver(items: int, m: int) -> int:
-        own = m > 1 and config.represent == "own"
-        picks = min(k, math.ceil(config.candidates * k / m))
-        part = replace(size, items=items, picks=picks, represented=items if own else size.reference)
-        return solver_bytes(items, d, copies) + objective.memory_bytes(part)
-
-    def reduces(items: int) -> int:
-        return reducer_bytes(items, d) + objective.memory_bytes(replace(size, items=items))
-
-    if given is not None:
-        m = given
+    peaks = ProcessBytes(objective, size, config.candidates, config.represent == "own", copies)
+    if config.partitions is not None:
+        m = config.partitions
     else:
-        m = _exact_partitions(machine, n, d) if config.mode == "exact" else _auto_partitions(machine, n, solver)
-    largest = max(sizes) if sizes is not None else spread(n, m)
+        m = _exact_partitions(machine, n, d) if config.mode == "exact" else _auto_partitions(machine, n, peaks.solver)
     seconds = _seconds(config, objective, size, m)
     if config.mode == "exact":
         return _exact(machine, n, d, k, m, seconds, objective)
-    worker = solver(largest, m)
+    worker = peaks.solver(spread(n, m), m)
     processes = _side_by_side(machine, m, worker, n)
-    fan_in, tree = _shape(config, machine, sizes or _even(n, m), k, m, reduces)
+    fan_in, tree = _shape(config, machine, _even(n, m), k, m, peaks.reducer)
     candidates = k if tree.rounds == 1 else tree.root.available
-    reducer, alone = reduces(max(k, tree.most_reduced)), solver(n, 1)
+    reducer, alone = peaks.reducer(max(k, tree.most_reduced)), peaks.solver(n, 1)
     cheap = runs_beside(objective, replace(size, constrained=config.limited))
     beside = m > 1 and cheap and alone <= machine.for_one
     reducer = max(reducer, alone) if beside else reducer
@@ -187,8 +170,8 @@ def _check_room(machine: Machine) -> None:
 
 def _exact_partitions(machine: Machine, n: int, d: int) -> int:
     """Return the least number of partitions that memory asks for in mode exact, at least one for each CPU."""
-    room = machine.for_one - BASE
-    return min(n, max(machine.cpus, math.ceil(n * held_row_bytes(d) / room * 1.05)))
+    available = machine.for_one - BASE
+    return min(n, max(machine.cpus, math.ceil(n * held_row_bytes(d) / available * 1.05)))
 
 
 def _auto_partitions(machine: Machine, n: int, solver: Callable[[int, int], int]) -> int:
@@ -250,7 +233,7 @@ def _no_room(machine: Machine, candidates: int, needed: int, other: str = "") ->
 
 
 def with_candidates(config: SelectConfig, machine: Machine, sizes: SelectionPlan, candidates: int) -> SelectionPlan:
-    """Return sizes with what one reducer takes in once limits have told how much partitions hand over.
+    """Return sizes with what one reducer takes in once constraints say how much partitions hand over.
 
     Raises
     ------
@@ -272,8 +255,8 @@ def _narrower(m: int) -> list[int]:
 def _exact(
     machine: Machine, n: int, d: int, k: int, m: int, seconds: float, objective: Objective[Any]
 ) -> SelectionPlan:
-    room = machine.for_one - BASE
-    processes = min(m, n, max(machine.cpus, math.ceil(n * held_row_bytes(d) * 1.05 / room)))
+    available = machine.for_one - BASE
+    processes = min(m, n, max(machine.cpus, math.ceil(n * held_row_bytes(d) * 1.05 / available)))
     largest = min(n, math.ceil(m / processes) * spread(n, m))
     worker, driver = int(BASE + largest * held_row_bytes(d)), driver_bytes(d, k)
     if policy.is_small(n, d):  # the driver keeps the rows itself
@@ -295,7 +278,7 @@ def _exact(
         )
     pool = min(n, POOL_ROWS)
     assert isinstance(objective, GraphCut), "the configuration refuses other objectives in this mode"
-    rounds = max(1, math.ceil(objective.passes(n, k)))
+    rounds = max(1, math.ceil(objective.rounds(n, k)))
     seconds /= min(processes, machine.cpus)
     return SelectionPlan(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
 
@@ -303,7 +286,7 @@ def _exact(
 def _seconds(config: SelectConfig, objective: Objective[Any], size: ProblemSize, m: int) -> float:
     """Return a rough time on one CPU: 150 MB/s from disk, then what the objective says of all partitions together."""
     picks = size.picks
-    if size.constrained or not objective.exact_over_partitions:  # else passes over all partitions, for k picks
+    if size.constrained or not objective.exact_over_partitions:  # else rounds over all partitions, for k picks
         picks = min(picks, math.ceil(config.candidates * picks / m))
     return size.items * size.d * 4 / 1.5e8 + 1.0 + objective.seconds(replace(size, picks=picks))
 

@@ -1,4 +1,4 @@
-"""The memory of every stage of a run, told before it starts: of the largest process of each, Python included.
+"""Predict the memory of every stage of a run: of the largest process of each, Python included.
 
 Letters: n rows, d dimension. Constants were measured (docs/results/README.md has the runs); what a stage holds follows
 from its design: a reader holds a part of at most ``PART_BYTES`` some four times over, an actor that embeds one shard,
@@ -107,5 +107,5 @@ def check_stages(stages: dict[str, int], machine: Machine) -> None:
 
 def stage_memory_line(stages: dict[str, int]) -> str:
     """Return the line of the plan that tells the memory of each stage."""
-    told = ", ".join(f"{name} {show_bytes(amount)}" for name, amount in stages.items())
-    return f"stages    {told} in the largest process"
+    shown = ", ".join(f"{name} {show_bytes(amount)}" for name, amount in stages.items())
+    return f"stages    {shown} in the largest process"

@@ -1,4 +1,4 @@
-"""Items drawn from parts at random, the same ones in every process, and what represents the ground set.
+"""Draw items at random, the same ones in every process, and scale an objective with them.
 
 An item is drawn if the hash of its id is among the lowest, so the draw depends on ids and seed alone. Parts are read
 row group by row group: no process holds more than a row group and the draw.

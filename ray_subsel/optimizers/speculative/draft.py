@@ -90,8 +90,8 @@ def draft_picks(
 ) -> Draft:
     """Pick greedily among the candidates.
 
-    Gains are updated by the candidates' Gram matrix in float64; where two come closer than rounding can tell, they are
-    computed again from the vectors, so the picks are those of the definition.
+    Gains are updated by the candidates' Gram matrix in float64; where two come closer than rounding can separate, they
+    are computed again from the vectors, so the picks are those of the definition.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.speculative.score import MOST_PICKS
 
 _WORTH_VERIFYING = 3
@@ -33,9 +34,19 @@ class DraftSizes:
     most: int = MOST_PICKS
     candidates_per_pick: int = 4
 
+    @staticmethod
+    def for_rows(rows: UnitRows, first: int = 64, candidates_per_pick: int = 3) -> DraftSizes:
+        """Return sizes for rows of this process: the Gram matrix stays below an eighth of X, or half a MiB."""
+        bytes_of_x = rows.n * rows.d * (4 if rows.unit_roundoff > 2.0**-30 else 8)
+        candidates = max(256, int((bytes_of_x / 8 / 8) ** 0.5))
+        return DraftSizes(first, min(MOST_PICKS, max(64, candidates // candidates_per_pick)), candidates_per_pick)
+
     def candidates(self, length: int) -> int:
         """Return how many rows are proposed for a draft."""
         return max(64, self.candidates_per_pick * length) if length > 1 else 8
+
+
+USUAL_SIZES = DraftSizes()
 
 
 class DraftLength:

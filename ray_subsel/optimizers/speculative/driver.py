@@ -23,7 +23,7 @@ from ray_subsel.constraints.base import NO_ITEMS
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.speculative.draft import Draft, draft_picks
-from ray_subsel.optimizers.speculative.draft_length import DraftLength, DraftSizes
+from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftLength, DraftSizes
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest
 from ray_subsel.optimizers.speculative.shard_pool import ShardPool
@@ -74,7 +74,7 @@ def exact_greedy(
     begin: GreedyCheckpoint | None = None,
     included: int = 0,
     stop_when_gain: float | None = None,
-    sizes: DraftSizes | None = None,
+    sizes: DraftSizes = USUAL_SIZES,
     after_round: Callable[[GreedyCheckpoint], Any] = lambda _: None,
     workers: Workers = serial,
 ) -> GreedyCheckpoint:
@@ -93,7 +93,7 @@ def exact_greedy(
         How many ids at the start of ``begin`` are must-includes, which the pool does not hold.
     stop_when_gain : float, optional
         Stop before the first pick whose gain is at or below it.
-    sizes : DraftSizes, optional
+    sizes : DraftSizes
     after_round : callable
         Called with the checkpoint after each round.
     workers : Workers
@@ -104,7 +104,6 @@ def exact_greedy(
     A round sends each shard a request of J x d numbers, J <= 1024, and the ids picked so far. The driver's memory is
     that of the candidates' vectors and their Gram matrix: 128 MiB for 4096.
     """
-    sizes = sizes or DraftSizes()
     state = begin or GreedyCheckpoint.start(score.total.size)
     length = DraftLength(sizes)
     ids, gains = np.empty(k, dtype=np.int64), np.empty(k)

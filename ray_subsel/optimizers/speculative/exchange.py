@@ -31,7 +31,7 @@ class Exchange(Optimizer):
     """Graph cut: start from a greedy's subset and make the best swap, again and again.
 
     Putting j in the place of i changes f by ``g_j - g_i - (2 + lam) (1 - w_ij)`` with g = <x, t - (2 + lam) s>, so only
-    outside items of high g and chosen items of low g need to be looked at, and a bound on the rest tells when the best
+    outside items of high g and chosen items of low g need to be looked at, and a bound on the rest says when the best
     pair is certain. The newcomer takes the leaver's rank. Items of ``include`` stay.
 
     Like ``paced``, this raises f, which is not the same as a better subset.
@@ -57,21 +57,23 @@ class Exchange(Optimizer):
             raise invalid("start", f"be one of {', '.join(_STARTS)}", self.start)
         if self.swaps < 0:
             raise invalid("swaps", "be at least 0", self.swaps)
+        if self.look < 1:
+            raise invalid("look", "be at least 1", self.look)
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
         picks = _STARTS[self.start]().maximize(problem)
         assert isinstance(problem.objective, GraphCut)
         with block_workers() as workers:
-            table = _Table(problem, picks.indices, workers)
+            chosen = _Chosen(problem, picks.indices, workers)
             made = 0
-            while made < self.swaps and table.swap(self.look):
+            while made < self.swaps and chosen.swap(self.look):
                 made += 1
         stats = {**picks.stats, "swaps": float(made)}
-        return Picks(table.ids, table.gains() if made else picks.gains, stats)
+        return Picks(chosen.ids, chosen.gains() if made else picks.gains, stats)
 
 
-class _Table:
+class _Chosen:
     """The chosen items, in rank order, while they are exchanged."""
 
     def __init__(self, problem: Problem, ids: Indices, workers: Workers) -> None:
@@ -97,7 +99,7 @@ class _Table:
         return row_dots(self.vectors, self.score.directions(sums[:-1], 0)) - 1.0 + self.utility
 
     def swap(self, look: int) -> bool:
-        """Make the best swap; tell whether there was one that raises f."""
+        """Make the best swap; return whether there was one that raises f."""
         distinct, score = self.distinct, self.score
         direction = score.direction(self.vectors.sum(axis=0), self.ids.size)
         outside = all_gains(distinct, direction, self.taken, self.workers).astype(np.float64)

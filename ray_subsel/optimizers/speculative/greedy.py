@@ -9,13 +9,13 @@ import numpy as np
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.threads import block_workers
-from ray_subsel.core.unit_rows import UnitRows, row_dots, take_rows, unit_rows
+from ray_subsel.core.unit_rows import row_dots, take_rows, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
 from ray_subsel.optimizers.speculative.draft_length import DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
-from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import RowShard
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import USUAL_SIZES, SieveSizes
@@ -81,7 +81,7 @@ def certified_picks(
             begin=_included(problem, score),
             included=problem.include.size,
             stop_when_gain=problem.stop_when_gain,
-            sizes=DraftSizes(picks, most_picks(distinct.rows, pool), pool),
+            sizes=DraftSizes.for_rows(distinct.rows, picks, pool),
             after_round=after_round,
             workers=workers,
         )
@@ -98,10 +98,3 @@ def _included(problem: Problem, score: GraphCutScore) -> GreedyCheckpoint:
     sums = np.cumsum(np.concatenate((np.zeros((1, vectors.shape[1])), vectors)), axis=0)
     gains = row_dots(vectors, score.total - score.penalty * sums[:-1]) - 1.0
     return GreedyCheckpoint(include, gains if utility is None else gains + utility[include], sums[-1])
-
-
-def most_picks(rows: UnitRows, candidates_per_pick: int) -> int:
-    """Return how many picks to draft at most: the Gram matrix stays below an eighth of X, or half a MiB."""
-    bytes_of_x = rows.n * rows.d * (4 if rows.unit_roundoff > 2.0**-30 else 8)
-    candidates = max(256, int(np.sqrt(bytes_of_x / 8 / 8)))
-    return min(MOST_PICKS, max(64, candidates // candidates_per_pick))

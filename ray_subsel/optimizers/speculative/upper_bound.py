@@ -47,10 +47,10 @@ class Certificate:
     @property
     def closed(self) -> float:
         """At least this share of what a random subset lacks to the best is gained; negative if random is better."""
-        room = self.bound - self.random_value
-        if room <= 1e-9 * (1.0 + abs(self.bound)):  # all subsets are worth the same but for rounding
+        span = self.bound - self.random_value
+        if span <= 1e-9 * (1.0 + abs(self.bound)):  # all subsets are worth the same but for rounding
             return 1.0
-        return (self.value - self.random_value) / room
+        return (self.value - self.random_value) / span
 
     def __str__(self) -> str:
         return f"within {self.gap:.4g} of the best, {100 * self.closed:.1f} % of random's shortfall closed"
@@ -61,7 +61,7 @@ def certify(problem: Problem, indices: Indices, *, iterations: int = 100, tolera
 
     Relaxed to weights :math:`0 \le z_i \le c_i, \sum z_i = k` and s = sum z_i x_i, the value
     :math:`\langle t, s\rangle - (1 + \lambda/2) |s|^2 + \lambda k / 2 + \langle u, z\rangle` is concave, so at any z it
-    plus the most that its slope promises, :math:`\max_v \langle \nabla, v - z\rangle`, is a bound on all subsets. The
+    plus the most that its slope allows, :math:`\max_v \langle \nabla, v - z\rangle`, is a bound on all subsets. The
     slope's best vertex v is the k items of highest gain: a pass over X, no matrix. Frank-Wolfe, fully corrective:
     after each pass the best mixture of all vertices seen so far is taken.
 
@@ -135,16 +135,16 @@ class _Relaxation:
     ) -> tuple[float, int]:
         """Return the least bound found and the passes that it took."""
         atoms, bonuses = chosen[None].copy(), np.array([bonus])
-        point, worth, here = chosen, bonus, value
+        point, point_bonus, point_value = chosen, bonus, value
         best = np.inf
         passes = 0
         while passes < max(1, iterations):
             passes += 1
-            vertex, vertex_bonus, promise = self._best_vertex(point)
+            vertex, vertex_bonus, slope_value = self._best_vertex(point)
             slope = self.total - (2.0 + self.lam) * point
-            gap = promise - float(slope @ point) - worth
-            best = min(best, here + gap + self._noise())
-            if best - max(value, here) <= tolerance * max(best - random, 1e-12):
+            gap = slope_value - float(slope @ point) - point_bonus
+            best = min(best, point_value + gap + self._noise())
+            if best - max(value, point_value) <= tolerance * max(best - random, 1e-12):
                 break
             atoms = np.concatenate((atoms, vertex[None]))
             bonuses = np.append(bonuses, vertex_bonus)
@@ -155,8 +155,8 @@ class _Relaxation:
                 atoms = np.concatenate((merged[None], atoms[keep]))
                 bonuses = np.concatenate(([merged_bonus], bonuses[keep]))
                 weights = np.eye(1, bonuses.size)[0]
-            point, worth = weights @ atoms, float(weights @ bonuses)
-            here = closed_value(self.total, point, self.k, self.lam) + worth
+            point, point_bonus = weights @ atoms, float(weights @ bonuses)
+            point_value = closed_value(self.total, point, self.k, self.lam) + point_bonus
         return best, passes
 
     def _noise(self) -> float:
@@ -185,8 +185,8 @@ class _Relaxation:
         for start, stop in ranges(best.size, rows.rows_per_block()):
             vertex += weights[start:stop] @ rows.take(best[start:stop])
         bonus = self.fixed_bonus + (0.0 if utility is None else float(weights @ utility[best]))
-        promise = float(slope @ self.fixed_sum) + self.fixed_bonus + float(weights @ gains[best])
-        return vertex, bonus, promise
+        slope_value = float(slope @ self.fixed_sum) + self.fixed_bonus + float(weights @ gains[best])
+        return vertex, bonus, slope_value
 
 
 def _best_mixture(atoms: Float64s, bonuses: Float64s, total: Float64s, lam: float) -> Float64s:

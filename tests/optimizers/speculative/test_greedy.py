@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
-from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
-from ray_subsel.optimizers.speculative.greedy import most_picks
-from ray_subsel.optimizers.speculative.score import MOST_PICKS, GraphCutScore
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import SieveSizes
 
 SETTINGS = settings(deadline=None, max_examples=60)
@@ -264,8 +262,3 @@ def test_a_tie_is_wider_than_rounding():
         for picked in (0, 10**6):
             score = GraphCutScore(np.ones(d), 10.0)
             assert 2 * score.slack(picked) < score.tie(picked)
-
-
-def test_drafts_stay_within_what_the_rounding_allows_for():
-    rows = UnitRows(np.empty((1, 10**6), dtype=np.float32), np.ones(10**5))
-    assert most_picks(rows, 4) <= MOST_PICKS

@@ -1,0 +1,47 @@
+"""Paced greedy is its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ray_subsel.objectives import GraphCut
+from ray_subsel.optimizers import PacedGreedy, Problem
+
+SETTINGS = settings(deadline=None, max_examples=30)
+
+
+def cloud(seed, n=200, d=6, mean=1.0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) + mean
+    X[n // 2 :] = X[: n - n // 2]
+    return X
+
+
+def problem(X, k, lam=10.0, **more):
+    return Problem(X=X, objective=GraphCut(lam), k=k, **more)
+
+
+def value(X, picks, lam=10.0):
+    return GraphCut(lam).evaluate(X, picks.indices)
+
+
+def paced_by_hand(X, k, lam):
+    U = X / np.linalg.norm(X, axis=1, keepdims=True)
+    t, s, open_, ids = U.sum(axis=0), np.zeros(X.shape[1]), np.ones(len(X), dtype=bool), []
+    for i in range(1, k + 1):
+        scores = np.where(open_, U @ (i / k * t - (2 + lam) * s), -np.inf)
+        best = int(np.flatnonzero(scores >= scores.max() - 1e-9)[0])
+        ids.append(best)
+        open_[best] = False
+        s = s + U[best]
+    return ids
+
+
+@SETTINGS
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 10.0]), st.integers(1, 200), st.sampled_from([0.0, 1.0]))
+def test_paced_is_its_definition(seed, lam, k, mean):
+    X = cloud(seed, mean=mean)
+    picks = PacedGreedy(picks=8).maximize(problem(X, k, lam))
+    assert picks.indices.tolist() == paced_by_hand(X, k, lam)
+    assert picks.gains.sum() == pytest.approx(value(X, picks, lam), abs=1e-6)
