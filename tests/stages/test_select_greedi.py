@@ -43,6 +43,7 @@ def ground_set(tmp_path):
     return run, X, facts
 
 
+@pytest.mark.parametrize("partitions", [1, 4, 9])
 def test_the_plan_knows_t_and_conserves_items(ground_set, partitions):
     run, X, facts = ground_set
     plan = plan_selection(run, SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
