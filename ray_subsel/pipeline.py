@@ -24,6 +24,7 @@ from ray_subsel.config import (
     TrainConfig,
     fingerprint_fields,
 )
+from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.errors import DoesNotFitError, InputError
 from ray_subsel.core.plugins import is_own, source_fingerprint
 from ray_subsel.corpus.constraint_columns import check_corpus
@@ -34,14 +35,14 @@ from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.planning.machine import Machine, machine_of
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.run_plan import plan_run
-from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, resolve_k, with_candidates
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line, steps
 from ray_subsel.runtime.ray_session import RaySession, ship
 from ray_subsel.stages import deduplicate, embed
-from ray_subsel.stages.constraint_table import constraints_of
 from ray_subsel.stages.report import corpus_facts, publish
+from ray_subsel.stages.resolve_constraints import partition_constraints
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, partitioned
 from ray_subsel.stages.selection_job import plan_selection
@@ -254,7 +255,7 @@ class _Work:
         if config.partitions is not None:
             return config.partitions
         n = rows.n_rows
-        k, _ = resolve_k(config, rows=n, items=n)
+        k, _ = resolve_k(config.k, config.fraction, rows=n, items=n, no_limit=True)
         embed = self.config.embed
         dimension = (
             rows.dimension if self.config.corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
@@ -292,7 +293,7 @@ class _Work:
         assert self.config.select is not None
         config = self.config.select
         n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
-        k, warning = resolve_k(config, rows=rows.n_rows, items=n)
+        k, warning = resolve_k(config.k, config.fraction, rows=rows.n_rows, items=n, no_limit=True)
         upstream = self.manifest.stages["embed" if config.near is None else "near"]
         settings = {**fingerprint_fields(config), **named.fingerprints, "embed": upstream.fingerprint}
         if not is_own(config.objective_class):  # so that a change of its code is noticed
@@ -312,7 +313,9 @@ class _Work:
         began, peak = time.perf_counter(), PeakMemory()
         facts = partitioned(self.directory, facts, config)
         here = self.policy.is_small(n, d)
-        limits = constraints_of(rows, facts, self.config.corpus, config, named, k=k, m=sizes.partitions, here=here)
+        limits = partition_constraints(
+            rows, facts, self.config.corpus, config, named, items=n, m=sizes.partitions, here=here
+        )
         plan = plan_selection(self.directory, config, facts, k, limits, policy=self.policy)
         if limits is not None and plan.tree.rounds > 1:
             sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(limits.given.ids))

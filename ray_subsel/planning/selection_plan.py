@@ -140,25 +140,6 @@ def plan_sizes(
     )
 
 
-def resolve_k(config: SelectConfig, *, rows: int, items: int) -> tuple[int, str | None]:
-    """Return k and, where it had to be lowered, a sentence that says so.
-
-    A fraction is one of the *rows*, so that a subset with copies collapsed and one with copies kept, or a random one,
-    have the same size: k = floor(fraction * rows), at least 1. Where only a budget limits the answer, k is all items.
-    """
-    if config.k is not None:
-        if config.k > items:
-            raise invalid("k", f"be at most the number of items, {items}", config.k, "Equal texts are one item.")
-        return config.k, None
-    if config.fraction is None:
-        return items, None
-    k = max(1, math.floor(config.fraction * rows + 1e-9))
-    if k > items:
-        warning = f"{k} of {rows} rows were asked for, but only {items} are distinct: all {items} are chosen."
-        return items, warning
-    return k, None
-
-
 def planned_k(config: SelectConfig, k: int) -> int:
     """Return the k to plan with: where only a budget limits it, a tenth of what there is, until costs are known."""
     return k if config.budget is None or config.k is not None or config.fraction is not None else max(1, k // 10)

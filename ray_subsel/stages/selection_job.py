@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.exact_sum import ExactSum
+from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.speculative.upper_bound import Certificate
-from ray_subsel.partitioned.greedi import (
-    GreediResult,
-    ItemBatch,
-)
+from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
-from ray_subsel.stages.constraint_table import PartitionedConstraints
+from ray_subsel.stages.resolve_constraints import PartitionedConstraints
 from ray_subsel.stages.sampling import scale_objective
 from ray_subsel.storage.embedding_store import (
     ShardMeta,
@@ -150,12 +148,12 @@ def plan_selection(
     total = exact.vector()
     goal = scale_objective(run, facts, config, k=k, total=total, here=policy.is_small(n, len(total)))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
-    k = k if limits is None else limits.rules.k
+    k = k if limits is None else limits.k
     if limits is None or m == 1:
         tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
     elif limits.shares is None:
-        tree = grow_tree(limits.free, k=limits.room_left(), c=config.candidates, fan_in=fan_in)
+        tree = grow_tree(limits.available, k=limits.missing, c=config.candidates, fan_in=fan_in)
     else:
-        tree = two_rounds(limits.free, [share.k for share in limits.shares], k=k)
+        tree = two_rounds(limits.available, [share.k for share in limits.shares], k=k)
     n_candidates = max(node.n_candidates for node in tree.levels[0])
     return SelectionJob(n, len(total), k, m, goal, n_candidates, total, config.seed, tree, limits, policy)

@@ -222,8 +222,11 @@ BAD = {
         "floor of 'c' must be at most the .* items it may have",
     ),
     "an unknown label": ({"k": 30, "quotas": ("z=1",)}, "quotas must name labels that occur"),
-    "quotas below k": ({"k": 30, "quotas": ("a=1", "b=1", "c=1")}, "quotas must leave room for k = 30"),
-    "k above what is left": ({"k": 240, "exclude": [0]}, "k must be at most 239, the items left with 1 excluded"),
+    "quotas below k": ({"k": 30, "quotas": ("a=1", "b=1", "c=1")}, "quotas must allow k = 30 items"),
+    "k above what is left": (
+        {"k": 240, "exclude": [0]},
+        "k must lie between 1 and 239, .*, 1 are excluded",
+    ),
     "more included than k": ({"k": 1, "include": [1, 2]}, "include must name at most k = 1 items; got 2"),
     "an unknown row": ({"k": 3, "include": [900]}, "include must name usable rows; got 900"),
     "a word for a row": ({"k": 3, "include": ["r1"]}, "include must name rows by their position"),
