@@ -23,9 +23,6 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 from ray_subsel.dedup.in_memory import assign_clusters, fit_clusters, join_leaders
 
-BUCKET_NUMBERS = 16_000_000
-"""n * d of a bucket: 64 MB of float32, some 300 MB in the process that collapses it."""
-
 
 @dataclass(frozen=True, eq=False)
 class ClusterTree:

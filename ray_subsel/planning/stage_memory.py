@@ -13,9 +13,9 @@ from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.splits import PART_BYTES, PART_ROWS
-from ray_subsel.dedup.buckets import BUCKET_NUMBERS
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.memory_model import BASE
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.selection_plan import SelectionPlan
 
 READER = 90 << 20
@@ -57,7 +57,13 @@ class InputSize:
 
 
 def stage_bytes(
-    source: InputSize, corpus: CorpusConfig, embed: EmbedConfig, sizes: SelectionPlan, *, near: bool
+    source: InputSize,
+    corpus: CorpusConfig,
+    embed: EmbedConfig,
+    sizes: SelectionPlan,
+    *,
+    near: bool,
+    policy: Policy = DEFAULT_POLICY,
 ) -> dict[str, int]:
     """Return the predicted peak of each stage's largest process, in bytes, by the stage's name.
 
@@ -79,7 +85,7 @@ def stage_bytes(
         "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + embedder,
     }
     if near:
-        numbers = min(sizes.n * sizes.d, BUCKET_NUMBERS)
+        numbers = min(sizes.n * sizes.d, policy.bucket_numbers)
         found["near"] = BASE + READER + BUCKET_COPIES * 4 * numbers
     found["select"] = sizes.predicted_peak_bytes
     published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
