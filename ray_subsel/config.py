@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ray_subsel.constraints.spec import WISHES, parse_floors, parse_quotas
+from ray_subsel.constraints.spec import APPORTIONED, ConstraintSpec
 from ray_subsel.core.byte_sizes import parse_bytes
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.plugins import OUTSIDE
@@ -262,13 +262,12 @@ class SelectConfig:
             raise invalid("mode", "be greedi unless objective is graph_cut", self.mode, "Leave --mode out.")
 
     def _check_limits(self) -> None:
-        parse_quotas(self.quotas)
-        parse_floors(self.floors)
+        ConstraintSpec.parse(self.quotas, self.floors, self.budget)
         if self.budget is not None and not (math.isfinite(self.budget) and self.budget > 0):
             raise invalid("budget", "be a finite number above 0", self.budget)
         if self.floors and self.budget is not None:
             raise invalid("floor", "not be combined with a budget", "both", "Use --quota, or leave one out.")
-        if set(self.quotas) & set(WISHES) and self.k is None and self.fraction is None:
+        if set(self.quotas) & set(APPORTIONED) and self.k is None and self.fraction is None:
             raise invalid(
                 "quota", "be LABEL=N where a budget decides how many are chosen", self.quotas[0], "Or give --k."
             )

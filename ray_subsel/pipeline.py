@@ -24,6 +24,7 @@ from ray_subsel.config import (
     TrainConfig,
     fingerprint_fields,
 )
+from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.errors import DoesNotFitError, InputError
 from ray_subsel.core.plugins import is_own, source_fingerprint
 from ray_subsel.corpus.constraint_columns import check_corpus
@@ -32,16 +33,16 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.planning.machine import Machine, machine_of
-from ray_subsel.planning.policy import is_small
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.run_plan import plan_run
-from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, resolve_k, with_candidates
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line, steps
 from ray_subsel.runtime.ray_session import RaySession, ship
 from ray_subsel.stages import deduplicate, embed
-from ray_subsel.stages.constraint_table import constraints_of
 from ray_subsel.stages.report import corpus_facts, publish
+from ray_subsel.stages.resolve_constraints import partition_constraints
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, partitioned
 from ray_subsel.stages.selection_job import plan_selection
@@ -64,8 +65,14 @@ class RunConfig:
     command: str = ""
 
 
-def run(config: RunConfig) -> dict[str, Any]:
+def run(config: RunConfig, *, policy: Policy = DEFAULT_POLICY) -> dict[str, Any]:
     """Run the stages asked for and return the report.
+
+    Parameters
+    ----------
+    config : RunConfig
+    policy : Policy
+        Sizes up to which work is done in this process, among others.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         manifest.about = _about(config)
         ship(_classes(config))
         with RaySession(config.runtime) as session:
-            work = _Work(config, manifest, session)
+            work = _Work(config, manifest, session, policy)
             rows = work.corpus(inputs)
             facts = work.embed(rows, model)
             if config.select is not None:
@@ -121,6 +128,7 @@ class _Work:
     config: RunConfig
     manifest: Manifest
     session: RaySession
+    policy: Policy = DEFAULT_POLICY
 
     @property
     def directory(self) -> RunDir:
@@ -213,7 +221,7 @@ class _Work:
             log_line("near: as before")
             return deduplicate.leader_facts(self.directory)
         began, peak = time.perf_counter(), PeakMemory()
-        here = is_small(task.n, task.d)
+        here = self.policy.is_small(task.n, task.d)
         if not here:
             self.session.start()
         with bar("near", 3 * task.n) as progress:
@@ -234,7 +242,8 @@ class _Work:
         if config.select is None:
             return
         try:
-            for line in plan_run(config.corpus, config.embed, config.select, self._machine()).text().splitlines():
+            plan = plan_run(config.corpus, config.embed, config.select, self._machine(), policy=self.policy)
+            for line in plan.text().splitlines():
                 log_line(line)
         except DoesNotFitError as error:
             if config.corpus.copies == "keep" and config.select.near is None:
@@ -246,7 +255,7 @@ class _Work:
         if config.partitions is not None:
             return config.partitions
         n = rows.n_rows
-        k, _ = resolve_k(config, rows=n, items=n)
+        k, _ = resolve_k(config.k, config.fraction, rows=n, items=n, no_limit=True)
         embed = self.config.embed
         dimension = (
             rows.dimension if self.config.corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
@@ -261,7 +270,7 @@ class _Work:
 
     def _sizes(self, config: SelectConfig, n: int, d: int, k: int) -> SelectionPlan:
         copies = self.config.corpus.copies == "keep"
-        return plan_sizes(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies)
+        return plan_sizes(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies, policy=self.policy)
 
     def _settled(self, settings: dict[str, Any], config: SelectConfig, facts: list[ShardMeta], k: int) -> SelectConfig:
         """Return the configuration with what memory decides; a run that goes on keeps what it began with."""
@@ -284,7 +293,7 @@ class _Work:
         assert self.config.select is not None
         config = self.config.select
         n, d = sum(fact.items for fact in facts), max(fact.dimension for fact in facts)
-        k, warning = resolve_k(config, rows=rows.n_rows, items=n)
+        k, warning = resolve_k(config.k, config.fraction, rows=rows.n_rows, items=n, no_limit=True)
         upstream = self.manifest.stages["embed" if config.near is None else "near"]
         settings = {**fingerprint_fields(config), **named.fingerprints, "embed": upstream.fingerprint}
         if not is_own(config.objective_class):  # so that a change of its code is noticed
@@ -303,9 +312,11 @@ class _Work:
             log_line(line)
         began, peak = time.perf_counter(), PeakMemory()
         facts = partitioned(self.directory, facts, config)
-        here = is_small(n, d)
-        limits = constraints_of(rows, facts, self.config.corpus, config, named, k=k, m=sizes.partitions, here=here)
-        plan = plan_selection(self.directory, config, facts, k, limits)
+        here = self.policy.is_small(n, d)
+        limits = partition_constraints(
+            rows, facts, self.config.corpus, config, named, items=n, m=sizes.partitions, here=here
+        )
+        plan = plan_selection(self.directory, config, facts, k, limits, policy=self.policy)
         if limits is not None and plan.tree.rounds > 1:
             sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(limits.given.ids))
             stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)

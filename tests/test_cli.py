@@ -55,7 +55,10 @@ BAD = {
     ),
     "all labels wrong": (["run", "IN/stories.csv", "--task", "story-cloze", "--k", "2"], "usable row; got none.*label"),
     "k = 0": (["select", "IN/good.parquet", *V, "--k", "0"], "k must be at least 1; got 0"),
-    "k > n": (["select", "IN/good.parquet", *V, "--k", "21"], "k must be at most the number of items, 20; got 21"),
+    "k > n": (
+        ["select", "IN/good.parquet", *V, "--k", "21"],
+        "k must lie between 1 and 20, the items to choose from; got 21",
+    ),
     "k not a number": (["select", "IN/good.parquet", *V, "--k", "many"], "--k.*many"),
     "no budget": (["select", "IN/good.parquet", *V], "k, fraction must be given, exactly one of them"),
     "fraction 1.5": (["select", "IN/good.parquet", *V, "--fraction", "1.5"], r"fraction must lie in \(0, 1\]; got 1.5"),

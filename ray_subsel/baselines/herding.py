@@ -38,9 +38,9 @@ class Herding(Optimizer):
         chosen = np.zeros(rows.d)
         for item in run.indices:
             chosen += rows.take(np.array([item]))[0]
-        while not run.room.exhausted:
+        while not run.feasible.exhausted:
             wanted = (len(run.indices) + 1) * mean - chosen
-            item = first_best(np.where(run.room.open, cosines(rows, wanted), -np.inf), 1e-12)
+            item = first_best(np.where(run.feasible.open, cosines(rows, wanted), -np.inf), 1e-12)
             if not take_one(run, item):
                 break
             chosen += rows.take(np.array([item]))[0]

@@ -30,6 +30,6 @@ def take_one(run: Run, item: int) -> bool:
 def take_in_turn(run: Run, order: Iterable[int] | Indices) -> Picks:
     """Take items in the order given, passing over those that quotas, costs or exclusion forbid."""
     for item in order:
-        if run.room.exhausted or (run.room.open[item] and not take_one(run, int(item))):
+        if run.feasible.exhausted or (run.feasible.open[item] and not take_one(run, int(item))):
             break
     return run.picks({})

@@ -38,14 +38,14 @@ class KCenter(Optimizer):
         nearest = np.full(rows.n, -np.inf)
         for item in run.indices:
             np.maximum(nearest, cosines(rows, rows.take(np.array([item]))[0]), out=nearest)
-        if not run.indices and not run.room.exhausted:
+        if not run.indices and not run.feasible.exhausted:
             central = cosines(rows, exact_total(rows, problem.multiplicity).vector())
-            item = first_best(np.where(run.room.open, central, -np.inf), _ROUNDING)
+            item = first_best(np.where(run.feasible.open, central, -np.inf), _ROUNDING)
             if not take_one(run, item):
                 return run.picks({})
             nearest = cosines(rows, rows.take(np.array([item]))[0])
-        while not run.room.exhausted:
-            item = first_best(np.where(run.room.open, -nearest, -np.inf), _ROUNDING)
+        while not run.feasible.exhausted:
+            item = first_best(np.where(run.feasible.open, -nearest, -np.inf), _ROUNDING)
             if not take_one(run, item):
                 break
             np.maximum(nearest, cosines(rows, rows.take(np.array([item]))[0]), out=nearest)

@@ -1,32 +1,137 @@
-"""Hold the constraints of one problem: quotas, floors, a budget."""
+"""State which subsets are feasible: S holds I, misses E, l_g <= |S in group g| <= q_g for each g, sum of costs <= B.
+
+Letters: n items, G groups, I items to include, E items to exclude, q quotas, l floors, B budget.
+
+What limits a subset is here; the columns of the items that it reads (``group``, ``cost``) are here too once they are
+known. :class:`ray_subsel.optimizers.feasibility.FeasibleSet` is what keeps a growing subset feasible.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ray_subsel.core.types import Indices
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.types import Float64s, Indices
+
+NO_ITEMS = np.zeros(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Constraints:
-    """Limits of one problem.
+    """Which subsets are feasible; what is None limits nothing.
 
     Attributes
     ----------
+    include, exclude : int64 arrays
+        Items that S must hold (chosen first, in the order given) and must not hold.
     quotas, floors : int64 arrays of shape (G,) or None
-        At most, and at least, so many items of each group.
+        At most, and at least, so many items of each group: a partition matroid.
     budget : float or None
-        The chosen items' costs may not exceed it.
+        A knapsack: the chosen items' costs may not exceed it.
+    groups : int64 array of shape (n,) or None
+        The group of each item, in 0..G-1; needed where quotas or floors are given.
+    costs : float64 array of shape (n,) or None
+        The cost of each item; needed where a budget is given.
     """
 
+    include: Indices = field(default_factory=lambda: NO_ITEMS)
+    exclude: Indices = field(default_factory=lambda: NO_ITEMS)
     quotas: Indices | None = None
     floors: Indices | None = None
     budget: float | None = None
+    groups: Indices | None = None
+    costs: Float64s | None = None
 
     @property
     def grouped(self) -> bool:
         """Whether groups matter."""
         return self.quotas is not None or self.floors is not None
 
+    @property
+    def limited(self) -> bool:
+        """Whether anything but k, ``include`` and ``exclude`` limits a subset."""
+        return self.grouped or self.budget is not None
 
-FREE = Constraints()
+    @property
+    def n_groups(self) -> int:
+        """Number of groups G; 0 where they do not matter."""
+        per_group = self.quotas if self.quotas is not None else self.floors
+        return 0 if per_group is None else int(per_group.size)
+
+    def check(self) -> None:
+        """Raise InputError where a limit lacks its column, or two limits do not go together."""
+        if self.grouped and self.groups is None:
+            raise invalid("groups", "be given with quotas or floors", Verbatim("None"))
+        if (self.costs is None) != (self.budget is None):
+            raise invalid("costs and budget", "be given together", Verbatim("one of them"))
+        if self.floors is not None and self.budget is not None:
+            raise invalid("floors", "not be combined with costs", Verbatim("both"), "Give quotas, or drop the budget.")
+
+    def for_items(self, columns: Mapping[str, NDArray[Any]], include: Indices = NO_ITEMS) -> Constraints:
+        """Return these limits for some items.
+
+        Parameters
+        ----------
+        columns : mapping
+            ``group`` and ``cost`` of the items; each is read where a limit needs it.
+        include : int64 array
+            Places of items that must be chosen.
+        """
+        groups = columns["group"] if self.grouped else None
+        costs = columns["cost"] if self.budget is not None else None
+        return replace(self, include=include, groups=groups, costs=costs)
+
+    def take(self, kept: Indices) -> Constraints:
+        """Return the constraints on some items; what is said of the others is left out.
+
+        Parameters
+        ----------
+        kept : int64 array
+            Items, ascending.
+        """
+        return replace(
+            self,
+            include=_places(kept, self.include),
+            exclude=_places(kept, self.exclude),
+            groups=None if self.groups is None else self.groups[kept],
+            costs=None if self.costs is None else self.costs[kept],
+        )
+
+    def after(self, columns: Mapping[str, NDArray[Any]], q: int) -> Constraints:
+        """Return the constraints on the same items behind q more that must be chosen and use up no limit.
+
+        The q items come first: they are a group of their own, whose quota is q, and the budget grows by their costs.
+
+        Parameters
+        ----------
+        columns : mapping
+            ``cost`` of the q items, where there is a budget.
+        q : int
+        """
+        after = replace(self, include=np.arange(q), exclude=self.exclude + q)
+        if self.groups is not None:
+            quotas = None if self.quotas is None else np.append(self.quotas, q)
+            floors = None if self.floors is None else np.append(self.floors, 0)
+            groups = np.concatenate((np.full(q, self.n_groups), self.groups))
+            after = replace(after, quotas=quotas, floors=floors, groups=groups)
+        if self.costs is not None and self.budget is not None:
+            first = columns["cost"]
+            budget = self.budget + float(first.sum())
+            after = replace(after, budget=budget, costs=np.concatenate((first, self.costs)))
+        return after
+
+
+def _places(kept: Indices, items: Indices) -> Indices:
+    """Return the places of those items that are kept, in their order."""
+    if not kept.size:
+        return NO_ITEMS
+    places = np.minimum(np.searchsorted(kept, items), kept.size - 1)
+    return np.asarray(places[kept[places] == items], dtype=np.int64)
+
+
+UNLIMITED = Constraints()

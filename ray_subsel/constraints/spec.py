@@ -1,30 +1,166 @@
-"""Parse quotas and floors from the command line."""
+"""Resolve quotas, floors and a budget as a user states them into the numbers of :class:`Constraints`.
+
+``select()`` and runs state limits by label ("proportional", "equal", ``{"a": 3}``), on the command line by text
+(``proportional``, ``a=3``); both are resolved here against the sizes of the groups.
+
+Letters: k to choose, G groups.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
-from ray_subsel.core.errors import invalid
+import numpy as np
+from numpy.typing import NDArray
 
-WISHES = ("proportional", "equal")
+from ray_subsel.constraints.apportion import equal, proportional
+from ray_subsel.constraints.base import Constraints
+from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.types import Indices
+
+APPORTIONED = {"proportional": proportional, "equal": equal}
+"""The words that stand for quotas."""
+
+Quotas = str | Mapping[Hashable, int] | NDArray[np.int64]
+Floors = int | Mapping[Hashable, int] | NDArray[np.int64]
 
 
-def parse_quotas(texts: Sequence[str]) -> str | dict[str, int] | None:
-    """Return ``"proportional"``, ``"equal"``, a mapping from label to number, or None where nothing is said.
+@dataclass(frozen=True, eq=False)
+class ConstraintSpec:
+    """Limits as a user states them; what is None limits nothing.
 
-    Raises
-    ------
-    InputError
-        For anything but one of the two words, or ``LABEL=N`` once a label.
+    Attributes
+    ----------
+    quotas : "proportional", "equal", mapping, int64 array of shape (G,) or None
+        "proportional": k apportioned to the groups' sizes (largest remainders, ties to the earlier group). "equal": k
+        apportioned equally, as far as groups reach. A mapping from label to the most that the group may have; groups
+        that it does not name are not limited. An array: the most of each group.
+    floors : int, mapping, int64 array of shape (G,) or None
+        The least that each group, or each named group, must have.
+    budget : float or None
+        What the chosen items may cost together.
     """
+
+    quotas: Quotas | None = None
+    floors: Floors | None = None
+    budget: float | None = None
+
+    @staticmethod
+    def parse(quotas: Sequence[str] = (), floors: Sequence[str] = (), budget: float | None = None) -> ConstraintSpec:
+        """Return what the texts of the command line say.
+
+        Raises
+        ------
+        InputError
+            For a quota that is neither one of the two words nor ``LABEL=N`` once a label, and the like for floors.
+        """
+        return ConstraintSpec(parse_quotas(quotas), parse_floors(floors), budget)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups matter."""
+        return self.quotas is not None or self.floors is not None
+
+    def resolve(
+        self, k: int, names: Sequence[Hashable] = (), sizes: Indices | None = None, included: Indices | None = None
+    ) -> Constraints:
+        """Return the limits as numbers, without the items' columns.
+
+        Parameters
+        ----------
+        k : int
+            Items to choose, included ones counted.
+        names : sequence
+            The labels of the groups, in the order of their numbers.
+        sizes, included : int64 arrays of shape (G,)
+            Items of each group that may be chosen, included ones counted, and the latter alone.
+
+        Raises
+        ------
+        InputError
+            Where no k items can keep all limits; it names the label.
+        """
+        if not self.grouped:
+            return Constraints(budget=self.budget)
+        assert sizes is not None
+        taken = np.zeros_like(sizes) if included is None else included
+        quotas = self._quotas(k, names, sizes)
+        floors = self._floors(names, sizes.size)
+        limit = sizes if quotas is None else np.minimum(quotas, sizes)
+        if floors is not None:
+            _check_floors(floors, limit, names, k)
+        _check_included(taken, limit, floors, names, k)
+        return Constraints(quotas=quotas, floors=floors, budget=self.budget)
+
+    def _quotas(self, k: int, names: Sequence[Hashable], sizes: Indices) -> Indices | None:
+        """Return the most of each group."""
+        if self.quotas is None:
+            return None
+        if isinstance(self.quotas, np.ndarray):
+            return self.quotas
+        if isinstance(self.quotas, str):
+            if self.quotas not in APPORTIONED:
+                raise invalid("quotas", "be 'proportional', 'equal' or a mapping from label to number", self.quotas)
+            quotas = APPORTIONED[self.quotas](sizes, k)
+        else:
+            quotas = sizes.astype(np.int64)
+            for label, number in self.quotas.items():
+                quotas[_number_of(label, names, "quotas")] = _count(number, f"quota of {label!r}")
+            if self.budget is not None:  # the budget may end the choice before k
+                return quotas
+        reach = int(np.minimum(quotas, sizes).sum())
+        if reach < k:
+            raise invalid("quotas", f"allow k = {k} items", Verbatim(f"{reach} at most"), "Raise quotas or lower k.")
+        return quotas
+
+    def _floors(self, names: Sequence[Hashable], n_groups: int) -> Indices | None:
+        """Return the least of each group."""
+        if self.floors is None or isinstance(self.floors, np.ndarray):
+            return self.floors
+        if not isinstance(self.floors, Mapping):
+            return np.full(n_groups, _count(self.floors, "floors"), dtype=np.int64)
+        floors = np.zeros(n_groups, dtype=np.int64)
+        for label, number in self.floors.items():
+            floors[_number_of(label, names, "floors")] = _count(number, f"floor of {label!r}")
+        return floors
+
+
+def _check_floors(floors: Indices, limit: Indices, names: Sequence[Hashable], k: int) -> None:
+    short = np.flatnonzero(floors > limit)
+    if short.size:
+        g = int(short[0])
+        raise invalid(f"floor of {_shown(names[g])}", f"be at most the {limit[g]} items it may have", int(floors[g]))
+    if int(floors.sum()) > k:
+        raise invalid("floors", f"sum to at most k = {k}", int(floors.sum()), "Raise k or lower the floors.")
+
+
+def _check_included(
+    included: Indices, limit: Indices, floors: Indices | None, names: Sequence[Hashable], k: int
+) -> None:
+    over = np.flatnonzero(included > limit)
+    if over.size:
+        g = int(over[0])
+        got = Verbatim(f"{included[g]} of {_shown(names[g])}, whose quota is {limit[g]}")
+        raise invalid("include", "fit the quotas", got, "Raise the quota or include fewer.")
+    if floors is None:
+        return
+    missing = int(np.maximum(floors - included, 0).sum())
+    if missing > k - int(included.sum()):
+        got = Verbatim(f"{included.sum()} of k = {k}, while floors lack {missing}")
+        raise invalid("include", "leave enough of k for the floors", got, "Raise k or include fewer.")
+
+
+def parse_quotas(texts: Sequence[str]) -> str | dict[Hashable, int] | None:
+    """Return ``"proportional"``, ``"equal"``, a mapping from label to number, or None where nothing is said."""
     if not texts:
         return None
-    if len(texts) == 1 and texts[0] in WISHES:
+    if len(texts) == 1 and texts[0] in APPORTIONED:
         return texts[0]
     return _mapping(texts, "quota", "proportional, equal, or LABEL=N, repeated")
 
 
-def parse_floors(texts: Sequence[str]) -> int | dict[str, int] | None:
+def parse_floors(texts: Sequence[str]) -> int | dict[Hashable, int] | None:
     """Return a number for every group, a mapping from label to number, or None where nothing is said."""
     if not texts:
         return None
@@ -33,8 +169,8 @@ def parse_floors(texts: Sequence[str]) -> int | dict[str, int] | None:
     return _mapping(texts, "floor", "a whole number, or LABEL=N, repeated")
 
 
-def _mapping(texts: Sequence[str], parameter: str, must: str) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _mapping(texts: Sequence[str], parameter: str, must: str) -> dict[Hashable, int]:
+    found: dict[Hashable, int] = {}
     for text in texts:
         label, equals, number = text.rpartition("=")
         if not equals or not (number.isascii() and number.isdigit()):
@@ -43,3 +179,23 @@ def _mapping(texts: Sequence[str], parameter: str, must: str) -> dict[str, int]:
             raise invalid(parameter, "name a label once", f"{label} twice")
         found[label] = int(number)
     return found
+
+
+def _shown(name: Hashable) -> str:
+    """Return how an error names a group."""
+    if name == "":
+        return "rows without a group"
+    return f"group {name}" if isinstance(name, int) else repr(name)
+
+
+def _number_of(label: Hashable, names: Sequence[Hashable], parameter: str) -> int:
+    if label not in names:
+        shown = ", ".join(repr(name) for name in names[:5])
+        raise invalid(parameter, f"name labels that occur ({shown}{', ...' if len(names) > 5 else ''})", label)
+    return names.index(label)
+
+
+def _count(number: object, parameter: str) -> int:
+    if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 0:
+        raise invalid(parameter, "be a whole number >= 0", number)
+    return int(number)

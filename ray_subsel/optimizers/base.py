@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import Objective
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(picked, k)`` from time to time; raising KeyboardInterrupt in it ends the run."""
-
-NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,14 @@ class Problem:
     X : array of shape (n, d)
     objective : Objective
     k : int
-        Budget, ``len(include) <= k <= n - len(exclude)``; ``include`` counts toward it.
-    include, exclude : int64 arrays
-        Items that S must hold (picked first, in the order given) and must not hold.
+        Number to choose, ``len(include) <= k <= n - len(exclude)``; included items count toward it.
+    constraints : Constraints
+        Which subsets are feasible: items to include (picked first) and to exclude, quotas, floors, a budget.
     stop_when_gain : float or None
         Stop before the first pick whose gain is at or below it, so fewer than k items may come back.
     utility : float64 array of shape (n,) or None
     multiplicity : int64 array of shape (n,) or None
         Row i stands for this many equal items. Only objectives that say so take it.
-    groups, quotas : int64 array of shape (n,) and of shape (n_groups,), or None
-        Item i is of group ``groups[i]``; at most ``quotas[g]`` items of group g are chosen (a partition matroid).
-    floors : int64 array of shape (n_groups,), or None
-        At least ``floors[g]`` of the k items are of group g; needs ``groups``.
-    costs, budget : float64 array of shape (n,) and float, or None
-        A knapsack: the chosen items' costs may not exceed ``budget``.
     seed : int
         Of the optimizers that draw.
     progress : callable or None
@@ -54,16 +47,10 @@ class Problem:
     X: Floats
     objective: Objective[Any]
     k: int
-    include: Indices = field(default_factory=lambda: NONE)
-    exclude: Indices = field(default_factory=lambda: NONE)
+    constraints: Constraints = UNLIMITED
     stop_when_gain: float | None = None
     utility: Float64s | None = None
     multiplicity: Indices | None = None
-    groups: Indices | None = None
-    quotas: Indices | None = None
-    floors: Indices | None = None
-    costs: Float64s | None = None
-    budget: float | None = None
     seed: int = 0
     progress: Progress | None = None
 
@@ -71,6 +58,16 @@ class Problem:
     def n(self) -> int:
         """Number of rows."""
         return int(self.X.shape[0])
+
+    @property
+    def include(self) -> Indices:
+        """Items that S must hold."""
+        return self.constraints.include
+
+    @property
+    def exclude(self) -> Indices:
+        """Items that S must not hold."""
+        return self.constraints.exclude
 
     def gains(self, state: Any, candidates: Indices | None = None) -> Float64s:
         """Return the marginal gains of f plus utilities."""
@@ -120,6 +117,11 @@ class Optimizer(abc.ABC):
     """An algorithm that maximizes a problem. Subclasses are final frozen dataclasses that hold parameters only."""
 
     name: ClassVar[str]
+
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return sentences on what :meth:`maximize` does not guarantee for a problem; the caller may warn of them."""
+        del problem
+        return ()
 
     @abc.abstractmethod
     def maximize(self, problem: Problem) -> Picks:

@@ -1,4 +1,4 @@
-"""Greedy under a budget: items cost something, tokens for instance, and their costs may not exceed a sum."""
+"""Maximize under a budget: items cost something, tokens for instance, and their costs may not exceed a sum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.guarantees import warn_unless_monotone
+from ray_subsel.optimizers.guarantees import unless_monotone
 from ray_subsel.optimizers.lazy import greedy
 
 
@@ -17,9 +17,9 @@ from ray_subsel.optimizers.lazy import greedy
 class BudgetedGreedy(Optimizer):
     """The better of two greedies that skip what they cannot afford: by gain per cost, and by gain.
 
-    Either alone can be arbitrarily bad (many cheap trifles; one item that eats the budget); the better of the two is
-    at least (1 - 1/e) / 2 of the optimum for monotone submodular objectives. The greedy by gain starts with the best
-    single item, so that comparison is included. Quotas are respected besides, without a guarantee.
+    Either alone can be arbitrarily bad (many cheap items of little gain; one item that costs the whole budget); the
+    better of the two is at least (1 - 1/e) / 2 of the optimum for monotone submodular objectives. The greedy by gain
+    starts with the best single item, so that comparison is included. Quotas are respected besides, without a guarantee.
 
     A budget is a limit and no target: neither greedy takes an item of negative gain, so less than the budget, and
     fewer than k items, may come back. Lazy where the objective is submodular; all gains before every pick otherwise.
@@ -29,19 +29,23 @@ class BudgetedGreedy(Optimizer):
 
     name: ClassVar[str] = "budgeted"
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        return unless_monotone(problem, self.name, "(1 - 1/e) / 2")
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        if problem.costs is None:
+        costs = problem.constraints.costs
+        if costs is None:
             raise invalid(
                 "costs and budget", f"be given for optimizer {self.name!r}", Verbatim("None"), "Use optimizer='lazy'."
             )
-        warn_unless_monotone(problem, self.name, "(1 - 1/e) / 2")
         lazy = problem.objective.submodular
         least = -math.ulp(0.0)  # gains of zero may come in, negative ones may not
         by_ratio = greedy(problem, lazy=lazy, per_cost=True, limit_gain=least)
         by_gain = greedy(problem, lazy=lazy, limit_gain=least)
         better = by_ratio if math.fsum(by_ratio.gains.tolist()) >= math.fsum(by_gain.gains.tolist()) else by_gain
-        spent = float(problem.costs[better.indices].sum())
+        spent = float(costs[better.indices].sum())
         evaluations = by_ratio.stats["evaluations"] + by_gain.stats["evaluations"]
         stats = {"evaluations": evaluations, "cost": spent, "by_ratio": float(better is by_ratio)}
         return Picks(better.indices, better.gains, stats)

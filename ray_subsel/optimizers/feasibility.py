@@ -1,4 +1,4 @@
-"""Which items may still be chosen: excluded items, copies, quotas, floors and a budget, kept up pick by pick."""
+"""Keep track of the items that may still be chosen: excluded ones, copies, quotas, floors and a budget."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Problem
@@ -14,11 +15,11 @@ from ray_subsel.optimizers.base import Problem
 
 @dataclass(eq=False)
 class FeasibleSet:
-    """The bookkeeping of one run. An item that has closed never opens again.
+    """The items that may be chosen next, kept up pick by pick. An item that has closed never opens again.
 
     Attributes
     ----------
-    problem : Problem
+    constraints : Constraints
     open : bool array of shape (n,)
         Items whose choice keeps the set feasible.
     slots : int
@@ -31,7 +32,7 @@ class FeasibleSet:
         What is left of the budget.
     """
 
-    problem: Problem
+    constraints: Constraints
     open: NDArray[np.bool_]
     slots: int
     left: Indices
@@ -41,22 +42,24 @@ class FeasibleSet:
 
     @staticmethod
     def of(problem: Problem) -> FeasibleSet:
-        """Return the room before the first pick.
+        """Return the items that are open before the first pick.
 
         Raises
         ------
         InputError
             Where no set of k items can fulfil the quotas and floors, or a parameter is missing.
         """
+        constraints = problem.constraints
+        constraints.check()
         left = np.ones(problem.n, dtype=np.int64) if problem.multiplicity is None else problem.multiplicity.copy()
-        left[problem.exclude] = 0
-        quotas = None if problem.quotas is None else problem.quotas.copy()
-        floors = None if problem.floors is None else problem.floors.copy()
-        money = np.inf if problem.budget is None else float(problem.budget)
-        room = FeasibleSet(problem, left > 0, problem.k, left, quotas, floors, money)
-        room._check()
-        room._close(None)
-        return room
+        left[constraints.exclude] = 0
+        quotas = None if constraints.quotas is None else constraints.quotas.copy()
+        floors = None if constraints.floors is None else constraints.floors.copy()
+        money = np.inf if constraints.budget is None else float(constraints.budget)
+        feasible = FeasibleSet(constraints, left > 0, problem.k, left, quotas, floors, money)
+        feasible._check_floors()
+        feasible._close(None)
+        return feasible
 
     @property
     def exhausted(self) -> bool:
@@ -74,9 +77,9 @@ class FeasibleSet:
         self.left[item] -= 1
         if self.left[item] == 0:
             self.open[item] = False
-        if self.problem.costs is not None:
-            self.money -= float(self.problem.costs[item])
-        group = None if self.problem.groups is None else int(self.problem.groups[item])
+        if self.constraints.costs is not None:
+            self.money -= float(self.constraints.costs[item])
+        group = None if self.constraints.groups is None else int(self.constraints.groups[item])
         if group is not None and self.quotas is not None:
             self.quotas[group] -= 1
         if group is not None and self.floors is not None:
@@ -85,36 +88,32 @@ class FeasibleSet:
 
     def _close(self, group: int | None) -> None:
         """Close what the last pick (of ``group``; None: whatever has happened so far) made infeasible."""
-        groups = self.problem.groups
+        groups, costs = self.constraints.groups, self.constraints.costs
         if groups is not None and self.quotas is not None:
             full = self.quotas <= 0
             if group is None or full[group]:
                 self.open &= ~full[groups]
         if groups is not None and self.floors is not None and int(self.floors.sum()) >= self.slots:
             self.open &= (self.floors > 0)[groups]
-        if self.problem.costs is not None:
+        if costs is not None:
             # a budget that sums of costs meet exactly is not missed by their rounding
-            self.open &= self.problem.costs <= self.money + 1e-9 * max(1.0, float(self.problem.budget or 0.0))
+            self.open &= costs <= self.money + 1e-9 * max(1.0, float(self.constraints.budget or 0.0))
 
-    def _check(self) -> None:
-        p = self.problem
-        if (p.quotas is not None or p.floors is not None) and p.groups is None:
-            raise invalid("groups", "be given with quotas or floors", Verbatim("None"))
-        if (p.costs is None) != (p.budget is None):
-            raise invalid("costs and budget", "be given together", Verbatim("one of them"))
-        if p.floors is None:
+    def _check_floors(self) -> None:
+        """Raise InputError for floors that no k of the items can reach."""
+        groups, quotas, floors = self.constraints.groups, self.quotas, self.floors
+        if floors is None or groups is None:
             return
-        if p.costs is not None:
-            raise invalid("floors", "not be combined with costs", Verbatim("both"), "Give quotas, or drop the budget.")
-        assert p.groups is not None
-        size = np.bincount(p.groups, weights=self.left, minlength=p.floors.size)
-        limit = size if p.quotas is None else np.minimum(size, p.quotas)
-        short = np.flatnonzero(p.floors > limit)
+        size = np.bincount(groups, weights=self.left, minlength=floors.size)
+        limit = size if quotas is None else np.minimum(size, quotas)
+        short = np.flatnonzero(floors > limit)
         if short.size:
             g = int(short[0])
-            raise invalid(f"floor of group {g}", f"be at most the {int(limit[g])} items it may have", int(p.floors[g]))
-        if int(p.floors.sum()) > p.k:
-            raise invalid("floors", f"sum to at most k = {p.k}", int(p.floors.sum()), "Raise k or lower the floors.")
+            raise invalid(f"floor of group {g}", f"be at most the {int(limit[g])} items it may have", int(floors[g]))
+        if int(floors.sum()) > self.slots:
+            raise invalid(
+                "floors", f"sum to at most k = {self.slots}", int(floors.sum()), "Raise k or lower the floors."
+            )
 
 
 def first_best(gains: Float64s, rounding: float) -> int:

@@ -1,4 +1,4 @@
-"""The default: greedy, by the fastest way that gives the same picks."""
+"""Maximize by greedy, the default, in the fastest way that gives the same picks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,19 @@ class Greedy(Optimizer):
 
     name: ClassVar[str] = "greedy"
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        return fastest_for(problem).caveats(problem)
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        if isinstance(problem.objective, GraphCut) and problem.groups is None and problem.costs is None:
-            return CertifiedGreedy().maximize(problem)
-        if problem.costs is not None:
-            return BudgetedGreedy().maximize(problem)
-        return (LazyGreedy() if problem.objective.submodular else NaiveGreedy()).maximize(problem)
+        return fastest_for(problem).maximize(problem)
+
+
+def fastest_for(problem: Problem) -> Optimizer:
+    """Return the algorithm that makes greedy's picks for a problem in the least time."""
+    if problem.constraints.budget is not None or problem.constraints.costs is not None:
+        return BudgetedGreedy()
+    if isinstance(problem.objective, GraphCut) and not problem.constraints.limited:
+        return CertifiedGreedy()
+    return LazyGreedy() if problem.objective.submodular else NaiveGreedy()

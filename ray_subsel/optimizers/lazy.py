@@ -1,4 +1,4 @@
-"""Lazy greedy (CELF): gains only shrink, so an old gain bounds the new one and most need no look."""
+"""Maximize by lazy greedy (CELF): gains only shrink, so an old gain bounds the new one and most are not computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet, first_best, tie_level
-from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_submodular
+from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
 
 _POOL = 1024
 _FIRST_BATCH, _LARGEST_BATCH = 128, 4096
@@ -26,18 +26,20 @@ class LazyGreedy(Optimizer):
     At least 1 - 1/e of the optimum for monotone objectives (Nemhauser, Wolsey, Fisher 1978); 1/2 under quotas
     (Fisher, Nemhauser, Wolsey 1978). Wins wherever few items compete for a pick, which is nearly always.
 
-    For an objective that is not submodular it warns, and its picks may differ from naive greedy's.
+    For an objective that is not submodular its picks may differ from naive greedy's.
 
     Source: Minoux 1978; Leskovec et al. 2007 (CELF).
     """
 
     name: ClassVar[str] = "lazy"
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        found = unless_submodular(problem, self.name, "picks may differ from those of 'naive'")
+        return found if problem.constraints.budget is None else found + if_constrained(problem, self.name)
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        warn_unless_submodular(problem, self.name, "picks may differ from those of 'naive'")
-        if problem.costs is not None:
-            warn_if_constrained(problem, self.name, "budgeted")
         return greedy(problem, lazy=True)
 
 
@@ -54,12 +56,15 @@ def greedy(problem: Problem, *, lazy: bool, per_cost: bool = False, limit_gain: 
     limit_gain : float or None
         Stop before a pick of gain at or below it; the problem's own ``stop_when_gain`` holds besides.
     """
-    room = FeasibleSet.of(problem)
-    run = Run.start(problem, room)
-    scale = 1.0 / problem.costs if per_cost and problem.costs is not None else None
-    queue: _Lazy | _Eager = _Lazy.start(problem, room, run.state, scale) if lazy else _Eager(problem, room, scale)
+    feasible = FeasibleSet.of(problem)
+    run = Run.start(problem, feasible)
+    costs = problem.constraints.costs
+    scale = 1.0 / costs if per_cost and costs is not None else None
+    queue: _Lazy | _Eager = (
+        _Lazy.start(problem, feasible, run.state, scale) if lazy else _Eager(problem, feasible, scale)
+    )
     floors = [level for level in (problem.stop_when_gain, limit_gain) if level is not None]
-    while not room.exhausted:
+    while not feasible.exhausted:
         item, gain = queue.best(run.state)
         if floors and gain <= max(floors):
             break
@@ -72,22 +77,22 @@ class Run:
     """Picks as they accumulate, from the included items on."""
 
     problem: Problem
-    room: FeasibleSet
+    feasible: FeasibleSet
     state: Any
     indices: list[int] = field(default_factory=list)
     gains: list[float] = field(default_factory=list)
 
     @staticmethod
-    def start(problem: Problem, room: FeasibleSet) -> Run:
+    def start(problem: Problem, feasible: FeasibleSet) -> Run:
         """Initialise the objective and take the items that must be in the set."""
-        run = Run(problem, room, problem.objective.init(problem.X))
+        run = Run(problem, feasible, problem.objective.init(problem.X))
         for item in problem.include.tolist():
             run.take(item, float(problem.gains(run.state, np.array([item]))[0]), forced=True)
         return run
 
     def take(self, item: int, gain: float, *, forced: bool = False) -> None:
         """Choose an item whose gain is known."""
-        self.room.take(item, forced=forced)
+        self.feasible.take(item, forced=forced)
         self.state = self.problem.objective.add(self.state, item)
         self.indices.append(item)
         self.gains.append(gain)
@@ -102,12 +107,12 @@ class Run:
 @dataclass(eq=False)
 class _Eager:
     problem: Problem
-    room: FeasibleSet
+    feasible: FeasibleSet
     scale: Float64s | None
     evaluations: int = 0
 
     def best(self, state: Any) -> tuple[int, float]:
-        ids = np.flatnonzero(self.room.open)
+        ids = np.flatnonzero(self.feasible.open)
         gains = self.problem.gains(state, ids)
         keys = gains if self.scale is None else gains * self.scale[ids]
         self.evaluations += ids.size
@@ -130,7 +135,7 @@ class _Lazy:
     """
 
     problem: Problem
-    room: FeasibleSet
+    feasible: FeasibleSet
     scale: Float64s | None
     bounds: Float64s
     bounded: Indices
@@ -143,14 +148,14 @@ class _Lazy:
     has_cheap_bounds: bool = False
 
     @staticmethod
-    def start(problem: Problem, room: FeasibleSet, state: Any, scale: Float64s | None) -> _Lazy:
+    def start(problem: Problem, feasible: FeasibleSet, state: Any, scale: Float64s | None) -> _Lazy:
         never = np.full(problem.n, -1, dtype=np.int64)
         cheap_bounds = problem.cheap_bounds(state)
         gains = problem.bounds(state) if cheap_bounds is None else cheap_bounds
         bounds = gains if scale is None else gains * scale
         bounded = np.zeros_like(never) if cheap_bounds is None else never
         exact = never if problem.objective.loose_bounds else bounded
-        queue = _Lazy(problem, room, scale, bounds.copy(), bounded.copy(), exact.copy(), gains)
+        queue = _Lazy(problem, feasible, scale, bounds.copy(), bounded.copy(), exact.copy(), gains)
         queue.has_cheap_bounds = cheap_bounds is not None
         queue.evaluations = 0 if queue.has_cheap_bounds else problem.n
         return queue
@@ -158,7 +163,7 @@ class _Lazy:
     def best(self, state: Any) -> tuple[int, float]:
         """Return the open item of largest key and its gain."""
         batch, size, level = _FIRST_BATCH, _POOL, -np.inf
-        self.pool = self.pool[self.room.open[self.pool]]
+        self.pool = self.pool[self.feasible.open[self.pool]]
         while True:
             pool = self.pool
             keys = self.bounds[pool]
@@ -215,7 +220,7 @@ class _Lazy:
 
     def _refill(self, size: int) -> None:
         """Take the open items of largest bound into the pool."""
-        open_ids = np.flatnonzero(self.room.open)
+        open_ids = np.flatnonzero(self.feasible.open)
         if open_ids.size <= size:
             self.pool, self.outside = open_ids, -np.inf
             return

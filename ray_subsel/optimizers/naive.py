@@ -1,4 +1,4 @@
-"""Greedy as in the textbook: all gains, the largest wins, repeat. The yardstick of the faster ones."""
+"""Maximize by naive greedy: all gains, the largest wins, repeat. The reference of the faster optimizers."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class NaiveGreedy(Optimizer):
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        room = FeasibleSet.of(problem)
+        feasible = FeasibleSet.of(problem)
         state = problem.objective.init(problem.X)
         indices: list[int] = []
         gains: list[float] = []
         evaluations = 0
-        while len(indices) < problem.include.size or not room.exhausted:
+        while len(indices) < problem.include.size or not feasible.exhausted:
             forced = len(indices) < problem.include.size
-            ids = problem.include[len(indices) : len(indices) + 1] if forced else np.flatnonzero(room.open)
+            ids = problem.include[len(indices) : len(indices) + 1] if forced else np.flatnonzero(feasible.open)
             candidates = problem.gains(state, ids)
             evaluations += ids.size
             best = int(np.argmax(candidates >= candidates.max() - tie_width(problem.objective, state, candidates)))
             item, gain = int(ids[best]), float(candidates[best])
             if not forced and problem.stop_when_gain is not None and gain <= problem.stop_when_gain:
                 break
-            room.take(item, forced=forced)
+            feasible.take(item, forced=forced)
             state = problem.objective.add(state, item)
             indices.append(item)
             gains.append(gain)

@@ -1,4 +1,4 @@
-"""Greedy under quotas per group, and the quotas themselves: at most, proportional, at least."""
+"""Maximize under quotas and floors per group: a partition matroid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.guarantees import warn_unless_monotone
+from ray_subsel.optimizers.guarantees import unless_monotone
 from ray_subsel.optimizers.lazy import greedy
 
 
@@ -27,9 +27,12 @@ class QuotaGreedy(Optimizer):
 
     name: ClassVar[str] = "quotas"
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        return unless_monotone(problem, self.name, "1/2")
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        if problem.quotas is None and problem.floors is None:
+        if not problem.constraints.grouped:
             raise invalid("quotas", f"be given for optimizer {self.name!r}", Verbatim("None"), "Use optimizer='lazy'.")
-        warn_unless_monotone(problem, self.name, "1/2")
         return greedy(problem, lazy=problem.objective.submodular)

@@ -1,4 +1,4 @@
-"""Randomized greedy: the one with a guarantee where more items can be worse."""
+"""Maximize by randomized greedy: the one with a guarantee where more items can be worse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
-from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_submodular
+from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
 from ray_subsel.optimizers.lazy import Run
 
 
@@ -22,27 +22,31 @@ class RandomizedGreedy(Optimizer):
     1 - 1/e for monotone ones. Fewer than k items may come back: turns whose draw falls on a negative gain pick nothing
     (the dummy items of the paper). n evaluations a turn.
 
-    For an objective that is not submodular, such as graph cut where similarities are negative, it warns. Quotas, floors
-    and costs are respected without a guarantee.
+    For an objective that is not submodular, such as graph cut where similarities are negative, the bound does not hold.
+    Quotas, floors and costs are respected without a guarantee.
 
     Source: Buchbinder, Feldman, Naor, Schwartz 2014, "Submodular maximization with cardinality constraints".
     """
 
     name: ClassVar[str] = "randomized"
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        return unless_submodular(problem, self.name, "the bound of 1/e does not hold") + if_constrained(
+            problem, self.name
+        )
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        warn_unless_submodular(problem, self.name, "the bound of 1/e does not hold")
-        warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
         rng = np.random.default_rng(problem.seed)
-        room = FeasibleSet.of(problem)
-        run = Run.start(problem, room)
-        turns = room.slots
+        feasible = FeasibleSet.of(problem)
+        run = Run.start(problem, feasible)
+        turns = feasible.slots
         evaluations = 0
         for _ in range(turns):
-            if room.exhausted:
+            if feasible.exhausted:
                 break
-            ids = np.flatnonzero(room.open)
+            ids = np.flatnonzero(feasible.open)
             gains = problem.gains(run.state, ids)
             evaluations += ids.size
             if problem.stop_when_gain is not None and gains.max() <= problem.stop_when_gain:

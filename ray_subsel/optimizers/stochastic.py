@@ -1,4 +1,4 @@
-"""Stochastic greedy: before each pick, only a random sample of the items is looked at."""
+"""Maximize by stochastic greedy: before each pick, only a random sample of the items is looked at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ray_subsel.core.errors import invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet, first_best
-from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone
+from ray_subsel.optimizers.guarantees import if_constrained, unless_monotone
 from ray_subsel.optimizers.lazy import Run
 
 
@@ -39,17 +39,19 @@ class StochasticGreedy(Optimizer):
     def __post_init__(self) -> None:
         check_epsilon(self.epsilon)
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        return unless_monotone(problem, self.name, "1 - 1/e - epsilon") + if_constrained(problem, self.name)
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        warn_unless_monotone(problem, self.name, "1 - 1/e - epsilon")
-        warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
         rng = np.random.default_rng(problem.seed)
-        room = FeasibleSet.of(problem)
-        run = Run.start(problem, room)
+        feasible = FeasibleSet.of(problem)
+        run = Run.start(problem, feasible)
         size = max(1, math.ceil(problem.n / problem.k * math.log(1.0 / self.epsilon)))
         evaluations = 0
-        while not room.exhausted:
-            ids = np.flatnonzero(room.open)
+        while not feasible.exhausted:
+            ids = np.flatnonzero(feasible.open)
             sample = np.sort(rng.choice(ids, size=min(size, ids.size), replace=False))
             gains = problem.gains(run.state, sample)
             evaluations += sample.size

@@ -1,4 +1,4 @@
-"""Threshold greedy: take whatever gains enough, then ask for less."""
+"""Maximize by threshold greedy: take whatever gains enough, then lower the threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
-from ray_subsel.optimizers.guarantees import warn_if_constrained, warn_unless_monotone, warn_unless_submodular
+from ray_subsel.optimizers.guarantees import if_constrained, unless_monotone, unless_submodular
 from ray_subsel.optimizers.lazy import Run
 from ray_subsel.optimizers.stochastic import check_epsilon
 
@@ -42,25 +42,30 @@ class ThresholdGreedy(Optimizer):
     def __post_init__(self) -> None:
         check_epsilon(self.epsilon)
 
+    def caveats(self, problem: Problem) -> tuple[str, ...]:
+        """Return what is not guaranteed."""
+        return (
+            *unless_submodular(problem, self.name, "old gains are no bounds, and items may be missed"),
+            *unless_monotone(problem, self.name, "1 - 1/e - epsilon"),
+            *if_constrained(problem, self.name),
+        )
+
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        warn_unless_submodular(problem, self.name, "old gains are no bounds, and items may be missed")
-        warn_unless_monotone(problem, self.name, "1 - 1/e - epsilon")
-        warn_if_constrained(problem, self.name, "quotas" if problem.costs is None else "budgeted")
-        room = FeasibleSet.of(problem)
-        run = Run.start(problem, room)
-        ids = np.flatnonzero(room.open)
-        if room.exhausted:
+        feasible = FeasibleSet.of(problem)
+        run = Run.start(problem, feasible)
+        ids = np.flatnonzero(feasible.open)
+        if feasible.exhausted:
             return run.picks({"evaluations": 0.0})
         bounds = np.full(problem.n, -np.inf)
         bounds[ids] = problem.gains(run.state, ids)
         evaluations = ids.size
         threshold = largest = float(bounds.max())
         stop = -np.inf if problem.stop_when_gain is None else problem.stop_when_gain
-        while threshold > max(self.epsilon / problem.n * largest, stop, 0.0) and not room.exhausted:
+        while threshold > max(self.epsilon / problem.n * largest, stop, 0.0) and not feasible.exhausted:
             evaluations += sweep(run, bounds, threshold, stop)
             threshold *= 1.0 - self.epsilon
-        if not room.exhausted:
+        if not feasible.exhausted:
             evaluations += sweep(run, bounds, max(0.0, stop), stop)
         return run.picks({"evaluations": float(evaluations)})
 
@@ -82,10 +87,10 @@ def sweep(run: Run, bounds: Float64s, threshold: float, stop: float) -> int:
     int
         The number of evaluations.
     """
-    room, problem = run.room, run.problem
+    feasible, problem = run.feasible, run.problem
     evaluations = 0
-    waiting: Indices = np.flatnonzero(room.open & (bounds >= threshold))
-    while waiting.size and not room.exhausted:
+    waiting: Indices = np.flatnonzero(feasible.open & (bounds >= threshold))
+    while waiting.size and not feasible.exhausted:
         batch = waiting[:_BATCH]
         gains = problem.gains(run.state, batch)
         bounds[batch] = gains
@@ -96,6 +101,6 @@ def sweep(run: Run, bounds: Float64s, threshold: float, stop: float) -> int:
             continue
         first = int(good[0])
         run.take(int(batch[first]), float(gains[first]))
-        rest = waiting[first:] if room.open[batch[first]] else waiting[first + 1 :]
-        waiting = rest[room.open[rest] & (bounds[rest] >= threshold)]
+        rest = waiting[first:] if feasible.open[batch[first]] else waiting[first + 1 :]
+        waiting = rest[feasible.open[rest] & (bounds[rest] >= threshold)]
     return evaluations

@@ -23,66 +23,22 @@ Barbosa, Ene, Nguyen, Ward, "The power of randomization", ICML 2015.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.constraints.base import FREE, Constraints
+from ray_subsel.constraints.base import NO_ITEMS, UNLIMITED, Constraints
+from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives import Objective
 from ray_subsel.objectives.scaled import ScaledObjective
-from ray_subsel.optimizers.guarantees import GuaranteeWarning
-from ray_subsel.selection.api import select
-from ray_subsel.selection.result import Selection
+from ray_subsel.optimizers.base import Picks, Problem
+from ray_subsel.optimizers.greedy import Greedy
 
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class ItemBatch:
-    """Some items, with what is known of each.
-
-    Attributes
-    ----------
-    ids : int64 array of shape (p,)
-    vectors : float32 array of shape (p, d)
-        Unit rows.
-    groups : int64 array of shape (p,) or None
-        Where quotas or floors count.
-    costs : float64 array of shape (p,) or None
-        Where a budget does.
-    """
-
-    ids: Indices
-    vectors: Vectors
-    groups: Indices | None = None
-    costs: Float64s | None = None
-
-    @staticmethod
-    def none(d: int) -> ItemBatch:
-        """Return no rows."""
-        return ItemBatch(np.zeros(0, np.int64), np.zeros((0, d), np.float32), np.zeros(0, np.int64), np.zeros(0))
-
-    def take(self, places: Indices | NDArray[np.bool_]) -> ItemBatch:
-        """Return some rows."""
-        groups = None if self.groups is None else self.groups[places]
-        costs = None if self.costs is None else self.costs[places]
-        return ItemBatch(self.ids[places], self.vectors[places], groups, costs)
-
-
-def joined(pieces: Sequence[ItemBatch]) -> ItemBatch:
-    """Return all rows of some pieces, in ascending order of id; what one piece does not know, none does."""
-    order = np.argsort(np.concatenate([piece.ids for piece in pieces]), kind="stable")
-
-    def column(name: str) -> Any:
-        values = [getattr(piece, name) for piece in pieces]
-        return None if any(value is None for value in values) else np.concatenate(values)[order]
-
-    return ItemBatch(column("ids"), column("vectors"), column("groups"), column("costs"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +95,7 @@ def solve_partition(
     goal: ScaledObjective,
     m: int,
     n_candidates: int,
-    bounds: Constraints = FREE,
+    constraints: Constraints = UNLIMITED,
     given: ItemBatch | None = None,
 ) -> LocalSolution:
     """Run round 1 on one partition.
@@ -154,15 +110,15 @@ def solve_partition(
         What is maximized over the whole ground set.
     n_candidates : int
         Candidates to hand over (:func:`ray_subsel.partitioned.reduction_tree.candidates_per_partition`); at most all.
-    bounds : Constraints
-        The partition's share of the limits.
+    constraints : Constraints
+        The partition's share of the quotas, floors and budget.
     given : ItemBatch, optional
         Items that are in the answer already.
     """
     given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
     objective = goal.for_partition(1.0 / m, given.vectors)
-    picked = _more(rows, min(n_candidates, len(rows.ids)), objective, bounds, given, goal.conditions_on_given)
-    return LocalSolution(partition, rows.take(picked), len(rows.ids))
+    picked = _choose_more(rows, min(n_candidates, len(rows)), objective, constraints, _to_take_first(goal, given))
+    return LocalSolution(partition, rows.take(picked), len(rows))
 
 
 def merge_solutions(
@@ -186,64 +142,41 @@ def merge_solutions(
     n_candidates : int
     given : ItemBatch, optional
     """
-    rows = joined([solution.rows for solution in solutions])
+    rows = ItemBatch.concatenate([solution.rows for solution in solutions])
     given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
-    picked = _more(rows, n_candidates, goal.scaled(share, given.vectors), FREE, given, goal.conditions_on_given)
+    objective = goal.scaled(share, given.vectors)
+    picked = _choose_more(rows, n_candidates, objective, UNLIMITED, _to_take_first(goal, given))
     return LocalSolution(node, rows.take(picked), sum(solution.items for solution in solutions))
 
 
-def _more(
-    rows: ItemBatch, k: int, objective: Objective[Any], bounds: Constraints, given: ItemBatch, absorbed: bool
+def _to_take_first(goal: ScaledObjective, given: ItemBatch) -> ItemBatch:
+    """Return the given items that the objective does not account for itself."""
+    return ItemBatch.none(given.vectors.shape[1]) if goal.conditions_on_given else given
+
+
+def _choose_more(
+    rows: ItemBatch, k: int, objective: Objective[Any], constraints: Constraints, first: ItemBatch
 ) -> Indices:
-    """Return the places of k more rows that go best with the given ones."""
+    """Return the places of k more rows that go best with the first ones, which are chosen already."""
     if k == 0:
         return np.zeros(0, dtype=np.int64)
-    first = ItemBatch.none(rows.vectors.shape[1]) if absorbed else given
-    q = len(first.ids)
+    q = len(first)
     if q == 0:
-        return best_of(rows, k, objective, bounds).indices
-    groups = costs = None
-    if bounds.grouped:  # the given ones are a group of their own, with room for just them
-        assert rows.groups is not None
-        count = _group_count(bounds)
-        groups = np.concatenate((np.full(q, count), rows.groups))
-        most = None if bounds.quotas is None else np.append(bounds.quotas, q)
-        least = None if bounds.floors is None else np.append(bounds.floors, 0)
-        bounds = Constraints(most, least, bounds.budget)
-    if bounds.budget is not None:
-        assert rows.costs is not None
-        assert first.costs is not None
-        costs = np.concatenate((first.costs, rows.costs))
-        bounds = replace(bounds, budget=bounds.budget + float(first.costs.sum()))
-    both = ItemBatch(
-        np.concatenate((first.ids, rows.ids)), np.concatenate((first.vectors, rows.vectors)), groups, costs
-    )
-    return best_of(both, k + q, objective, bounds, include=np.arange(q)).indices[q:] - q
-
-
-def _group_count(bounds: Constraints) -> int:
-    limits = bounds.quotas if bounds.quotas is not None else bounds.floors
-    assert limits is not None
-    return int(limits.size)
+        return best_of(rows, k, objective, constraints).indices
+    both = np.concatenate((first.vectors, rows.vectors))
+    limits = constraints.for_items(rows.columns).after(first.columns, q)
+    return Greedy().maximize(Problem(both, objective, k + q, limits)).indices[q:] - q
 
 
 def best_of(
-    rows: ItemBatch, k: int, objective: Objective[Any], bounds: Constraints = FREE, include: Indices | tuple[()] = ()
-) -> Selection:
-    """Run the greedy on rows under limits; ``include`` are places of rows that come first."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GuaranteeWarning)  # the report says what is maximized, and under what
-        return select(
-            rows.vectors,
-            k,
-            objective=objective,
-            include=include,
-            groups=rows.groups if bounds.grouped else None,
-            quotas=bounds.quotas,
-            floors=bounds.floors,
-            costs=rows.costs if bounds.budget is not None else None,
-            budget=bounds.budget,
-        )
+    rows: ItemBatch,
+    k: int,
+    objective: Objective[Any],
+    constraints: Constraints = UNLIMITED,
+    include: Indices = NO_ITEMS,
+) -> Picks:
+    """Run the greedy on rows under constraints; ``include`` are places of rows that are chosen first."""
+    return Greedy().maximize(Problem(rows.vectors, objective, k, constraints.for_items(rows.columns, include)))
 
 
 def reduce_solutions(
@@ -251,7 +184,7 @@ def reduce_solutions(
     *,
     goal: ScaledObjective,
     k: int,
-    bounds: Constraints = FREE,
+    constraints: Constraints = UNLIMITED,
     given: ItemBatch | None = None,
 ) -> GreediResult:
     """Run round 2. The order in which the solutions arrive does not matter.
@@ -259,26 +192,26 @@ def reduce_solutions(
     Parameters
     ----------
     solutions : sequence of LocalSolution
-        One alone, of the only partition, is the answer: that partition has chosen under all limits.
+        One alone, of the only partition, is the answer: that partition has chosen under all constraints.
     goal : ScaledObjective
     k : int
-    bounds : Constraints
-        The limits of the whole problem.
+    constraints : Constraints
+        Those of the whole problem.
     given : ItemBatch, optional
         Items that must be chosen, in the order of their ranks; in no solution, unless that is the only one.
     """
     if len(solutions) == 1:
         return _only(solutions[0], goal)
     pieces = [solution.rows for solution in solutions] + ([] if given is None else [given])
-    rows = joined(pieces)
-    assert bounds.budget is not None or len(rows.ids) >= k, "partitions hand over ceil(c k / m) each, or all they have"
+    rows = ItemBatch.concatenate(pieces)
+    assert constraints.budget is not None or len(rows) >= k, "partitions hand over ceil(c k / m) each, or all they have"
     include = np.zeros(0, np.int64) if given is None else np.searchsorted(rows.ids, given.ids)
-    union = best_of(rows, min(k, len(rows.ids)), goal.full(), bounds, include)
-    picked, gains, value, winner = union.indices, union.gains, union.value, "union"
+    union = best_of(rows, min(k, len(rows)), goal.full(), constraints, include)
+    picked, gains, value, winner = union.indices, union.gains, math.fsum(union.gains), "union"
     best_local_value: float | None = None
-    if include.size == 0 and not bounds.grouped and bounds.budget is None:
+    if include.size == 0 and not constraints.limited:
         for solution in sorted(solutions, key=lambda s: s.partition):
-            if len(solution.rows.ids) < k:
+            if len(solution.rows) < k:
                 continue
             local = np.searchsorted(rows.ids, solution.rows.ids[:k])
             local_gains = gains_along(rows.vectors[local], goal.full())
@@ -288,14 +221,14 @@ def reduce_solutions(
             if local_value > value:
                 picked, gains, value, winner = local, local_gains, local_value, "local"
     numbers = [*(solution.partition for solution in solutions), -1]
-    owners = np.concatenate([np.full(len(piece.ids), q) for q, piece in zip(numbers, pieces, strict=False)])
+    owners = np.concatenate([np.full(len(piece), q) for q, piece in zip(numbers, pieces, strict=False)])
     partitions = owners[np.argsort(np.concatenate([piece.ids for piece in pieces]), kind="stable")][picked]
-    return GreediResult(rows.ids[picked], partitions, gains, value, len(rows.ids), best_local_value, winner)
+    return GreediResult(rows.ids[picked], partitions, gains, value, len(rows), best_local_value, winner)
 
 
 def _only(solution: LocalSolution, goal: ScaledObjective) -> GreediResult:
     # One partition saw the whole problem: greedy on greedy's own picks would return them in the same order.
-    k = len(solution.rows.ids)
+    k = len(solution.rows)
     gains = gains_along(solution.rows.vectors, goal.full())
     value = math.fsum(gains)
     return GreediResult(solution.rows.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ray_subsel.baselines import BASELINES
-from ray_subsel.constraints.apportion import Floors, Quotas, are_wishes
-from ray_subsel.constraints.apportion import group_limits as limits_of_labels
+from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.size import resolve_k
+from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import Indices, is_number
+from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import check_matrix
 from ray_subsel.objectives import OBJECTIVES, GraphCut, Objective, find_objective
 from ray_subsel.objectives.registry import takers
-from ray_subsel.optimizers import OPTIMIZERS, Optimizer, Problem
+from ray_subsel.optimizers import OPTIMIZERS, GuaranteeWarning, Optimizer, Problem
 from ray_subsel.optimizers.base import Progress
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
@@ -46,8 +49,8 @@ def select(
     utility: ArrayLike | None = None,
     multiplicity: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    quotas: ArrayLike | Quotas | None = None,
-    floors: ArrayLike | Floors | None = None,
+    quotas: Literal["proportional", "equal"] | Mapping[Hashable, int] | ArrayLike | None = None,
+    floors: int | Mapping[Hashable, int] | ArrayLike | None = None,
     costs: ArrayLike | None = None,
     budget: float | None = None,
     near: float | None = None,
@@ -134,30 +137,24 @@ def select(
     counts = validation.unit_counts(multiplicity, n)
     forced = validation.row_numbers(include, "include", n, counts)
     barred = validation.row_numbers(exclude, "exclude", n, None)
-    both = np.intersect1d(forced, barred)
-    if both.size:
-        raise invalid("exclude", "share no row with include", Verbatim(f"row {both[0]} in both"))
-    if stop_when_gain is not None and not (is_number(stop_when_gain) and not math.isnan(stop_when_gain)):
-        raise invalid("stop_when_gain", "be a number", stop_when_gain)
-    if not is_number(seed, whole=True) or seed < 0:
-        raise invalid("seed", "be a whole number >= 0", seed)
-    wishes = are_wishes(groups, quotas, floors)
-    group_of, most, least = (None, None, None) if wishes else validation.group_limits(groups, quotas, floors, n)
-    whole = GroundSet(X, None, forced, barred, counts, validation.checked_numbers(utility, "utility", n), group_of,
-                  validation.item_costs(costs, budget, n))  # fmt: skip
+    validation.check_disjoint(forced, barred)
+    validation.check_stop(stop_when_gain)
+    validation.check_seed(seed)
+    cost_of = validation.item_costs(costs, budget, n)
+    spec, named = validation.limits(groups, quotas, floors, budget, n)
+    utilities = validation.checked_numbers(utility, "utility", n)
+    whole = GroundSet(
+        X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of
+    )  # fmt: skip
     parts = whole if near is None else without_near_copies(whole, near, seed)
-    f, k = _goal(objective, lam, parts, near_weights, near, k, fraction, whole.items, budget is not None)
-    group_of = parts.groups
-    if wishes:
-        group_of, most, least = _wished(parts, validation.labels(groups, n), k, quotas, floors)
+    k = _size(k, fraction, whole, parts, no_limit=budget is not None)
+    f = _weigh(objective, lam, parts, k, near_weights, near)
+    constraints = _constraints(spec, () if named is None else named.names, parts, k)
+    algorithm = _optimizer(optimizer)
     with _progress(progress) as report:
-        problem = Problem(
-            X=parts.X, objective=f, k=k, include=parts.include, exclude=parts.exclude,
-            stop_when_gain=stop_when_gain, utility=parts.utility, multiplicity=parts.counts, groups=group_of,
-            quotas=most,
-            floors=least, costs=parts.costs, budget=budget, seed=seed, progress=report,
-        )  # fmt: skip
-        algorithm = _optimizer(optimizer)
+        problem = Problem(parts.X, f, k, constraints, stop_when_gain, parts.utility, parts.counts, seed, report)
+        for caveat in algorithm.caveats(problem):
+            warnings.warn(caveat, GuaranteeWarning, stacklevel=2)
         picks = algorithm.maximize(problem)
     proof = _certify(problem, picks.indices) if certificate else None
     rows = picks.indices if parts.kept is None else parts.kept[picks.indices]
@@ -174,28 +171,48 @@ def _count_rows(X: Any) -> int:
     return int(X.shape[0])
 
 
-def _goal(
+def _size(k: int | None, fraction: float | None, whole: GroundSet, parts: GroundSet, *, no_limit: bool) -> int:
+    """Return k, checked against what may be chosen."""
+    excluded = parts.items - parts.free
+    found, short = resolve_k(k, fraction, rows=whole.items, items=parts.items, excluded=excluded, no_limit=no_limit)
+    if short is not None:
+        raise invalid("fraction", f"ask for at most {found} items", fraction, short)
+    if parts.include.size > found:
+        raise invalid("include", f"name at most k = {found} rows", Verbatim(f"{parts.include.size} rows"), "Raise k.")
+    return found
+
+
+def _weigh(
     objective: str | Objective[Any],
     lam: float | Literal["auto"],
     parts: GroundSet,
+    k: int,
     near_weights: bool,
     near: float | None,
-    k: int | None,
-    fraction: float | None,
-    items: int,
-    has_budget: bool,
-) -> tuple[Objective[Any], int]:
-    """Return the objective with everything that it depends on, and k."""
+) -> Objective[Any]:
+    """Return the objective with everything that it depends on."""
     if near_weights and near is None:
         raise invalid("near_weights", "go with near", Verbatim("near=None"), "Give a cosine, say near=0.9.")
-    k = validation.size(k, fraction, items, parts.items, parts.free, has_budget)
-    if parts.include.size > k:
-        raise invalid("include", f"name at most k = {k} rows", Verbatim(f"{parts.include.size} rows"), "Raise k.")
     weights = parts.weights if near_weights else parts.counts
     f = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
-    if weights is not None:
-        f = _weighted(f, parts.X, weights, "near_weights" if near_weights else "multiplicity")
-    return f, k
+    if weights is None:
+        return f
+    return _weighted(f, parts.X, weights, "near_weights" if near_weights else "multiplicity")
+
+
+def _constraints(spec: ConstraintSpec, names: tuple[Hashable, ...], parts: GroundSet, k: int) -> Constraints:
+    """Return the constraints on the rows that are left when near copies are collapsed."""
+    if parts.groups is None:
+        limits = spec.resolve(k)
+    else:
+        left = np.ones(len(parts.groups), dtype=np.int64) if parts.counts is None else parts.counts.copy()
+        left[parts.exclude] = 0
+        sizes = np.bincount(parts.groups, weights=left, minlength=len(names)).astype(np.int64)
+        included = np.bincount(parts.groups[parts.include], minlength=len(names))
+        limits = spec.resolve(k, names, sizes, included)
+    return dataclasses.replace(
+        limits, include=parts.include, exclude=parts.exclude, groups=parts.groups, costs=parts.costs
+    )
 
 
 @contextmanager
@@ -247,15 +264,6 @@ def _weighted(f: Objective[Any], X: Any, weights: Indices, parameter: str) -> Ob
     if weighted is None:
         raise invalid(parameter, "go with an objective that weighs items", f.name, "Expand X with numpy.repeat.")
     return weighted
-
-
-def _wished(
-    parts: GroundSet, labels: NDArray[Any], k: int, quotas: Any, floors: Any
-) -> tuple[Indices, Indices | None, Indices | None]:
-    """Return group numbers and limits from labels and wishes, for the rows that may be chosen."""
-    left = np.ones(int(parts.X.shape[0]), dtype=np.int64) if parts.counts is None else parts.counts.copy()
-    left[parts.exclude] = 0
-    return limits_of_labels(labels if parts.kept is None else labels[parts.kept], k, quotas, floors, left)
 
 
 def _certify(problem: Problem, indices: Indices) -> Certificate:

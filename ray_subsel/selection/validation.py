@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ray_subsel.constraints.base import NO_ITEMS
+from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices, is_number
-from ray_subsel.optimizers.base import NONE
-
-
-def size(k: int | None, fraction: float | None, items: int, ground: int, free: int, has_budget: bool) -> int:
-    """Return k as a whole number between 1 and the items to choose from.
-
-    Parameters
-    ----------
-    k, fraction : what the caller gave
-    items, ground, free : int
-        Items before and after near copies are collapsed, and those of the latter that are not excluded.
-    has_budget : bool
-        A knapsack needs no k.
-    """
-    if k is not None and fraction is not None:
-        raise invalid("k", "be given without fraction", Verbatim(f"k={k} and fraction={fraction}"), "Give one of them.")
-    if fraction is not None:
-        if not (is_number(fraction) and 0 < fraction <= 1):
-            raise invalid("fraction", "lie in (0, 1]", fraction, "Use k for a number of items.")
-        k = max(1, math.floor(fraction * items + 1e-9))
-    elif k is None:
-        if not has_budget:
-            raise invalid("k", "be given, or fraction, or costs and budget", Verbatim("none of them"))
-        return free
-    if not is_number(k, whole=True):
-        raise invalid("k", "be a whole number of items", k, "Use fraction for a share.")
-    if not 1 <= k <= free:
-        collapsed = f", {ground} of {items} are left after near copies are collapsed" if ground < items else ""
-        excluded = f", {ground - free} are excluded" if free < ground else ""
-        raise invalid("k", f"lie between 1 and {free}, the items to choose from{collapsed}{excluded}", k)
-    return int(k)
 
 
 def row_numbers(rows: ArrayLike, parameter: str, n: int, counts: Indices | None) -> Indices:
     """Return row numbers that exist, none more often than it counts."""
     given = np.asarray(rows)
     if given.size == 0:
-        return NONE
+        return NO_ITEMS
     if given.ndim != 1 or given.dtype.kind not in "iu":
         raise invalid(parameter, "be a sequence of row numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     given = given.astype(np.int64)
@@ -87,42 +60,93 @@ def checked_numbers(values: ArrayLike | None, parameter: str, n: int) -> Float64
     return given.astype(np.float64)
 
 
-def group_limits(
-    groups: ArrayLike | None, quotas: Any, floors: Any, n: int
-) -> tuple[Indices | None, Indices | None, Indices | None]:
-    """Return the group of each item, and the most and the least that each group may get."""
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of the rows of X.
+
+    Attributes
+    ----------
+    names : tuple
+        The labels, in the order of their numbers; sorted, if the caller did not number the groups.
+    numbers : int64 array of shape (n,)
+    """
+
+    names: tuple[Hashable, ...]
+    numbers: Indices
+
+
+def limits(
+    groups: ArrayLike | None, quotas: Any, floors: Any, budget: float | None, n: int
+) -> tuple[ConstraintSpec, Groups | None]:
+    """Return quotas, floors and the budget as they are resolved, and the groups; None where those do not matter.
+
+    Labels, words and mappings are kept for :meth:`ConstraintSpec.resolve`; numbered groups come with arrays.
+    """
     if quotas is None and floors is None:
         if groups is not None:
             raise invalid("groups", "be given with quotas or floors", Verbatim("neither of them"))
-        return None, None, None
+        return ConstraintSpec(budget=budget), None
     if groups is None:
-        raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Number each row's group from 0.")
-    group_of = np.asarray(groups)
-    if group_of.shape != (n,) or group_of.dtype.kind not in "iu":
-        raise invalid("groups", f"be {n} group numbers", Verbatim(f"{group_of.dtype} of shape {group_of.shape}"))
-    return group_of.astype(np.int64), _per_group(quotas, "quotas", group_of), _per_group(floors, "floors", group_of)
-
-
-def labels(groups: ArrayLike | None, n: int) -> NDArray[Any]:
-    """Return the label of each row's group, for quotas that name labels."""
-    if groups is None:
-        raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Give each row's label.")
+        raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Give each row's group.")
     given = np.asarray(groups)
+    by_label = isinstance(quotas, str | Mapping) or isinstance(floors, int | np.integer | Mapping)
+    if by_label or given.dtype.kind not in "iu":
+        return ConstraintSpec(_by_label(quotas, "quotas"), _by_label(floors, "floors"), budget), _labelled(given, n)
+    if given.shape != (n,):
+        raise invalid("groups", f"be {n} group numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
+    spec = ConstraintSpec(_per_group(quotas, "quotas", given), _per_group(floors, "floors", given), budget)
+    sizes = {int(array.size) for array in (spec.quotas, spec.floors) if isinstance(array, np.ndarray)}
+    if len(sizes) > 1:
+        raise invalid("floors", "be as many as the quotas", Verbatim(" and ".join(map(str, sorted(sizes)))))
+    return spec, Groups(tuple(range(sizes.pop())), given.astype(np.int64))
+
+
+def _labelled(given: NDArray[Any], n: int) -> Groups:
+    """Return the groups of rows that come with labels."""
     if given.shape != (n,):
         raise invalid("groups", f"be {n} labels", Verbatim(f"{given.dtype} of shape {given.shape}"))
-    return given
+    names, numbers = np.unique(given.astype(str) if given.dtype == object else given, return_inverse=True)
+    return Groups(tuple(names.tolist()), numbers.astype(np.int64))
 
 
-def _per_group(limits: Any, parameter: str, group_of: Indices) -> Indices | None:
-    if limits is None:
+def _by_label(wanted: Any, parameter: str) -> Any:
+    """Return quotas or floors that go with labels: a word, a number or a mapping."""
+    if wanted is None or isinstance(wanted, str | int | np.integer | Mapping):
+        return wanted
+    if np.ndim(wanted) == 0:
+        raise invalid(parameter, "be a whole number >= 0", wanted)
+    raise invalid(parameter, "be a mapping from label to number where groups are labels", wanted)
+
+
+def _per_group(numbers: Any, parameter: str, group_of: Indices) -> Indices | None:
+    if numbers is None:
         return None
-    given = np.asarray(limits)
+    given = np.asarray(numbers)
     if given.ndim != 1 or given.dtype.kind not in "iu" or (given < 0).any():
-        raise invalid(parameter, "be one whole number >= 0 per group", limits)
+        raise invalid(parameter, "be one whole number >= 0 per group", numbers)
     if group_of.min() < 0 or group_of.max() >= given.size:
         span = Verbatim(f"[{group_of.min()}, {group_of.max()}]")
         raise invalid("groups", f"lie in [0, {given.size}), one for each of the {parameter}", span)
     return given.astype(np.int64)
+
+
+def check_stop(stop_when_gain: float | None) -> None:
+    """Raise InputError unless a gain is given at which to stop, or None."""
+    if stop_when_gain is not None and not (is_number(stop_when_gain) and not math.isnan(stop_when_gain)):
+        raise invalid("stop_when_gain", "be a number", stop_when_gain)
+
+
+def check_seed(seed: int) -> None:
+    """Raise InputError unless the seed is a whole number >= 0."""
+    if not is_number(seed, whole=True) or seed < 0:
+        raise invalid("seed", "be a whole number >= 0", seed)
+
+
+def check_disjoint(include: Indices, exclude: Indices) -> None:
+    """Raise InputError where a row is both included and excluded."""
+    both = np.intersect1d(include, exclude)
+    if both.size:
+        raise invalid("exclude", "share no row with include", Verbatim(f"row {both[0]} in both"))
 
 
 def item_costs(costs: ArrayLike | None, budget: float | None, n: int) -> Float64s | None:

@@ -30,7 +30,6 @@ from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import Verification
 from ray_subsel.partitioned.exact_greedy import DividedPool, Proposal, proposal_of
 from ray_subsel.partitioned.greedi import GreediResult
-from ray_subsel.planning import policy
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, result_of
@@ -48,7 +47,7 @@ _ROUNDS = b"ray_subsel.rounds"
 def choose_exactly(
     run: RunDir,
     facts: Sequence[ShardMeta],
-    plan: SelectionJob,
+    job: SelectionJob,
     *,
     bar: Bar,
     processes: int,
@@ -72,31 +71,31 @@ def choose_exactly(
     InputError
         Where the same actor is lost again and again, or the partitions do not hold the ground set.
     """
-    goal = plan.goal
-    assert isinstance(goal, ScaledGraphCut), "the configuration refuses other objectives in this mode"
-    score, begin = GraphCutScore(plan.total, goal.lam), read_checkpoint(run, plan)
+    objective = job.goal
+    assert isinstance(objective, ScaledGraphCut), "the configuration refuses other objectives in this mode"
+    score, begin = GraphCutScore(job.total, objective.lam), read_checkpoint(run, job)
     bar.advance(begin.ids.size)
     seconds = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     writer = CheckpointWriter(run, bar, begin.ids.size, seconds, time.monotonic())
-    drive = partial(exact_greedy, score=score, k=plan.k, begin=begin, after_round=writer.after_round)
+    drive = partial(exact_greedy, score=score, k=job.k, begin=begin, after_round=writer.after_round)
     start_peak()
     with block_workers() as workers:
-        if policy.is_small(plan.n, plan.d):
-            shard = load_shard(run, facts, range(plan.m), workers)
-            _check_items(run, shard.n_items, plan)
+        if job.here:
+            shard = load_shard(run, facts, range(job.m), workers)
+            _check_items(run, shard.n_items, job)
             sizes = DraftSizes.for_rows(shard.distinct.rows)
             found = drive(LocalPool(shard), sizes=sizes, workers=workers)
             peak = peak_bytes()
         else:
-            with actor_pool(run, facts, plan, processes, attempts) as actors:
+            with actor_pool(run, facts, job, processes, attempts) as actors:
                 found = drive(actors, workers=workers)
                 peak = max(peak_bytes(), *actors.peaks())
     write_checkpoint(run, found)
     value = math.fsum(found.gains)
-    where = partition_of(found.ids, plan.m, plan.seed)
-    reduced = GreediResult(found.ids, where, found.gains, value, max(found.candidates, plan.k), None, "exact")
-    expected = goal.random_value(plan.n, plan.k)
-    return SelectionOutcome(plan, reduced, expected, value, found.rounds, peak)
+    where = partition_of(found.ids, job.m, job.seed)
+    reduced = GreediResult(found.ids, where, found.gains, value, max(found.candidates, job.k), None, "exact")
+    expected = objective.random_value(job.n, job.k)
+    return SelectionOutcome(job, reduced, expected, value, found.rounds, peak)
 
 
 def load_shard(
@@ -107,11 +106,11 @@ def load_shard(
     return RowShard.of(items.ids, items.vectors, workers)
 
 
-def _check_items(run: RunDir, found: int, plan: SelectionJob) -> None:
+def _check_items(run: RunDir, found: int, job: SelectionJob) -> None:
     """Stop where the partitions that were read are not the whole ground set."""
-    if found != plan.n:
+    if found != job.n:
         raise InputError(
-            f"partitions in {run.path()} must hold {plan.n} items together; got {found}. Run again with --overwrite."
+            f"partitions in {run.path()} must hold {job.n} items together; got {found}. Run again with --overwrite."
         )
 
 
@@ -199,12 +198,12 @@ def _spec(partitions: list[int]) -> TaskSpec:
 
 @contextlib.contextmanager
 def actor_pool(
-    run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, processes: int, attempts: int
+    run: RunDir, facts: Sequence[ShardMeta], job: SelectionJob, processes: int, attempts: int
 ) -> Iterator[ActorPool]:
     """Yield actors that have read their partitions, and end them when the block ends."""
     import ray
 
-    groups = [group for first in range(processes) if (group := list(range(first, plan.m, processes)))]
+    groups = [group for first in range(processes) if (group := list(range(first, job.m, processes)))]
     groups = [group for group in groups if any(fact.partition_items[q] for fact in facts for q in group)]
     cpus = float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call]
     share = min(1.0, math.floor(1000 * cpus / len(groups)) / 1000)
@@ -213,7 +212,7 @@ def actor_pool(
     shared = ray.put(list(facts))
     pool = ActorPool([actor.remote(run, shared, group) for group in groups], groups)
     try:
-        _check_items(run, pool.load(), plan)
+        _check_items(run, pool.load(), job)
         yield pool
     finally:
         for handle in pool.handles:
@@ -261,10 +260,10 @@ def write_checkpoint(run: RunDir, state: GreedyCheckpoint) -> None:
     run.write_table(CHECKPOINT, table.replace_schema_metadata(about))
 
 
-def read_checkpoint(run: RunDir, plan: SelectionJob) -> GreedyCheckpoint:
+def read_checkpoint(run: RunDir, job: SelectionJob) -> GreedyCheckpoint:
     """Return how far an earlier start of the same run came."""
     if not run.exists(CHECKPOINT):
-        return GreedyCheckpoint.start(plan.d)
+        return GreedyCheckpoint.start(job.d)
     table = run.read_table(CHECKPOINT)
     about = table.schema.metadata or {}
     if _CHOSEN not in about or _ROUNDS not in about:
@@ -272,6 +271,6 @@ def read_checkpoint(run: RunDir, plan: SelectionJob) -> GreedyCheckpoint:
     chosen = np.frombuffer(bytes.fromhex(about[_CHOSEN].decode()), dtype=np.float64)
     rounds, candidates = (int(number) for number in about[_ROUNDS].split())
     ids, gains = table["id"].to_numpy().astype(np.int64), table["gain"].to_numpy().astype(np.float64)
-    if ids.size > plan.k or chosen.shape != (plan.d,):
+    if ids.size > job.k or chosen.shape != (job.d,):
         raise InputError(f"{run.path(CHECKPOINT)} must be of this run. Delete it and run the same command again.")
     return GreedyCheckpoint(ids, gains, chosen, rounds, candidates)

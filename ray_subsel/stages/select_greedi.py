@@ -9,36 +9,34 @@ some partitions are reduced first, level by level (:mod:`ray_subsel.partitioned.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import SelectConfig
-from ray_subsel.constraints.base import FREE
+from ray_subsel.constraints.base import UNLIMITED
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
+from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Indices
-from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.upper_bound import Certificate, certify
 from ray_subsel.partitioned.greedi import (
     GreediResult,
-    ItemBatch,
     LocalSolution,
     best_of,
-    joined,
     merge_solutions,
     reduce_solutions,
     solve_partition,
 )
 from ray_subsel.partitioned.reduction_tree import Node
-from ray_subsel.planning.policy import CERTIFIED_NUMBERS
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
-from ray_subsel.stages.constraint_table import FREE as MAY
-from ray_subsel.stages.constraint_table import OUT, PartitionedConstraints, limited_rows
+from ray_subsel.stages.constraint_table import ItemState, constrained_items
+from ray_subsel.stages.resolve_constraints import PartitionedConstraints
 from ray_subsel.stages.sampling import random_value
 from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
 from ray_subsel.storage.embedding_store import (
@@ -71,21 +69,21 @@ def solve(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, partition
         items = read_partition(run, facts, partition)
         rows, state = ItemBatch(items.ids, items.vectors), None
     else:
-        rows, state = limited_rows(run, facts, partition)
+        rows, state = constrained_items(run, facts, partition)
     if plan.m == 1 and plan.limits is not None and state is not None:
-        solution = _solve_whole(plan, plan.limits, rows.take(state != OUT))
+        solution = _solve_whole(plan, plan.limits, rows.take(state != ItemState.EXCLUDED))
     else:
         shares = None if plan.limits is None else plan.limits.shares
         solution = solve_partition(
-            rows if state is None else rows.take(state == MAY),
+            rows if state is None else rows.take(state == ItemState.AVAILABLE),
             partition=partition,
             goal=plan.goal,
             m=plan.m,
             n_candidates=plan.n_candidates if shares is None else shares[partition].k,
-            bounds=FREE if shares is None else shares[partition].bounds,
+            constraints=UNLIMITED if shares is None else shares[partition].constraints,
             given=plan.given,
         )
-    n = len(rows.ids)  # items that may not be chosen count, too: none is lost
+    n = len(rows)  # items that may not be chosen count, too: none is lost
     _keep(run, candidates_name(partition), dataclasses.replace(solution, items=n))
     return n
 
@@ -93,8 +91,8 @@ def solve(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, partition
 def _solve_whole(plan: SelectionJob, limits: PartitionedConstraints, rows: ItemBatch) -> LocalSolution:
     """Choose the answer itself in the only partition."""
     include = np.searchsorted(rows.ids, limits.given.ids)
-    chosen = best_of(rows, min(plan.k, len(rows.ids)), plan.goal.full(), limits.rules.bounds, include)
-    return LocalSolution(0, rows.take(chosen.indices), len(rows.ids))
+    chosen = best_of(rows, min(plan.k, len(rows)), plan.goal.full(), limits.constraints, include)
+    return LocalSolution(0, rows.take(chosen.indices), len(rows))
 
 
 def merge(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, node: Node) -> None:
@@ -115,9 +113,8 @@ def _keep(run: RunDir, name: str, solution: LocalSolution) -> None:
         "id": pa.array(rows.ids, pa.int64()),
         "vector": pa.FixedSizeListArray.from_arrays(flat, rows.vectors.shape[1]),
     }
-    if rows.groups is not None and rows.costs is not None:
-        columns |= {"group": pa.array(rows.groups, pa.int64()), "cost": pa.array(rows.costs, pa.float64())}
-    about = {METADATA: f"{solution.items} {len(rows.ids)}".encode()}
+    columns |= {name: pa.array(column) for name, column in rows.columns.items()}
+    about = {METADATA: f"{solution.items} {len(rows)}".encode()}
     run.write_table(name, pa.table(columns).replace_schema_metadata(about))
 
 
@@ -131,13 +128,8 @@ def read_node(run: RunDir, facts: Sequence[ShardMeta], node: Node) -> LocalSolut
             f"{run.path(node_name(node))} must hold the {candidates} candidates of {expected} items; got "
             f"{table.num_rows} of {items}. Delete it and run the same command again."
         )
-    known = "group" in table.column_names
-    rows = ItemBatch(
-        table["id"].to_numpy().astype(np.int64),
-        vectors_of(table["vector"]),
-        table["group"].to_numpy().astype(np.int64) if known else None,
-        table["cost"].to_numpy() if known else None,
-    )
+    columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("id", "vector")}
+    rows = ItemBatch(table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), columns)
     return LocalSolution(node.number, rows, items)
 
 
@@ -213,8 +205,8 @@ def reduce(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, beside: 
     solutions = [read_node(run, facts, node) for node in below]
     if sum(solution.items for solution in solutions) != plan.n:
         raise InputError(f"partitions must hold {plan.n} items together. Delete {run.path(FOLDER)} and run again.")
-    bounds = FREE if plan.limits is None else plan.limits.rules.bounds
-    reduced = reduce_solutions(solutions, goal=plan.goal, k=plan.k, bounds=bounds, given=plan.given)
+    constraints = UNLIMITED if plan.limits is None else plan.limits.constraints
+    reduced = reduce_solutions(solutions, goal=plan.goal, k=plan.k, constraints=constraints, given=plan.given)
     reduced = dataclasses.replace(reduced, partitions=partition_of(reduced.ids, plan.m, plan.seed))
     _check_limits(plan, reduced)
     expected = random_value(run, facts, plan.goal, len(reduced.ids), seed=plan.seed, here=True)
@@ -224,7 +216,8 @@ def reduce(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, beside: 
     elif beside:
         centralized = centralized_value(run, facts, plan)
     proof = None
-    if plan.goal.name == GraphCut.name and plan.limits is None and plan.n * plan.d <= CERTIFIED_NUMBERS:
+    certified = plan.goal.full().exact_over_partitions and plan.policy.is_certified(plan.n, plan.d)
+    if certified and plan.limits is None:
         proof = certificate(run, facts, plan, reduced.ids)
     return SelectionOutcome(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
 
@@ -234,8 +227,8 @@ def _check_limits(plan: SelectionJob, reduced: GreediResult) -> None:
     ids = reduced.ids
     assert len(np.unique(ids)) == len(ids)
     given = plan.given
-    assert given is None or np.array_equal(ids[: len(given.ids)], given.ids)
-    assert len(ids) == plan.k or (plan.limits is not None and plan.limits.rules.bounds.budget is not None)
+    assert given is None or np.array_equal(ids[: len(given)], given.ids)
+    assert len(ids) == plan.k or (plan.limits is not None and plan.limits.constraints.budget is not None)
 
 
 def certificate(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, ids: Indices) -> Certificate:
@@ -249,12 +242,12 @@ def centralized_value(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJo
     """Return f of the exact greedy on the whole ground set, under the same limits."""
     if plan.limits is None:
         items = read_partitions(run, facts, range(plan.m))
-        return float(best_of(ItemBatch(items.ids, items.vectors), plan.k, plan.goal.full()).value)
+        return math.fsum(best_of(ItemBatch(items.ids, items.vectors), plan.k, plan.goal.full()).gains)
     pieces = []
     for partition in range(plan.m):
-        rows, state = limited_rows(run, facts, partition)
-        pieces.append(rows.take(state != OUT))
-    rows = joined(pieces)
+        rows, state = constrained_items(run, facts, partition)
+        pieces.append(rows.take(state != ItemState.EXCLUDED))
+    rows = ItemBatch.concatenate(pieces)
     include = np.searchsorted(rows.ids, plan.limits.given.ids)
-    k = min(plan.k, len(rows.ids))
-    return float(best_of(rows, k, plan.goal.full(), plan.limits.rules.bounds, include).value)
+    k = min(plan.k, len(rows))
+    return math.fsum(best_of(rows, k, plan.goal.full(), plan.limits.constraints, include).gains)

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.exact_sum import ExactSum
+from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.speculative.upper_bound import Certificate
-from ray_subsel.partitioned.greedi import (
-    GreediResult,
-    ItemBatch,
-)
+from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
-from ray_subsel.planning.policy import is_small
-from ray_subsel.stages.constraint_table import PartitionedConstraints
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.stages.resolve_constraints import PartitionedConstraints
 from ray_subsel.stages.sampling import scale_objective
 from ray_subsel.storage.embedding_store import (
     ShardMeta,
@@ -50,6 +48,8 @@ class SelectionJob:
         Who reduces what.
     limits : PartitionedConstraints or None
         Whatever else than k limits the answer.
+    policy : Policy
+        Sizes up to which this process does the work.
     """
 
     n: int
@@ -62,6 +62,7 @@ class SelectionJob:
     seed: int
     tree: Tree
     limits: PartitionedConstraints | None = None
+    policy: Policy = DEFAULT_POLICY
 
     @property
     def given(self) -> ItemBatch | None:
@@ -71,7 +72,7 @@ class SelectionJob:
     @property
     def here(self) -> bool:
         """Whether this process does it all: it is done before a worker has started."""
-        return is_small(self.n, self.d)
+        return self.policy.is_small(self.n, self.d)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class SelectionOutcome:
     peak_bytes : int or None
         The largest resident memory of any process that selected.
     certificate : Certificate or None
-        How far the answer can be from the best subset, on ground sets of up to ``CERTIFIED_NUMBERS``.
+        How far the answer can be from the best subset, where :meth:`~ray_subsel.planning.policy.Policy.is_certified`.
     """
 
     plan: SelectionJob
@@ -128,7 +129,13 @@ class SelectionOutcome:
 
 
 def plan_selection(
-    run: RunDir, config: SelectConfig, facts: Sequence[ShardMeta], k: int, limits: PartitionedConstraints | None = None
+    run: RunDir,
+    config: SelectConfig,
+    facts: Sequence[ShardMeta],
+    k: int,
+    limits: PartitionedConstraints | None = None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
 ) -> SelectionJob:
     """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
     m = len(facts[0].partition_items) if config.partitions is None else config.partitions
@@ -139,14 +146,14 @@ def plan_selection(
             exact = exact + fact.total
     sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
     total = exact.vector()
-    goal = scale_objective(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
+    goal = scale_objective(run, facts, config, k=k, total=total, here=policy.is_small(n, len(total)))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
-    k = k if limits is None else limits.rules.k
+    k = k if limits is None else limits.k
     if limits is None or m == 1:
         tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
     elif limits.shares is None:
-        tree = grow_tree(limits.free, k=limits.room_left(), c=config.candidates, fan_in=fan_in)
+        tree = grow_tree(limits.available, k=limits.missing, c=config.candidates, fan_in=fan_in)
     else:
-        tree = two_rounds(limits.free, [share.k for share in limits.shares], k=k)
+        tree = two_rounds(limits.available, [share.k for share in limits.shares], k=k)
     n_candidates = max(node.n_candidates for node in tree.levels[0])
-    return SelectionJob(n, len(total), k, m, goal, n_candidates, total, config.seed, tree, limits)
+    return SelectionJob(n, len(total), k, m, goal, n_candidates, total, config.seed, tree, limits, policy)

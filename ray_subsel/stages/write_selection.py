@@ -11,7 +11,7 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.stages.constraint_table import chosen_limits
+from ray_subsel.stages.constraint_table import constraints_of_items
 from ray_subsel.stages.selection_job import SelectionOutcome
 from ray_subsel.storage.embedding_store import ShardMeta, read_members
 from ray_subsel.storage.run_directory import RunDir
@@ -98,11 +98,11 @@ def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -
     limits = choice.plan.limits
     if limits is None:
         return None
-    bounds, names = limits.rules.bounds, limits.rules.names
+    constraints, names = limits.constraints, limits.names
     about: dict[str, Any] = {"included": len(limits.asked), "excluded": limits.excluded}
-    table = chosen_limits(run, parts, choice.reduced.ids)
-    if bounds.budget is not None:
-        about |= {"budget": bounds.budget, "cost": float(table["cost"].to_numpy().sum())}
+    table = constraints_of_items(run, parts, choice.reduced.ids)
+    if constraints.budget is not None:
+        about |= {"budget": constraints.budget, "cost": float(table["cost"].to_numpy().sum())}
     if names:
         counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
         shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
@@ -111,8 +111,8 @@ def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -
             {
                 "group": names[g],
                 "chosen": int(counts[g]),
-                "quota": None if bounds.quotas is None else int(bounds.quotas[g]),
-                "floor": None if bounds.floors is None else int(bounds.floors[g]),
+                "quota": None if constraints.quotas is None else int(constraints.quotas[g]),
+                "floor": None if constraints.floors is None else int(constraints.floors[g]),
             }
             for g in shown.tolist()
         ]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ray_subsel.baselines import BASELINES, DeduplicatedRandom, Herding, KCenter, RandomSubset, SemDeDup
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.objectives import FacilityLocation, GraphCut
@@ -33,7 +34,8 @@ def test_k_center_is_farthest_first(seed):
 
 def test_k_center_goes_on_from_included_items():
     X = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [-1.0, 0.1]])
-    assert KCenter().maximize(Problem(X, GraphCut(), 3, include=np.array([1]))).indices.tolist() == [1, 3, 2]
+    problem = Problem(X, GraphCut(), 3, Constraints(include=np.array([1])))
+    assert KCenter().maximize(problem).indices.tolist() == [1, 3, 2]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -72,7 +74,11 @@ def test_distinct_come_before_copies():
     assert sorted((first[:10] // 10).tolist()) == list(range(10))
     assert (first[:10] % 10 == 0).all(), "the first of equals stands for them"
     assert np.unique(first).size == 14
-    included = DeduplicatedRandom().maximize(Problem(X, GraphCut(), 10, include=np.array([57]), seed=3)).indices
+    included = (
+        DeduplicatedRandom()
+        .maximize(Problem(X, GraphCut(), 10, constraints=Constraints(include=np.array([57])), seed=3))
+        .indices
+    )
     assert sorted((included // 10).tolist()) == list(range(10)), "an included copy stands for its equals"
 
 

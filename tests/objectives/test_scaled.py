@@ -7,10 +7,11 @@ from ray_subsel import select
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
+from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import FacilityLocation, GraphCut, GroundSummary, SaturatedCoverage, find_objective
-from ray_subsel.partitioned.constraint_shares import ResolvedConstraints, share_out
-from ray_subsel.partitioned.greedi import ItemBatch, reduce_solutions, solve_partition
+from ray_subsel.partitioned.constraint_shares import share_out
+from ray_subsel.partitioned.greedi import reduce_solutions, solve_partition
 
 N, D, K, M = 400, 6, 24, 4
 
@@ -34,15 +35,15 @@ def goal_of(name, X, own=False):
 NAMES = ["graph_cut", "facility_location", "saturated_coverage", "log_determinant", "feature_based"]
 
 
-def greedi(X, goal, *, m=M, k=K, given=(), groups=None, bounds=None):
+def greedi(X, goal, *, m=M, k=K, given=(), groups=None, limits=None):
     ids, given = np.arange(len(X)), np.array(given, dtype=np.int64)
     groups = np.zeros(len(X), np.int64) if groups is None else groups
-    all_rows = ItemBatch(ids, X, groups, np.ones(len(X)))
+    all_rows = ItemBatch(ids, X, {"group": groups, "cost": np.ones(len(X))})
     where, free = partition_of(ids, m, 0), ~np.isin(ids, given)
     count = int(groups.max()) + 1
     counts = np.array([np.bincount(groups[free & (where == q)], minlength=count) for q in range(m)])
     taken = np.bincount(groups[given], minlength=count)
-    shares = None if bounds is None else share_out(ResolvedConstraints(k, bounds, ("x",) * count), counts, taken, c=2.0)
+    shares = None if limits is None else share_out(k, limits, counts, taken, c=2.0)
     solutions = [
         solve_partition(
             all_rows.take(free & (where == q)),
@@ -50,13 +51,13 @@ def greedi(X, goal, *, m=M, k=K, given=(), groups=None, bounds=None):
             goal=goal,
             m=m,
             n_candidates=-(-2 * (k - len(given)) // m) if shares is None else shares[q].k,
-            **({} if shares is None else {"bounds": shares[q].bounds}),
+            **({} if shares is None else {"constraints": shares[q].constraints}),
             given=all_rows.take(given),
         )
         for q in range(m)
     ]
     return reduce_solutions(
-        solutions, goal=goal, k=k, given=all_rows.take(given), **({} if bounds is None else {"bounds": bounds})
+        solutions, goal=goal, k=k, given=all_rows.take(given), **({} if limits is None else {"constraints": limits})
     )
 
 
@@ -124,8 +125,8 @@ def test_given_items_take_the_place_of_those_beside_them():
 def test_quotas_and_floors_hold_after_the_reduce(name):
     X = corpus(3)
     groups = np.random.default_rng(0).choice(3, size=N, p=[0.7, 0.25, 0.05])
-    bounds = Constraints(np.array([8, 40, 40]), np.array([0, 0, 9]))
-    found = greedi(X, goal_of(name, X), groups=groups, bounds=bounds, given=[np.flatnonzero(groups == 0)[5]])
+    limits = Constraints(quotas=np.array([8, 40, 40]), floors=np.array([0, 0, 9]))
+    found = greedi(X, goal_of(name, X), groups=groups, limits=limits, given=[np.flatnonzero(groups == 0)[5]])
     counts = np.bincount(groups[found.ids], minlength=3)
     assert counts[0] <= 8
     assert counts[2] >= 9

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import warnings
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel import select
 from ray_subsel.baselines import BASELINES
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant, SaturatedCoverage
 from ray_subsel.optimizers import (
@@ -99,7 +102,7 @@ def test_randomized_reaches_its_share_where_more_can_be_worse():
 @given(seed=st.integers(0, 10_000), budget=st.floats(1.0, 8.0))
 def test_budgeted_guarantee(f, seed, budget):
     costs = np.random.default_rng(seed).uniform(0.3, 4.0, 8)
-    problem = Problem(cloud(seed), f, 8, costs=costs, budget=budget)
+    problem = Problem(cloud(seed), f, 8, Constraints(costs=costs, budget=budget))
     best = best_value(problem, lambda s: costs[list(s)].sum() <= budget)
     picks = BudgetedGreedy().maximize(problem)
     assert costs[picks.indices].sum() <= budget + 1e-6
@@ -109,16 +112,16 @@ def test_budgeted_guarantee(f, seed, budget):
 def test_budgeted_is_saved_by_each_of_its_greedies():
     # a trifle of great gain per cost, then the real thing that no longer fits: by gain wins
     X = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
-    problem = Problem(X, FacilityLocation(), 4, costs=np.array([0.1, 10.0, 10.0, 10.0]), budget=10.0)
+    problem = Problem(X, FacilityLocation(), 4, Constraints(costs=np.array([0.1, 10.0, 10.0, 10.0]), budget=10.0))
     assert BudgetedGreedy().maximize(problem).indices.tolist() == [1]
     # one item that eats the budget against many that fit: by ratio wins
     X = np.vstack([np.eye(4), [[1.0, 1.0, 0.0, 0.0]]])
-    problem = Problem(X, FacilityLocation(), 5, costs=np.array([1.0, 1, 1, 1, 4]), budget=4.0)
+    problem = Problem(X, FacilityLocation(), 5, Constraints(costs=np.array([1.0, 1, 1, 1, 4]), budget=4.0))
     assert sorted(BudgetedGreedy().maximize(problem).indices.tolist()) == [0, 1, 2, 3]
 
 
 def test_a_budget_met_exactly_is_met():
-    problem = Problem(np.eye(3), FacilityLocation(), 3, costs=np.full(3, 0.1), budget=0.1 * 3)
+    problem = Problem(np.eye(3), FacilityLocation(), 3, Constraints(costs=np.full(3, 0.1), budget=0.1 * 3))
     assert BudgetedGreedy().maximize(problem).indices.size == 3
 
 
@@ -134,7 +137,7 @@ def test_quota_guarantee(f, seed):
         sizes = np.bincount(groups[list(subset)], minlength=3) if subset else np.zeros(3)
         return (sizes <= quotas).all()
 
-    problem = Problem(X, f, 4, groups=groups, quotas=quotas)
+    problem = Problem(X, f, 4, Constraints(groups=groups, quotas=quotas))
     picks = QuotaGreedy().maximize(problem)
     assert picks.indices.size == 4
     assert within(tuple(picks.indices))
@@ -143,7 +146,7 @@ def test_quota_guarantee(f, seed):
     def enough(subset):
         return within(subset) and (np.bincount(groups[list(subset)], minlength=3) >= floors).all()
 
-    problem = Problem(X, f, 4, groups=groups, quotas=quotas, floors=floors)
+    problem = Problem(X, f, 4, Constraints(groups=groups, quotas=quotas, floors=floors))
     picks = QuotaGreedy().maximize(problem)
     assert enough(tuple(picks.indices))
     assert value(problem, picks) >= best_value(problem, enough, sizes=[4]) / 2 - 1e-9
@@ -155,14 +158,13 @@ def test_constraints_hold_for_everyone(name):
     X = cloud(1, n=40, d=4)
     groups, costs = np.arange(40) % 3, np.random.default_rng(1).uniform(1, 5, 40)
     include, exclude = np.array([5, 3]), np.array([0, 7, 9])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GuaranteeWarning)
+    if True:
         quota = optimizer.maximize(
-            Problem(X, FacilityLocation(), 12, include=include, exclude=exclude, groups=groups,
-                    quotas=np.array([5, 4, 6]), floors=np.array([2, 3, 4]))
+            Problem(X, FacilityLocation(), 12, Constraints(include=include, exclude=exclude, groups=groups,
+                    quotas=np.array([5, 4, 6]), floors=np.array([2, 3, 4])))
         )  # fmt: skip
         cost = optimizer.maximize(
-            Problem(X, FacilityLocation(), 37, include=include, exclude=exclude, costs=costs, budget=20.0)
+            Problem(X, FacilityLocation(), 37, Constraints(include=include, exclude=exclude, costs=costs, budget=20.0))
         )
     for picks in (quota, cost):
         assert picks.indices.size == np.unique(picks.indices).size
@@ -245,10 +247,24 @@ def test_the_sample_of_stochastic_greedy_has_the_size_of_the_paper():
     ],
     ids=lambda case: getattr(case, "name", None),
 )
-@pytest.mark.filterwarnings("ignore::ray_subsel.optimizers.GuaranteeWarning")
-def test_a_guarantee_that_does_not_hold_is_told(optimizer, problem, message):
-    with pytest.warns(GuaranteeWarning, match=message):
-        optimizer.maximize(Problem(**{"X": cloud(0), "objective": FacilityLocation(), "k": 3} | problem))
+def test_a_guarantee_that_does_not_hold_is_named(optimizer, problem, message):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.maximize(problem_of(**problem))  # an optimizer warns of nothing itself
+    assert any(re.search(message, caveat) for caveat in optimizer.caveats(problem_of(**problem)))
+
+
+def test_select_warns_where_it_is_called():
+    with pytest.warns(GuaranteeWarning, match="for monotone functions only; 'graph_cut' is not") as caught:
+        select(cloud(0), 3, optimizer="stochastic")
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        select(cloud(0), 3)
+
+
+def problem_of(objective=FacilityLocation(), **constraints):  # noqa: B008
+    return Problem(cloud(0), objective, 3, Constraints(**constraints))
 
 
 @pytest.mark.parametrize(
@@ -266,10 +282,9 @@ def test_a_guarantee_that_does_not_hold_is_told(optimizer, problem, message):
          "floors must not be combined with costs"),
     ],
 )  # fmt: skip
-@pytest.mark.filterwarnings("ignore::ray_subsel.optimizers.GuaranteeWarning")
 def test_impossible_demands_are_named(optimizer, problem, message):
     with pytest.raises(InputError, match=message):
-        optimizer.maximize(Problem(**{"X": cloud(0), "objective": FacilityLocation(), "k": 3} | problem))
+        optimizer.maximize(problem_of(**problem))
 
 
 @pytest.mark.parametrize("kind", [StochasticGreedy, ThresholdGreedy])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.objectives import FacilityLocation, FeatureBased, LogDeterminant, SaturatedCoverage, bound_cache
 from ray_subsel.objectives.kernels import RBF, ShiftedCosine
 from ray_subsel.optimizers import LazyGreedy, NaiveGreedy, Problem, lazy
@@ -64,8 +65,14 @@ def test_a_full_memory_changes_nothing(capacity, monkeypatch):
 def test_constraints_are_those_of_naive():
     X = clustered(7, 120)
     groups = np.arange(120) % 4
-    same(Problem(X, FacilityLocation(), 30, include=np.array([9, 2]), exclude=np.array([1, 50]), groups=groups,
-                 quotas=np.array([9, 9, 9, 5]), floors=np.array([0, 6, 0, 5])))  # fmt: skip
+    limits = Constraints(
+        include=np.array([9, 2]),
+        exclude=np.array([1, 50]),
+        groups=groups,
+        quotas=np.array([9, 9, 9, 5]),
+        floors=np.array([0, 6, 0, 5]),
+    )
+    same(Problem(X, FacilityLocation(), 30, limits))
 
 
 def test_a_prefix_is_the_result_for_a_smaller_k():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel import select
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import GraphCut
@@ -160,7 +161,8 @@ def test_one_shard_in_process_and_merged_shards_agree_with_utilities_multiplicit
     draw = np.random.default_rng(7)
     utility, counts = np.round(draw.normal(size=400), 1), draw.integers(1, 4, size=400)
     exclude = np.flatnonzero(draw.random(400) < 0.2)
-    problem = Problem(X=X, objective=GraphCut(10.0), k=150, utility=utility, multiplicity=counts, exclude=exclude)
+    limits = Constraints(exclude=exclude)
+    problem = Problem(X, GraphCut(10.0), 150, limits, utility=utility, multiplicity=counts)
     distinct, total = distinct_rows_of(problem)
     score, ids = GraphCutScore(total, 10.0), np.arange(400)
     alone = exact_greedy(LocalPool(RowShard(ids, distinct)), score, 150)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from ray_subsel import select
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
+from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives.graph_cut import ScaledGraphCut, random_value
-from ray_subsel.partitioned.greedi import ItemBatch, LocalSolution, merge_solutions, reduce_solutions, solve_partition
+from ray_subsel.partitioned.greedi import LocalSolution, merge_solutions, reduce_solutions, solve_partition
 from ray_subsel.partitioned.reduction_tree import grow_tree
 
 

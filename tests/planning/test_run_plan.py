@@ -38,7 +38,7 @@ def test_parquet_is_counted_from_its_metadata(vectors):
 def test_a_fraction_is_one_of_the_rows(vectors):
     corpus = CorpusConfig(data=(str(vectors),), vectors="v")
     assert plan_run(corpus, EmbedConfig(), SelectConfig(fraction=0.1), machine_of(None, None)).sizes.k == 50
-    with pytest.raises(InputError, match="k must be at most the number of items, 500; got 501"):
+    with pytest.raises(InputError, match="k must lie between 1 and 500, the items to choose from; got 501"):
         plan_run(corpus, EmbedConfig(), SelectConfig(k=501), machine_of(None, None))
 
 

@@ -215,9 +215,7 @@ def test_near_copies_are_collapsed_first():
     found = select(X, 10, near=0.95)
     assert sorted(found.indices.tolist()) == list(range(0, 20, 2))
     assert found.n == 10
-    with pytest.raises(
-        InputError, match="k must lie between 1 and 10, .*10 of 20 are left after near copies are collapsed"
-    ):
+    with pytest.raises(InputError, match="k must lie between 1 and 10, .*10 of 20 are left after copies are collapsed"):
         select(X, 11, near=0.95)
     assert len(select(X, fraction=0.5, near=0.95)) == 10
 

@@ -14,7 +14,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectCo
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.pipeline import RunConfig, run
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -54,7 +54,7 @@ def file_of(folder, name, ids):
     return str(path)
 
 
-def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", **chosen):
+def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", policy=DEFAULT_POLICY, **chosen):
     """Select, from what is embedded already unless another corpus is asked for."""
     path, _, _, _, embedded = corpus
     if own is None and cost is not None and not out.exists():
@@ -62,7 +62,8 @@ def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", **chosen):
         for name in ("selection.parquet", "subset.parquet"):
             (out / name).unlink()
     config = _config(path, out, SelectConfig(**chosen), own=own, cost=cost)
-    return run(dataclasses.replace(config, runtime=dataclasses.replace(config.runtime, overwrite=overwrite)))
+    runtime = dataclasses.replace(config.runtime, overwrite=overwrite)
+    return run(dataclasses.replace(config, runtime=runtime), policy=policy)
 
 
 def ids_of(out):
@@ -136,14 +137,13 @@ def test_apportioned_quotas_are_exact(corpus, tmp_path, wish):
     assert sum(counts) == 30
 
 
-def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path, monkeypatch):
+def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path):
     chosen = {
         "k": 30, "objective": "facility_location", "represented": 100, "partitions": 4, "quotas": ("a=12",),
         "include": file_of(tmp_path, "in.txt", [200, 31]),
     }  # fmt: skip
     limited(corpus, tmp_path / "here", **chosen)
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 0)
-    limited(corpus, tmp_path / "ray", **chosen)
+    limited(corpus, tmp_path / "ray", policy=Policy(in_process_numbers=0), **chosen)
     assert ids_of(tmp_path / "ray") == ids_of(tmp_path / "here")
     # a run that was killed after two partitions goes on from what they handed over
     for name in ("selection.parquet", "subset.parquet", "candidates/part-00001.parquet"):
@@ -222,8 +222,11 @@ BAD = {
         "floor of 'c' must be at most the .* items it may have",
     ),
     "an unknown label": ({"k": 30, "quotas": ("z=1",)}, "quotas must name labels that occur"),
-    "quotas below k": ({"k": 30, "quotas": ("a=1", "b=1", "c=1")}, "quotas must leave room for k = 30"),
-    "k above what is left": ({"k": 240, "exclude": [0]}, "k must be at most 239, the items left with 1 excluded"),
+    "quotas below k": ({"k": 30, "quotas": ("a=1", "b=1", "c=1")}, "quotas must allow k = 30 items"),
+    "k above what is left": (
+        {"k": 240, "exclude": [0]},
+        "k must lie between 1 and 239, .*, 1 are excluded",
+    ),
     "more included than k": ({"k": 1, "include": [1, 2]}, "include must name at most k = 1 items; got 2"),
     "an unknown row": ({"k": 3, "include": [900]}, "include must name usable rows; got 900"),
     "a word for a row": ({"k": 3, "include": ["r1"]}, "include must name rows by their position"),

@@ -7,7 +7,6 @@ from ray_subsel import select
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives.graph_cut import random_value
-from ray_subsel.planning.selection_plan import resolve_k
 from ray_subsel.stages.select_greedi import candidates_name, choose, read_node, solve
 from ray_subsel.stages.selection_job import SelectionOutcome, plan_selection
 from ray_subsel.storage.embedding_store import Items, write_part
@@ -42,20 +41,6 @@ def ground_set(tmp_path):
         ]
 
     return run, X, facts
-
-
-def test_a_fraction_is_one_of_the_rows():
-    assert resolve_k(SelectConfig(fraction=0.1), rows=3742, items=1871) == (374, None)
-    assert resolve_k(SelectConfig(fraction=0.0001), rows=3742, items=1871) == (1, None)
-    assert resolve_k(SelectConfig(fraction=0.29), rows=100, items=100) == (29, None)  # 28.999... in binary
-    k, warning = resolve_k(SelectConfig(fraction=1.0), rows=3742, items=1871)
-    assert k == 1871
-    assert warning == "3742 of 3742 rows were asked for, but only 1871 are distinct: all 1871 are chosen."
-
-
-def test_a_number_above_the_ground_set_is_refused():
-    with pytest.raises(InputError, match="k must be at most the number of items, 10; got 11"):
-        resolve_k(SelectConfig(k=11), rows=20, items=10)
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 9])

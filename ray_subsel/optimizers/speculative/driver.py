@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from ray_subsel.constraints.base import NO_ITEMS
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.optimizers.base import NONE
 from ray_subsel.optimizers.speculative.draft import Draft, draft_picks
 from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftLength, DraftSizes
 from ray_subsel.optimizers.speculative.score import GraphCutScore
@@ -63,7 +63,7 @@ class GreedyCheckpoint:
     @staticmethod
     def start(d: int) -> GreedyCheckpoint:
         """Return where a run without must-includes begins."""
-        return GreedyCheckpoint(NONE, np.zeros(0), np.zeros(d))
+        return GreedyCheckpoint(NO_ITEMS, np.zeros(0), np.zeros(d))
 
 
 def exact_greedy(
@@ -113,7 +113,7 @@ def exact_greedy(
         drafted = min(length.next, k - state.ids.size)
         draft, turn, state = _round(pool, score, state, included, drafted, sizes.candidates(drafted), workers)
         length.learn(drafted, turn)
-        low = NONE if stop_when_gain is None else np.flatnonzero(draft.gains[:turn] <= stop_when_gain)
+        low = NO_ITEMS if stop_when_gain is None else np.flatnonzero(draft.gains[:turn] <= stop_when_gain)
         stopped = low.size > 0
         turn = int(low[0]) if stopped else turn
         before, after = state.ids.size, state.ids.size + turn

@@ -62,7 +62,7 @@ def certified_picks(
     if not isinstance(problem.objective, GraphCut):
         way = "Use optimizer='greedy', which takes the way that suits the objective."
         raise invalid("objective", f"be graph_cut for the {name} optimizer", problem.objective.name, way)
-    if problem.groups is not None or problem.costs is not None:
+    if problem.constraints.limited:
         raise invalid(
             "optimizer", "know quotas, floors and costs when they are given", name, "Use 'greedy' or 'naive'."
         )

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.constraints.base import NO_ITEMS
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
-from ray_subsel.optimizers.base import NONE
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.draft import Draft
 from ray_subsel.optimizers.speculative.score import GraphCutScore
@@ -170,7 +170,7 @@ def _sieve(
         return np.asarray(candidates[start:stop][passed], dtype=np.int64)
 
     step = max(256, sizes.block_numbers // max(thresholds.size, rows.d))
-    return np.concatenate([NONE, *workers(pass_block, ranges(candidates.size, step))])
+    return np.concatenate([NO_ITEMS, *workers(pass_block, ranges(candidates.size, step))])
 
 
 def _first_rejected(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, Exchange, PacedGreedy, Problem
@@ -63,7 +64,8 @@ def test_exchange_keeps_to_includes_excludes_utilities_and_multiplicities():
     include, exclude = np.array([59, 3]), np.arange(10, 30)
     utility = np.linspace(-5, 5, 60)
     counts = np.tile([1, 2, 3], 20)
-    found = Exchange().maximize(problem(X, 25, include=include, exclude=exclude, utility=utility, multiplicity=counts))
+    limits = Constraints(include=include, exclude=exclude)
+    found = Exchange().maximize(problem(X, 25, constraints=limits, utility=utility, multiplicity=counts))
     assert found.indices[:2].tolist() == [59, 3]
     assert not set(found.indices.tolist()) & set(exclude.tolist())
     assert (np.bincount(found.indices, minlength=60) <= counts).all()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
@@ -29,7 +30,10 @@ def cloud(seed, n, d, *, sign="any", copies=True, dtype=np.float64):
 
 
 def picks(X, k, lam=10.0, optimizer=None, **more):
-    problem = Problem(X=X, objective=more.pop("objective", GraphCut(lam)), k=k, **more)
+    limits = Constraints(
+        **{name: more.pop(name) for name in ("include", "exclude", "quotas", "groups") if name in more}
+    )
+    problem = Problem(X=X, objective=more.pop("objective", GraphCut(lam)), k=k, constraints=limits, **more)
     return (optimizer or CertifiedGreedy()).maximize(problem)
 
 

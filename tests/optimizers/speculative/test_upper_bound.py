@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel import select
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
 from ray_subsel.objectives.graph_cut import random_value
@@ -32,7 +33,7 @@ def test_no_subset_beats_the_bound(seed, k, lam, size, constrained, iterations):
     utility = size * rng.standard_normal(9)
     include, exclude = (np.array([4]), np.array([0, 7])) if constrained and k <= 7 else (np.array([], int),) * 2
     f = GraphCut(lam)
-    problem = Problem(X=X, objective=f, k=k, utility=utility, include=include, exclude=exclude)
+    problem = Problem(X=X, objective=f, k=k, utility=utility, constraints=Constraints(include=include, exclude=exclude))
     allowed = [
         np.array(s) for s in itertools.combinations(range(9), k) if set(include) <= set(s) and not set(exclude) & set(s)
     ]
