@@ -10,7 +10,7 @@ import dataclasses
 import shlex
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
@@ -258,7 +258,7 @@ def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
     )
 
 
-def _execute(arguments: Sequence[str], policy: Policy) -> str:
+def _execute(arguments: Sequence[str], policy: Policy, watch: Callable[[str, str], None] | None) -> str:
     from ray_subsel.report.terminal import summary_text
 
     given = vars(make_parser().parse_args(arguments))
@@ -285,11 +285,16 @@ def _execute(arguments: Sequence[str], policy: Policy) -> str:
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)
     from ray_subsel import pipeline
 
-    report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config, policy=policy)
+    report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config, policy=policy, watch=watch)
     return summary_text(report, given["out"])
 
 
-def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POLICY) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    watch: Callable[[str, str], None] | None = None,
+) -> int:
     """Run the command line and return its exit status.
 
     Parameters
@@ -298,9 +303,11 @@ def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POL
         By default those of the process.
     policy : Policy
         Sizes up to which work is done in this process, among others.
+    watch : callable, optional
+        Called where a file of the run is read or written, see :func:`ray_subsel.pipeline.run`.
     """
     try:
-        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy) + "\n")
+        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy, watch) + "\n")
     except KeyboardInterrupt:
         sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
         return 130

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,9 @@ class RunConfig:
     command: str = ""
 
 
-def run(config: RunConfig, *, policy: Policy = DEFAULT_POLICY) -> dict[str, Any]:
+def run(
+    config: RunConfig, *, policy: Policy = DEFAULT_POLICY, watch: Callable[[str, str], None] | None = None
+) -> dict[str, Any]:
     """Run the stages asked for and return the report.
 
     Parameters
@@ -73,13 +76,15 @@ def run(config: RunConfig, *, policy: Policy = DEFAULT_POLICY) -> dict[str, Any]
     config : RunConfig
     policy : Policy
         Sizes up to which work is done in this process, among others.
+    watch : callable, optional
+        Called where a file of the run is read or written, see :class:`~ray_subsel.storage.run_directory.RunDir`.
 
     Raises
     ------
     InputError
         For whatever is wrong with the input or the settings; what was finished stays and is resumed.
     """
-    directory = RunDir(config.runtime.out)
+    directory = RunDir(config.runtime.out, watch)
     # Input is looked at before Ray is started and before anything is written: most mistakes show here, at once.
     inputs = input_fingerprint(config.corpus)
     if config.train is not None:
@@ -322,7 +327,10 @@ class _Work:
             stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
         if config.mode == "exact":
             with bar("select", k, "item") as progress:
-                choice = choose_exactly(self.directory, facts, plan, bar=progress, processes=sizes.processes)
+                choice = choose_exactly(
+                    self.directory, facts, plan, bar=progress, processes=sizes.processes,
+                    checkpoint_seconds=self.policy.checkpoint_seconds,
+                )  # fmt: skip
         else:
             with bar("select", plan.m, "partition") as progress:
                 choice = choose(

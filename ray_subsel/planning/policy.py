@@ -25,12 +25,15 @@ class Policy:
         And up to so many multiplications.
     certified_numbers : int
         Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors.
+    checkpoint_seconds : float
+        How much time passes between two checkpoints of mode exact, at least.
     """
 
     in_process_numbers: int = 20_000_000
     centralized_numbers: int = 40_000_000
     centralized_products: int = 500_000_000_000
     certified_numbers: int = 4_000_000
+    checkpoint_seconds: float = 20.0
 
     def is_small(self, n: int, d: int) -> bool:
         """Tell whether the driver solves a ground set itself."""

@@ -30,6 +30,7 @@ from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import Verification
 from ray_subsel.partitioned.exact_greedy import DividedPool, Proposal, proposal_of
 from ray_subsel.partitioned.greedi import GreediResult
+from ray_subsel.planning.policy import DEFAULT_POLICY
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, result_of
@@ -39,7 +40,6 @@ from ray_subsel.storage.run_directory import RunDir
 
 CHECKPOINT = f"{FOLDER}/exact.parquet"
 ATTEMPTS = 3
-CHECKPOINT_SECONDS = 20.0
 _CHOSEN = b"ray_subsel.chosen"
 _ROUNDS = b"ray_subsel.rounds"
 
@@ -52,7 +52,7 @@ def choose_exactly(
     bar: Bar,
     processes: int,
     attempts: int = ATTEMPTS,
-    checkpoint_seconds: float | None = None,
+    checkpoint_seconds: float = DEFAULT_POLICY.checkpoint_seconds,
 ) -> SelectionOutcome:
     """Pick what the centralized greedy would, with at most ``processes`` actors that hold the vectors.
 
@@ -64,7 +64,7 @@ def choose_exactly(
     attempts : int
         How often an actor is started again before the run gives up.
     checkpoint_seconds : float, optional
-        How much time passes between two checkpoints, at least; :data:`CHECKPOINT_SECONDS` by default.
+        How much time passes between two checkpoints, at least.
 
     Raises
     ------
@@ -75,8 +75,7 @@ def choose_exactly(
     assert isinstance(objective, ScaledGraphCut), "the configuration refuses other objectives in this mode"
     score, begin = GraphCutScore(job.total, objective.lam), read_checkpoint(run, job)
     bar.advance(begin.ids.size)
-    seconds = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
-    writer = CheckpointWriter(run, bar, begin.ids.size, seconds, time.monotonic())
+    writer = CheckpointWriter(run, bar, begin.ids.size, checkpoint_seconds, time.monotonic())
     drive = partial(exact_greedy, score=score, k=job.k, begin=begin, after_round=writer.after_round)
     start_peak()
     with block_workers() as workers:

@@ -14,9 +14,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -62,9 +62,14 @@ class RunDir:
     ----------
     uri : str
         A local path or a URI. It need not exist yet.
+    watch : callable, optional
+        Called as ``watch(event, name)``: ``"read"`` before a file is read, ``"write"`` just before a file gets its
+        final name, ``"written"`` just after. It goes to workers with the object, so it must be picklable, and what it
+        raises stops the work there.
     """
 
     uri: str
+    watch: Callable[[str, str], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def filesystem(self) -> fs.FileSystem:
@@ -124,7 +129,9 @@ class RunDir:
         try:
             self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
             yield temporary
+            self._tell("write", name)
             self.filesystem.move(temporary, final)
+            self._tell("written", name)
         except BaseException as error:
             with contextlib.suppress(OSError):  # of two failures the first is the one to tell; the next run sweeps
                 if self.filesystem.get_file_info(temporary).type == fs.FileType.File:
@@ -132,6 +139,10 @@ class RunDir:
             if isinstance(error, OSError):
                 raise self._unwritten(final, error) from error
             raise
+
+    def _tell(self, event: str, name: str) -> None:
+        if self.watch is not None:
+            self.watch(event, name)
 
     def _unwritten(self, path: str, error: OSError) -> InputError:
         """Return the one line about a file that the disk did not take."""
@@ -168,6 +179,7 @@ class RunDir:
 
     def read_bytes(self, name: str) -> bytes:
         """Read a file whole."""
+        self._tell("read", name)
         with self.filesystem.open_input_stream(self.path(name)) as stream:
             return bytes(stream.read())
 
@@ -211,5 +223,7 @@ class RunDir:
     @contextmanager
     def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
         """Open a Parquet file for the length of a block, to be read by row group; one that is not whole is named."""
-        with self.whole(name), pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
-            yield file
+        with self.whole(name):
+            self._tell("read", name)
+            with pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
+                yield file
