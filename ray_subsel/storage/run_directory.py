@@ -231,6 +231,7 @@ class RunDir:
     @contextmanager
     def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
         """Open a Parquet file for the length of a block, to be read by row group; one that is not whole is named."""
-        self.tell("read", name)
-        with self.whole(name), pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
-            yield file
+        with self.whole(name):
+            self.tell("read", name)
+            with pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
+                yield file
