@@ -305,12 +305,12 @@ class _Work:
         began, peak = time.perf_counter(), PeakMemory()
         facts = partitioned(self.directory, facts, config)
         here = is_small(n, d)
-        limits = partition_constraints(
+        constraints = partition_constraints(
             rows, facts, self.config.corpus, config, named, items=n, m=sizes.partitions, here=here
         )
-        plan = plan_selection(self.directory, config, facts, k, limits)
-        if limits is not None and plan.tree.rounds > 1:
-            sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(limits.given.ids))
+        plan = plan_selection(self.directory, config, facts, k, constraints)
+        if constraints is not None and plan.tree.rounds > 1:
+            sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(constraints.given))
             stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
         if config.mode == "exact":
             with bar("select", k, "item") as progress:

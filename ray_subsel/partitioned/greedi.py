@@ -92,7 +92,7 @@ def solve_partition(
     rows: ItemBatch,
     *,
     partition: int,
-    goal: ScaledObjective,
+    objective: ScaledObjective,
     m: int,
     n_candidates: int,
     constraints: Constraints = UNLIMITED,
@@ -106,7 +106,7 @@ def solve_partition(
         In ascending order of id, so that ties go to the lowest. Without given items.
     partition, m : int
         Which of how many.
-    goal : ScaledObjective
+    objective : ScaledObjective
         What is maximized over the whole ground set.
     n_candidates : int
         Candidates to hand over (:func:`ray_subsel.partitioned.reduction_tree.candidates_per_partition`); at most all.
@@ -116,8 +116,8 @@ def solve_partition(
         Items that are in the answer already.
     """
     given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
-    objective = goal.for_partition(1.0 / m, given.vectors)
-    picked = _choose_more(rows, min(n_candidates, len(rows)), objective, constraints, _to_take_first(goal, given))
+    local = objective.for_partition(1.0 / m, given.vectors)
+    picked = _choose_more(rows, min(n_candidates, len(rows)), local, constraints, _to_take_first(objective, given))
     return LocalSolution(partition, rows.take(picked), len(rows))
 
 
@@ -125,7 +125,7 @@ def merge_solutions(
     solutions: Sequence[LocalSolution],
     *,
     node: int,
-    goal: ScaledObjective,
+    objective: ScaledObjective,
     share: float,
     n_candidates: int,
     given: ItemBatch | None = None,
@@ -136,7 +136,7 @@ def merge_solutions(
     ----------
     node : int
         The number by which the next reducer knows what is returned.
-    goal : ScaledObjective
+    objective : ScaledObjective
     share : float
         The share of the ground set that the partitions are: these items are chosen at its scale.
     n_candidates : int
@@ -144,14 +144,14 @@ def merge_solutions(
     """
     rows = ItemBatch.concatenate([solution.rows for solution in solutions])
     given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
-    objective = goal.scaled(share, given.vectors)
-    picked = _choose_more(rows, n_candidates, objective, UNLIMITED, _to_take_first(goal, given))
+    local = objective.scaled(share, given.vectors)
+    picked = _choose_more(rows, n_candidates, local, UNLIMITED, _to_take_first(objective, given))
     return LocalSolution(node, rows.take(picked), sum(solution.items for solution in solutions))
 
 
-def _to_take_first(goal: ScaledObjective, given: ItemBatch) -> ItemBatch:
+def _to_take_first(objective: ScaledObjective, given: ItemBatch) -> ItemBatch:
     """Return the given items that the objective does not account for itself."""
-    return ItemBatch.none(given.vectors.shape[1]) if goal.conditions_on_given else given
+    return ItemBatch.none(given.vectors.shape[1]) if objective.conditions_on_given else given
 
 
 def _choose_more(
@@ -182,7 +182,7 @@ def best_of(
 def reduce_solutions(
     solutions: Sequence[LocalSolution],
     *,
-    goal: ScaledObjective,
+    objective: ScaledObjective,
     k: int,
     constraints: Constraints = UNLIMITED,
     given: ItemBatch | None = None,
@@ -193,7 +193,7 @@ def reduce_solutions(
     ----------
     solutions : sequence of LocalSolution
         One alone, of the only partition, is the answer: that partition has chosen under all constraints.
-    goal : ScaledObjective
+    objective : ScaledObjective
     k : int
     constraints : Constraints
         Those of the whole problem.
@@ -201,12 +201,12 @@ def reduce_solutions(
         Items that must be chosen, in the order of their ranks; in no solution, unless that is the only one.
     """
     if len(solutions) == 1:
-        return _only(solutions[0], goal)
+        return _only(solutions[0], objective)
     pieces = [solution.rows for solution in solutions] + ([] if given is None else [given])
     rows = ItemBatch.concatenate(pieces)
     assert constraints.budget is not None or len(rows) >= k, "partitions hand over ceil(c k / m) each, or all they have"
     include = np.zeros(0, np.int64) if given is None else np.searchsorted(rows.ids, given.ids)
-    union = best_of(rows, min(k, len(rows)), goal.full(), constraints, include)
+    union = best_of(rows, min(k, len(rows)), objective.full(), constraints, include)
     picked, gains, value, winner = union.indices, union.gains, math.fsum(union.gains), "union"
     best_local_value: float | None = None
     if include.size == 0 and not constraints.limited:
@@ -214,7 +214,7 @@ def reduce_solutions(
             if len(solution.rows) < k:
                 continue
             local = np.searchsorted(rows.ids, solution.rows.ids[:k])
-            local_gains = gains_along(rows.vectors[local], goal.full())
+            local_gains = gains_along(rows.vectors[local], objective.full())
             local_value = math.fsum(local_gains)
             if best_local_value is None or local_value > best_local_value:
                 best_local_value = local_value
@@ -226,10 +226,10 @@ def reduce_solutions(
     return GreediResult(rows.ids[picked], partitions, gains, value, len(rows), best_local_value, winner)
 
 
-def _only(solution: LocalSolution, goal: ScaledObjective) -> GreediResult:
+def _only(solution: LocalSolution, objective: ScaledObjective) -> GreediResult:
     # One partition saw the whole problem: greedy on greedy's own picks would return them in the same order.
     k = len(solution.rows)
-    gains = gains_along(solution.rows.vectors, goal.full())
+    gains = gains_along(solution.rows.vectors, objective.full())
     value = math.fsum(gains)
     return GreediResult(solution.rows.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")
 

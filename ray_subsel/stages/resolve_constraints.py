@@ -46,7 +46,7 @@ class PartitionedConstraints:
     ----------
     k : int
         Items to choose, included ones counted; where only a budget limits them, all that may be chosen.
-    constraints : Constraints
+    whole : Constraints
         Quotas, floors and budget of the whole problem.
     names : tuple of str
         The groups; empty where they do not matter.
@@ -66,7 +66,7 @@ class PartitionedConstraints:
     """
 
     k: int
-    constraints: Constraints
+    whole: Constraints
     names: tuple[str, ...]
     shares: list[PartitionQuota] | None
     available: list[int]

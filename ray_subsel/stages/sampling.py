@@ -119,13 +119,13 @@ def _statistics(
 
 
 def random_value(
-    run: RunDir, facts: Sequence[ShardMeta], goal: ScaledObjective, k: int, *, seed: int, here: bool
+    run: RunDir, facts: Sequence[ShardMeta], objective: ScaledObjective, k: int, *, seed: int, here: bool
 ) -> float:
     """Return f of k random items: expected, where there is a formula, else of one draw."""
     n = sum(fact.items for fact in facts)
-    expected = goal.random_value(n, k)
+    expected = objective.random_value(n, k)
     if expected is not None:
         return expected
     _, vectors = draw(run, facts, k, seed=seed + RANDOM_STREAM, here=here)
-    objective: Any = goal.full()
-    return float(objective.evaluate(vectors, np.arange(k)))
+    full: Any = objective.full()
+    return float(full.evaluate(vectors, np.arange(k)))

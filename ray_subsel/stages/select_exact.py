@@ -72,7 +72,7 @@ def choose_exactly(
     InputError
         Where the same actor is lost again and again, or the partitions do not hold the ground set.
     """
-    objective = job.goal
+    objective = job.objective
     assert isinstance(objective, ScaledGraphCut), "the configuration refuses other objectives in this mode"
     score, begin = GraphCutScore(job.total, objective.lam), read_checkpoint(run, job)
     bar.advance(begin.ids.size)

@@ -67,19 +67,19 @@ def node_name(node: Node) -> str:
 
 def solve(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, partition: int) -> int:
     """Solve one partition and keep its candidates; return its number of items."""
-    if plan.limits is None:
+    if plan.constraints is None:
         items = read_partition(run, facts, partition)
         rows, state = ItemBatch(items.ids, items.vectors), None
     else:
         rows, state = constrained_items(run, facts, partition)
-    if plan.m == 1 and plan.limits is not None and state is not None:
-        solution = _solve_whole(plan, plan.limits, rows.take(state != ItemState.EXCLUDED))
+    if plan.m == 1 and plan.constraints is not None and state is not None:
+        solution = _solve_whole(plan, plan.constraints, rows.take(state != ItemState.EXCLUDED))
     else:
-        shares = None if plan.limits is None else plan.limits.shares
+        shares = None if plan.constraints is None else plan.constraints.shares
         solution = solve_partition(
             rows if state is None else rows.take(state == ItemState.AVAILABLE),
             partition=partition,
-            goal=plan.goal,
+            objective=plan.objective,
             m=plan.m,
             n_candidates=plan.n_candidates if shares is None else shares[partition].k,
             constraints=UNLIMITED if shares is None else shares[partition].constraints,
@@ -90,10 +90,10 @@ def solve(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, partition
     return n
 
 
-def _solve_whole(plan: SelectionJob, limits: PartitionedConstraints, rows: ItemBatch) -> LocalSolution:
+def _solve_whole(plan: SelectionJob, constraints: PartitionedConstraints, rows: ItemBatch) -> LocalSolution:
     """Choose the answer itself in the only partition."""
-    include = np.searchsorted(rows.ids, limits.given.ids)
-    chosen = best_of(rows, min(plan.k, len(rows)), plan.goal.full(), limits.constraints, include)
+    include = np.searchsorted(rows.ids, constraints.given.ids)
+    chosen = best_of(rows, min(plan.k, len(rows)), plan.objective.full(), constraints.whole, include)
     return LocalSolution(0, rows.take(chosen.indices), len(rows))
 
 
@@ -103,7 +103,12 @@ def merge(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, node: Nod
     solutions = [read_node(run, facts, below[child]) for child in node.children]
     share = node.members / plan.m
     solution = merge_solutions(
-        solutions, node=node.number, goal=plan.goal, share=share, n_candidates=node.n_candidates, given=plan.given
+        solutions,
+        node=node.number,
+        objective=plan.objective,
+        share=share,
+        n_candidates=node.n_candidates,
+        given=plan.given,
     )
     _keep(run, node_name(node), solution)
 
@@ -207,18 +212,18 @@ def reduce(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, beside: 
     solutions = [read_node(run, facts, node) for node in below]
     if sum(solution.items for solution in solutions) != plan.n:
         raise InputError(f"partitions must hold {plan.n} items together. Delete {run.path(FOLDER)} and run again.")
-    constraints = UNLIMITED if plan.limits is None else plan.limits.constraints
-    reduced = reduce_solutions(solutions, goal=plan.goal, k=plan.k, constraints=constraints, given=plan.given)
+    constraints = UNLIMITED if plan.constraints is None else plan.constraints.whole
+    reduced = reduce_solutions(solutions, objective=plan.objective, k=plan.k, constraints=constraints, given=plan.given)
     reduced = dataclasses.replace(reduced, partitions=partition_of(reduced.ids, plan.m, plan.seed))
     _check_limits(plan, reduced)
-    expected = random_value(run, facts, plan.goal, len(reduced.ids), seed=plan.seed, here=True)
+    expected = random_value(run, facts, plan.objective, len(reduced.ids), seed=plan.seed, here=True)
     centralized = None
     if plan.m == 1:
         centralized = reduced.value
     elif beside:
         centralized = centralized_value(run, facts, plan)
     proof = None
-    if plan.goal.name == GraphCut.name and plan.limits is None and plan.n * plan.d <= CERTIFIED_NUMBERS:
+    if plan.objective.name == GraphCut.name and plan.constraints is None and plan.n * plan.d <= CERTIFIED_NUMBERS:
         proof = certificate(run, facts, plan, reduced.ids)
     return SelectionOutcome(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
 
@@ -229,26 +234,26 @@ def _check_limits(plan: SelectionJob, reduced: GreediResult) -> None:
     assert len(np.unique(ids)) == len(ids)
     given = plan.given
     assert given is None or np.array_equal(ids[: len(given)], given.ids)
-    assert len(ids) == plan.k or (plan.limits is not None and plan.limits.constraints.budget is not None)
+    assert len(ids) == plan.k or (plan.constraints is not None and plan.constraints.whole.budget is not None)
 
 
 def certificate(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, ids: Indices) -> Certificate:
     """Bound how far the chosen items are from the best subset of their number."""
     items = read_partitions(run, facts, range(plan.m))
-    problem = Problem(X=items.vectors, objective=plan.goal.full(), k=plan.k)
+    problem = Problem(X=items.vectors, objective=plan.objective.full(), k=plan.k)
     return certify(problem, np.searchsorted(items.ids, ids))
 
 
 def centralized_value(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob) -> float:
-    """Return f of the exact greedy on the whole ground set, under the same limits."""
-    if plan.limits is None:
+    """Return f of the exact greedy on the whole ground set, under the same constraints."""
+    if plan.constraints is None:
         items = read_partitions(run, facts, range(plan.m))
-        return math.fsum(best_of(ItemBatch(items.ids, items.vectors), plan.k, plan.goal.full()).gains)
+        return math.fsum(best_of(ItemBatch(items.ids, items.vectors), plan.k, plan.objective.full()).gains)
     pieces = []
     for partition in range(plan.m):
         rows, state = constrained_items(run, facts, partition)
         pieces.append(rows.take(state != ItemState.EXCLUDED))
     rows = ItemBatch.concatenate(pieces)
-    include = np.searchsorted(rows.ids, plan.limits.given.ids)
+    include = np.searchsorted(rows.ids, plan.constraints.given.ids)
     k = min(plan.k, len(rows))
-    return math.fsum(best_of(rows, k, plan.goal.full(), plan.limits.constraints, include).gains)
+    return math.fsum(best_of(rows, k, plan.objective.full(), plan.constraints.whole, include).gains)

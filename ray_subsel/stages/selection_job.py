@@ -36,7 +36,7 @@ class SelectionJob:
     ----------
     n, d, k, m : int
         Ground set, dimension, number to choose, partitions. Where costs limit the answer, k is a bound.
-    goal : ScaledObjective
+    objective : ScaledObjective
         What is maximized.
     n_candidates : int
         The most candidates that a partition hands over.
@@ -46,7 +46,7 @@ class SelectionJob:
         Of the random partition.
     tree : Tree
         Who reduces what.
-    limits : PartitionedConstraints or None
+    constraints : PartitionedConstraints or None
         Whatever else than k limits the answer.
     """
 
@@ -54,17 +54,17 @@ class SelectionJob:
     d: int
     k: int
     m: int
-    goal: ScaledObjective
+    objective: ScaledObjective
     n_candidates: int
     total: Float64s
     seed: int
     tree: Tree
-    limits: PartitionedConstraints | None = None
+    constraints: PartitionedConstraints | None = None
 
     @property
     def given(self) -> ItemBatch | None:
         """Items that must be chosen."""
-        return None if self.limits is None else self.limits.given
+        return None if self.constraints is None else self.constraints.given
 
     @property
     def here(self) -> bool:
@@ -126,7 +126,11 @@ class SelectionOutcome:
 
 
 def plan_selection(
-    run: RunDir, config: SelectConfig, facts: Sequence[ShardMeta], k: int, limits: PartitionedConstraints | None = None
+    run: RunDir,
+    config: SelectConfig,
+    facts: Sequence[ShardMeta],
+    k: int,
+    constraints: PartitionedConstraints | None = None,
 ) -> SelectionJob:
     """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
     m = len(facts[0].partition_items) if config.partitions is None else config.partitions
@@ -137,14 +141,14 @@ def plan_selection(
             exact = exact + fact.total
     sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
     total = exact.vector()
-    goal = scale_objective(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
+    objective = scale_objective(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
-    k = k if limits is None else limits.k
-    if limits is None or m == 1:
+    k = k if constraints is None else constraints.k
+    if constraints is None or m == 1:
         tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
-    elif limits.shares is None:
-        tree = grow_tree(limits.available, k=limits.missing, c=config.candidates, fan_in=fan_in)
+    elif constraints.shares is None:
+        tree = grow_tree(constraints.available, k=constraints.missing, c=config.candidates, fan_in=fan_in)
     else:
-        tree = two_rounds(limits.available, [share.k for share in limits.shares], k=k)
+        tree = two_rounds(constraints.available, [share.k for share in constraints.shares], k=k)
     n_candidates = max(node.n_candidates for node in tree.levels[0])
-    return SelectionJob(n, len(total), k, m, goal, n_candidates, total, config.seed, tree, limits)
+    return SelectionJob(n, len(total), k, m, objective, n_candidates, total, config.seed, tree, constraints)

@@ -56,8 +56,8 @@ def write_selection(
     negative = int((reduced.gains < 0).sum())
     return {
         "mode": config.mode,
-        "objective": choice.plan.goal.name,
-        **choice.plan.goal.about(),
+        "objective": choice.plan.objective.name,
+        **choice.plan.objective.about(),
         "n": choice.plan.n,
         "k": len(ids),
         "dimension": choice.plan.d,
@@ -67,7 +67,7 @@ def write_selection(
         "peak_bytes": choice.peak_bytes,
         "value": reduced.value,
         "random_value": choice.random_value,
-        "random_is_expected": choice.plan.goal.random_value(choice.plan.n, len(ids)) is not None,
+        "random_is_expected": choice.plan.objective.random_value(choice.plan.n, len(ids)) is not None,
         "lift_over_random": choice.lift_over_random,
         "centralized_value": choice.centralized_value,
         "share_of_centralized": choice.share_of_centralized,
@@ -87,22 +87,22 @@ def write_selection(
 
 def _published(choice: SelectionOutcome) -> Indices:
     """Return the chosen row ids: an item that had to be chosen is published as the row that was named."""
-    limits = choice.plan.limits
-    if limits is None:
+    constraints = choice.plan.constraints
+    if constraints is None:
         return choice.reduced.ids
-    return np.concatenate((limits.asked, choice.reduced.ids[len(limits.asked) :]))
+    return np.concatenate((constraints.asked, choice.reduced.ids[len(constraints.asked) :]))
 
 
 def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -> dict[str, Any] | None:
     """Return what limited the choice, and how the answer keeps it."""
-    limits = choice.plan.limits
-    if limits is None:
+    constraints = choice.plan.constraints
+    if constraints is None:
         return None
-    constraints, names = limits.constraints, limits.names
-    about: dict[str, Any] = {"included": len(limits.asked), "excluded": limits.excluded}
+    whole, names = constraints.whole, constraints.names
+    about: dict[str, Any] = {"included": len(constraints.asked), "excluded": constraints.excluded}
     table = constraints_of_items(run, parts, choice.reduced.ids)
-    if constraints.budget is not None:
-        about |= {"budget": constraints.budget, "cost": float(table["cost"].to_numpy().sum())}
+    if whole.budget is not None:
+        about |= {"budget": whole.budget, "cost": float(table["cost"].to_numpy().sum())}
     if names:
         counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
         shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
@@ -111,8 +111,8 @@ def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -
             {
                 "group": names[g],
                 "chosen": int(counts[g]),
-                "quota": None if constraints.quotas is None else int(constraints.quotas[g]),
-                "floor": None if constraints.floors is None else int(constraints.floors[g]),
+                "quota": None if whole.quotas is None else int(whole.quotas[g]),
+                "floor": None if whole.floors is None else int(whole.floors[g]),
             }
             for g in shown.tolist()
         ]
@@ -172,11 +172,11 @@ def _certificate(choice: SelectionOutcome) -> dict[str, float] | None:
 
 
 def _warnings(choice: SelectionOutcome) -> list[str]:
-    goal, limits = choice.plan.goal, choice.plan.limits
-    warnings = [] if limits is None else list(limits.warnings)
-    warnings += goal.warnings(choice.reduced.gains, choice.plan.n)
+    objective, constraints = choice.plan.objective, choice.plan.constraints
+    warnings = [] if constraints is None else list(constraints.warnings)
+    warnings += objective.warnings(choice.reduced.gains, choice.plan.n)
     if choice.reduced.value < choice.random_value:
-        why = goal.why_below_random if limits is None else "random subsets need not keep the limits"
+        why = objective.why_below_random if constraints is None else "random subsets need not keep the limits"
         warnings.append(
             f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f}): "
             f"{why}."

@@ -47,7 +47,7 @@ def ground_set(tmp_path):
 def test_the_plan_knows_t_and_conserves_items(ground_set, partitions):
     run, X, facts = ground_set
     plan = plan_selection(run, SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
-    assert (plan.n, plan.d, plan.m, plan.goal.lam) == (300, 6, partitions, 8.0)
+    assert (plan.n, plan.d, plan.m, plan.objective.lam) == (300, 6, partitions, 8.0)
     assert np.allclose(plan.total, X.astype(np.float64).sum(axis=0), atol=1e-5)
     assert plan.n_candidates == (30 if partitions == 1 else -(-60 // partitions))
 
