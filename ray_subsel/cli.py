@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.embedders import EMBEDDERS
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 if typing.TYPE_CHECKING:
     from ray_subsel.pipeline import RunConfig
@@ -257,7 +258,7 @@ def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
     )
 
 
-def _execute(arguments: Sequence[str]) -> str:
+def _execute(arguments: Sequence[str], policy: Policy) -> str:
     from ray_subsel.report.terminal import summary_text
 
     given = vars(make_parser().parse_args(arguments))
@@ -278,20 +279,28 @@ def _execute(arguments: Sequence[str]) -> str:
         from ray_subsel.planning.run_plan import plan_run
 
         settings = (_build(CorpusConfig, given), _build(EmbedConfig, given), _build(SelectConfig, given))
-        return plan_run(*settings, machine_of(None, given.get("memory_limit"))).text()
+        return plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=policy).text()
     if name == "experiment":
         return _experiment(given)
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)
     from ray_subsel import pipeline
 
-    report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config)
+    report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config, policy=policy)
     return summary_text(report, given["out"])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
+def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POLICY) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+    policy : Policy
+        Sizes up to which work is done in this process, among others.
+    """
     try:
-        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments)) + "\n")
+        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy) + "\n")
     except KeyboardInterrupt:
         sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
         return 130

@@ -33,7 +33,7 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import FOLDER, RowStore
 from ray_subsel.planning.machine import Machine, machine_of
-from ray_subsel.planning.policy import is_small
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.run_plan import plan_run
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
@@ -65,8 +65,14 @@ class RunConfig:
     command: str = ""
 
 
-def run(config: RunConfig) -> dict[str, Any]:
+def run(config: RunConfig, *, policy: Policy = DEFAULT_POLICY) -> dict[str, Any]:
     """Run the stages asked for and return the report.
+
+    Parameters
+    ----------
+    config : RunConfig
+    policy : Policy
+        Sizes up to which work is done in this process, among others.
 
     Raises
     ------
@@ -90,7 +96,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         manifest.about = _about(config)
         ship(_classes(config))
         with RaySession(config.runtime) as session:
-            work = _Work(config, manifest, session)
+            work = _Work(config, manifest, session, policy)
             rows = work.corpus(inputs)
             facts = work.embed(rows, model)
             if config.select is not None:
@@ -122,6 +128,7 @@ class _Work:
     config: RunConfig
     manifest: Manifest
     session: RaySession
+    policy: Policy = DEFAULT_POLICY
 
     @property
     def directory(self) -> RunDir:
@@ -214,7 +221,7 @@ class _Work:
             log_line("near: as before")
             return deduplicate.leader_facts(self.directory)
         began, peak = time.perf_counter(), PeakMemory()
-        here = is_small(task.n, task.d)
+        here = self.policy.is_small(task.n, task.d)
         if not here:
             self.session.start()
         with bar("near", 3 * task.n) as progress:
@@ -235,7 +242,8 @@ class _Work:
         if config.select is None:
             return
         try:
-            for line in plan_run(config.corpus, config.embed, config.select, self._machine()).text().splitlines():
+            plan = plan_run(config.corpus, config.embed, config.select, self._machine(), policy=self.policy)
+            for line in plan.text().splitlines():
                 log_line(line)
         except DoesNotFitError as error:
             if config.corpus.copies == "keep" and config.select.near is None:
@@ -262,7 +270,7 @@ class _Work:
 
     def _sizes(self, config: SelectConfig, n: int, d: int, k: int) -> SelectionPlan:
         copies = self.config.corpus.copies == "keep"
-        return plan_sizes(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies)
+        return plan_sizes(config, self._machine(), n=n, d=d, k=planned_k(config, k), copies=copies, policy=self.policy)
 
     def _settled(self, settings: dict[str, Any], config: SelectConfig, facts: list[ShardMeta], k: int) -> SelectConfig:
         """Return the configuration with what memory decides; a run that goes on keeps what it began with."""
@@ -304,11 +312,11 @@ class _Work:
             log_line(line)
         began, peak = time.perf_counter(), PeakMemory()
         facts = partitioned(self.directory, facts, config)
-        here = is_small(n, d)
+        here = self.policy.is_small(n, d)
         constraints = partition_constraints(
             rows, facts, self.config.corpus, config, named, items=n, m=sizes.partitions, here=here
         )
-        plan = plan_selection(self.directory, config, facts, k, constraints)
+        plan = plan_selection(self.directory, config, facts, k, constraints, policy=self.policy)
         if constraints is not None and plan.tree.rounds > 1:
             sizes = with_candidates(config, self._machine(), sizes, plan.tree.root.available + len(constraints.given))
             stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)

@@ -17,6 +17,7 @@ from ray_subsel import select
 from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.pipeline import RunConfig, run
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -59,14 +60,15 @@ def texts(tmp_path_factory):
     return path
 
 
-def vector_run(folder, out, *, workers=1, copies="collapse", **chosen_by):
+def vector_run(folder, out, *, workers=1, copies="collapse", policy=DEFAULT_POLICY, **chosen_by):
     return run(
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v", copies=copies),
             embed=EmbedConfig(),
             select=SelectConfig(**chosen_by),
             runtime=RuntimeConfig(out=str(out), workers=workers),
-        )
+        ),
+        policy=policy,
     )
 
 
@@ -118,11 +120,10 @@ def test_workers_do_not_change_the_ids(vectors, texts, tiny_bert, tmp_path):
     assert chosen(tmp_path / "t1") == chosen(tmp_path / "t3")
 
 
-def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path, monkeypatch):
+def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path):
     folder, _ = vectors
     vector_run(folder, tmp_path / "here", k=25, partitions=5)
-    monkeypatch.setattr("ray_subsel.planning.policy.IN_PROCESS_NUMBERS", 0)
-    vector_run(folder, tmp_path / "ray", k=25, partitions=5)
+    vector_run(folder, tmp_path / "ray", k=25, partitions=5, policy=Policy(in_process_numbers=0))
     assert (tmp_path / "here" / "selection.parquet").read_bytes() == (
         tmp_path / "ray" / "selection.parquet"
     ).read_bytes()

@@ -1,32 +1,49 @@
 """Decide what a size allows: work in this process, a centralized greedy beside GreeDi, a certificate.
 
-Letters: n ground set, d dimension, k to choose.
+Letters: n ground set, d dimension, k number to choose.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel.objectives import Objective, ProblemSize
 
-IN_PROCESS_NUMBERS = 20_000_000
-"""Up to this n * d (80 MB of vectors) the driver does the work itself: a worker takes a second to start."""
 
-CENTRALIZED_NUMBERS = 40_000_000
-"""Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors."""
+@dataclass(frozen=True)
+class Policy:
+    """Sizes up to which something is done. They change where work is done and what is reported, never what is chosen.
 
-CENTRALIZED_PRODUCTS = 500_000_000_000
-"""And up to so many multiplications."""
+    Attributes
+    ----------
+    in_process_numbers : int
+        Up to this n * d (80 MB of vectors) the driver does the work itself: a worker takes a second to start.
+    centralized_numbers : int
+        Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors.
+    centralized_products : int
+        And up to so many multiplications.
+    certified_numbers : int
+        Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors.
+    """
 
-CERTIFIED_NUMBERS = 4_000_000
-"""Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors."""
+    in_process_numbers: int = 20_000_000
+    centralized_numbers: int = 40_000_000
+    centralized_products: int = 500_000_000_000
+    certified_numbers: int = 4_000_000
+
+    def is_small(self, n: int, d: int) -> bool:
+        """Tell whether the driver solves a ground set itself."""
+        return n * d <= self.in_process_numbers
+
+    def is_certified(self, n: int, d: int) -> bool:
+        """Tell whether an answer is compared with an upper bound."""
+        return n * d <= self.certified_numbers
+
+    def runs_beside(self, objective: Objective[Any], size: ProblemSize) -> bool:
+        """Tell whether the centralized greedy is cheap enough to be run beside GreeDi, to compare values."""
+        cheap = objective.multiplications(size) <= self.centralized_products
+        return cheap and size.items * size.d <= self.centralized_numbers
 
 
-def is_small(n: int, d: int) -> bool:
-    """Tell whether the driver solves a ground set itself."""
-    return n * d <= IN_PROCESS_NUMBERS
-
-
-def runs_beside(objective: Objective[Any], size: ProblemSize) -> bool:
-    """Tell whether the centralized greedy is cheap enough to be run beside GreeDi, to compare values."""
-    return size.items * size.d <= CENTRALIZED_NUMBERS and objective.multiplications(size) <= CENTRALIZED_PRODUCTS
+DEFAULT_POLICY = Policy()

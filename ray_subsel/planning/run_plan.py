@@ -13,6 +13,7 @@ from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.readers import open_parquet, read_batches
 from ray_subsel.planning.machine import Machine
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k
 from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
 
@@ -59,6 +60,7 @@ def plan_run(
     select: SelectConfig,
     machine: Machine,
     *,
+    policy: Policy = DEFAULT_POLICY,
     counted_bytes: int = COUNTED_BYTES,
 ) -> RunPlan:
     """Plan a selection from files alone: nothing is embedded or written.
@@ -69,6 +71,7 @@ def plan_run(
     embed : EmbedConfig
     select : SelectConfig
     machine : Machine
+    policy : Policy
     counted_bytes : int
         Text files up to this size are read to count their rows.
 
@@ -89,7 +92,7 @@ def plan_run(
     k, _ = resolve_k(select.k, select.fraction, rows=rows, items=rows, no_limit=True)
     dimension = embed.embedder_class.dimension_of(embed) if found.dimension is None else found.dimension
     planned = planned_k(select, k)
-    sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep")
+    sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep", policy=policy)
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
     stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
     check_stages(stages, machine)

@@ -16,7 +16,6 @@ from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, Verbatim, invalid
 from ray_subsel.objectives import GraphCut, Objective, ProblemSize
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree
-from ray_subsel.planning import policy
 from ray_subsel.planning.machine import USABLE, Machine
 from ray_subsel.planning.memory_model import (
     BASE,
@@ -28,7 +27,7 @@ from ray_subsel.planning.memory_model import (
     reducer_bytes,
     spread,
 )
-from ray_subsel.planning.policy import runs_beside
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 LEAST_REPRESENTED = 10_000
 REPRESENTED_PER_PICK = 4
@@ -98,6 +97,7 @@ def plan_sizes(
     d: int,
     k: int,
     copies: bool = False,
+    policy: Policy = DEFAULT_POLICY,
 ) -> SelectionPlan:
     """Plan a selection: as many partitions as ``config`` says or, where that leaves it open, as memory asks for.
 
@@ -107,6 +107,7 @@ def plan_sizes(
         Items (or an upper bound of them), dimension, number to choose.
     copies : bool
         Whether equal vectors are items of their own: distinct ones are then copied together, at the cost of memory.
+    policy : Policy
 
     Raises
     ------
@@ -122,13 +123,13 @@ def plan_sizes(
         m = _exact_partitions(machine, n, d) if config.mode == "exact" else _auto_partitions(machine, n, peaks.solver)
     seconds = _seconds(config, objective, size, m)
     if config.mode == "exact":
-        return _exact(machine, n, d, k, m, seconds, objective)
+        return _exact(machine, n, d, k, m, seconds, objective, policy)
     worker = peaks.solver(spread(n, m), m)
     processes = _side_by_side(machine, m, worker, n)
     fan_in, tree = _shape(config, machine, _even(n, m), k, m, peaks.reducer)
     candidates = k if tree.rounds == 1 else tree.root.available
     reducer, alone = peaks.reducer(max(k, tree.most_reduced)), peaks.solver(n, 1)
-    cheap = runs_beside(objective, replace(size, constrained=config.limited))
+    cheap = policy.runs_beside(objective, replace(size, constrained=config.limited))
     beside = m > 1 and cheap and alone <= machine.for_one
     reducer = max(reducer, alone) if beside else reducer
     seconds = seconds / processes + (seconds if beside else 0.0)
@@ -253,7 +254,7 @@ def _narrower(m: int) -> list[int]:
 
 
 def _exact(
-    machine: Machine, n: int, d: int, k: int, m: int, seconds: float, objective: Objective[Any]
+    machine: Machine, n: int, d: int, k: int, m: int, seconds: float, objective: Objective[Any], policy: Policy
 ) -> SelectionPlan:
     available = machine.for_one - BASE
     processes = min(m, n, max(machine.cpus, math.ceil(n * held_row_bytes(d) * 1.05 / available)))

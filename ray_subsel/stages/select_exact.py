@@ -30,7 +30,6 @@ from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import Verification
 from ray_subsel.partitioned.exact_greedy import DividedPool, Proposal, proposal_of
 from ray_subsel.partitioned.greedi import GreediResult
-from ray_subsel.planning import policy
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, result_of
@@ -81,7 +80,7 @@ def choose_exactly(
     drive = partial(exact_greedy, score=score, k=job.k, begin=begin, after_round=writer.after_round)
     start_peak()
     with block_workers() as workers:
-        if policy.is_small(job.n, job.d):
+        if job.here:
             shard = load_shard(run, facts, range(job.m), workers)
             _check_items(run, shard.n_items, job)
             sizes = DraftSizes.for_rows(shard.distinct.rows)

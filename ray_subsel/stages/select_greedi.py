@@ -21,7 +21,6 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Indices
-from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.upper_bound import Certificate, certify
 from ray_subsel.partitioned.greedi import (
@@ -33,7 +32,6 @@ from ray_subsel.partitioned.greedi import (
     solve_partition,
 )
 from ray_subsel.partitioned.reduction_tree import Node
-from ray_subsel.planning.policy import CERTIFIED_NUMBERS
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
@@ -223,7 +221,8 @@ def reduce(run: RunDir, facts: Sequence[ShardMeta], plan: SelectionJob, beside: 
     elif beside:
         centralized = centralized_value(run, facts, plan)
     proof = None
-    if plan.objective.name == GraphCut.name and plan.constraints is None and plan.n * plan.d <= CERTIFIED_NUMBERS:
+    certified = plan.objective.full().exact_over_partitions and plan.policy.is_certified(plan.n, plan.d)
+    if certified and plan.constraints is None:
         proof = certificate(run, facts, plan, reduced.ids)
     return SelectionOutcome(plan, reduced, expected, centralized, plan.tree.rounds, certificate=proof)
 

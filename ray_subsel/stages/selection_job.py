@@ -13,7 +13,7 @@ from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.speculative.upper_bound import Certificate
 from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
-from ray_subsel.planning.policy import is_small
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints
 from ray_subsel.stages.sampling import scale_objective
 from ray_subsel.storage.embedding_store import (
@@ -48,6 +48,8 @@ class SelectionJob:
         Who reduces what.
     constraints : PartitionedConstraints or None
         Whatever else than k limits the answer.
+    policy : Policy
+        Sizes up to which this process does the work.
     """
 
     n: int
@@ -60,6 +62,7 @@ class SelectionJob:
     seed: int
     tree: Tree
     constraints: PartitionedConstraints | None = None
+    policy: Policy = DEFAULT_POLICY
 
     @property
     def given(self) -> ItemBatch | None:
@@ -69,7 +72,7 @@ class SelectionJob:
     @property
     def here(self) -> bool:
         """Whether this process does it all: it is done before a worker has started."""
-        return is_small(self.n, self.d)
+        return self.policy.is_small(self.n, self.d)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class SelectionOutcome:
     peak_bytes : int or None
         The largest resident memory of any process that selected.
     certificate : Certificate or None
-        How far the answer can be from the best subset, on ground sets of up to ``CERTIFIED_NUMBERS``.
+        How far the answer can be from the best subset, where :meth:`~ray_subsel.planning.policy.Policy.is_certified`.
     """
 
     plan: SelectionJob
@@ -131,6 +134,8 @@ def plan_selection(
     facts: Sequence[ShardMeta],
     k: int,
     constraints: PartitionedConstraints | None = None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
 ) -> SelectionJob:
     """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
     m = len(facts[0].partition_items) if config.partitions is None else config.partitions
@@ -141,7 +146,7 @@ def plan_selection(
             exact = exact + fact.total
     sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
     total = exact.vector()
-    objective = scale_objective(run, facts, config, k=k, total=total, here=is_small(n, len(total)))
+    objective = scale_objective(run, facts, config, k=k, total=total, here=policy.is_small(n, len(total)))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
     k = k if constraints is None else constraints.k
     if constraints is None or m == 1:
@@ -151,4 +156,4 @@ def plan_selection(
     else:
         tree = two_rounds(constraints.available, [share.k for share in constraints.shares], k=k)
     n_candidates = max(node.n_candidates for node in tree.levels[0])
-    return SelectionJob(n, len(total), k, m, objective, n_candidates, total, config.seed, tree, constraints)
+    return SelectionJob(n, len(total), k, m, objective, n_candidates, total, config.seed, tree, constraints, policy)

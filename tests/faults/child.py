@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from ray_subsel import cli
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime import progress
 from ray_subsel.stages import deduplicate, embed, select_exact, select_greedi
 from ray_subsel.storage import run_directory
@@ -106,10 +106,10 @@ def main():
     way, stage, nth, *arguments = sys.argv[1:]
     out = arguments[arguments.index("--out") + 1]
     select_exact.CHECKPOINT_SECONDS = 0.0
-    policy.IN_PROCESS_NUMBERS = 0
+    on_ray = Policy(in_process_numbers=0)
     if way == "driver":
         at(stage, int(nth), die)
-        return cli.main(arguments)
+        return cli.main(arguments, policy=on_ray)
     import ray
 
     cluster = None
@@ -124,7 +124,7 @@ def main():
             log_to_driver=False, logging_level="ERROR",
         )  # fmt: skip
         seen["store"] = ray.cluster_resources()["object_store_memory"]
-    status = cli.main(arguments)
+    status = cli.main(arguments, policy=on_ray)
     seen["lost"] = sum(not node["Alive"] for node in ray.nodes())
     Path(f"{out}.json").write_text(json.dumps(seen))
     ray.shutdown()

@@ -11,7 +11,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import Policy
 from ray_subsel.stages import deduplicate, embed, select_exact
 from ray_subsel.stages.embed import EmbedTask, all_facts, embed_shard
 from ray_subsel.stages.select_greedi import choose, reduce, solve
@@ -134,7 +134,7 @@ def test_an_item_that_moved_to_another_partition_stops_the_run(run, facts):
 @pytest.mark.fault
 @pytest.mark.parametrize("lost", ["leaders/part-00001.parquet", "groups/part-00001.parquet", "leaders/last"])
 def test_groups_that_are_lost_are_made_again(run, facts, lost):
-    task = dataclasses.replace(deduplicate.NearTask.of(run, facts, 0.9, 0), cell_size=30, largest=40)
+    task = dataclasses.replace(deduplicate.NearTask.of(run, facts, 0.9, 0), cluster_size=30, largest=40)
     leaders, about = deduplicate.collapse(task, here=True, bar=Silent())
     assert about.near_collapsed > 20
     assert len(leaders) > 2
@@ -173,10 +173,8 @@ def test_the_last_round_counts_the_ground_set(run, facts):
 @pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("here", [True, False])
-def test_mode_exact_counts_the_ground_set(run, facts, here, monkeypatch):
-    plan = plan_selection(run, CONFIG, facts, 12)
-
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", policy.IN_PROCESS_NUMBERS if here else 0)
+def test_mode_exact_counts_the_ground_set(run, facts, here):
+    plan = plan_selection(run, CONFIG, facts, 12, policy=Policy() if here else Policy(in_process_numbers=0))
     with pytest.raises(InputError, match="must hold 121 items together; got 120"):
         select_exact.choose_exactly(run, facts, dataclasses.replace(plan, n=121), bar=Silent(), processes=2)
 

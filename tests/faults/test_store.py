@@ -9,7 +9,7 @@ import pytest
 
 from ray_subsel import select
 from ray_subsel.config import SelectConfig
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import Policy
 from ray_subsel.stages import deduplicate
 from ray_subsel.stages.select_greedi import choose, partitioned
 from ray_subsel.stages.selection_job import plan_selection
@@ -40,7 +40,7 @@ def vectors(tmp_path_factory):
 @pytest.mark.fault
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["near", "exact"])
-def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path, monkeypatch):
+def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path):
     folder, X = vectors
     out = tmp_path / "out"
     flags = ("--near", "0.99", "--partitions", "4") if mode == "near" else ("--mode", "exact", "--partitions", "4")
@@ -55,11 +55,16 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path, monke
     here = RunDir(str(tmp_path / "here"))
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "embeddings").symlink_to(out / "embeddings")
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", N * D)
     facts = [read_facts(here, shard) for shard in range(len(list((out / "embeddings").glob("*.parquet"))))]
     leaders, _ = deduplicate.collapse(deduplicate.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
     config = SelectConfig(k=K, partitions=4, near=0.99)
     leaders = partitioned(here, leaders, config)
-    choice = choose(here, leaders, plan_selection(here, config, leaders, K), bar=Silent(), beside=False)
+    choice = choose(
+        here,
+        leaders,
+        plan_selection(here, config, leaders, K, policy=Policy(in_process_numbers=N * D)),
+        bar=Silent(),
+        beside=False,
+    )
     assert 0.7 * N < sum(fact.items for fact in leaders) < 0.9 * N
     assert chosen(out) == choice.reduced.ids.tolist()

@@ -10,7 +10,7 @@ import pytest
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime import tasks
 from ray_subsel.runtime.ray_session import input_error_in
 from ray_subsel.runtime.tasks import ATTEMPTS, TaskSpec, attempt, result_of, run_tasks
@@ -174,8 +174,6 @@ class Silent:
     ],
 )
 def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, module, function, said):
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 0)
-
     def dead(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -187,7 +185,7 @@ def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, mod
             select_greedi.choose(
                 run,
                 parts := select_greedi.partitioned(run, parts, config),
-                plan_selection(run, config, parts, 5),
+                plan_selection(run, config, parts, 5, policy=Policy(in_process_numbers=0)),
                 bar=Silent(),
             )
         elif module is deduplicate:

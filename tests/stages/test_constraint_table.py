@@ -14,7 +14,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectCo
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.pipeline import RunConfig, run
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -54,7 +54,7 @@ def file_of(folder, name, ids):
     return str(path)
 
 
-def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", **chosen):
+def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", policy=DEFAULT_POLICY, **chosen):
     """Select, from what is embedded already unless another corpus is asked for."""
     path, _, _, _, embedded = corpus
     if own is None and cost is not None and not out.exists():
@@ -62,7 +62,8 @@ def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", **chosen):
         for name in ("selection.parquet", "subset.parquet"):
             (out / name).unlink()
     config = _config(path, out, SelectConfig(**chosen), own=own, cost=cost)
-    return run(dataclasses.replace(config, runtime=dataclasses.replace(config.runtime, overwrite=overwrite)))
+    runtime = dataclasses.replace(config.runtime, overwrite=overwrite)
+    return run(dataclasses.replace(config, runtime=runtime), policy=policy)
 
 
 def ids_of(out):
@@ -136,14 +137,13 @@ def test_apportioned_quotas_are_exact(corpus, tmp_path, wish):
     assert sum(counts) == 30
 
 
-def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path, monkeypatch):
+def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path):
     chosen = {
         "k": 30, "objective": "facility_location", "represented": 100, "partitions": 4, "quotas": ("a=12",),
         "include": file_of(tmp_path, "in.txt", [200, 31]),
     }  # fmt: skip
     limited(corpus, tmp_path / "here", **chosen)
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 0)
-    limited(corpus, tmp_path / "ray", **chosen)
+    limited(corpus, tmp_path / "ray", policy=Policy(in_process_numbers=0), **chosen)
     assert ids_of(tmp_path / "ray") == ids_of(tmp_path / "here")
     # a run that was killed after two partitions goes on from what they handed over
     for name in ("selection.parquet", "subset.parquet", "candidates/part-00001.parquet"):

@@ -13,7 +13,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectCo
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.pipeline import RunConfig, run
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.selection.api import select
 from ray_subsel.stages import deduplicate
 from ray_subsel.stages.deduplicate import NearTask, collapse, leader_facts
@@ -211,19 +211,20 @@ def folder(tmp_path_factory):
     return path, X
 
 
-def near_run(folder, out, near, *, k=30, partitions=1, overwrite=False):
+def near_run(folder, out, near, *, k=30, partitions=1, overwrite=False, policy=DEFAULT_POLICY):
     return run(
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v"),
             embed=EmbedConfig(),
             select=SelectConfig(k=k, near=near, partitions=partitions),
             runtime=RuntimeConfig(out=str(out), overwrite=overwrite),
-        )
+        ),
+        policy=policy,
     )
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_run_selects_among_leaders(folder, tmp_path, monkeypatch):
+def test_a_run_selects_among_leaders(folder, tmp_path):
     path, X = folder
     report = near_run(path, tmp_path / "out", 0.95)
     groups = collapse_near(X, 0.95)
@@ -244,8 +245,7 @@ def test_a_run_selects_among_leaders(folder, tmp_path, monkeypatch):
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "groups").iterdir()}
     near_run(path, tmp_path / "out", 0.95, partitions=4, overwrite=True)
     assert {p: p.stat().st_mtime_ns for p in before} == before
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 0)
-    near_run(path, tmp_path / "ray", 0.95, partitions=4)
+    near_run(path, tmp_path / "ray", 0.95, partitions=4, policy=Policy(in_process_numbers=0))
     for name in ("selection.parquet", "groups/part-00000.parquet"):
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 

@@ -1,5 +1,6 @@
 """Mode exact and GreeDi in a tree in runs from files: the same ids whatever is killed and however it is divided."""
 
+import dataclasses
 import os
 import signal
 
@@ -13,7 +14,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectCo
 from ray_subsel.core.errors import InputError
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
 from ray_subsel.pipeline import RunConfig, run
-from ray_subsel.planning import policy
+from ray_subsel.planning.policy import Policy
 from ray_subsel.stages import select_exact
 from ray_subsel.stages.select_greedi import choose, node_name
 from ray_subsel.stages.selection_job import plan_selection
@@ -34,7 +35,13 @@ def unit_rows(n, d, seed=0):
 
 
 @pytest.fixture
-def ground_set(tmp_path):
+def policy(request):
+    """Return the sizes of every run here; a test that uses ``on_ray`` does nothing in process."""
+    return Policy(in_process_numbers=0) if "on_ray" in request.fixturenames else Policy()
+
+
+@pytest.fixture
+def ground_set(tmp_path, policy):
     """Write 900 items, a third of them copies, and return the run, the vectors and a function to facts and a plan."""
     directory = RunDir(str(tmp_path))
     X = unit_rows(900, 8)
@@ -54,14 +61,15 @@ def ground_set(tmp_path):
             )
             for shard in range(SHARDS)
         ]
-        return facts, plan_selection(directory, SelectConfig(k=k, partitions=partitions, **more), facts, k)
+        config = SelectConfig(k=k, partitions=partitions, **more)
+        return facts, plan_selection(directory, config, facts, k, policy=policy)
 
     return directory, X, made
 
 
 @pytest.fixture
-def on_ray(monkeypatch, ray_session):
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 0)
+def on_ray(ray_session):
+    """Leave all work to Ray."""
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
@@ -199,13 +207,13 @@ def test_a_tree_keeps_what_its_nodes_choose_and_goes_on_from_it(ground_set):
 
 
 @pytest.mark.usefixtures("on_ray")
-def test_a_tree_on_ray_chooses_what_the_driver_would(ground_set, monkeypatch):
+def test_a_tree_on_ray_chooses_what_the_driver_would(ground_set):
     directory, _, made = ground_set
     facts, plan = made(5, k=60, fan_in=2)
     there = choose(directory, facts, plan, bar=Silent(), processes=2)
     directory.delete("candidates")
-    monkeypatch.setattr(policy, "IN_PROCESS_NUMBERS", 10**9)
-    assert choose(directory, facts, plan, bar=Silent()).reduced.ids.tolist() == there.reduced.ids.tolist()
+    here = dataclasses.replace(plan, policy=Policy())
+    assert choose(directory, facts, here, bar=Silent()).reduced.ids.tolist() == there.reduced.ids.tolist()
     assert there.peak_bytes > 50 << 20
 
 
