@@ -14,6 +14,7 @@ the run directory, into its name with ``.json`` added.
 
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -68,8 +69,9 @@ def slowed(moment):
     """Return a watch that only slows tasks: when an even number's has ended, an odd one's is in the middle."""
 
     def watch(event, name):
-        if event == "write" and name.startswith(("candidates/part-", "near/pieces/part-")):
-            time.sleep(2.0 if int(name.removesuffix(".parquet")[-5:]) % 2 else 0.3)
+        number = re.fullmatch(r"(?:candidates|near/pieces)/part-(\d+)\.parquet", name)
+        if event == "write" and number:
+            time.sleep(2.0 if int(number[1]) % 2 else 0.3)
         elif event == "write" and fnmatch(name, "embeddings/part-*"):
             time.sleep(0.5)
         moment.is_now(event, name)
