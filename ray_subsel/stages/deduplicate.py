@@ -7,8 +7,9 @@ shuffle   a task a part: items sorted into buckets                 ->  near/piec
 collapse  a task a bucket, or the buckets of one large cluster     ->  groups/part-*.parquet, leaders/part-*.parquet
 
 ``groups/part-*.parquet`` has a row for each item: ``id``, ``leader`` (the item that stands for its group, the lowest
-id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of the
-leaders alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted at the end.
+id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of
+the leaders alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted
+at the end.
 """
 
 from __future__ import annotations
@@ -24,20 +25,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.buckets import (
-    BUCKET_NUMBERS,
     Bucket,
     BucketGroups,
     BucketPlan,
-    ClusterTree,
-    fit_tree,
+    bucket_size,
     join_buckets,
     plan_buckets,
 )
-from ray_subsel.dedup.in_memory import CLUSTER_SIZE
+from ray_subsel.dedup.clusters import ClusterTree, fit_tree, in_sample
+from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
@@ -60,12 +59,6 @@ CENTRES = f"{SCRATCH}/cells.npz"
 GROUPS = "groups"
 LEADERS = "leaders"
 
-SAMPLE_NUMBERS = 32_000_000
-"""n * d of the sample, which one process holds."""
-
-_SAMPLE_PER_CLUSTER = 64
-_LEAST_SAMPLE = 1000
-
 
 @dataclass(frozen=True)
 class NearTask:
@@ -79,9 +72,9 @@ class NearTask:
     threshold : float
     seed : int
     largest : int
-        Items of a piece.
+        Items of a bucket.
     cluster_size : int
-        Items of a usual cell.
+        Items of a usual cluster.
     """
 
     run: RunDir
@@ -93,9 +86,9 @@ class NearTask:
 
     @staticmethod
     def of(run: RunDir, facts: Sequence[ShardMeta], threshold: float, seed: int) -> NearTask:
-        """Return the task with pieces of a size that fits memory."""
+        """Return the task with buckets of a size that fits memory."""
         d = max(fact.dimension for fact in facts)
-        return NearTask(run, tuple(facts), threshold, seed, max(CLUSTER_SIZE, BUCKET_NUMBERS // d))
+        return NearTask(run, tuple(facts), threshold, seed, bucket_size(d))
 
     @property
     def n(self) -> int:
@@ -119,7 +112,7 @@ class NearFacts:
         Items before and after.
     near_collapsed : int
         Their difference.
-    cells, pieces : int
+    clusters, buckets : int
     """
 
     threshold: float
@@ -149,19 +142,49 @@ def collapse(
     items = {fact.shard: fact.items for fact in task.facts}
     if not run.exists(CENTRES):
         untold = dict.fromkeys((*shards, 0), 0)
-        _each(_sample, (task,), shards, [_sample_name(s) for s in shards], untold, here, bar, peak)
-        _each(_fit, (task,), [0], [CENTRES], untold, here, bar, peak)
-    _each(_assign, (task,), shards, [_clusters_name(s) for s in shards], items, here, bar, peak)
+        _each("sampling shard", _sample, (task,), shards, [_sample_name(s) for s in shards], untold, here, bar, peak)
+        _each("fitting clusters, task", _fit, (task,), [0], [CENTRES], untold, here, bar, peak)
+    _each(
+        "assigning clusters in shard",
+        _assign,
+        (task,),
+        shards,
+        [_clusters_name(s) for s in shards],
+        items,
+        here,
+        bar,
+        peak,
+    )
     counts = _cluster_counts(task)
     plan = plan_buckets(counts, task.largest, lambda cluster: _ids_of(task, cluster))
     shared = (task, plan)
-    _each(_shuffle, shared, shards, [_buckets_name(s) for s in shards], items, here, bar, peak)
+    _each(
+        "sorting into buckets shard",
+        _shuffle,
+        shared,
+        shards,
+        [_buckets_name(s) for s in shards],
+        items,
+        here,
+        bar,
+        peak,
+    )
     numbers = list(range(len(plan.tasks)))
     for number in numbers:
         if not run.exists(part_name(number, GROUPS)):
             run.delete(part_name(number, LEADERS))  # one task makes both
     sizes = dict.fromkeys(numbers, task.n // max(1, len(numbers)))
-    _each(_collapse_task, shared, numbers, [part_name(number, LEADERS) for number in numbers], sizes, here, bar, peak)
+    _each(
+        "joining buckets, task",
+        _collapse_task,
+        shared,
+        numbers,
+        [part_name(number, LEADERS) for number in numbers],
+        sizes,
+        here,
+        bar,
+        peak,
+    )
     if not accounted(task):
         raise InputError(
             f"{run.path(GROUPS)} must account for {task.n} items and {LEADERS} for {_rows(task.facts)} rows; got "
@@ -196,6 +219,7 @@ def _rows(facts: Sequence[ShardMeta]) -> int:
 
 
 def _each(
+    step: str,
     function: Callable[..., None],
     shared: tuple[Any, ...],
     numbers: Sequence[int],
@@ -205,7 +229,10 @@ def _each(
     bar: Bar,
     peak: PeakMemory,
 ) -> None:
-    """Call ``function(*shared, number)`` for each number whose output is missing: here, or a Ray task each."""
+    """Call ``function(*shared, number)`` for each number whose output is missing: here, or a Ray task each.
+
+    ``step`` is what messages call it.
+    """
     run: RunDir = shared[0].run
     missing = {number: output for number, output in zip(numbers, outputs, strict=True) if not run.exists(output)}
     bar.advance(sum(sizes[number] for number in set(numbers) - set(missing)))
@@ -214,11 +241,10 @@ def _each(
             function(*shared, number)
             bar.advance(sizes[number])
         return
-    step = function.__name__.strip("_")
     works = [
         (
             number,
-            TaskSpec(output, f"near copies of part {number} could not be collapsed ({step})", "Give it more memory"),
+            TaskSpec(output, f"near copies could not be collapsed: {step} {number} failed", "Give it more memory"),
         )
         for number, output in missing.items()
     ]
@@ -241,19 +267,18 @@ def _buckets_name(shard: int) -> str:
 
 def _sample(task: NearTask, shard: int) -> None:
     """Keep the items of a part that belong to the sample: those whose hash is low enough."""
-    wanted = min(max(_LEAST_SAMPLE, _SAMPLE_PER_CLUSTER * -(-task.n // task.cluster_size)), SAMPLE_NUMBERS // task.d)
-    highest = np.uint64(min(2**64 - 1, (wanted << 64) // task.n))
     kind = pa.list_(pa.float32(), task.d)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
     for table in row_groups(task.run, fact_of(task.facts, shard), ["id", "vector"]):
-        # Another stream of hashes than the one that draws partitions.
-        chosen = np.flatnonzero(mix(table["id"].to_numpy().astype(np.int64), task.seed + 0x5EA2) <= highest)
+        ids = table["id"].to_numpy().astype(np.int64)
+        drawn = in_sample(ids, n=task.n, d=task.d, cluster_size=task.cluster_size, seed=task.seed)
+        chosen = np.flatnonzero(drawn)
         sampled.append(table.take(pa.array(chosen)).replace_schema_metadata(None))
     task.run.write_table(_sample_name(shard), pa.concat_tables(sampled))
 
 
 def _fit(task: NearTask, _: int) -> None:
-    """Keep the centres of the sample's cells."""
+    """Keep the centres of the sample's clusters."""
     sample = pa.concat_tables([task.run.read_table(_sample_name(fact.shard)) for fact in task.facts])
     ids = sample["id"].to_numpy()
     order = np.argsort(ids, kind="stable")
@@ -281,13 +306,13 @@ def _tree(task: NearTask) -> ClusterTree:
             return ClusterTree(archive["centres"], dict(zip(archive["split"].tolist(), inner, strict=True)))
     except Exception as error:  # a damaged archive fails in zipfile, zlib or numpy
         raise InputError(
-            f"{task.run.path(CENTRES)} must hold centres of cells; it could not be read ({error}). "
+            f"{task.run.path(CENTRES)} must hold centres of clusters; it could not be read ({error}). "
             f"Delete {SCRATCH} and run the same command again."
         ) from error
 
 
 def _assign(task: NearTask, shard: int) -> None:
-    """Keep the cell of each item of a part, in the order of the part."""
+    """Keep the cluster of each item of a part, in the order of the part."""
     from threadpoolctl import threadpool_limits
 
     tree = _tree(task)
@@ -323,7 +348,7 @@ def _ids_of(task: NearTask, cluster: int) -> Indices:
 
 
 def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
-    """Sort the items of a part by piece and id, a row group a piece."""
+    """Sort the items of a part by bucket and id, a row group a bucket."""
     fact = fact_of(task.facts, shard)
     table = task.run.read_table(part_name(shard, fact.folder), columns=["id", "vector", "multiplicity", "rows"])
     ids, clusters = table["id"].to_numpy(), _clusters(task, shard)["cell"].to_numpy()
@@ -336,7 +361,7 @@ def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
 
 
 def _read_bucket(task: NearTask, bucket: int) -> pa.Table:
-    """Read a piece, in ascending order of id."""
+    """Read a bucket, in ascending order of id."""
     tables = []
     for fact in task.facts:
         with task.run.parquet(_buckets_name(fact.shard)) as file:
@@ -353,7 +378,7 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
     """Group the items of one task and keep the groups and their leaders."""
     from threadpoolctl import threadpool_limits
 
-    tables: list[pa.Table] = []  # ids ascend from piece to piece; vectors are kept of leaders only
+    tables: list[pa.Table] = []  # ids ascend from bucket to bucket; vectors are kept of leaders only
     vectors: list[Vectors] = []
     groups: list[BucketGroups] = []
 
@@ -363,9 +388,9 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
             read = vectors_of(table["vector"])
             tables.append(table.drop_columns(["vector"]))
             yield Bucket(table["id"].to_numpy(), table["cell"].to_numpy(), read)
-            vectors.append(read[groups[-1].leaders == groups[-1].ids])  # by now the piece's groups are known
+            vectors.append(read[groups[-1].leaders == groups[-1].ids])  # by now the bucket's groups are known
 
-    with threadpool_limits(1):  # cells are small, and there is a task a CPU
+    with threadpool_limits(1):  # clusters are small, and there is a task a CPU
         for joined in join_buckets(buckets(), task.threshold, cluster_size=task.cluster_size):
             groups.append(joined)
     table, leader = pa.concat_tables(tables), np.concatenate([joined.leaders for joined in groups])

@@ -168,8 +168,8 @@ class Silent:
         ),
         (select_greedi, "_solve_node", r"partition [01] could not be solved: its worker died"),
         (select_greedi, "reduce", "the last round could not be solved: its worker died"),
-        (deduplicate, "_sample", r"near copies of part \d could not be collapsed \(sample\): its worker died"),
-        (deduplicate, "_fit", r"near copies of part 0 could not be collapsed \(fit\): its worker died"),
+        (deduplicate, "_sample", r"near copies could not be collapsed: sampling shard \d failed: its worker"),
+        (deduplicate, "_fit", "near copies could not be collapsed: fitting clusters, task 0 failed: its w"),
         (embed, "_of_shard", r"words of shard \d could not be counted: its worker died"),
     ],
 )

@@ -15,7 +15,6 @@ from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.pipeline import RunConfig, run
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.selection.api import select
-from ray_subsel.stages import deduplicate
 from ray_subsel.stages.deduplicate import NearTask, collapse, leader_facts
 from ray_subsel.storage.embedding_store import Items, read_members, read_partition, write_part
 from ray_subsel.storage.run_directory import RunDir
@@ -58,6 +57,18 @@ def task_of(folder, facts, **changes):
     return dataclasses.replace(NearTask.of(RunDir(str(folder)), facts, 0.95, 0), **changes)
 
 
+def watched(folder, watch):
+    """Return a run's folder that calls ``watch`` before groups are written."""
+
+    class Watched(RunDir):
+        def write_table(self, name, *arguments, **options):
+            if name.startswith("groups/"):
+                watch(name)
+            return super().write_table(name, *arguments, **options)
+
+    return Watched(str(folder))
+
+
 def groups_in(folder):
     return pa.concat_tables([pq.read_table(path) for path in sorted((folder / "groups").iterdir())]).sort_by("id")
 
@@ -81,7 +92,9 @@ def test_one_cell_is_collapse_near(tmp_path):
 def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
     X = vectors_with_copies(900, heap=heap)
     facts, times = written(tmp_path, X)
-    leaders, about = collapse(task_of(tmp_path, facts, cell_size=cell_size, largest=largest), here=True, bar=Counter())
+    leaders, about = collapse(
+        task_of(tmp_path, facts, cluster_size=cell_size, largest=largest), here=True, bar=Counter()
+    )
     table = groups_in(tmp_path)
     ids, leader, cosine = (table[name].to_numpy() for name in ("id", "leader", "cosine"))
     assert np.array_equal(ids, np.arange(0, 1800, 2))
@@ -90,7 +103,7 @@ def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
     assert np.allclose(cosine, (X[ids // 2] * X[leader // 2]).sum(axis=1), atol=1e-5)
     assert cosine.min() >= 0.95 - 1e-9
     # A few pairs on both sides of a border stay apart; most do not.
-    whole = collapse_near(X, 0.95, cell_size=2000)
+    whole = collapse_near(X, 0.95, cluster_size=2000)
     assert len(whole.leaders) <= about.kept < len(whole.leaders) * 1.4
     run_dir = RunDir(str(tmp_path))
     rows = {}
@@ -117,16 +130,34 @@ def test_ray_and_any_way_of_cutting_the_corpus_give_the_same_groups(tmp_path):
     found = []
     for name, shards, here in (("a", 5, True), ("b", 5, False), ("c", 2, True)):
         facts, _ = written(tmp_path / name, X, shards=shards)
-        collapse(task_of(tmp_path / name, facts, cell_size=60, largest=90), here=here, bar=Counter())
+        collapse(task_of(tmp_path / name, facts, cluster_size=60, largest=90), here=here, bar=Counter())
         found.append(groups_in(tmp_path / name))
     assert found[0].equals(found[1])
     assert found[0].equals(found[2])
 
 
+@pytest.mark.parametrize("single", [True, False], ids=["as stored", "not normalized"])
+def test_several_clusters_are_grouped_as_in_memory(tmp_path, single):
+    stored = vectors_with_copies(6000, d=16)
+    X = stored if single else stored.astype(np.float64) * 2.0
+    facts = [
+        write_part(RunDir(str(tmp_path)), shard, items, [[int(i)] for i in own], texts=len(own), partitions=3, seed=0)
+        for shard in range(4)
+        for own in [np.arange(shard, 6000, 4)]
+        for items in [Items(own, stored[own], np.ones(len(own), dtype=np.int64))]
+    ]
+    task = NearTask.of(RunDir(str(tmp_path)), facts, 0.95, 7)
+    _, about = collapse(task, here=True, bar=Counter())
+    here = collapse_near(X, 0.95, seed=7)
+    assert about.clusters > 1
+    assert about.kept == here.leaders.size
+    np.testing.assert_array_equal(groups_in(tmp_path)["leader"].to_numpy(), here.leader)
+
+
 def test_what_is_there_is_not_made_again(tmp_path):
     X = vectors_with_copies(500)
     facts, _ = written(tmp_path, X)
-    task = task_of(tmp_path, facts, cell_size=60, largest=90)
+    task = task_of(tmp_path, facts, cluster_size=60, largest=90)
     first, _ = collapse(task, here=True, bar=Counter())
     before = groups_in(tmp_path)
     for lost in ("near/cells/part-00001.parquet", "near/pieces/part-00002.parquet", "leaders/part-00001.parquet"):
@@ -153,33 +184,31 @@ def test_a_lost_item_stops_the_run(tmp_path):
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
-def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_path, monkeypatch):
+def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_path):
     X = vectors_with_copies(300)
     facts, _ = written(tmp_path / "calm", X)
-    collapse(task_of(tmp_path / "calm", facts, cell_size=60, largest=90), here=True, bar=Counter())
+    collapse(task_of(tmp_path / "calm", facts, cluster_size=60, largest=90), here=True, bar=Counter())
     facts, _ = written(tmp_path / "hit", X)
-    task = task_of(tmp_path / "hit", facts, cell_size=60, largest=90)
-    real, deaths = deduplicate._collapse_task, tmp_path / "deaths"
+    task = task_of(tmp_path / "hit", facts, cluster_size=60, largest=90)
+    deaths = tmp_path / "deaths"
     deaths.mkdir()
 
-    def dies_always(task, plan, number):
+    def dies_always(_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def dies_once(task, plan, number):
-        if number < 2 and not (deaths / str(number)).exists():
-            (deaths / str(number)).touch()
+    def dies_twice(_):
+        for number in range(2):
+            try:
+                (deaths / str(number)).touch(exist_ok=False)
+            except FileExistsError:
+                continue
             os.kill(os.getpid(), signal.SIGKILL)
-        real(task, plan, number)
 
-    monkeypatch.setattr(deduplicate, "_collapse_task", dies_always)
-    with pytest.raises(
-        InputError, match=r"near copies of part \d could not be collapsed \(dies_always\): its worker died"
-    ):
-        collapse(task, here=False, bar=Counter())
+    with pytest.raises(InputError, match=r"near copies could not be collapsed: joining buckets, task \d failed: its w"):
+        collapse(dataclasses.replace(task, run=watched(tmp_path / "hit", dies_always)), here=False, bar=Counter())
     assert not (tmp_path / "hit" / "groups").exists()
     task.run.sweep()  # as a run does at its start
-    monkeypatch.setattr(deduplicate, "_collapse_task", dies_once)
-    collapse(task, here=False, bar=Counter())
+    collapse(dataclasses.replace(task, run=watched(tmp_path / "hit", dies_twice)), here=False, bar=Counter())
     assert len(list(deaths.iterdir())) == 2
     assert groups_in(tmp_path / "hit").equals(groups_in(tmp_path / "calm"))
 
@@ -295,7 +324,7 @@ def test_from_synthetic_texts_to_origins(tmp_path):
 def test_damaged_centres_are_named(tmp_path):
     facts, _ = written(tmp_path, vectors_with_copies(50))
     RunDir(str(tmp_path)).write_bytes("near/cells.npz", b"PK\x03\x04")
-    with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of cells; .* Delete near"):
+    with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of clusters; .* Delete near"):
         collapse(task_of(tmp_path, facts), here=True, bar=Counter())
 
 
