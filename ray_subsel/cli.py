@@ -13,13 +13,11 @@ import typing
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.embedders import EMBEDDERS
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
-
-if typing.TYPE_CHECKING:
-    from ray_subsel.pipeline import RunConfig
+from ray_subsel.storage.run_directory import Watch
 
 C = TypeVar("C")
 
@@ -217,7 +215,6 @@ def _experiment(given: dict[str, Any]) -> str:
 
 def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
     """Return the run's own settings, those of its training changed by the flags given."""
-    from ray_subsel.pipeline import RunConfig
     from ray_subsel.storage.manifest import Manifest
     from ray_subsel.storage.run_directory import RunDir
 
@@ -242,7 +239,6 @@ def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
 
 
 def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
-    from ray_subsel.pipeline import RunConfig
 
     train_flags = {field.name for field in dataclasses.fields(TrainConfig)}
     wants_training = name == "run" and "test" in given
@@ -258,7 +254,7 @@ def _run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
     )
 
 
-def _execute(arguments: Sequence[str], policy: Policy) -> str:
+def _execute(arguments: Sequence[str], policy: Policy, watch: Watch | None) -> str:
     from ray_subsel.report.terminal import summary_text
 
     given = vars(make_parser().parse_args(arguments))
@@ -285,11 +281,12 @@ def _execute(arguments: Sequence[str], policy: Policy) -> str:
     config = _finetune_config(given, command) if name == "finetune" else _run_config(name, given, command)
     from ray_subsel import pipeline
 
-    report = pipeline.finetune(config) if name == "finetune" else pipeline.run(config, policy=policy)
+    work = pipeline.finetune if name == "finetune" else pipeline.run
+    report = work(config, policy=policy, watch=watch)
     return summary_text(report, given["out"])
 
 
-def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POLICY) -> int:
+def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POLICY, watch: Watch | None = None) -> int:
     """Run the command line and return its exit status.
 
     Parameters
@@ -298,9 +295,11 @@ def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POL
         By default those of the process.
     policy : Policy
         Sizes up to which work is done in this process, among others.
+    watch : callable, optional
+        Told of the files that are read and written: :class:`ray_subsel.storage.run_directory.RunDir`.
     """
     try:
-        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy) + "\n")
+        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy, watch) + "\n")
     except KeyboardInterrupt:
         sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
         return 130

@@ -342,7 +342,34 @@ class RuntimeConfig:
             raise invalid("train_workers", "be at least 0", self.train_workers)
 
 
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run is told. Stages whose configuration is None are not run."""
+
+    corpus: CorpusConfig
+    embed: EmbedConfig
+    runtime: RuntimeConfig
+    select: SelectConfig | None = None
+    train: TrainConfig | None = None
+    command: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings of all stages, ready for JSON."""
+        stages: dict[str, Any] = {
+            "corpus": self.corpus,
+            "embed": self.embed,
+            "select": self.select,
+            "train": self.train,
+        }
+        return {name: None if stage is None else _plain(dataclasses.asdict(stage)) for name, stage in stages.items()}
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
 def fingerprint_fields(config: Any) -> dict[str, Any]:
     """Return the fields of a configuration that decide its result, ready for JSON."""
-    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.metadata.get("identity", True)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+    return _plain(
+        {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.metadata.get("identity", True)}
+    )

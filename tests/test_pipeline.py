@@ -15,8 +15,8 @@ import pytest
 
 from ray_subsel import select
 from ray_subsel.cli import main
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
-from ray_subsel.pipeline import RunConfig, run
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import Float64s, Indices
-
-NO_ITEMS = np.zeros(0, dtype=np.int64)
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.types import Indices
+from ray_subsel.core.types import Float32s, Indices, Mask
 
 Column = NDArray[Any]
+
+MULTIPLICITY, GROUP, COST = "multiplicity", "group", "cost"
+"""Columns: rows that an item stands for (int64), the number of its group (int64), what choosing it costs (float64)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class ItemBatch:
     """
 
     ids: Indices
-    vectors: NDArray[np.float32]
+    vectors: Float32s
     columns: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -51,7 +54,7 @@ class ItemBatch:
             {name: np.concatenate([piece.columns[name] for piece in filled])[order] for name in shared},
         )
 
-    def take(self, places: Indices | NDArray[np.bool_]) -> ItemBatch:
+    def take(self, places: Indices | Mask) -> ItemBatch:
         """Return the items at some places, or where a mask is true."""
         columns = {name: column[places] for name, column in self.columns.items()}
         return ItemBatch(self.ids[places], self.vectors[places], columns)

@@ -11,6 +11,8 @@ Float32s = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+NO_ITEMS: Indices = np.zeros(0, dtype=np.int64)
+
 
 def is_number(value: object, *, whole: bool = False) -> bool:
     """Tell whether a value is a number (a whole one); a bool is not."""

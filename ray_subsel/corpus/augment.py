@@ -1,4 +1,4 @@
-"""The paper's augmentation: exact copies of a few random rows, added until the corpus has grown as asked."""
+"""Augment a corpus as the paper does: add exact copies of a few random rows until it has grown as asked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.corpus.splits import FOLDER, PART_ROWS, write_part
+from ray_subsel.corpus.splits import FOLDER, write_part
 
 
 def augmentation_counts(n: int, share: float, copies: int) -> tuple[int, int]:
@@ -29,7 +30,9 @@ def draw_sources(ids: NDArray[np.int64], share: float, copies: int, seed: int) -
     return generator.choice(np.sort(ids), size=sources, replace=False)
 
 
-def write_copies(store: RowStore, share: float, copies: int, seed: int) -> list[dict[str, Any]]:
+def write_copies(
+    store: RowStore, share: float, copies: int, seed: int, *, part_rows: int = BlockSizes.part_rows
+) -> list[dict[str, Any]]:
     """Write the copies as further parts and return their entries in the index.
 
     Copy j gets the id ``n_read + j`` and is one of source ``j // copies``; ``origin`` names the source's row. Memory:
@@ -39,8 +42,8 @@ def write_copies(store: RowStore, share: float, copies: int, seed: int) -> list[
     _, added = augmentation_counts(len(ids), share, copies)
     drawn = draw_sources(ids, share, copies, seed)
     parts: list[dict[str, Any]] = []
-    for start in range(0, added, PART_ROWS):
-        numbers = np.arange(start, min(start + PART_ROWS, added))
+    for start in range(0, added, part_rows):
+        numbers = np.arange(start, min(start + part_rows, added))
         table = store.take(drawn[numbers // copies])
         table = table.set_column(table.column_names.index("id"), "id", pa.array(store.n_read + numbers))
         entry = write_part(store.run, f"{FOLDER}/copies-{len(parts):05d}.parquet", table, store.shards)

@@ -1,4 +1,4 @@
-"""What readers hand to validation: a few thousand rows of one file, as they stand there."""
+"""Collect the rows of one file into batches of bounded size, with the rows that could not be read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-BATCH_ROWS = 8192
-BATCH_CHARACTERS = 1 << 24
+from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
+
 EXCERPT = 80
 NOT_A_STRING = "text is not a string"
 
@@ -25,7 +25,7 @@ class Reject:
     line : int
         1-based line of the file on which the row begins; for Parquet the 1-based row.
     row : int
-        0-based number of the row in its unit.
+        0-based number of the row in its split.
     reason : str
         One of a few fixed phrases, by which rejects are counted.
     detail : str
@@ -47,7 +47,7 @@ class Batch:
     table : pa.Table
         The original columns.
     rows, lines : int64 arrays of shape (table.num_rows,)
-        Each row's 0-based number in its unit and 1-based line in its file.
+        Each row's 0-based number in its split and 1-based line in its file.
     rejects : list of Reject
         Rows between them that could not be read; they count as rows too.
     """
@@ -67,7 +67,8 @@ def excerpt(text: str) -> str:
 class BatchBuilder:
     """Collects the rows of a text format until they make a batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: BlockSizes = DEFAULT_SIZES) -> None:
+        self.sizes = sizes
         self.next_row = 0
         self._reset()
 
@@ -94,7 +95,8 @@ class BatchBuilder:
     @property
     def full(self) -> bool:
         """Whether it is time to take the batch."""
-        return len(self.values) + len(self.rejects) >= BATCH_ROWS or self.characters >= BATCH_CHARACTERS
+        rows = len(self.values) + len(self.rejects)
+        return rows >= self.sizes.batch_rows or self.characters >= self.sizes.batch_characters
 
     @property
     def empty(self) -> bool:

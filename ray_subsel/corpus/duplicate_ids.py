@@ -1,4 +1,4 @@
-"""Rows whose own id was seen before: the first keeps it, later ones are rejected, over the whole corpus."""
+"""Reject rows whose own id an earlier row of the corpus has: the first keeps it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Cleaned:
     parts : list of dict
         The index's entries, those of rewritten parts replaced.
     rejects : dict
-        For each unit the rows that were taken out, numbered in their unit.
+        For each split the rows that were taken out, numbered in their split.
     replaced : list of str
         Names of part files that no entry names any more.
     """

@@ -1,4 +1,4 @@
-"""Groups of equal rows inside one shard, where all copies of a text meet."""
+"""Group equal rows of one shard, where all copies of a text meet."""
 
 from __future__ import annotations
 

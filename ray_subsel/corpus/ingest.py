@@ -1,4 +1,4 @@
-"""Ingest: input files become validated rows in the run directory, by Ray tasks that each read one unit.
+"""Ingest a corpus: input files become validated rows in the run directory, by Ray tasks that each read one split.
 
 What is read equals what is kept plus what is rejected; every rejected row is in ``rejected.parquet`` with its file,
 line and reason. ``rows/index.json`` is written last: where it is, the stage is done.
@@ -17,6 +17,7 @@ from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.augment import write_copies
 from ray_subsel.corpus.batches import Reject
+from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.duplicate_ids import REASON as DUPLICATE
 from ray_subsel.corpus.duplicate_ids import Cleaned, reject_duplicate_ids
 from ray_subsel.corpus.files import content_hash
@@ -33,7 +34,7 @@ PLAN = f"{FOLDER}/plan.json"
 MAX_BLOCKS = 1000
 
 Progress = Callable[[int, int], None]
-"""Called as ``progress(units done, units)``."""
+"""Called as ``progress(splits done, splits)``."""
 
 
 def ingest(
@@ -41,6 +42,7 @@ def ingest(
     run: RunDir,
     *,
     shards: int | None = None,
+    sizes: BlockSizes = DEFAULT_SIZES,
     distributed: bool = True,
     progress: Progress | None = None,
     peak: PeakMemory | None = None,
@@ -55,6 +57,7 @@ def ingest(
     run : RunDir
     shards : int, optional
         By default it follows from the size of the input.
+    sizes : BlockSizes, optional
     distributed : bool
         Read by Ray tasks (Ray must be initialized), or else in this process, by the same function.
     progress : callable, optional
@@ -67,7 +70,7 @@ def ingest(
         Missing or unreadable input, unknown columns, no rows, no usable row, more rejected rows than
         ``config.max_rejected``, or a directory that holds the rows of another corpus.
     """
-    plan = plan_ingest(config, shards)
+    plan = plan_ingest(config, shards, sizes)
     if run.exists(INDEX):
         store = RowStore.open(run)
         if store.index["fingerprint"] != plan.fingerprint:
@@ -81,7 +84,8 @@ def ingest(
     store = _assemble(plan, run, results)
     _check_rejected(config, store)
     if config.augment:
-        copies = write_copies(store, config.augment_share, config.augment_copies, config.seed)
+        share, number = config.augment_share, config.augment_copies
+        copies = write_copies(store, share, number, config.seed, part_rows=sizes.part_rows)
         index = {**store.index, "parts": [*store.index["parts"], *copies]}
         index["n_augmented"] = sum(part["rows"] for part in copies)
         store = RowStore(run, index)
@@ -93,80 +97,80 @@ def ingest(
 def _results(
     plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None, peak: PeakMemory
 ) -> list[dict[str, Any]]:
-    """Return every unit's counts, reading those that are not there yet."""
+    """Return every split's counts, reading those that are not there yet."""
     if run.exists(PLAN) and run.read_json(PLAN) != plan.fingerprint:
         run.delete(FOLDER)  # left by a killed run over another input; never mixed with this one
     run.write_json(PLAN, plan.fingerprint)
-    results = {unit.number: run.read_json(marker_name(unit.number)) for unit in _finished(plan, run)}
-    pending = [unit for unit in plan.units if unit.number not in results]
+    results = {split.number: run.read_json(marker_name(split.number)) for split in _finished(plan, run)}
+    pending = [split for split in plan.splits if split.number not in results]
     reading = _by_ray(pending, run, plan.shards, peak) if distributed else _in_process(pending, run, plan.shards)
     for number, result in reading:
         if "error" in result:
             raise InputError(result["error"])
         results[number] = result
         if progress is not None:
-            progress(len(results), len(plan.units))
-    lost = [unit.file.uri for unit in plan.units if unit.number not in results]
+            progress(len(results), len(plan.splits))
+    lost = [split.file.uri for split in plan.splits if split.number not in results]
     if lost:
-        raise RuntimeError(f"{len(lost)} of {len(plan.units)} units were not read, the first in {lost[0]}")
-    return [results[unit.number] for unit in plan.units]
+        raise RuntimeError(f"{len(lost)} of {len(plan.splits)} splits were not read, the first in {lost[0]}")
+    return [results[split.number] for split in plan.splits]
 
 
 def _finished(plan: IngestPlan, run: RunDir) -> Iterator[Split]:
     done = set(run.names(FOLDER, suffix=".json"))
-    return (unit for unit in plan.units if marker_name(unit.number) in done)
+    return (split for split in plan.splits if marker_name(split.number) in done)
 
 
-def _guarded(unit: Split, run: RunDir, shards: int) -> dict[str, Any]:
-    """Read a unit; what is the user's to mend comes back as a value, anything else names the file."""
-    work = TaskSpec(marker_name(unit.number), f"{unit.file.uri} could not be read", "Give the workers more memory")
+def _guarded(split: Split, run: RunDir, shards: int) -> dict[str, Any]:
+    """Read a split; what is the user's to mend comes back as a value, anything else names the file."""
+    work = TaskSpec(marker_name(split.number), f"{split.file.uri} could not be read", "Give the workers more memory")
     try:
         with attempt(run, work):
-            return read_split(unit, run, shards)
+            return read_split(split, run, shards)
     except InputError as error:
         return {"error": str(error)}
     except Exception as error:
-        raise RuntimeError(f"reading {unit.file.uri} failed: {error}") from error
+        raise RuntimeError(f"reading {split.file.uri} failed: {error}") from error
 
 
-def _in_process(units: list[Split], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    for unit in units:
-        yield unit.number, _guarded(unit, run, shards)
+def _in_process(splits: list[Split], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    for split in splits:
+        yield split.number, _guarded(split, run, shards)
 
 
-def _by_ray(units: list[Split], run: RunDir, shards: int, peak: PeakMemory) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read units in Ray Data tasks, several at a time; results come in any order."""
-    if not units:
+def _by_ray(splits: list[Split], run: RunDir, shards: int, peak: PeakMemory) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read splits in Ray Data tasks, several at a time; results come in any order."""
+    if not splits:
         return
     import ray
 
     def read(batch: dict[str, Any]) -> dict[str, Any]:
         start_peak()
         at = batch["at"].tolist()
-        results = [json.dumps(_guarded(units[i], run, shards)) for i in at]
+        results = [json.dumps(_guarded(splits[i], run, shards)) for i in at]
         return {"at": at, "result": results, "peak": [peak_bytes()] * len(at)}
 
-    # One block a unit: Ray's own file readers merge and split files as they like, in no order.
-    items = [{"at": i} for i in range(len(units))]
+    # One block a split: Ray's own file readers merge and split files as they like, in no order.
+    items = [{"at": i} for i in range(len(splits))]
     blocks = ray.data.from_items(items, override_num_blocks=min(len(items), MAX_BLOCKS))
     with ray_errors_as_input_errors(
         TaskSpec(FOLDER, f"{run.path(FOLDER)} could not be made", "Give the workers more memory")
     ):
         for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
             peak.add(int(row["peak"]))
-            yield units[int(row["at"])].number, json.loads(row["result"])
+            yield splits[int(row["at"])].number, json.loads(row["result"])
 
 
 def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> RowStore:
-    """Put the units together: offsets, duplicate ids, ``rejected.parquet``, the index (in memory)."""
+    """Put the splits together: offsets, duplicate ids, ``rejected.parquet``, the index (in memory)."""
     offsets: list[int] = []
     n_read = 0
     for result in results:
         offsets.append(n_read)
         n_read += result["rows"]
     parts = [
-        {**part, "unit": unit, "offset": offsets[unit]}
-        for unit, result in enumerate(results)
+        {**part, "unit": split, "offset": offsets[split]}
+        for split, result in enumerate(results)
         for part in result["parts"]
     ]
     cleaned = Cleaned(parts, {}, [])
@@ -174,11 +178,11 @@ def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> R
         cleaned = reject_duplicate_ids(run, parts, plan.shards)
     reasons: dict[str, int] = {}
     examples: dict[str, list[Any]] = {}
-    for unit, result in enumerate(results):
+    for split, result in enumerate(results):
         for reason, count in result["reasons"].items():
             reasons[reason] = reasons.get(reason, 0) + count
             examples.setdefault(reason, [result["file"], *result["examples"][reason]])
-        for reject in cleaned.rejects.get(unit, []):
+        for reject in cleaned.rejects.get(split, []):
             reasons[DUPLICATE] = reasons.get(DUPLICATE, 0) + 1
             examples.setdefault(DUPLICATE, [result["file"], reject.line, reject.detail])
     written = _write_rejected(run, results, offsets, cleaned.rejects)
@@ -217,9 +221,9 @@ def _columns(run: RunDir, parts: list[dict[str, Any]]) -> list[str]:
 
 def _file_counts(plan: IngestPlan, results: list[dict[str, Any]], cleaned: Cleaned) -> list[dict[str, Any]]:
     counts = {file.uri: [0, 0] for file in plan.files}
-    for unit, result in zip(plan.units, results, strict=True):
-        counts[unit.file.uri][0] += result["rows"]
-        counts[unit.file.uri][1] += result["rejected"] + len(cleaned.rejects.get(unit.number, []))
+    for split, result in zip(plan.splits, results, strict=True):
+        counts[split.file.uri][0] += result["rows"]
+        counts[split.file.uri][1] += result["rejected"] + len(cleaned.rejects.get(split.number, []))
     return [
         {
             "path": file.uri,
@@ -236,19 +240,19 @@ def _file_counts(plan: IngestPlan, results: list[dict[str, Any]], cleaned: Clean
 def _write_rejected(
     run: RunDir, results: list[dict[str, Any]], offsets: list[int], late: dict[int, list[Reject]]
 ) -> int:
-    """Write ``rejected.parquet`` in order of row, one unit's piece after the other; return how many rows it has."""
+    """Write ``rejected.parquet`` in order of row, one split's piece after the other; return how many rows it has."""
     written = 0
     with (
         run.atomic(REJECTED) as temporary,
         pq.ParquetWriter(temporary, REJECT_SCHEMA, filesystem=run.filesystem) as writer,
     ):
-        for unit, result in enumerate(results):
+        for split, result in enumerate(results):
             pieces: Iterator[pa.Table] = (run.read_table(name) for name in result["reject_files"])
-            if unit in late:
-                tables = [*pieces, rejects_table(result["file"], late[unit])]
+            if split in late:
+                tables = [*pieces, rejects_table(result["file"], late[split])]
                 pieces = iter([pa.concat_tables(tables).sort_by("row")])
             for piece in pieces:
-                rows = pa.array(piece["row"].to_numpy() + offsets[unit])
+                rows = pa.array(piece["row"].to_numpy() + offsets[split])
                 writer.write_table(piece.set_column(2, "row", rows))
                 written += piece.num_rows
     return written

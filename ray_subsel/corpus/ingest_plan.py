@@ -1,4 +1,4 @@
-"""What there is to read, checked before anything is read or written."""
+"""Plan the reading of a corpus: check files and columns, cut files into splits, before anything is written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 from ray_subsel.config import CorpusConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import SourceFile, content_hash, list_files
 from ray_subsel.corpus.readers import TEXT_COLUMN, column_names, open_parquet, read_batches
 from ray_subsel.corpus.rows import FORMAT
@@ -20,7 +21,6 @@ from ray_subsel.corpus.validate import Reading
 
 MIN_SHARDS = 8
 MAX_SHARDS = 256
-SHARD_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class IngestPlan:
         In reading order.
     skipped : list of str
         Files of folders that were left out.
-    units : list of Split
+    splits : list of Split
     shards : int
     dimension : int or None
         The length of the first usable vector; None without vectors.
@@ -43,7 +43,7 @@ class IngestPlan:
     config: CorpusConfig
     files: list[SourceFile]
     skipped: list[str]
-    units: list[Split]
+    splits: list[Split]
     shards: int
     dimension: int | None
 
@@ -77,26 +77,27 @@ def input_fingerprint(config: CorpusConfig) -> str:
     return fingerprint(_content(files))
 
 
-def plan_ingest(config: CorpusConfig, shards: int | None = None) -> IngestPlan:
-    """Find the files, check their columns, cut them into units.
+def plan_ingest(config: CorpusConfig, shards: int | None = None, sizes: BlockSizes = DEFAULT_SIZES) -> IngestPlan:
+    """Find the files, check their columns, cut them into splits.
 
     Parameters
     ----------
     shards : int, optional
-        By default one a ``SHARD_BYTES`` of input, between ``MIN_SHARDS`` and ``MAX_SHARDS``: a function of the input,
-        so that machines agree.
+        By default one a ``sizes.shard_bytes`` of input, between ``MIN_SHARDS`` and ``MAX_SHARDS``: a function of the
+        input, so that machines agree.
+    sizes : BlockSizes, optional
     """
     files, skipped = list_files(config)
     if shards is None:
         total = sum(file.size for file in files)
-        shards = min(max(MIN_SHARDS, -(-total // SHARD_BYTES)), MAX_SHARDS)
+        shards = min(max(MIN_SHARDS, -(-total // sizes.shard_bytes)), MAX_SHARDS)
     elif shards < 1:
         raise invalid("shards", "be at least 1", shards)
     for file in files:
         _reading(file, config, dimension=None)
     dimension = None if config.vectors is None else _first_dimension(files, config.vectors)
     readings = [_reading(file, config, dimension) for file in files]
-    return IngestPlan(config, files, skipped, splits_of(files, readings), shards, dimension)
+    return IngestPlan(config, files, skipped, splits_of(files, readings, sizes), shards, dimension)
 
 
 def _content(files: list[SourceFile]) -> list[list[Any]]:

@@ -1,4 +1,4 @@
-"""Lines of a text file, numbered, of bounded length, decoded without ever failing on a whole file."""
+"""Read a text file by lines, numbered, of bounded length, decoded without ever failing on a whole file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from ray_subsel.core.errors import InputError
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.files import SourceFile
-
-MAX_LINE = 1 << 26
-"""Bytes after which a line is cut and its row rejected: a file without line ends must not fill the memory."""
 
 _BUFFER = 1 << 20
 _BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -39,11 +37,12 @@ class Line:
 class LineSource:
     """An iterator over a file's lines that can be set back: ``push_back`` hands lines to the next reads.
 
-    A byte order mark of UTF-8 is skipped. Memory: one line, at most ``MAX_LINE`` bytes.
+    A byte order mark of UTF-8 is skipped. Memory: one line, at most ``max_line`` bytes.
     """
 
-    def __init__(self, file: SourceFile) -> None:
+    def __init__(self, file: SourceFile, max_line: int = BlockSizes.max_line) -> None:
         self.file = file
+        self.max_line = max_line
         self.stream = open_bytes(file)
         self.waiting: deque[Line] = deque()
         self.number = 0
@@ -64,7 +63,7 @@ class LineSource:
             raw = raw.removeprefix(b"\xef\xbb\xbf")
             if not raw:
                 raise StopIteration
-        if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
+        if len(raw) == self.max_line and not raw.endswith(b"\n"):
             while (rest := self._read()) and not rest.endswith(b"\n"):
                 pass
             return Line(self.number, raw[:80].decode("utf-8", "replace"), "broken line: too long")
@@ -77,7 +76,7 @@ class LineSource:
 
     def _read(self) -> bytes:
         try:
-            return self.stream.readline(MAX_LINE)
+            return self.stream.readline(self.max_line)
         except OSError as error:
             raise unreadable(self.file, error) from error
 

@@ -1,4 +1,4 @@
-"""Readers: one file, or some row groups of a Parquet file, as a stream of batches in bounded memory.
+"""Read one file, or some row groups of a Parquet file, as a stream of batches in bounded memory.
 
 CSV follows RFC 4180: a field that begins with a quote is quoted, ``""`` inside it is a quote, and it may span lines.
 TSV and plain text know no quoting. JSON Lines holds an object a line. Every format numbers the lines it could not use.
@@ -17,21 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.corpus.batches import BATCH_ROWS, NOT_A_STRING, Batch, BatchBuilder, records_table, strings_table
+from ray_subsel.corpus.batches import NOT_A_STRING, Batch, BatchBuilder, records_table, strings_table
+from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.lines import Line, LineSource, unreadable
 
 TEXT_COLUMN = "text"
 """The name of plain text's only column."""
 
-MAX_FIELD = 1 << 20
-"""Characters of a CSV field, after which its opening quote counts as never closed."""
-
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_batches(
-    file: SourceFile, row_groups: tuple[int, ...] = (), texts: tuple[str, ...] = (), vectors: str | None = None
+    file: SourceFile,
+    row_groups: tuple[int, ...] = (),
+    texts: tuple[str, ...] = (),
+    vectors: str | None = None,
+    sizes: BlockSizes = DEFAULT_SIZES,
 ) -> Iterator[Batch]:
     """Yield a file's rows in order.
 
@@ -44,6 +46,7 @@ def read_batches(
         The columns that hold text, of which JSON refuses lists, objects and booleans.
     vectors : str or None
         The column that holds vectors, which JSON keeps as lists of numbers.
+    sizes : BlockSizes, optional
 
     Raises
     ------
@@ -51,18 +54,18 @@ def read_batches(
         When the file as a whole cannot be read; rows that cannot be used are counted in the batches instead.
     """
     if file.format == "parquet":
-        yield from _parquet(file, row_groups)
+        yield from _parquet(file, row_groups, sizes)
         return
-    source = LineSource(file)
+    source = LineSource(file, sizes.max_line)
     try:
         if file.format == "csv":
-            yield from _csv(source)
+            yield from _csv(source, sizes)
         elif file.format == "tsv":
-            yield from _tsv(source)
+            yield from _tsv(source, sizes)
         elif file.format == "jsonl":
-            yield from _jsonl(source, texts, vectors)
+            yield from _jsonl(source, texts, vectors, sizes)
         else:
-            yield from _text(source)
+            yield from _text(source, sizes)
     finally:
         source.close()
 
@@ -81,7 +84,7 @@ def column_names(file: SourceFile) -> list[str] | None:
     try:
         if file.format == "jsonl":
             return _json_keys(source)
-        header = _csv_header(source) if file.format == "csv" else _tsv_header(source)
+        header = _csv_header(source, DEFAULT_SIZES) if file.format == "csv" else _tsv_header(source)
         return header[0] if header else None
     finally:
         source.close()
@@ -95,13 +98,13 @@ def open_parquet(file: SourceFile) -> pq.ParquetFile:
         raise unreadable(file, error) from error
 
 
-def _parquet(file: SourceFile, row_groups: tuple[int, ...]) -> Iterator[Batch]:
+def _parquet(file: SourceFile, row_groups: tuple[int, ...], sizes: BlockSizes) -> Iterator[Batch]:
     with open_parquet(file) as parquet:
         start = 0
         # Rows are numbered from the first one of these row groups; lines from the first one of the file.
         before = sum(parquet.metadata.row_group(group).num_rows for group in range(row_groups[0] if row_groups else 0))
         try:
-            for piece in parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=list(row_groups)):
+            for piece in parquet.iter_batches(batch_size=sizes.batch_rows, row_groups=list(row_groups)):
                 table = pa.Table.from_batches([piece])
                 table.validate(full=True)
                 rows = np.arange(start, start + table.num_rows, dtype=np.int64)
@@ -118,8 +121,8 @@ class _CsvRows:
     reading goes on after the first of them.
     """
 
-    def __init__(self, source: LineSource) -> None:
-        csv.field_size_limit(MAX_FIELD)
+    def __init__(self, source: LineSource, max_field: int) -> None:
+        csv.field_size_limit(max_field)
         self.feed = _Feed(source)
         self.reader = csv.reader(self.feed, strict=True)
 
@@ -166,8 +169,8 @@ class _Feed:
         return self.taken[-1].text
 
 
-def _csv_header(source: LineSource) -> tuple[list[str], _CsvRows] | None:
-    rows = _CsvRows(source)
+def _csv_header(source: LineSource, sizes: BlockSizes) -> tuple[list[str], _CsvRows] | None:
+    rows = _CsvRows(source, sizes.max_field)
     for fields, lines, problem in rows:
         return _checked_header(source.file, fields, lines[0].number, problem), rows
     return None
@@ -189,12 +192,12 @@ def _checked_header(file: SourceFile, names: list[str], line: int, problem: str)
     return names
 
 
-def _csv(source: LineSource) -> Iterator[Batch]:
-    header = _csv_header(source)
+def _csv(source: LineSource, sizes: BlockSizes) -> Iterator[Batch]:
+    header = _csv_header(source, sizes)
     if header is None:
         return
     names, rows = header
-    builder = BatchBuilder()
+    builder = BatchBuilder(sizes)
     for fields, lines, problem in rows:
         _add_fields(builder, fields, names, lines, problem)
         if builder.full:
@@ -218,12 +221,12 @@ def _tsv_fields(line: Line) -> list[str]:
     return line.text.removesuffix("\n").removesuffix("\r").split("\t")
 
 
-def _tsv(source: LineSource) -> Iterator[Batch]:
+def _tsv(source: LineSource, sizes: BlockSizes) -> Iterator[Batch]:
     header = _tsv_header(source)
     if header is None:
         return
     names = header[0]
-    builder = BatchBuilder()
+    builder = BatchBuilder(sizes)
     for line in source:
         if not line.problem and not line.text.strip("\r\n"):
             continue
@@ -234,15 +237,15 @@ def _tsv(source: LineSource) -> Iterator[Batch]:
         yield builder.take(strings_table(builder.values, names))
 
 
-def _text(source: LineSource) -> Iterator[Batch]:
+def _text(source: LineSource, sizes: BlockSizes) -> Iterator[Batch]:
     def add(builder: BatchBuilder, line: Line) -> None:
         text = line.text.removesuffix("\n").removesuffix("\r")
         builder.add([text], line.number, len(text))
 
-    return _per_line(source, add, lambda values: strings_table(values, [TEXT_COLUMN]))
+    return _per_line(source, add, lambda values: strings_table(values, [TEXT_COLUMN]), sizes)
 
 
-def _jsonl(source: LineSource, texts: tuple[str, ...], vectors: str | None) -> Iterator[Batch]:
+def _jsonl(source: LineSource, texts: tuple[str, ...], vectors: str | None, sizes: BlockSizes) -> Iterator[Batch]:
     def add(builder: BatchBuilder, line: Line) -> None:
         if not line.text.strip():
             return
@@ -254,13 +257,16 @@ def _jsonl(source: LineSource, texts: tuple[str, ...], vectors: str | None) -> I
         else:
             builder.add(record, line.number, len(line.text))
 
-    return _per_line(source, add, lambda values: records_table(values, vectors))
+    return _per_line(source, add, lambda values: records_table(values, vectors), sizes)
 
 
 def _per_line(
-    source: LineSource, add: Callable[[BatchBuilder, Line], None], table: Callable[[list[Any]], pa.Table]
+    source: LineSource,
+    add: Callable[[BatchBuilder, Line], None],
+    table: Callable[[list[Any]], pa.Table],
+    sizes: BlockSizes,
 ) -> Iterator[Batch]:
-    builder = BatchBuilder()
+    builder = BatchBuilder(sizes)
     for line in source:
         if line.problem:
             builder.reject(line.number, line.problem, line.text)

@@ -1,4 +1,4 @@
-"""The ingested corpus on disk: rows by shard, by id, or one part after the other, never all at once."""
+"""Read the ingested corpus on disk: rows by shard, by id, or one part after the other, never all at once."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ FORMAT = 1
 """Version of the part files and their index."""
 
 _ADDED = ("rank", "id", "source_id", "origin")
-
-TAKE_ROWS = 8192
-"""Rows that are read at once when some of them are taken."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +133,12 @@ class RowStore:
                 tables.append(self._read(part, [group], columns))
         return unify(tables) if tables else self._empty(columns)
 
-    def take(self, ids: Sequence[int] | NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
+    def take(
+        self, ids: Sequence[int] | NDArray[np.int64], columns: Sequence[str] | None = None, *, block_rows: int = 8192
+    ) -> pa.Table:
         """Return rows by id, in the order given; an id may come twice.
 
-        Memory: the rows asked for, and the ids of one part and one of its row groups.
+        Memory: the rows asked for, the ids of one part, and row groups of it with about ``block_rows`` rows.
 
         Raises
         ------
@@ -156,10 +155,12 @@ class RowStore:
             here = distinct[part_of == number]
             if number < 0:
                 raise _unknown_id(int(here[0]))
-            tables.append(self._take_from(self.index["parts"][number], here, columns))
+            tables.append(self._take_from(self.index["parts"][number], here, columns, block_rows))
         return unify(tables).combine_chunks().take(pa.array(back))
 
-    def _take_from(self, part: dict[str, Any], ids: NDArray[np.int64], columns: Sequence[str] | None) -> pa.Table:
+    def _take_from(
+        self, part: dict[str, Any], ids: NDArray[np.int64], columns: Sequence[str] | None, block_rows: int
+    ) -> pa.Table:
         with open_part(self.run, part) as parquet:
             stored = parquet.read(columns=["id"])["id"].to_numpy() + part["offset"]
         order = np.argsort(stored)
@@ -175,7 +176,7 @@ class RowStore:
         back: list[NDArray[np.int64]] = []
         kept: list[pa.Table] = []
         # Some groups at a time: with many rows to take, all groups of a part are touched.
-        for groups in np.split(touched, np.flatnonzero(np.diff(np.cumsum(sizes[touched]) // TAKE_ROWS)) + 1):
+        for groups in np.split(touched, np.flatnonzero(np.diff(np.cumsum(sizes[touched]) // block_rows)) + 1):
             mine = np.flatnonzero((group_of >= groups[0]) & (group_of <= groups[-1]))
             starts_read = np.concatenate([[0], np.cumsum(sizes[groups])[:-1]])
             within = positions[mine] - (ends - sizes)[group_of[mine]]

@@ -1,8 +1,8 @@
-"""Units of reading: a file, or some row groups of a Parquet file, that one task turns into part files.
+"""Cut input files into splits: a file, or some row groups of a Parquet file, that one task turns into part files.
 
-A part holds rows of one unit in one row group a shard, so that a later stage reads shard s of every part without any
-process having held all rows. Ids in it count from the unit's first row, since earlier units are read elsewhere at the
-same time; the index knows each unit's offset.
+A part holds rows of one split in one row group a shard, so that a later stage reads shard s of every part without any
+process having held all rows. Ids in it count from the split's first row, since earlier splits are read elsewhere at the
+same time; the index knows each split's offset.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ import pyarrow as pa
 
 from ray_subsel.core.hashing import KEY_BYTES
 from ray_subsel.corpus.batches import Reject
+from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.readers import open_parquet, read_batches
 from ray_subsel.corpus.tables import unify
 from ray_subsel.corpus.validate import Reading, canonical
 from ray_subsel.storage.run_directory import RunDir
-
-PART_ROWS = 65_536
-PART_BYTES = 1 << 26
-UNIT_BYTES = 1 << 26
-"""A Parquet file is read in pieces of about this many bytes, as it is stored."""
 
 FOLDER = "rows"
 REJECT_SCHEMA = pa.schema(
@@ -50,32 +46,34 @@ class Split:
     row_groups : tuple of int
         Of a Parquet file; empty for others.
     reading : Reading
+    sizes : BlockSizes
     """
 
     number: int
     file: SourceFile
     row_groups: tuple[int, ...]
     reading: Reading
+    sizes: BlockSizes = DEFAULT_SIZES
 
 
-def splits_of(files: list[SourceFile], readings: list[Reading]) -> list[Split]:
-    """Cut the files into units, in reading order. It depends on the files alone."""
-    units: list[Split] = []
+def splits_of(files: list[SourceFile], readings: list[Reading], sizes: BlockSizes = DEFAULT_SIZES) -> list[Split]:
+    """Cut the files into splits, in reading order. It depends on the files alone."""
+    splits: list[Split] = []
     for file, reading in zip(files, readings, strict=True):
-        pieces: list[tuple[int, ...]] = _row_group_ranges(file) if file.format == "parquet" else [()]
+        pieces: list[tuple[int, ...]] = _row_group_ranges(file, sizes.split_bytes) if file.format == "parquet" else [()]
         for piece in pieces:
-            units.append(Split(len(units), file, piece, reading))
-    return units
+            splits.append(Split(len(splits), file, piece, reading, sizes))
+    return splits
 
 
-def _row_group_ranges(file: SourceFile) -> list[tuple[int, ...]]:
+def _row_group_ranges(file: SourceFile, split_bytes: int) -> list[tuple[int, ...]]:
     with open_parquet(file) as parquet:
         sizes = [parquet.metadata.row_group(i).total_byte_size for i in range(parquet.metadata.num_row_groups)]
     ranges: list[tuple[int, ...]] = []
     current: list[int] = []
     held = 0
     for group, size in enumerate(sizes):
-        if current and held + size > UNIT_BYTES:
+        if current and held + size > split_bytes:
             ranges.append(tuple(current))
             current, held = [], 0
         current.append(group)
@@ -83,42 +81,42 @@ def _row_group_ranges(file: SourceFile) -> list[tuple[int, ...]]:
     return [*ranges, tuple(current)] if current else ranges
 
 
-def marker_name(unit: int) -> str:
-    """Return the name of the file that says that a unit is done, and holds its counts."""
-    return f"{FOLDER}/unit-{unit:05d}.json"
+def marker_name(split: int) -> str:
+    """Return the name of the file that says that a split is done, and holds its counts."""
+    return f"{FOLDER}/unit-{split:05d}.json"
 
 
-def part_name(unit: int, part: int) -> str:
-    """Return the name of a unit's part file."""
-    return f"{FOLDER}/part-{unit:05d}-{part:05d}.parquet"
+def part_name(split: int, part: int) -> str:
+    """Return the name of a split's part file."""
+    return f"{FOLDER}/part-{split:05d}-{part:05d}.parquet"
 
 
-def read_split(unit: Split, run: RunDir, shards: int) -> dict[str, Any]:
-    """Read one unit, write its parts and its rejects, and return its counts.
+def read_split(split: Split, run: RunDir, shards: int) -> dict[str, Any]:
+    """Read one split, write its parts and its rejects, and return its counts.
 
-    A retry writes the same files again. Memory: some three times ``PART_BYTES``.
+    A retry writes the same files again. Memory: some three times ``part_bytes``.
 
     Returns
     -------
     dict
         ``rows`` (usable or not), ``rejected``, ``reasons`` {reason: count}, ``examples`` {reason: [line, detail]},
-        ``reject_files``, and ``parts``: each with ``name``, ``rows``, ``first`` and ``last`` (ids in the unit) and
+        ``reject_files``, and ``parts``: each with ``name``, ``rows``, ``first`` and ``last`` (ids in the split) and
         ``shard_rows``.
     """
-    writer = _UnitWriter(unit, run, shards)
-    reading = unit.reading
-    for batch in read_batches(unit.file, unit.row_groups, reading.text, reading.config.vectors):
+    writer = _SplitWriter(split, run, shards)
+    reading = split.reading
+    for batch in read_batches(split.file, split.row_groups, reading.text, reading.config.vectors, split.sizes):
         table, rejects = canonical(batch, reading)
         assert table.num_rows + len(rejects) == batch.table.num_rows + len(batch.rejects)
         writer.add(table, rejects)
     result = writer.finish()
-    run.write_json(marker_name(unit.number), result)
+    run.write_json(marker_name(split.number), result)
     return result
 
 
-class _UnitWriter:
-    def __init__(self, unit: Split, run: RunDir, shards: int) -> None:
-        self.unit = unit
+class _SplitWriter:
+    def __init__(self, split: Split, run: RunDir, shards: int) -> None:
+        self.split = split
         self.run = run
         self.shards = shards
         self.tables: list[pa.Table] = []
@@ -140,9 +138,10 @@ class _UnitWriter:
             self.reasons[reject.reason] = self.reasons.get(reject.reason, 0) + 1
             self.examples.setdefault(reject.reason, [reject.line, reject.detail])
         held = sum(table.num_rows for table in self.tables)
-        if held >= PART_ROWS or sum(table.nbytes for table in self.tables) >= PART_BYTES:
+        sizes = self.split.sizes
+        if held >= sizes.part_rows or sum(table.nbytes for table in self.tables) >= sizes.part_bytes:
             self._write_part()
-        if len(self.rejects) >= PART_ROWS:
+        if len(self.rejects) >= sizes.part_rows:
             self._write_rejects()
 
     def finish(self) -> dict[str, Any]:
@@ -150,7 +149,7 @@ class _UnitWriter:
         self._write_rejects()
         assert self.rows == self.rejected + sum(part["rows"] for part in self.parts)
         return {
-            "file": self.unit.file.uri,
+            "file": self.split.file.uri,
             "rows": self.rows,
             "rejected": self.rejected,
             "reasons": self.reasons,
@@ -164,13 +163,13 @@ class _UnitWriter:
             return
         table = unify(self.tables)
         self.tables = []
-        self.parts.append(write_part(self.run, part_name(self.unit.number, len(self.parts)), table, self.shards))
+        self.parts.append(write_part(self.run, part_name(self.split.number, len(self.parts)), table, self.shards))
 
     def _write_rejects(self) -> None:
         if not self.rejects:
             return
-        name = f"{FOLDER}/rejected-{self.unit.number:05d}-{len(self.reject_files):05d}.parquet"
-        self.run.write_table(name, rejects_table(self.unit.file.uri, self.rejects))
+        name = f"{FOLDER}/rejected-{self.split.number:05d}-{len(self.reject_files):05d}.parquet"
+        self.run.write_table(name, rejects_table(self.split.file.uri, self.rejects))
         self.reject_files.append(name)
         self.rejects = []
 

@@ -1,4 +1,4 @@
-"""The columns of Story Cloze files, and the three texts that may be made of a story.
+"""Name the columns of Story Cloze files, and make one of three texts of a story.
 
 Spring 2016 and Winter 2018 come as CSV with eight columns (Mostafazadeh et al., NAACL 2016; Sharma et al., ACL 2018);
 XStoryCloze (Lin et al., EMNLP 2022) as unquoted TSV, with the same names or with lower-case ones.

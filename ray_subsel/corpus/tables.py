@@ -1,4 +1,4 @@
-"""Tables of different origin put under each other."""
+"""Concatenate tables whose columns and types differ."""
 
 from __future__ import annotations
 

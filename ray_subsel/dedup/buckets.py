@@ -24,9 +24,9 @@ BUCKET_NUMBERS = 16_000_000
 """n * d of a bucket: 64 MB of float32, some 300 MB in the process that collapses it."""
 
 
-def bucket_size(d: int) -> int:
-    """Return how many items of d numbers a bucket holds: BUCKET_NUMBERS / d, at least a usual cluster."""
-    return max(CLUSTER_SIZE, BUCKET_NUMBERS // d)
+def bucket_size(d: int, numbers: int = BUCKET_NUMBERS) -> int:
+    """Return how many items of d numbers a bucket holds: numbers / d, at least a usual cluster."""
+    return max(CLUSTER_SIZE, numbers // d)
 
 
 @dataclass(frozen=True, eq=False)

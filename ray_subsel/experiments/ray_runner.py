@@ -106,7 +106,7 @@ def _gather(
         works.append(((base, todo, siblings), work))
     began, done = time.perf_counter(), 0
     shared = (setup, run, threads)
-    for _, measured, _ in run_tasks(_measure, shared, works, run, at_a_time=at_a_time, cpus=threads):
+    for _, measured, _ in run_tasks(_measure, shared, works, run, in_process=False, at_a_time=at_a_time, cpus=threads):
         for result in measured:
             results.keep(result)
             done += 1

@@ -29,7 +29,7 @@ from ray_subsel.training import finetune
 
 TIMED_TEXTS = 256
 """How many texts are embedded to tell what embedding all of them takes."""
-NOISE = 1
+NOISE = 2
 """Raised when the noise or the order of a sample's draws changes, so that old cells are not mixed with new ones."""
 
 

@@ -1,4 +1,4 @@
-"""Training sets with redundancy of a known amount and kind: what the methods of an experiment choose from."""
+"""Draw training sets with copies of a known number and kind, which the methods of an experiment choose from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.story_columns import story_text
-from ray_subsel.experiments.noise import near_copy
+from ray_subsel.synthetic.noise import near_copy
 
 KINDS = ("none", "exact", "near", "both")
 TEXT_COLUMNS = {"story-cloze": ("context", "ending1", "ending2"), "classification": ("text",)}
@@ -30,13 +30,13 @@ class Redundancy:
     sources : float
         Share of the originals that are copied, in (0, 1]. The paper copies 1 % of them 100 times each.
     strength : float
-        Of the noise.
+        Edits a word of a near copy, in (0, 1]; see :func:`ray_subsel.synthetic.noise.near_copy`.
     """
 
     kind: str = "exact"
     density: float = 0.5
     sources: float = 0.01
-    strength: float = 1.0
+    strength: float = 0.15
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -45,8 +45,8 @@ class Redundancy:
             raise invalid("density", "lie in [0, 1)", self.density)
         if not 0 < self.sources <= 1:
             raise invalid("sources", "lie in (0, 1]", self.sources)
-        if not (math.isfinite(self.strength) and self.strength >= 0):
-            raise invalid("strength", "be at least 0", self.strength)
+        if not 0 < self.strength <= 1:
+            raise invalid("strength", "lie in (0, 1]", self.strength)
 
     def copies(self, n: int) -> int:
         """Return how many copies n originals get: density / (1 - density) * n."""

@@ -45,7 +45,7 @@ class StudyConfig:
     kinds: tuple[str, ...] = option((), "copies: none, exact, near, both; repeat for several", flag="kind")
     densities: tuple[float, ...] = option((), "share of rows that are copies; repeat", flag="density", metavar="X")
     sources: float = option(0.01, "share of the originals that are copied")
-    strength: float = option(1.0, "strength of the noise of near copies")
+    strength: float = option(0.15, "edits a word of a near copy")
     pool: int | None = option(None, "originals drawn anew for each seed; default: all")
 
     def __post_init__(self) -> None:

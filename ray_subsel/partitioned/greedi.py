@@ -1,4 +1,4 @@
-"""GreeDi: partitions choose candidates, a reducer chooses among them.
+"""Run GreeDi: partitions choose candidates, a reducer chooses among them.
 
 Pure functions; :mod:`ray_subsel.stages.select_greedi` runs them on Ray.
 
@@ -6,9 +6,8 @@ Letters: n ground set, d dimension, k to choose, m partitions, c candidates per 
 
 Round 1. Each of m random partitions picks ceil(c k / m) items by exact greedy. It sees the problem at its own scale
     (:mod:`ray_subsel.objectives.scaled`): with t the sum over the whole ground set, a partition that chooses its share
-    of k uses
-    t / m; with the whole of t it would believe that all of k is still to come and return central items only. Under
-    quotas, floors or a budget it keeps to its share of them (:mod:`ray_subsel.partitioned.constraint_shares`).
+    of k uses t / m; with the whole of t it would believe that all of k is still to come and return central items only.
+    Under quotas, floors or a budget it keeps to its share of them (:mod:`ray_subsel.partitioned.constraint_shares`).
 Round 2. The reducer runs the exact greedy on the union of the candidates against the whole function, so that its gains
     are the true global ones, and returns the better of that and the best local solution of size k, where there is one
     and nothing but k limits the answer.
@@ -28,17 +27,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ray_subsel.constraints.base import NO_ITEMS, UNLIMITED, Constraints
+from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.items import ItemBatch
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float32s, Float64s, Indices
 from ray_subsel.objectives import Objective
 from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.base import Picks, Problem
 from ray_subsel.optimizers.greedy import Greedy
-
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +44,14 @@ class LocalSolution:
     Attributes
     ----------
     partition : int
-    rows : ItemBatch
-        Chosen items in the order of their picks.
+    chosen : ItemBatch
+        In the order of their picks.
     items : int
         The size of the partition.
     """
 
     partition: int
-    rows: ItemBatch
+    chosen: ItemBatch
     items: int
 
 
@@ -89,10 +85,10 @@ class GreediResult:
 
 
 def solve_partition(
-    rows: ItemBatch,
+    items: ItemBatch,
     *,
     partition: int,
-    goal: ScaledObjective,
+    objective: ScaledObjective,
     m: int,
     n_candidates: int,
     constraints: Constraints = UNLIMITED,
@@ -102,11 +98,11 @@ def solve_partition(
 
     Parameters
     ----------
-    rows : ItemBatch
+    items : ItemBatch
         In ascending order of id, so that ties go to the lowest. Without given items.
     partition, m : int
         Which of how many.
-    goal : ScaledObjective
+    objective : ScaledObjective
         What is maximized over the whole ground set.
     n_candidates : int
         Candidates to hand over (:func:`ray_subsel.partitioned.reduction_tree.candidates_per_partition`); at most all.
@@ -115,17 +111,17 @@ def solve_partition(
     given : ItemBatch, optional
         Items that are in the answer already.
     """
-    given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
-    objective = goal.for_partition(1.0 / m, given.vectors)
-    picked = _choose_more(rows, min(n_candidates, len(rows)), objective, constraints, _to_take_first(goal, given))
-    return LocalSolution(partition, rows.take(picked), len(rows))
+    given = ItemBatch.none(items.vectors.shape[1]) if given is None else given
+    local = objective.for_partition(1.0 / m, given.vectors)
+    picked = _choose_more(items, min(n_candidates, len(items)), local, constraints, _to_take_first(objective, given))
+    return LocalSolution(partition, items.take(picked), len(items))
 
 
 def merge_solutions(
     solutions: Sequence[LocalSolution],
     *,
     node: int,
-    goal: ScaledObjective,
+    objective: ScaledObjective,
     share: float,
     n_candidates: int,
     given: ItemBatch | None = None,
@@ -136,53 +132,53 @@ def merge_solutions(
     ----------
     node : int
         The number by which the next reducer knows what is returned.
-    goal : ScaledObjective
+    objective : ScaledObjective
     share : float
         The share of the ground set that the partitions are: these items are chosen at its scale.
     n_candidates : int
     given : ItemBatch, optional
     """
-    rows = ItemBatch.concatenate([solution.rows for solution in solutions])
-    given = ItemBatch.none(rows.vectors.shape[1]) if given is None else given
-    objective = goal.scaled(share, given.vectors)
-    picked = _choose_more(rows, n_candidates, objective, UNLIMITED, _to_take_first(goal, given))
-    return LocalSolution(node, rows.take(picked), sum(solution.items for solution in solutions))
+    items = ItemBatch.concatenate([solution.chosen for solution in solutions])
+    given = ItemBatch.none(items.vectors.shape[1]) if given is None else given
+    local = objective.scaled(share, given.vectors)
+    picked = _choose_more(items, n_candidates, local, UNLIMITED, _to_take_first(objective, given))
+    return LocalSolution(node, items.take(picked), sum(solution.items for solution in solutions))
 
 
-def _to_take_first(goal: ScaledObjective, given: ItemBatch) -> ItemBatch:
+def _to_take_first(objective: ScaledObjective, given: ItemBatch) -> ItemBatch:
     """Return the given items that the objective does not account for itself."""
-    return ItemBatch.none(given.vectors.shape[1]) if goal.conditions_on_given else given
+    return ItemBatch.none(given.vectors.shape[1]) if objective.conditions_on_given else given
 
 
 def _choose_more(
-    rows: ItemBatch, k: int, objective: Objective[Any], constraints: Constraints, first: ItemBatch
+    items: ItemBatch, k: int, objective: Objective[Any], constraints: Constraints, first: ItemBatch
 ) -> Indices:
-    """Return the places of k more rows that go best with the first ones, which are chosen already."""
+    """Return the places of k more items that go best with the first ones, which are chosen already."""
     if k == 0:
         return np.zeros(0, dtype=np.int64)
     q = len(first)
     if q == 0:
-        return best_of(rows, k, objective, constraints).indices
-    both = np.concatenate((first.vectors, rows.vectors))
-    limits = constraints.for_items(rows.columns).after(first.columns, q)
+        return best_of(items, k, objective, constraints).indices
+    both = np.concatenate((first.vectors, items.vectors))
+    limits = constraints.for_items(items.columns).after(first.columns, q)
     return Greedy().maximize(Problem(both, objective, k + q, limits)).indices[q:] - q
 
 
 def best_of(
-    rows: ItemBatch,
+    items: ItemBatch,
     k: int,
     objective: Objective[Any],
     constraints: Constraints = UNLIMITED,
     include: Indices = NO_ITEMS,
 ) -> Picks:
-    """Run the greedy on rows under constraints; ``include`` are places of rows that are chosen first."""
-    return Greedy().maximize(Problem(rows.vectors, objective, k, constraints.for_items(rows.columns, include)))
+    """Run the greedy on items under constraints; ``include`` are places of items that are chosen first."""
+    return Greedy().maximize(Problem(items.vectors, objective, k, constraints.for_items(items.columns, include)))
 
 
 def reduce_solutions(
     solutions: Sequence[LocalSolution],
     *,
-    goal: ScaledObjective,
+    objective: ScaledObjective,
     k: int,
     constraints: Constraints = UNLIMITED,
     given: ItemBatch | None = None,
@@ -193,7 +189,7 @@ def reduce_solutions(
     ----------
     solutions : sequence of LocalSolution
         One alone, of the only partition, is the answer: that partition has chosen under all constraints.
-    goal : ScaledObjective
+    objective : ScaledObjective
     k : int
     constraints : Constraints
         Those of the whole problem.
@@ -201,20 +197,22 @@ def reduce_solutions(
         Items that must be chosen, in the order of their ranks; in no solution, unless that is the only one.
     """
     if len(solutions) == 1:
-        return _only(solutions[0], goal)
-    pieces = [solution.rows for solution in solutions] + ([] if given is None else [given])
-    rows = ItemBatch.concatenate(pieces)
-    assert constraints.budget is not None or len(rows) >= k, "partitions hand over ceil(c k / m) each, or all they have"
-    include = np.zeros(0, np.int64) if given is None else np.searchsorted(rows.ids, given.ids)
-    union = best_of(rows, min(k, len(rows)), goal.full(), constraints, include)
+        return _only(solutions[0], objective)
+    pieces = [solution.chosen for solution in solutions] + ([] if given is None else [given])
+    items = ItemBatch.concatenate(pieces)
+    assert constraints.budget is not None or len(items) >= k, (
+        "partitions hand over ceil(c k / m) each, or all they have"
+    )
+    include = np.zeros(0, np.int64) if given is None else np.searchsorted(items.ids, given.ids)
+    union = best_of(items, min(k, len(items)), objective.full(), constraints, include)
     picked, gains, value, winner = union.indices, union.gains, math.fsum(union.gains), "union"
     best_local_value: float | None = None
     if include.size == 0 and not constraints.limited:
         for solution in sorted(solutions, key=lambda s: s.partition):
-            if len(solution.rows) < k:
+            if len(solution.chosen) < k:
                 continue
-            local = np.searchsorted(rows.ids, solution.rows.ids[:k])
-            local_gains = gains_along(rows.vectors[local], goal.full())
+            local = np.searchsorted(items.ids, solution.chosen.ids[:k])
+            local_gains = gains_along(items.vectors[local], objective.full())
             local_value = math.fsum(local_gains)
             if best_local_value is None or local_value > best_local_value:
                 best_local_value = local_value
@@ -223,21 +221,21 @@ def reduce_solutions(
     numbers = [*(solution.partition for solution in solutions), -1]
     owners = np.concatenate([np.full(len(piece), q) for q, piece in zip(numbers, pieces, strict=False)])
     partitions = owners[np.argsort(np.concatenate([piece.ids for piece in pieces]), kind="stable")][picked]
-    return GreediResult(rows.ids[picked], partitions, gains, value, len(rows), best_local_value, winner)
+    return GreediResult(items.ids[picked], partitions, gains, value, len(items), best_local_value, winner)
 
 
-def _only(solution: LocalSolution, goal: ScaledObjective) -> GreediResult:
+def _only(solution: LocalSolution, objective: ScaledObjective) -> GreediResult:
     # One partition saw the whole problem: greedy on greedy's own picks would return them in the same order.
-    k = len(solution.rows)
-    gains = gains_along(solution.rows.vectors, goal.full())
+    k = len(solution.chosen)
+    gains = gains_along(solution.chosen.vectors, objective.full())
     value = math.fsum(gains)
-    return GreediResult(solution.rows.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")
+    return GreediResult(solution.chosen.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")
 
 
-def gains_along(vectors: Vectors, objective: Objective[Any]) -> Float64s:
-    """Return the marginal gain of each row when the rows are picked in this order, shape (k,).
+def gains_along(vectors: Float32s, objective: Objective[Any]) -> Float64s:
+    """Return the marginal gain of each row when the items are picked in this order, shape (k,).
 
-    The objective must not depend on the rows that it is given but through those that are picked.
+    The objective must not depend on the items that it is given but through those that are picked.
     """
     state = objective.init(vectors)
     gains = np.empty(len(vectors))

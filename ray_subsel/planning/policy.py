@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ray_subsel.dedup.buckets import BUCKET_NUMBERS
 from ray_subsel.objectives import Objective, ProblemSize
 
 
@@ -25,12 +26,21 @@ class Policy:
         And up to so many multiplications.
     certified_numbers : int
         Up to this n * d the answer comes with a certificate, which takes up to a hundred passes over the vectors.
+    bucket_numbers : int
+        n * d of the items that are compared for near copies in one task: 64 MB of float32, some 300 MB of its process.
+    checkpoint_seconds : float
+        Time between two checkpoints of the exact greedy, at least.
+    attempts : int
+        How often an actor of the exact greedy is started again before the run gives up.
     """
 
     in_process_numbers: int = 20_000_000
     centralized_numbers: int = 40_000_000
     centralized_products: int = 500_000_000_000
     certified_numbers: int = 4_000_000
+    bucket_numbers: int = BUCKET_NUMBERS
+    checkpoint_seconds: float = 20.0
+    attempts: int = 3
 
     def is_small(self, n: int, d: int) -> bool:
         """Tell whether the driver solves a ground set itself."""

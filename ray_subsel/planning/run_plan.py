@@ -94,7 +94,7 @@ def plan_run(
     planned = planned_k(select, k)
     sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep", policy=policy)
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
-    stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None)
+    stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None, policy=policy)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
     return RunPlan(rows, counted_all, sizes, stages, assumed)

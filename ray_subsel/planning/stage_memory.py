@@ -1,7 +1,7 @@
 """Predict the memory of every stage of a run: of the largest process of each, Python included.
 
 Letters: n rows, d dimension. Constants were measured (docs/results/README.md has the runs); what a stage holds follows
-from its design: a reader holds a part of at most ``PART_BYTES`` some four times over, an actor that embeds one shard,
+from its design: a reader holds a part of at most ``part_bytes`` some four times over, an actor that embeds one shard,
 a task that collapses near copies one bucket, the driver the rows it publishes.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.corpus.splits import PART_BYTES, PART_ROWS
-from ray_subsel.dedup.buckets import BUCKET_NUMBERS
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.memory_model import BASE
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.selection_plan import SelectionPlan
 
 READER = 90 << 20
@@ -57,7 +57,13 @@ class InputSize:
 
 
 def stage_bytes(
-    source: InputSize, corpus: CorpusConfig, embed: EmbedConfig, sizes: SelectionPlan, *, near: bool
+    source: InputSize,
+    corpus: CorpusConfig,
+    embed: EmbedConfig,
+    sizes: SelectionPlan,
+    *,
+    near: bool,
+    policy: Policy = DEFAULT_POLICY,
 ) -> dict[str, int]:
     """Return the predicted peak of each stage's largest process, in bytes, by the stage's name.
 
@@ -70,7 +76,7 @@ def stage_bytes(
     """
     text = 0.0 if corpus.vectors is not None else TEXT_GROWTH * source.bytes / max(1, source.rows)
     row = text + ROW_OVERHEAD + (4 * sizes.d if corpus.vectors is not None else 0)
-    part = min(source.rows * row, PART_ROWS * row, PART_BYTES)
+    part = min(source.rows * row, BlockSizes.part_rows * row, BlockSizes.part_bytes)
     in_shard = source.rows / max(1, source.shards)
     shard = in_shard * (row + 4 * sizes.d)
     embedder = 0.0 if corpus.vectors is not None else embed.embedder_class.memory_bytes(embed)
@@ -79,7 +85,7 @@ def stage_bytes(
         "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + embedder,
     }
     if near:
-        numbers = min(sizes.n * sizes.d, BUCKET_NUMBERS)
+        numbers = min(sizes.n * sizes.d, policy.bucket_numbers)
         found["near"] = BASE + READER + BUCKET_COPIES * 4 * numbers
     found["select"] = sizes.predicted_peak_bytes
     published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)

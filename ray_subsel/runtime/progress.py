@@ -1,4 +1,4 @@
-"""A sign of life for long work: a bar on a terminal, a line now and then elsewhere. Always on standard error."""
+"""Show progress of long work on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ class Bar(Protocol):
 
     def advance(self, amount: int = 1) -> None:
         """Tell that ``amount`` more units are done."""
+
+
+class NullProgress:
+    """A bar that shows nothing."""
+
+    def advance(self, amount: int = 1) -> None:
+        """Take note of nothing."""
 
 
 class _Terminal:

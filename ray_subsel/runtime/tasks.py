@@ -98,21 +98,24 @@ def result_of(answer: Any, work: TaskSpec) -> Any:
 def run_tasks(
     function: Callable[..., Any],
     shared: tuple[Any, ...],
-    works: Sequence[tuple[Any, TaskSpec]],
+    tasks: Sequence[tuple[Any, TaskSpec]],
     run: RunDir,
     *,
+    in_process: bool,
     at_a_time: int | None = None,
     cpus: float = 1,
 ) -> Iterator[tuple[Any, Any, int]]:
-    """Call ``function(*shared, argument)`` in a Ray task for each argument; yield in the order in which they end.
+    """Call ``function(*shared, argument)`` for each argument: here, or in a Ray task each. The only place to decide.
 
     Parameters
     ----------
     function : callable
     shared : tuple
         Sent once.
-    works : sequence of (argument, Work)
+    tasks : sequence of (argument, TaskSpec)
     run : RunDir
+    in_process : bool
+        Call it in this process, one after the other; else in Ray tasks, and yield in the order in which they end.
     at_a_time : int, optional
         Tasks at the same time, so that they fit into memory; by default Ray decides.
     cpus : float
@@ -121,34 +124,51 @@ def run_tasks(
     Yields
     ------
     tuple
-        The argument, the result, and the peak of the task's process in bytes.
+        The argument, the result, and the peak of the task's process in bytes: 0 where that is this process.
 
     Raises
     ------
     InputError
         Where a task's worker is lost again and again, and whatever a task raises; the other tasks are then cancelled.
     """
-    if not works:
+    if in_process:
+        for argument, _ in tasks:
+            yield argument, function(*shared, argument), 0
+        return
+    if not tasks:
         return
     import ray
 
     task, reference = remote(_attempted).options(num_cpus=cpus), ray.put((function, shared))
-    waiting = iter(works)
+    waiting = iter(tasks)
     pending: dict[Any, tuple[Any, TaskSpec]] = {}
     try:
         while True:
             free = None if at_a_time is None else at_a_time - len(pending)
-            for argument, work in islice(waiting, free):
-                pending[task.remote(reference, argument, run, work)] = argument, work
+            for argument, spec in islice(waiting, free):
+                pending[task.remote(reference, argument, run, spec)] = argument, spec
             if not pending:
                 return
             [done], _ = ray.wait(list(pending), num_returns=1)
-            argument, work = pending.pop(done)
-            result, peak = result_of(done, work)
+            argument, spec = pending.pop(done)
+            result, peak = result_of(done, spec)
             yield argument, result, peak
     finally:
         for left in pending:
             ray.cancel(left)
+
+
+def map_tasks(
+    function: Callable[..., Any],
+    shared: tuple[Any, ...],
+    tasks: Sequence[tuple[Any, TaskSpec]],
+    run: RunDir,
+    *,
+    in_process: bool,
+) -> list[Any]:
+    """Return ``function(*shared, argument)`` of each argument, in their order, however :func:`run_tasks` runs them."""
+    found = {argument: result for argument, result, _ in run_tasks(function, shared, tasks, run, in_process=in_process)}
+    return [found[argument] for argument, _ in tasks]
 
 
 def _attempted(

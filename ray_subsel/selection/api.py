@@ -26,7 +26,7 @@ from ray_subsel.optimizers import OPTIMIZERS, GuaranteeWarning, Optimizer, Probl
 from ray_subsel.optimizers.base import Progress
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
-from ray_subsel.selection.ground_set import GroundSet, without_near_copies
+from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.result import Selection
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def select(
     optimizer : str or Optimizer, default="greedy"
         A name in ``ray_subsel.optimizers.OPTIMIZERS`` or ``ray_subsel.baselines.BASELINES``, or an instance.
     include, exclude : sequences of int
-        Rows that must be in the subset (they come first, in this order, and count toward k), and that must not.
+        Rows that must be in the subset (they come first, in this order, and count toward k), and that must not. An
+        excluded row bars its copies too: equal rows always, near copies where ``near`` is given. Of several included
+        rows that are one item after near copies are collapsed the first counts.
     stop_when_gain : float, optional
         Stop before the first item whose gain is at or below this, so fewer than k may come back.
     utility : float array of shape (n,), optional
@@ -98,10 +100,9 @@ def select(
     costs, budget : float array of shape (n,) and float, optional
         The chosen items' costs may not exceed the budget.
     near : float, optional
-        Collapse near copies first: of rows whose cosine is at least this, one is left to choose (
-        ``ray_subsel.dedup.in_memory``
-        says what that guarantees): the lowest that is not excluded, or those that ``include`` names. What is left is
-        the ground set, so k is at most its size; ``fraction`` is still a share of the rows of X.
+        Collapse near copies first: of rows whose cosine is at least this, one is left to choose, the lowest or the one
+        that ``include`` names (:mod:`ray_subsel.dedup.in_memory` says what that guarantees). What is left is the ground
+        set, so k is at most its size; ``fraction`` is still a share of the rows of X.
     near_weights : bool, default=False
         With ``near`` and graph cut, let a row that is left weigh as much as its group in the corpus sum t.
     seed : int, default=0
@@ -136,8 +137,9 @@ def select(
     n = _count_rows(X)
     counts = validation.unit_counts(multiplicity, n)
     forced = validation.row_numbers(include, "include", n, counts)
-    barred = validation.row_numbers(exclude, "exclude", n, None)
-    validation.check_disjoint(forced, barred)
+    named_out = validation.row_numbers(exclude, "exclude", n, None)
+    barred = with_equal_rows(X, named_out)
+    validation.check_disjoint(forced, named_out, barred)
     validation.check_stop(stop_when_gain)
     validation.check_seed(seed)
     cost_of = validation.item_costs(costs, budget, n)
@@ -157,7 +159,7 @@ def select(
             warnings.warn(caveat, GuaranteeWarning, stacklevel=2)
         picks = algorithm.maximize(problem)
     proof = _certify(problem, picks.indices) if certificate else None
-    rows = picks.indices if parts.kept is None else parts.kept[picks.indices]
+    rows = parts.rows_of(picks.indices)
     stats = {**picks.stats, "seconds": time.perf_counter() - started}
     return Selection(
         rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats
@@ -173,7 +175,7 @@ def _count_rows(X: Any) -> int:
 
 def _size(k: int | None, fraction: float | None, whole: GroundSet, parts: GroundSet, *, no_limit: bool) -> int:
     """Return k, checked against what may be chosen."""
-    excluded = parts.items - parts.free
+    excluded = parts.items - parts.available
     found, short = resolve_k(k, fraction, rows=whole.items, items=parts.items, excluded=excluded, no_limit=no_limit)
     if short is not None:
         raise invalid("fraction", f"ask for at most {found} items", fraction, short)
@@ -205,9 +207,7 @@ def _constraints(spec: ConstraintSpec, names: tuple[Hashable, ...], parts: Groun
     if parts.groups is None:
         limits = spec.resolve(k)
     else:
-        left = np.ones(len(parts.groups), dtype=np.int64) if parts.counts is None else parts.counts.copy()
-        left[parts.exclude] = 0
-        sizes = np.bincount(parts.groups, weights=left, minlength=len(names)).astype(np.int64)
+        sizes = np.bincount(parts.groups, weights=parts.available_copies(), minlength=len(names)).astype(np.int64)
         included = np.bincount(parts.groups[parts.include], minlength=len(names))
         limits = spec.resolve(k, names, sizes, included)
     return dataclasses.replace(

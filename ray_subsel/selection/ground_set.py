@@ -1,4 +1,9 @@
-"""What is chosen from: rows and what is known of each, before and after near copies are collapsed."""
+"""Hold what is chosen from: rows and what is known of each, before and after near copies are collapsed.
+
+An *item* is what is left when copies are collapsed. ``exclude`` bars a row and all its copies: equal rows always, near
+ones where near copies are collapsed. ``include`` takes the item of the named row, which is returned as the row that was
+named; of several named rows that are one item the first counts.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices, is_number
 from ray_subsel.core.unit_rows import take_rows
+from ray_subsel.optimizers.speculative.copies import representatives
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +31,8 @@ class GroundSet:
         Row numbers of this X.
     counts : int64 array of shape (n,) or None
         How many equal items a row stands for, each of which may be chosen.
-    utility, groups, costs : arrays of shape (n,) or None
+    utility, costs : float64 arrays of shape (n,) or None
+    groups : int64 array of shape (n,) or None
     weights : int64 array of shape (n,) or None
         After near copies are collapsed: how many items a row represents, itself being one to choose.
     """
@@ -41,50 +48,81 @@ class GroundSet:
     weights: Indices | None = None
 
     @property
-    def items(self) -> int:
-        """How many items there are, multiplicities counted."""
-        return int(self.X.shape[0]) if self.counts is None else int(self.counts.sum())
+    def n(self) -> int:
+        """How many rows there are."""
+        return int(self.X.shape[0])
 
     @property
-    def free(self) -> int:
+    def items(self) -> int:
+        """How many items there are, multiplicities counted."""
+        return self.n if self.counts is None else int(self.counts.sum())
+
+    @property
+    def available(self) -> int:
         """How many of them are not excluded."""
         return self.items - (self.exclude.size if self.counts is None else int(self.counts[self.exclude].sum()))
 
+    def available_copies(self) -> Indices:
+        """Return how many items each row may give, shape (n,)."""
+        left = np.ones(self.n, dtype=np.int64) if self.counts is None else self.counts.copy()
+        left[self.exclude] = 0
+        return left
 
-def without_near_copies(parts: GroundSet, threshold: float, seed: int) -> GroundSet:
-    """Return the rows that stay when near copies are collapsed, in their order.
+    def rows_of(self, items: Indices) -> Indices:
+        """Return the rows of the caller's X that some rows of this X are."""
+        return items if self.kept is None else self.kept[items]
 
-    Of each group stay the rows that ``include`` names, else the lowest row that is not excluded, else its leader. A
-    multiplicity says how much a row weighs, no longer how often it may be chosen: equal items are near copies too.
+
+def with_equal_rows(X: Any, rows: Indices) -> Indices:
+    """Return some rows of X and all rows that equal one of them byte by byte, ascending. One pass over X."""
+    if not rows.size or hasattr(X, "tocsr"):
+        return np.unique(rows)
+    same = representatives(X, None)
+    return np.flatnonzero(np.isin(same, same[rows])).astype(np.int64)
+
+
+def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> GroundSet:
+    """Return the items that are left when near copies are collapsed, in order of their rows.
+
+    A group with an excluded row is barred as a whole. Another has the vector, group, cost and utility of its leader, the
+    lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity says how much
+    a row weighs, no longer how often it may be chosen: equal items are near copies too.
     """
     from ray_subsel.dedup.in_memory import collapse_near
 
     if not is_number(threshold) or not 0 < threshold <= 1:
         raise invalid("near", "lie in (0, 1]", threshold, "It is a cosine; 0.9 serves sentence embeddings.")
-    n = int(parts.X.shape[0])
-    leader = collapse_near(parts.X, threshold, seed=seed).leader
-    rank = np.ones(n, dtype=np.int64)
-    rank[parts.include] = 0
-    rank[parts.exclude] = 2
-    order = np.lexsort((np.arange(n), rank, leader))
-    firsts = order[np.flatnonzero(np.diff(leader[order], prepend=-1))]
-    kept = np.union1d(firsts, parts.include)
-    counts = np.ones(n, dtype=np.int64) if parts.counts is None else parts.counts
-    group_weight = np.bincount(leader, weights=counts, minlength=n).astype(np.int64)
-    weights = np.zeros(n, dtype=np.int64)
-    weights[firsts] = group_weight[leader[firsts]]
+    n = ground.n
+    same = representatives(ground.X, None)  # equal rows are one item, as in a run: clusters are fitted to distinct ones
+    distinct, place = np.unique(same, return_inverse=True)
+    X = ground.X if distinct.size == n else take_rows(ground.X, distinct)
+    leader = distinct[collapse_near(X, threshold, seed=seed, ids=distinct).leader][place]
+    shown = np.full(n, -1, dtype=np.int64)  # by leader: the row that stands for its group
+    leaders = np.unique(leader)
+    shown[leaders] = leaders
+    named = ground.include[::-1]  # of several rows of a group the first one stays
+    shown[leader[named]] = named
+    include = np.array(
+        list(dict.fromkeys(row for row in ground.include.tolist() if shown[leader[row]] == row)), dtype=np.int64
+    )
+    barred = np.unique(leader[ground.exclude])
+    both = np.intersect1d(barred, leader[include])
+    if both.size:
+        row = int(include[np.isin(leader[include], both)][0])
+        raise invalid("exclude", "share no row with include", Verbatim(f"row {row}, or a copy of it, in both"))
+    counts = np.ones(n, dtype=np.int64) if ground.counts is None else ground.counts
+    weights = np.bincount(leader, weights=counts, minlength=n).astype(np.int64)[leaders]
     position = np.full(n, -1, dtype=np.int64)
-    position[kept] = np.arange(kept.size)
-    exclude = position[parts.exclude]
+    position[leaders] = np.arange(leaders.size)
     return replace(
-        parts,
-        X=parts.X if kept.size == n else take_rows(parts.X, kept),
-        kept=kept,
-        include=position[parts.include],
-        exclude=exclude[exclude >= 0],
+        ground,
+        X=ground.X if leaders.size == n else take_rows(ground.X, leaders),
+        kept=shown[leaders],
+        include=position[leader[include]],
+        exclude=position[barred],
         counts=None,
-        utility=None if parts.utility is None else parts.utility[kept],
-        groups=None if parts.groups is None else parts.groups[kept],
-        costs=None if parts.costs is None else parts.costs[kept],
-        weights=weights[kept],
+        utility=None if ground.utility is None else ground.utility[leaders],
+        groups=None if ground.groups is None else ground.groups[leaders],
+        costs=None if ground.costs is None else ground.costs[leaders],
+        weights=weights,
     )

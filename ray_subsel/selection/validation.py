@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ray_subsel.constraints.base import NO_ITEMS
 from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import Float64s, Indices, is_number
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices, is_number
 
 
 def row_numbers(rows: ArrayLike, parameter: str, n: int, counts: Indices | None) -> Indices:
@@ -142,11 +141,14 @@ def check_seed(seed: int) -> None:
         raise invalid("seed", "be a whole number >= 0", seed)
 
 
-def check_disjoint(include: Indices, exclude: Indices) -> None:
-    """Raise InputError where a row is both included and excluded."""
+def check_disjoint(include: Indices, exclude: Indices, barred: Indices) -> None:
+    """Raise InputError where a row is both included and excluded, or a copy of one that is (``barred``)."""
     both = np.intersect1d(include, exclude)
     if both.size:
         raise invalid("exclude", "share no row with include", Verbatim(f"row {both[0]} in both"))
+    copies = np.intersect1d(include, barred)
+    if copies.size:
+        raise invalid("exclude", "share no row with include", Verbatim(f"row {copies[0]}, or a copy of it, in both"))
 
 
 def item_costs(costs: ArrayLike | None, budget: float | None, n: int) -> Float64s | None:

@@ -1,12 +1,12 @@
-"""Keep what constrains each item of a run on disk: its group, its cost, and whether it must or must not be chosen.
+"""Write and read the table of what constrains each item: its group and cost, and whether it must or must not be chosen.
 
-``limits/part-*.parquet`` has, for each part of the ground set, the same items in the same row groups: ``id``, ``group``
-(a number), ``cost``, ``state`` and ``asked`` (the row that was named to be included, else -1). A partition reads its
-row groups of both. What the table says is resolved by :mod:`ray_subsel.stages.resolve_constraints`.
+``limits/part-*.parquet`` has, for each shard of the ground set, the same items in the same row groups: ``id``,
+``group`` (a number), ``cost``, ``state`` (an :class:`ItemState`) and ``asked`` (the row that was named to be included,
+else -1). A partition reads its row groups of both.
 
 An item is one of several rows, equal texts or near copies: it has the group and the cost of its own row, the lowest id;
-it must be chosen if any of its rows must, and is then published as the row that was named; it must not be chosen if any
-of its rows must not.
+it must be chosen if any of its rows must, and is then published as the row that was named first; it must not be chosen
+if any of its rows, or a copy of one, must not.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError, Verbatim, invalid
-from ray_subsel.core.items import ItemBatch
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.hashing import shard_of_key
+from ray_subsel.core.items import COST, GROUP, ItemBatch
+from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import ShardMeta, fact_of, part_name, read_members, read_partitions
-from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
 
 FOLDER = "limits"
+MOST_GROUPS = 100_000
 
 
 class ItemState(IntEnum):
-    """What ``include`` and ``exclude`` say of an item."""
+    """What is demanded of an item."""
 
     AVAILABLE = 0
     EXCLUDED = 1
@@ -39,26 +40,26 @@ class ItemState(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class ConstraintTask:
-    """All that a worker needs to write the constraint table of a part.
+class TableTask:
+    """All that a worker needs to write the table of a shard.
 
     Attributes
     ----------
     rows : RowStore
-    facts : tuple of ShardMeta
-        Of the ground set.
+    store : EmbeddingStore
+        The ground set.
     group : str or None
-        The column of the rows that gives groups.
+        The column of the rows that tells groups.
     names : tuple of str
         The groups, sorted.
     cost : str or None
-        The column of the rows that gives costs; ``text``: its number of words.
+        The column of the rows that tells costs; ``text``: its words.
     include, exclude : int64 arrays
-        Row ids, ascending.
+        Row ids: in the order of their ranks, and in any order.
     """
 
     rows: RowStore
-    facts: tuple[ShardMeta, ...]
+    store: EmbeddingStore
     group: str | None
     names: tuple[str, ...]
     cost: str | None
@@ -66,22 +67,61 @@ class ConstraintTask:
     exclude: Indices
 
 
-def write_constraints(task: ConstraintTask, shard: int) -> None:
-    """Write the constraint table of one part."""
-    fact = fact_of(task.facts, shard)
-    run = task.rows.run
-    members = read_members(run, shard, fact.folder)
+def group_names(rows: RowStore, column: str) -> tuple[str, ...]:
+    """Return the distinct groups, sorted; rows without one are the group of the empty name."""
+    found: set[str] = set()
+    for table in rows.iter_tables([column]):
+        found.update(value or "" for value in table[column].unique().to_pylist())
+        if len(found) > MOST_GROUPS:
+            raise invalid("group", f"have at most {MOST_GROUPS:,} values", Verbatim(f"more in column {column}"))
+    return tuple(sorted(found))
+
+
+def row_ids(rows: RowStore, names: tuple[str, ...], parameter: str, own: str | None) -> Indices:
+    """Return the row ids that names mean, in their order: row ids themselves, or the user's own ids."""
+    if not names:
+        return NO_ITEMS
+    if own is None:
+        wrong = [name for name in names if not (name.isascii() and name.isdigit())]
+        if wrong:
+            raise invalid(parameter, "name rows by their position in the input", wrong[0], "Or name your --id column.")
+        wanted = np.array([int(name) for name in names], dtype=np.int64)
+        absent = wanted[~np.isin(wanted, rows.ids())]
+        if absent.size:
+            raise invalid(parameter, "name usable rows", int(absent[0]), "See rejected.parquet for the rest.")
+        return wanted
+    places: dict[str, int] = {}
+    asked = set(names)
+    for table in rows.iter_tables(["id", "source_id"]):
+        sources = table["source_id"].to_pylist()
+        for row, source in zip(table["id"].to_pylist(), sources, strict=True):
+            if source in asked:
+                places.setdefault(source, row)  # copies that augmentation added have the same; the first counts
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        raise invalid(parameter, f"name usable rows by their column {own}", unknown[0])
+    return np.array([places[name] for name in names], dtype=np.int64)
+
+
+def with_equal_rows(rows: RowStore, ids: Indices) -> Indices:
+    """Return rows and all rows of equal text (or vector), which lie in the same shard; ascending."""
+    if not ids.size:
+        return ids
+    keys = set(rows.take(ids, ["key"])["key"].to_pylist())
+    found = []
+    for shard in sorted({shard_of_key(key, rows.shards) for key in keys}):
+        table = rows.shard(shard, ["id", "key"])
+        equal = np.array([key in keys for key in table["key"].to_pylist()], dtype=np.bool_)
+        found.append(table["id"].to_numpy()[equal])
+    return np.sort(np.concatenate(found)).astype(np.int64)
+
+
+def write_table(task: TableTask, shard: int) -> None:
+    """Write the table of the items of one shard."""
+    members = task.store.members(shard)
     ids = members["id"].to_numpy().astype(np.int64)
-    group, cost = _groups_and_costs(task, fact, ids)
-    state, asked = _states(task, members["rows"].combine_chunks())
-    table = pa.table({"id": ids, "group": group, "cost": cost, "state": state, "asked": asked})
-    run.write_table(part_name(shard, FOLDER), table, row_groups=list(fact.partition_items))
-
-
-def _groups_and_costs(task: ConstraintTask, fact: ShardMeta, ids: Indices) -> tuple[Indices, Float64s]:
-    """Return the group number and the cost of each item; zeros and ones where they do not matter."""
     columns = [name for name in (task.group, task.cost) if name is not None]
-    known = _columns_of(task.rows, fact, ids, columns)
+    known = _columns_of(task, shard, ids, columns)
     group = np.zeros(len(ids), dtype=np.int64)
     if task.group is not None:
         names = np.array([value or "" for value in known[task.group].to_pylist()], dtype=object)
@@ -91,59 +131,52 @@ def _groups_and_costs(task: ConstraintTask, fact: ShardMeta, ids: Indices) -> tu
         cost = np.array([max(1, len(text.split())) for text in known["text"].to_pylist()], dtype=np.float64)
     elif task.cost is not None:
         cost = known[task.cost].to_numpy().astype(np.float64)
-    return group, cost
+    state, asked = _states(task, members)
+    table = pa.table({"id": ids, "group": group, "cost": cost, "state": state, "asked": asked})
+    row_groups = list(task.store.meta(shard).partition_items)
+    task.rows.run.write_table(part_name(shard, FOLDER), table, row_groups=row_groups)
 
 
-def _states(task: ConstraintTask, rows: pa.ListArray) -> tuple[Indices, Indices]:
-    """Return the state of each item, and the row that was named for it, else -1.
-
-    Parameters
-    ----------
-    task : ConstraintTask
-    rows : list array of int64
-        The rows that each item stands for.
-    """
+def _states(task: TableTask, members: pa.Table) -> tuple[Indices, Indices]:
+    """Return the state of each item of a shard, and the row that was named for an included one."""
+    rows = members["rows"].combine_chunks()
     flat = pc.list_flatten(rows).to_numpy()
     owner = pc.list_parent_indices(rows).to_numpy()
-    state, asked = np.zeros(len(rows), dtype=np.int64), np.full(len(rows), -1, dtype=np.int64)
+    state = np.full(members.num_rows, int(ItemState.AVAILABLE), dtype=np.int64)
+    asked = np.full(members.num_rows, -1, dtype=np.int64)
     order = {int(row): place for place, row in enumerate(task.include)}
     for at in np.flatnonzero(np.isin(flat, task.include)):  # of several rows of one item the first named counts
         item, row = int(owner[at]), int(flat[at])
         if asked[item] < 0 or order[row] < order[int(asked[item])]:
             asked[item] = row
     state[asked >= 0] = ItemState.INCLUDED
-    out = owner[np.isin(flat, task.exclude)]
-    if (asked[out] >= 0).any():
-        row = int(asked[out][asked[out] >= 0][0])
+    excluded = owner[np.isin(flat, task.exclude)]
+    if (asked[excluded] >= 0).any():
+        row = int(asked[excluded][asked[excluded] >= 0][0])
         raise invalid("exclude", "share no row with include", Verbatim(f"row {row}, or a copy of it, in both"))
-    state[out] = ItemState.EXCLUDED
+    state[excluded] = ItemState.EXCLUDED
     return state, asked
 
 
-def _columns_of(rows: RowStore, fact: ShardMeta, ids: Indices, columns: list[str]) -> pa.Table:
-    """Return columns of the rows that lead the items of a part, in the order of the items."""
+def _columns_of(task: TableTask, shard: int, ids: Indices, columns: list[str]) -> pa.Table:
+    """Return columns of the rows that lead the items of a shard, in the order of the items."""
     if not columns or not len(ids):
         return pa.table({name: pa.array([], pa.string()) for name in columns})
-    if fact.folder != EMBEDDINGS:  # leaders of near copies come from all shards
-        return rows.take(ids, columns)
-    table = rows.shard(fact.shard, ["id", *columns])
+    if task.store.folder != EMBEDDINGS:  # leaders of near copies come from all shards
+        return task.rows.take(ids, columns)
+    table = task.rows.shard(shard, ["id", *columns])
     stored = table["id"].to_numpy()
     order = np.argsort(stored)
     return table.take(pa.array(order[np.searchsorted(stored, ids, sorter=order)]))
 
 
-def read_constraints(run: RunDir, facts: Sequence[ShardMeta], partitions: Sequence[int]) -> pa.Table:
-    """Read the constraint table of some partitions, in ascending order of id."""
+def read_table(store: EmbeddingStore, partitions: Sequence[int]) -> pa.Table:
+    """Read the table of all items of some partitions, in ascending order of id."""
     tables = []
-    for fact in facts:
-        name = part_name(fact.shard, FOLDER)
-        groups = [
-            sum(1 for count in fact.partition_items[:partition] if count)
-            for partition in partitions
-            if fact.partition_items[partition]
-        ]
+    for meta in store.shards:
+        groups = [group for q in partitions if (group := meta.row_group_of(q)) is not None]
         if groups:
-            with run.parquet(name) as file:
+            with store.run.parquet(part_name(meta.shard, FOLDER)) as file:
                 tables.append(file.read_row_groups(groups))
     table = pa.concat_tables(tables) if tables else _empty()
     return table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
@@ -154,24 +187,24 @@ def _empty() -> pa.Table:
     return pa.table({"id": whole, "group": whole, "cost": real, "state": whole, "asked": whole})
 
 
-def constrained_items(run: RunDir, facts: Sequence[ShardMeta], partition: int) -> tuple[ItemBatch, Indices]:
-    """Return the items of a partition with their columns ``group`` and ``cost``, and the :class:`ItemState` of each."""
-    items = read_partitions(run, facts, [partition])
-    table = read_constraints(run, facts, [partition])
+def read_constrained(store: EmbeddingStore, partition: int) -> tuple[ItemBatch, Indices]:
+    """Return the items of a partition with their groups and costs, and the state of each."""
+    items = store.read_partition(partition)
+    table = read_table(store, [partition])
     if not np.array_equal(table["id"].to_numpy(), items.ids):
         raise InputError(
-            f"{run.path(FOLDER)} must be about the items of partition {partition}; it is not. "
+            f"{store.run.path(FOLDER)} must be about the items of partition {partition}; it is not. "
             "Delete it and run the same command again."
         )
+    group, cost = table["group"].to_numpy().astype(np.int64), table["cost"].to_numpy()
     state = table["state"].to_numpy().astype(np.int64)
-    columns = {"group": table["group"].to_numpy().astype(np.int64), "cost": table["cost"].to_numpy()}
-    return ItemBatch(items.ids, items.vectors, columns), state
+    return ItemBatch(items.ids, items.vectors, {GROUP: group, COST: cost}), state
 
 
-def constraints_of_items(run: RunDir, facts: Sequence[ShardMeta], ids: Indices) -> pa.Table:
-    """Read the rows of the constraint table of some items, in no order, one part at a time."""
+def read_rows_of(store: EmbeddingStore, ids: Indices) -> pa.Table:
+    """Read the table of some items, in no order, one shard at a time."""
     tables = []
-    for fact in facts:
-        table = run.read_table(part_name(fact.shard, FOLDER))
+    for shard in store.numbers:
+        table = store.run.read_table(part_name(shard, FOLDER))
         tables.append(table.filter(pa.array(np.isin(table["id"].to_numpy(), ids))))
     return pa.concat_tables(tables)

@@ -1,4 +1,4 @@
-"""The stage that collapses near copies: tasks over files, never all vectors in one process.
+"""Collapse near copies of the embedded items: tasks over files, never all vectors in one process.
 
 sample    a task a part: the items whose hash is low enough        ->  near/sample/part-*.parquet
 fit       one task                                                 ->  near/cells.npz, the centres
@@ -7,7 +7,7 @@ shuffle   a task a part: items sorted into buckets                 ->  near/piec
 collapse  a task a bucket, or the buckets of one large cluster     ->  groups/part-*.parquet, leaders/part-*.parquet
 
 ``groups/part-*.parquet`` has a row for each item: ``id``, ``leader`` (the item that stands for its group, the lowest
-id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of
+id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are files like those of ``embeddings/``, of
 the leaders alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted
 at the end.
 """
@@ -16,42 +16,27 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.core.types import Indices
+from ray_subsel.core.items import MULTIPLICITY, ItemBatch
+from ray_subsel.core.types import Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.buckets import (
-    Bucket,
-    BucketGroups,
-    BucketPlan,
-    bucket_size,
-    join_buckets,
-    plan_buckets,
-)
+from ray_subsel.dedup.buckets import Bucket, BucketGroups, BucketPlan, bucket_size, join_buckets, plan_buckets
 from ray_subsel.dedup.clusters import ClusterTree, fit_tree, in_sample
 from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.peak_memory import PeakMemory
-from ray_subsel.runtime.progress import Bar
+from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
-from ray_subsel.storage.embedding_store import (
-    METADATA,
-    Items,
-    ShardMeta,
-    Vectors,
-    fact_of,
-    part_name,
-    read_facts,
-    row_groups,
-    vectors_of,
-    write_part,
-)
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, part_name, vectors_of, write_shard
 from ray_subsel.storage.run_directory import RunDir
 
 SCRATCH = "near"
@@ -60,15 +45,14 @@ GROUPS = "groups"
 LEADERS = "leaders"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NearTask:
     """All that a worker needs to know.
 
     Attributes
     ----------
-    run : RunDir
-    facts : tuple of ShardMeta
-        Of the embeddings.
+    store : EmbeddingStore
+        The embeddings.
     threshold : float
     seed : int
     largest : int
@@ -77,28 +61,21 @@ class NearTask:
         Items of a usual cluster.
     """
 
-    run: RunDir
-    facts: tuple[ShardMeta, ...]
+    store: EmbeddingStore
     threshold: float
     seed: int
     largest: int
     cluster_size: int = CLUSTER_SIZE
 
     @staticmethod
-    def of(run: RunDir, facts: Sequence[ShardMeta], threshold: float, seed: int) -> NearTask:
+    def of(store: EmbeddingStore, threshold: float, seed: int, policy: Policy = DEFAULT_POLICY) -> NearTask:
         """Return the task with buckets of a size that fits memory."""
-        d = max(fact.dimension for fact in facts)
-        return NearTask(run, tuple(facts), threshold, seed, bucket_size(d))
+        return NearTask(store, threshold, seed, bucket_size(store.d, policy.bucket_numbers))
 
     @property
-    def n(self) -> int:
-        """Items of the ground set."""
-        return sum(fact.items for fact in self.facts)
-
-    @property
-    def d(self) -> int:
-        """Length of the vectors."""
-        return max(fact.dimension for fact in self.facts)
+    def run(self) -> RunDir:
+        """The run directory."""
+        return self.store.run
 
 
 @dataclass(frozen=True)
@@ -110,100 +87,77 @@ class NearFacts:
     threshold : float
     items, kept : int
         Items before and after.
-    near_collapsed : int
-        Their difference.
     clusters, buckets : int
     """
 
     threshold: float
     items: int
     kept: int
-    near_collapsed: int
     clusters: int
     buckets: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts under the names that reports have always had."""
+        return {
+            "threshold": self.threshold,
+            "items": self.items,
+            "kept": self.kept,
+            "near_collapsed": self.items - self.kept,
+            "cells": self.clusters,
+            "pieces": self.buckets,
+        }
+
 
 def collapse(
-    task: NearTask, *, here: bool, bar: Bar, peak: PeakMemory | None = None
-) -> tuple[list[ShardMeta], NearFacts]:
-    """Collapse near copies and return the facts of the leaders' parts; what exists already is not made again.
+    task: NearTask, *, in_process: bool, bar: Bar, peak: PeakMemory | None = None
+) -> tuple[EmbeddingStore, NearFacts]:
+    """Collapse near copies and return the store of the leaders; what exists already is not made again.
 
     Parameters
     ----------
-    here : bool
+    in_process : bool
         In this process, else on Ray.
     bar : Bar
         Of ``3 n`` items: assigned, shuffled and collapsed.
     peak : PeakMemory, optional
         Told how much memory the tasks took.
     """
-    peak = PeakMemory() if peak is None else peak
-    run, shards = task.run, [fact.shard for fact in task.facts]
-    items = {fact.shard: fact.items for fact in task.facts}
+    store, run = task.store, task.run
+    steps = _Steps(run, in_process, bar, peak)
+    items = {meta.shard: meta.items for meta in store.shards}
     if not run.exists(CENTRES):
-        untold = dict.fromkeys((*shards, 0), 0)
-        _each("sampling shard", _sample, (task,), shards, [_sample_name(s) for s in shards], untold, here, bar, peak)
-        _each("fitting clusters, task", _fit, (task,), [0], [CENTRES], untold, here, bar, peak)
-    _each(
-        "assigning clusters in shard",
-        _assign,
-        (task,),
-        shards,
-        [_clusters_name(s) for s in shards],
-        items,
-        here,
-        bar,
-        peak,
-    )
+        steps.run("sampled", _sample, (task,), {shard: _sample_name(shard) for shard in items}, {})
+        steps.run("clustered", _fit, (task,), {0: CENTRES}, {})
+    steps.run("assigned to clusters", _assign, (task,), {shard: _clusters_name(shard) for shard in items}, items)
     counts = _cluster_counts(task)
     plan = plan_buckets(counts, task.largest, lambda cluster: _ids_of(task, cluster))
-    shared = (task, plan)
-    _each(
-        "sorting into buckets shard",
-        _shuffle,
-        shared,
-        shards,
-        [_buckets_name(s) for s in shards],
-        items,
-        here,
-        bar,
-        peak,
-    )
+    steps.run("shuffled", _shuffle, (task, plan), {shard: _buckets_name(shard) for shard in items}, items)
     numbers = list(range(len(plan.tasks)))
     for number in numbers:
         if not run.exists(part_name(number, GROUPS)):
             run.delete(part_name(number, LEADERS))  # one task makes both
-    sizes = dict.fromkeys(numbers, task.n // max(1, len(numbers)))
-    _each(
-        "joining buckets, task",
-        _collapse_task,
-        shared,
-        numbers,
-        [part_name(number, LEADERS) for number in numbers],
-        sizes,
-        here,
-        bar,
-        peak,
-    )
-    if not accounted(task):
+    sizes = dict.fromkeys(numbers, store.n // max(1, len(numbers)))
+    outputs = {number: part_name(number, LEADERS) for number in numbers}
+    steps.run("collapsed", _collapse_task, (task, plan), outputs, sizes)
+    if not accounted(store):
         raise InputError(
-            f"{run.path(GROUPS)} must account for {task.n} items and {LEADERS} for {_rows(task.facts)} rows; got "
-            f"{_grouped(run)} and {_rows(leader_facts(run))}. Delete both and run the same command again."
+            f"{run.path(GROUPS)} must account for {store.n} items and {LEADERS} for {store.rows} rows; got "
+            f"{_grouped(run)} and {leaders_of(run).rows}. Delete both and run the same command again."
         )
-    facts = leader_facts(run)
-    kept = sum(fact.items for fact in facts)
-    return facts, NearFacts(task.threshold, task.n, kept, task.n - kept, counts.size, plan.n_buckets)
+    leaders = leaders_of(run)
+    return leaders, NearFacts(task.threshold, store.n, leaders.n, counts.size, plan.n_buckets)
 
 
-def accounted(task: NearTask) -> bool:
-    """Tell whether every item is in a group and every row with a leader."""
-    return _grouped(task.run) == task.n and _rows(leader_facts(task.run)) == _rows(task.facts)
+def accounted(store: EmbeddingStore) -> bool:
+    """Tell whether every item of the embeddings is in a group and every row with a leader."""
+    if _grouped(store.run) != store.n:
+        return False
+    return bool(store.run.names(LEADERS, ".parquet")) and leaders_of(store.run).rows == store.rows
 
 
-def leader_facts(run: RunDir) -> list[ShardMeta]:
-    """Read the facts of the leaders' parts."""
-    numbers = [int(name.removesuffix(".parquet").rsplit("-", 1)[1]) for name in run.names(LEADERS, ".parquet")]
-    return [read_facts(run, number, LEADERS) for number in numbers]
+def leaders_of(run: RunDir) -> EmbeddingStore:
+    """Open the leaders' files."""
+    return EmbeddingStore.open_folder(run, LEADERS)
 
 
 def _grouped(run: RunDir) -> int:
@@ -214,43 +168,34 @@ def _grouped(run: RunDir) -> int:
     return found
 
 
-def _rows(facts: Sequence[ShardMeta]) -> int:
-    return sum(fact.rows for fact in facts)
+@dataclass(frozen=True)
+class _Steps:
+    """Runs the steps of the stage, a task an output that is missing."""
 
+    directory: RunDir
+    in_process: bool
+    bar: Bar
+    peak: PeakMemory | None
 
-def _each(
-    step: str,
-    function: Callable[..., None],
-    shared: tuple[Any, ...],
-    numbers: Sequence[int],
-    outputs: Sequence[str],
-    sizes: dict[int, int],
-    here: bool,
-    bar: Bar,
-    peak: PeakMemory,
-) -> None:
-    """Call ``function(*shared, number)`` for each number whose output is missing: here, or a Ray task each.
-
-    ``step`` is what messages call it.
-    """
-    run: RunDir = shared[0].run
-    missing = {number: output for number, output in zip(numbers, outputs, strict=True) if not run.exists(output)}
-    bar.advance(sum(sizes[number] for number in set(numbers) - set(missing)))
-    if here:
-        for number in missing:
-            function(*shared, number)
-            bar.advance(sizes[number])
-        return
-    works = [
-        (
-            number,
-            TaskSpec(output, f"near copies could not be collapsed: {step} {number} failed", "Give it more memory"),
-        )
-        for number, output in missing.items()
-    ]
-    for number, _, used in run_tasks(function, shared, works, run):
-        peak.add(used)
-        bar.advance(sizes[number])
+    def run(
+        self,
+        done: str,
+        function: Callable[..., None],
+        shared: tuple[Any, ...],
+        outputs: dict[int, str],
+        sizes: dict[int, int],
+    ) -> None:
+        """Call ``function(*shared, number)`` for each number whose output is missing; ``sizes`` are told to the bar."""
+        missing = {number: output for number, output in outputs.items() if not self.directory.exists(output)}
+        self.bar.advance(sum(sizes.get(number, 0) for number in set(outputs) - set(missing)))
+        tasks = [
+            (number, TaskSpec(output, f"near copies of part {number} could not be {done}", "Give it more memory"))
+            for number, output in missing.items()
+        ]
+        for number, _, used in run_tasks(function, shared, tasks, self.directory, in_process=self.in_process):
+            if self.peak is not None:
+                self.peak.add(used)
+            self.bar.advance(sizes.get(number, 0))
 
 
 def _sample_name(shard: int) -> str:
@@ -267,25 +212,30 @@ def _buckets_name(shard: int) -> str:
 
 def _sample(task: NearTask, shard: int) -> None:
     """Keep the items of a part that belong to the sample: those whose hash is low enough."""
-    kind = pa.list_(pa.float32(), task.d)
+    n, d = task.store.n, task.store.d
+    kind = pa.list_(pa.float32(), d)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
-    for table in row_groups(task.run, fact_of(task.facts, shard), ["id", "vector"]):
+    for table in task.store.row_groups(shard, ["id", "vector"]):
         ids = table["id"].to_numpy().astype(np.int64)
-        drawn = in_sample(ids, n=task.n, d=task.d, cluster_size=task.cluster_size, seed=task.seed)
-        chosen = np.flatnonzero(drawn)
+        chosen = np.flatnonzero(in_sample(ids, n=n, d=d, cluster_size=task.cluster_size, seed=task.seed))
         sampled.append(table.take(pa.array(chosen)).replace_schema_metadata(None))
     task.run.write_table(_sample_name(shard), pa.concat_tables(sampled))
 
 
 def _fit(task: NearTask, _: int) -> None:
     """Keep the centres of the sample's clusters."""
-    sample = pa.concat_tables([task.run.read_table(_sample_name(fact.shard)) for fact in task.facts])
+    sample = pa.concat_tables([task.run.read_table(_sample_name(shard)) for shard in task.store.numbers])
     ids = sample["id"].to_numpy()
     order = np.argsort(ids, kind="stable")
     vectors = vectors_of(sample["vector"])[order]
     rows = unit_rows(vectors, parameter="vectors", numbers=ids[order])
     tree = fit_tree(
-        rows, n=task.n, threshold=task.threshold, cluster_size=task.cluster_size, largest=task.largest, seed=task.seed
+        rows,
+        n=task.store.n,
+        threshold=task.threshold,
+        cluster_size=task.cluster_size,
+        largest=task.largest,
+        seed=task.seed,
     )
     split = sorted(tree.splits)
     stream = io.BytesIO()
@@ -318,7 +268,7 @@ def _assign(task: NearTask, shard: int) -> None:
     tree = _tree(task)
     ids, clusters = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     with threadpool_limits(1):
-        for table in row_groups(task.run, fact_of(task.facts, shard), ["id", "vector"]):
+        for table in task.store.row_groups(shard, ["id", "vector"]):
             some = table["id"].to_numpy().astype(np.int64)
             rows = unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=some)
             ids.append(some)
@@ -334,23 +284,22 @@ def _clusters(task: NearTask, shard: int) -> pa.Table:
 
 def _cluster_counts(task: NearTask) -> Indices:
     counts = np.zeros(_tree(task).n_clusters, dtype=np.int64)
-    for fact in task.facts:
-        counts += np.bincount(_clusters(task, fact.shard)["cell"].to_numpy(), minlength=counts.size)
+    for shard in task.store.numbers:
+        counts += np.bincount(_clusters(task, shard)["cell"].to_numpy(), minlength=counts.size)
     return counts
 
 
 def _ids_of(task: NearTask, cluster: int) -> Indices:
     found = []
-    for fact in task.facts:
-        table = _clusters(task, fact.shard)
+    for shard in task.store.numbers:
+        table = _clusters(task, shard)
         found.append(table.filter(pc.equal(table["cell"], cluster))["id"].to_numpy())
     return np.concatenate(found)
 
 
 def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
     """Sort the items of a part by bucket and id, a row group a bucket."""
-    fact = fact_of(task.facts, shard)
-    table = task.run.read_table(part_name(shard, fact.folder), columns=["id", "vector", "multiplicity", "rows"])
+    table = task.store.read_shard(shard, ["id", "vector", MULTIPLICITY, "rows"])
     ids, clusters = table["id"].to_numpy(), _clusters(task, shard)["cell"].to_numpy()
     buckets = plan.bucket_of(ids, clusters)
     order = np.lexsort((ids, buckets))
@@ -363,8 +312,8 @@ def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
 def _read_bucket(task: NearTask, bucket: int) -> pa.Table:
     """Read a bucket, in ascending order of id."""
     tables = []
-    for fact in task.facts:
-        with task.run.parquet(_buckets_name(fact.shard)) as file:
+    for shard in task.store.numbers:
+        with task.run.parquet(_buckets_name(shard)) as file:
             counts = json.loads(file.schema_arrow.metadata[METADATA])
             if counts[bucket]:
                 table = file.read_row_group(sum(1 for count in counts[:bucket] if count))
@@ -379,7 +328,7 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
     from threadpoolctl import threadpool_limits
 
     tables: list[pa.Table] = []  # ids ascend from bucket to bucket; vectors are kept of leaders only
-    vectors: list[Vectors] = []
+    vectors: list[Float32s] = []
     groups: list[BucketGroups] = []
 
     def buckets() -> Iterator[Bucket]:
@@ -398,28 +347,72 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
     columns = {"id": table["id"], "leader": leader, "cosine": cosine, "cell": table["cell"]}
     task.run.write_table(part_name(number, GROUPS), pa.table(columns))
     items, members = _led(table, leader, np.concatenate(vectors))
-    like = task.facts[0]
-    write_part(
+    write_shard(
         task.run,
         number,
         items,
         members,
         texts=table.num_rows,
-        partitions=len(like.partition_items),
-        seed=like.seed,
+        partitions=task.store.partitions,
+        seed=task.store.seed,
         folder=LEADERS,
     )
 
 
-def _led(table: pa.Table, leader: Indices, vectors: Vectors) -> tuple[Items, list[list[int]]]:
+def _led(table: pa.Table, leader: Indices, vectors: Float32s) -> tuple[ItemBatch, list[list[int]]]:
     """Return the leaders, in order of id as ``vectors`` are, with the multiplicities and the rows of their groups."""
     leaders, group = np.unique(leader, return_inverse=True)
     multiplicity = np.zeros(leaders.size, dtype=np.int64)
-    np.add.at(multiplicity, group, table["multiplicity"].to_numpy())
+    np.add.at(multiplicity, group, table[MULTIPLICITY].to_numpy())
     rows = table["rows"].combine_chunks()
     flat = pc.list_flatten(rows).to_numpy()
     owner = group[pc.list_parent_indices(rows).to_numpy()]
     order = np.lexsort((flat, owner))
     edges = np.searchsorted(owner[order], np.arange(1, leaders.size))
     members = [part.tolist() for part in np.split(flat[order], edges)]
-    return Items(leaders.astype(np.int64), vectors, multiplicity), members
+    return ItemBatch(leaders.astype(np.int64), vectors, {MULTIPLICITY: multiplicity}), members
+
+
+@final
+@dataclass(frozen=True)
+class DeduplicateStage(Stage[EmbeddingStore]):
+    """Collapse near copies, and hand down the leaders as the ground set.
+
+    Attributes
+    ----------
+    store : EmbeddingStore
+        The embeddings.
+    threshold : float
+    seed : int
+    """
+
+    name: ClassVar[str] = "near"
+    outputs: ClassVar[tuple[str, ...]] = (SCRATCH, GROUPS, LEADERS)
+
+    store: EmbeddingStore
+    threshold: float
+    seed: int
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the groups."""
+        return {"near": self.threshold, "seed": self.seed, "embed": context.fingerprint("embed")}
+
+    def resume(self, context: RunContext) -> EmbeddingStore | None:
+        """Return the leaders, or None where a group or a leader is gone."""
+        return leaders_of(context.run) if accounted(self.store) else None
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
+        """Group what is not grouped yet."""
+        in_process = context.policy.is_small(self.store.n, self.store.d)
+        if not in_process:
+            context.session.start()
+        task = NearTask.of(self.store, self.threshold, self.seed, context.policy)
+        with bar("near", 3 * self.store.n) as progress:
+            leaders, facts = collapse(task, in_process=in_process, bar=progress, peak=peak)
+        joined = facts.items - facts.kept
+        line = f"near: {joined:,} of {facts.items:,} items joined another, {facts.kept:,} are left"
+        return StageResult(leaders, facts.as_json(), line)
+
+    def tidy(self, context: RunContext) -> None:
+        """Delete the files between the steps."""
+        context.run.delete(SCRATCH)

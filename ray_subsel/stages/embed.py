@@ -1,4 +1,4 @@
-"""The stage that turns texts into vectors: a pool of actors, each of which embeds one shard after the other.
+"""Embed texts: a pool of actors, each of which embeds one shard after the other.
 
 A shard holds all rows of its texts, so equal texts are found and embedded once without any process seeing the whole
 corpus. A shard's file is written whole or not at all; a run that was killed embeds the missing shards only.
@@ -8,28 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.config import CorpusConfig, EmbedConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig, fingerprint_fields
+from ray_subsel.constraints.size import resolve_k
+from ray_subsel.core.errors import DoesNotFitError, InputError
+from ray_subsel.core.items import MULTIPLICITY, ItemBatch
+from ray_subsel.core.types import Float32s
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import Embedder, normalise_vectors
+from ray_subsel.planning.selection_plan import plan_sizes, planned_k
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
-from ray_subsel.runtime.progress import Bar
+from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.runtime.ray_session import Resources
 from ray_subsel.runtime.tasks import TaskSpec, attempt, ray_errors_as_input_errors, run_tasks
+from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.storage.embedding_store import (
     FOLDER,
-    Items,
+    EmbeddingStore,
     ShardMeta,
-    Vectors,
     part_name,
-    read_facts,
     vectors_of,
-    write_part,
+    write_shard,
 )
 from ray_subsel.storage.run_directory import RunDir
 
@@ -86,21 +89,21 @@ def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> Shard
     else:
         vectors = normalise_vectors(vectors_of(firsts["vector"])) if len(firsts) else vectors_of(firsts["vector"])
     items, members = _ground_set(groups.leads, groups.members, vectors, keep=task.corpus.copies == "keep")
-    return write_part(
+    return write_shard(
         task.run, shard, items, members, texts=len(groups.leads), partitions=task.partitions, seed=task.seed
     )
 
 
 def _ground_set(
-    leads: np.ndarray[Any, Any], members: list[np.ndarray[Any, Any]], vectors: Vectors, *, keep: bool
-) -> tuple[Items, list[list[int]]]:
+    leads: np.ndarray[Any, Any], members: list[np.ndarray[Any, Any]], vectors: Float32s, *, keep: bool
+) -> tuple[ItemBatch, list[list[int]]]:
     """Return the items of a shard: a group each, or with ``keep`` a row each."""
     if not keep:
         counts = np.array([len(group) for group in members], dtype=np.int64)
-        return Items(leads, vectors, counts), [group.tolist() for group in members]
+        return ItemBatch(leads, vectors, {MULTIPLICITY: counts}), [group.tolist() for group in members]
     ids = np.concatenate(members) if members else np.zeros(0, dtype=np.int64)
     source = np.repeat(np.arange(len(members)), [len(group) for group in members])
-    items = Items(ids, vectors[source], np.ones(len(ids), dtype=np.int64))
+    items = ItemBatch(ids, vectors[source], {MULTIPLICITY: np.ones(len(ids), dtype=np.int64)})
     return items, [[one] for one in ids.tolist()]
 
 
@@ -129,7 +132,7 @@ class EmbedActor:
         """Embed the shard of a batch; Ray Data calls this with one row at a time."""
         [shard] = [int(shard) for shard in batch["shard"]]
         try:
-            with attempt(self.task.run, _work(self.task.run, shard)):
+            with attempt(self.task.run, _task_of(self.task.run, shard)):
                 embedder = self.ready()
                 start_peak()
                 texts, error = embed_shard(self.task, embedder, shard).texts, ""
@@ -138,7 +141,7 @@ class EmbedActor:
         return {"texts": [texts], "peak": [peak_bytes()], "error": [error]}
 
 
-def _work(run: RunDir, shard: int) -> TaskSpec:
+def _task_of(run: RunDir, shard: int) -> TaskSpec:
     name = part_name(shard)
     return TaskSpec(name, f"shard {shard} ({run.path(name)}) could not be embedded", HINT)
 
@@ -234,11 +237,11 @@ class _GroundSetTexts:
 
     def map_parts(self, function: Callable[[Sequence[str]], R]) -> Iterator[R]:
         """Yield the function of each shard's texts, a Ray task each."""
-        works = [
+        tasks = [
             (shard, TaskSpec(f"{self.makes}-{shard:05d}", f"words of shard {shard} could not be counted", HINT))
             for shard in range(self.rows.shards)
         ]
-        for _, result, _ in run_tasks(_of_shard, (self, function), works, self.rows.run):
+        for _, result, _ in run_tasks(_of_shard, (self, function), tasks, self.rows.run, in_process=False):
             yield result
 
 
@@ -257,16 +260,100 @@ def fit_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
         kind.save_state(rows.run, kind.fit(texts, embed))
 
 
-def all_facts(rows: RowStore) -> list[ShardMeta]:
-    """Read the facts of every part and check that none lost a row."""
-    facts = [read_facts(rows.run, shard) for shard in range(rows.shards)]
-    found = sum(fact.rows for fact in facts)
-    if found != rows.n_rows:
+def open_embeddings(rows: RowStore) -> EmbeddingStore:
+    """Open the files of all shards and check that none lost a row."""
+    store = EmbeddingStore.open(rows.run, range(rows.shards))
+    if store.rows != rows.n_rows:
         raise InputError(
-            f"{rows.run.path('embeddings')} must account for {rows.n_rows} rows; got {found}. "
+            f"{rows.run.path(FOLDER)} must account for {rows.n_rows} rows; got {store.rows}. "
             "Delete the folder and run the same command again."
         )
-    dimensions = sorted({fact.dimension for fact in facts if fact.items})
+    dimensions = sorted({meta.dimension for meta in store.shards if meta.items})
     if len(dimensions) > 1:
         raise InputError(f"vectors must have one length; got {dimensions}. Embed them with one model.")
-    return facts
+    return store
+
+
+@final
+@dataclass(frozen=True)
+class EmbedStage(Stage[EmbeddingStore]):
+    """Embed the distinct texts of every shard that has no file yet.
+
+    Attributes
+    ----------
+    rows : RowStore
+    model : str or None
+        What tells one embedder from another; None for ready vectors.
+    """
+
+    name: ClassVar[str] = "embed"
+    outputs: ClassVar[tuple[str, ...]] = (FOLDER, "doc2vec", "tfidf", "embedder")
+
+    rows: RowStore
+    model: str | None
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the vectors."""
+        config = context.config
+        how = {"vectors": config.corpus.vectors} if self.model is None else fingerprint_fields(config.embed)
+        return {**how, "model_fingerprint": self.model, "corpus": context.fingerprint("corpus")}
+
+    def resume(self, context: RunContext) -> EmbeddingStore | None:
+        """Return the embeddings, or None where a shard has none."""
+        del context
+        return None if missing_shards(self.rows) else open_embeddings(self.rows)
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
+        """Fit the embedder where it learns from the corpus, and embed what is missing."""
+        config, rows = context.config, self.rows
+        missing = missing_shards(rows)
+        context.session.start()
+        if self.model is not None:
+            fit_once(rows, config.corpus, config.embed)
+        if missing:
+            self._embed(context, missing, peak)
+        store = open_embeddings(rows)
+        reused = rows.shards - len(missing)
+        facts = {
+            "embedder": "precomputed" if self.model is None else config.embed.embedder,
+            "model": self.model,
+            "dimension": store.d,
+            "embedded": store.texts,
+            "items": store.n,
+            "parts": rows.shards,
+            "parts_reused": reused,
+        }
+        line = f"embed: {store.texts:,} distinct, {store.d} dimensions, {reused} parts from before"
+        return StageResult(store, facts, line)
+
+    def _embed(self, context: RunContext, missing: list[int], peak: PeakMemory) -> None:
+        config, resources = context.config, context.session.resources
+        workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
+        task = EmbedTask(
+            rows=self.rows,
+            corpus=config.corpus,
+            embed=config.embed,
+            partitions=_layout(context, self.rows),
+            seed=0 if config.select is None else config.select.seed,
+            device="cuda" if gpus > 0 else "cpu",
+        )
+        with bar("embed", self.rows.n_rows, "row") as progress:
+            embed_missing(task, missing, workers=workers, num_gpus=gpus, cpus=resources.cpus, bar=progress, peak=peak)
+
+
+def _layout(context: RunContext, rows: RowStore) -> int:
+    """Return by how many partitions to sort the files that are embedded, before the items are counted."""
+    config = context.config
+    select = SelectConfig(k=1) if config.select is None else config.select
+    if select.partitions is not None:
+        return select.partitions
+    n = rows.n_rows
+    k, _ = resolve_k(select.k, select.fraction, rows=n, items=n, no_limit=True)
+    embed = config.embed
+    d = rows.dimension if config.corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
+    copies = config.corpus.copies == "keep"
+    try:
+        k = planned_k(select, k)
+        return plan_sizes(select, context.machine, n=n, d=d or 1, k=k, copies=copies, policy=context.policy).partitions
+    except DoesNotFitError:  # an upper bound does not fit; the items may, once equal ones are collapsed
+        return 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.corpus.rows import RowStore
 from ray_subsel.objectives import OBJECTIVES
 from ray_subsel.report import render_html
 from ray_subsel.storage.manifest import Manifest
@@ -13,19 +12,6 @@ from ray_subsel.storage.manifest import Manifest
 SCHEMA = 1
 SCALE = ("share_of_centralized", "rounds", "candidates", "predicted_peak_bytes", "peak_bytes")
 """What the report says of scale at its top."""
-
-
-def corpus_facts(rows: RowStore) -> dict[str, Any]:
-    """Return what the report says of the corpus."""
-    return {
-        "files": len(rows.files),
-        "skipped_files": rows.skipped_files,
-        "rows_read": rows.n_read,
-        "rejected": rows.n_rejected,
-        "rejected_by_reason": rows.rejected_by_reason,
-        "augmented": rows.n_augmented,
-        "rows": rows.n_rows,
-    }
 
 
 def publish(manifest: Manifest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Draw items at random, the same ones in every process, and scale an objective with them.
+"""Draw items of the ground set at random, the same ones in every process, and scale the objective by them.
 
 An item is drawn if the hash of its id is among the lowest, so the draw depends on ids and seed alone. Parts are read
 row group by row group: no process holds more than a row group and the draw.
@@ -6,23 +6,19 @@ row group by row group: no process holds more than a row group and the draw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float32s, Float64s, Indices
 from ray_subsel.objectives import GroundSummary, Objective, ScaledObjective
 from ray_subsel.planning.selection_plan import represented_size
-from ray_subsel.runtime.tasks import TaskSpec, run_tasks
-from ray_subsel.storage.embedding_store import ShardMeta, Vectors, fact_of, row_groups, vectors_of
-from ray_subsel.storage.run_directory import RunDir
-
-T = TypeVar("T")
+from ray_subsel.runtime.tasks import TaskSpec, map_tasks
+from ray_subsel.storage.embedding_store import EmbeddingStore, vectors_of
 
 SAMPLE_STREAM, RANDOM_STREAM = 0x5EA3, 0x5EA4
 """Added to the seed, so that the sample, a random subset and the partitions are drawn independently."""
@@ -31,7 +27,7 @@ SCRATCH, HINT = "limits", "Free some memory"
 
 
 def scale_objective(
-    run: RunDir, facts: Sequence[ShardMeta], config: SelectConfig, *, k: int, total: Float64s, here: bool
+    store: EmbeddingStore, config: SelectConfig, *, k: int, total: Float64s, in_process: bool
 ) -> ScaledObjective:
     """Draw the reference sample that an objective needs, and return what a selection maximizes.
 
@@ -39,30 +35,28 @@ def scale_objective(
     ----------
     total : float64 array of shape (d,)
         t, the sum of the unit vectors of the ground set.
-    here : bool
-        Read in this process, else a Ray task a part.
+    in_process : bool
+        Read in this process, else a Ray task a shard.
     """
-    objective = config.objective_of(sum(fact.items for fact in facts), k)
+    objective = config.objective_of(store.n, k)
     if not objective.needs_reference:
         return objective.scaled(GroundSummary(total))
-    wanted = represented_size(config, sum(fact.items for fact in facts), k)
-    _, reference = draw(run, facts, wanted, seed=config.seed + SAMPLE_STREAM, here=here)
+    wanted = represented_size(config, store.n, k)
+    _, reference = draw(store, wanted, seed=config.seed + SAMPLE_STREAM, in_process=in_process)
     statistics = None
     if objective.needs_statistics:
-        of_shard = partial(_statistics, run, facts, objective, reference)
-        statistics = sum(each_part(run, of_shard, [fact.shard for fact in facts], "compared with", here=here))
+        shared = (store, objective, reference)
+        statistics = sum(_each_shard(_statistics, shared, store, "sums", "compared with", in_process=in_process))
     return objective.scaled(GroundSummary(total, reference, statistics, config.represent == "own"))
 
 
-def draw(run: RunDir, facts: Sequence[ShardMeta], wanted: int, *, seed: int, here: bool) -> tuple[Indices, Vectors]:
+def draw(store: EmbeddingStore, wanted: int, *, seed: int, in_process: bool) -> tuple[Indices, Float32s]:
     """Return the ids and vectors of ``wanted`` items, those of the lowest hashes, in ascending order of id."""
-    n = sum(fact.items for fact in facts)
-    assert 0 < wanted <= n
-    shards = [fact.shard for fact in facts]
+    assert 0 < wanted <= store.n
     likely = wanted + 6 * wanted**0.5 + 16
     while True:
-        highest = np.uint64(min(2**64 - 1, int(likely / n * 2**64)))
-        found = each_part(run, partial(_below, run, facts, highest, seed), shards, "drawn from", here=here)
+        highest = np.uint64(min(2**64 - 1, int(likely / store.n * 2**64)))
+        found = _each_shard(_below, (store, highest, seed), store, "draw", "drawn from", in_process=in_process)
         ids = np.concatenate([ids for ids, _ in found])
         if ids.size >= wanted:
             break
@@ -73,36 +67,27 @@ def draw(run: RunDir, facts: Sequence[ShardMeta], wanted: int, *, seed: int, her
     return ids[lowest], vectors[lowest]
 
 
-def each_part(run: RunDir, function: Callable[[int], T], shards: Sequence[int], what: str, *, here: bool) -> list[T]:
-    """Return ``function(shard)`` for each shard, in their order: of this process, or a Ray task each.
-
-    Parameters
-    ----------
-    what : str
-        What a task does to a part, for the line about one whose worker is lost: ``drawn from``.
-    """
-    if here:
-        return [function(shard) for shard in shards]
-    works = [
-        (shard, TaskSpec(f"{SCRATCH}/{what.split()[0]}-{shard:05d}", f"part {shard} could not be {what}", HINT))
-        for shard in shards
+def _each_shard(
+    function: Callable[..., Any],
+    shared: tuple[Any, ...],
+    store: EmbeddingStore,
+    task: str,
+    done: str,
+    *,
+    in_process: bool,
+) -> list[Any]:
+    """Return ``function(*shared, shard)`` for each shard; ``task`` names its count of attempts."""
+    tasks = [
+        (shard, TaskSpec(f"{SCRATCH}/{task}-{shard:05d}", f"part {shard} could not be {done}", HINT))
+        for shard in store.numbers
     ]
-    found = {shard: result for shard, result, _ in run_tasks(_call, (function,), works, run)}
-    return [found[shard] for shard in shards]
+    return map_tasks(function, shared, tasks, store.run, in_process=in_process)
 
 
-def _call(function: Callable[[int], T], shard: int) -> T:
-    return function(shard)
-
-
-def _below(
-    run: RunDir, facts: Sequence[ShardMeta], highest: np.uint64, seed: int, shard: int
-) -> tuple[Indices, Vectors]:
-    """Return the items of a part whose hash is not above a number."""
-    fact = fact_of(facts, shard)
-    d = max(one.dimension for one in facts)
-    ids, vectors = [np.zeros(0, dtype=np.int64)], [np.zeros((0, d), dtype=np.float32)]
-    for table in row_groups(run, fact, ["id", "vector"]):
+def _below(store: EmbeddingStore, highest: np.uint64, seed: int, shard: int) -> tuple[Indices, Float32s]:
+    """Return the items of a shard whose hash is not above a number."""
+    ids, vectors = [NO_ITEMS], [np.zeros((0, store.d), dtype=np.float32)]
+    for table in store.row_groups(shard, ["id", "vector"]):
         some = table["id"].to_numpy().astype(np.int64)
         chosen = np.flatnonzero(mix(some, seed) <= highest)
         ids.append(some[chosen])
@@ -110,22 +95,17 @@ def _below(
     return np.concatenate(ids), np.concatenate(vectors)
 
 
-def _statistics(
-    run: RunDir, facts: Sequence[ShardMeta], objective: Objective[Any], reference: Vectors, shard: int
-) -> Any:
+def _statistics(store: EmbeddingStore, objective: Objective[Any], reference: Float32s, shard: int) -> Any:
     """Return what the objective must know of the items of a shard; 0 where it has none."""
-    tables = row_groups(run, fact_of(facts, shard), ["vector"])
+    tables = store.row_groups(shard, ["vector"])
     return sum(objective.reference_statistics(reference, vectors_of(table["vector"])) for table in tables)
 
 
-def random_value(
-    run: RunDir, facts: Sequence[ShardMeta], goal: ScaledObjective, k: int, *, seed: int, here: bool
-) -> float:
+def random_value(store: EmbeddingStore, objective: ScaledObjective, k: int, *, seed: int) -> float:
     """Return f of k random items: expected, where there is a formula, else of one draw."""
-    n = sum(fact.items for fact in facts)
-    expected = goal.random_value(n, k)
+    expected = objective.random_value(store.n, k)
     if expected is not None:
         return expected
-    _, vectors = draw(run, facts, k, seed=seed + RANDOM_STREAM, here=here)
-    objective: Any = goal.full()
-    return float(objective.evaluate(vectors, np.arange(k)))
+    _, vectors = draw(store, k, seed=seed + RANDOM_STREAM, in_process=True)
+    full: Any = objective.full()
+    return float(full.evaluate(vectors, np.arange(k)))

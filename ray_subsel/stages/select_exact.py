@@ -34,26 +34,15 @@ from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, result_of
 from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
-from ray_subsel.storage.embedding_store import ShardMeta, read_partitions
+from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.run_directory import RunDir
 
 CHECKPOINT = f"{FOLDER}/exact.parquet"
-ATTEMPTS = 3
-CHECKPOINT_SECONDS = 20.0
 _CHOSEN = b"ray_subsel.chosen"
 _ROUNDS = b"ray_subsel.rounds"
 
 
-def choose_exactly(
-    run: RunDir,
-    facts: Sequence[ShardMeta],
-    job: SelectionJob,
-    *,
-    bar: Bar,
-    processes: int,
-    attempts: int = ATTEMPTS,
-    checkpoint_seconds: float | None = None,
-) -> SelectionOutcome:
+def choose_exactly(store: EmbeddingStore, job: SelectionJob, *, bar: Bar, processes: int) -> SelectionOutcome:
     """Pick what the centralized greedy would, with at most ``processes`` actors that hold the vectors.
 
     Parameters
@@ -61,48 +50,42 @@ def choose_exactly(
     bar : Bar
         Advanced by the number of items picked.
     processes : int
-    attempts : int
-        How often an actor is started again before the run gives up.
-    checkpoint_seconds : float, optional
-        How much time passes between two checkpoints, at least; :data:`CHECKPOINT_SECONDS` by default.
 
     Raises
     ------
     InputError
         Where the same actor is lost again and again, or the partitions do not hold the ground set.
     """
-    objective = job.goal
+    objective = job.objective
     assert isinstance(objective, ScaledGraphCut), "the configuration refuses other objectives in this mode"
-    score, begin = GraphCutScore(job.total, objective.lam), read_checkpoint(run, job)
+    score, begin = GraphCutScore(job.total, objective.lam), read_checkpoint(store.run, job)
     bar.advance(begin.ids.size)
-    seconds = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
-    writer = CheckpointWriter(run, bar, begin.ids.size, seconds, time.monotonic())
+    seconds = job.policy.checkpoint_seconds
+    writer = CheckpointWriter(store.run, bar, begin.ids.size, seconds, time.monotonic())
     drive = partial(exact_greedy, score=score, k=job.k, begin=begin, after_round=writer.after_round)
     start_peak()
     with block_workers() as workers:
-        if job.here:
-            shard = load_shard(run, facts, range(job.m), workers)
-            _check_items(run, shard.n_items, job)
+        if job.in_process:
+            shard = load_shard(store, range(job.m), workers)
+            _check_items(store.run, shard.n_items, job)
             sizes = DraftSizes.for_rows(shard.distinct.rows)
             found = drive(LocalPool(shard), sizes=sizes, workers=workers)
             peak = peak_bytes()
         else:
-            with actor_pool(run, facts, job, processes, attempts) as actors:
+            with actor_pool(store, job, processes) as actors:
                 found = drive(actors, workers=workers)
                 peak = max(peak_bytes(), *actors.peaks())
-    write_checkpoint(run, found)
+    write_checkpoint(store.run, found)
     value = math.fsum(found.gains)
     where = partition_of(found.ids, job.m, job.seed)
-    reduced = GreediResult(found.ids, where, found.gains, value, max(found.candidates, job.k), None, "exact")
+    result = GreediResult(found.ids, where, found.gains, value, max(found.candidates, job.k), None, "exact")
     expected = objective.random_value(job.n, job.k)
-    return SelectionOutcome(job, reduced, expected, value, found.rounds, peak)
+    return SelectionOutcome(job, result, expected, value, found.rounds, peak)
 
 
-def load_shard(
-    run: RunDir, facts: Sequence[ShardMeta], partitions: Sequence[int], workers: Workers = serial
-) -> RowShard:
+def load_shard(store: EmbeddingStore, partitions: Sequence[int], workers: Workers = serial) -> RowShard:
     """Read some partitions."""
-    items = read_partitions(run, facts, partitions)
+    items = store.read_partitions(partitions)
     return RowShard.of(items.ids, items.vectors, workers)
 
 
@@ -117,8 +100,8 @@ def _check_items(run: RunDir, found: int, job: SelectionJob) -> None:
 class ShardActor:
     """An actor. It reads its partitions when it is first asked, so that an unreadable one is an error that arrives."""
 
-    def __init__(self, run: RunDir, facts: list[ShardMeta], partitions: list[int]) -> None:
-        self._source = (run, facts, partitions)
+    def __init__(self, store: EmbeddingStore, partitions: list[int]) -> None:
+        self._source = (store, partitions)
         self._shard: RowShard | None = None
 
     def _loaded(self) -> RowShard:
@@ -197,22 +180,21 @@ def _spec(partitions: list[int]) -> TaskSpec:
 
 
 @contextlib.contextmanager
-def actor_pool(
-    run: RunDir, facts: Sequence[ShardMeta], job: SelectionJob, processes: int, attempts: int
-) -> Iterator[ActorPool]:
+def actor_pool(store: EmbeddingStore, job: SelectionJob, processes: int) -> Iterator[ActorPool]:
     """Yield actors that have read their partitions, and end them when the block ends."""
     import ray
 
     groups = [group for first in range(processes) if (group := list(range(first, job.m, processes)))]
-    groups = [group for group in groups if any(fact.partition_items[q] for fact in facts for q in group)]
+    sizes = store.partition_sizes
+    groups = [group for group in groups if any(sizes[q] for q in group)]
     cpus = float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call]
     share = min(1.0, math.floor(1000 * cpus / len(groups)) / 1000)
     # Restarts bound what is tried: a call alone would use up its retries before a lost node is known to be lost.
-    actor = ray.remote(num_cpus=share, max_restarts=attempts, max_task_retries=-1)(ShardActor)
-    shared = ray.put(list(facts))
-    pool = ActorPool([actor.remote(run, shared, group) for group in groups], groups)
+    actor = ray.remote(num_cpus=share, max_restarts=job.policy.attempts, max_task_retries=-1)(ShardActor)
+    shared = ray.put(store)
+    pool = ActorPool([actor.remote(shared, group) for group in groups], groups)
     try:
-        _check_items(run, pool.load(), job)
+        _check_items(store.run, pool.load(), job)
         yield pool
     finally:
         for handle in pool.handles:

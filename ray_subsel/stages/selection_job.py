@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ray_subsel.config import SelectConfig
-from ray_subsel.core.exact_sum import ExactSum
+from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.scaled import ScaledObjective
@@ -16,14 +15,9 @@ from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints
 from ray_subsel.stages.sampling import scale_objective
-from ray_subsel.storage.embedding_store import (
-    ShardMeta,
-)
-from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.embedding_store import EmbeddingStore
 
 FOLDER = "candidates"
-
-
 HINT = "Give it more memory or more --partitions"
 """Where a worker of this stage is lost again and again."""
 
@@ -36,7 +30,7 @@ class SelectionJob:
     ----------
     n, d, k, m : int
         Ground set, dimension, number to choose, partitions. Where costs limit the answer, k is a bound.
-    goal : ScaledObjective
+    objective : ScaledObjective
         What is maximized.
     n_candidates : int
         The most candidates that a partition hands over.
@@ -46,31 +40,35 @@ class SelectionJob:
         Of the random partition.
     tree : Tree
         Who reduces what.
-    limits : PartitionedConstraints or None
+    constraints : PartitionedConstraints or None
         Whatever else than k limits the answer.
     policy : Policy
-        Sizes up to which this process does the work.
     """
 
     n: int
     d: int
     k: int
     m: int
-    goal: ScaledObjective
+    objective: ScaledObjective
     n_candidates: int
     total: Float64s
     seed: int
     tree: Tree
-    limits: PartitionedConstraints | None = None
+    constraints: PartitionedConstraints | None = None
     policy: Policy = DEFAULT_POLICY
 
     @property
     def given(self) -> ItemBatch | None:
         """Items that must be chosen."""
-        return None if self.limits is None else self.limits.given
+        return None if self.constraints is None else self.constraints.given
 
     @property
-    def here(self) -> bool:
+    def whole(self) -> Constraints:
+        """The constraints of the whole problem."""
+        return UNLIMITED if self.constraints is None else self.constraints.constraints
+
+    @property
+    def in_process(self) -> bool:
         """Whether this process does it all: it is done before a worker has started."""
         return self.policy.is_small(self.n, self.d)
 
@@ -81,8 +79,8 @@ class SelectionOutcome:
 
     Attributes
     ----------
-    plan : SelectionJob
-    reduced : GreediResult
+    job : SelectionJob
+    result : GreediResult
     random_value : float
         f of as many random items: expected, or where there is no formula for it of one draw.
     centralized_value : float or None
@@ -92,11 +90,11 @@ class SelectionOutcome:
     peak_bytes : int or None
         The largest resident memory of any process that selected.
     certificate : Certificate or None
-        How far the answer can be from the best subset, where :meth:`~ray_subsel.planning.policy.Policy.is_certified`.
+        How far the answer can be from the best subset, where :class:`Policy` says so.
     """
 
-    plan: SelectionJob
-    reduced: GreediResult
+    job: SelectionJob
+    result: GreediResult
     random_value: float
     centralized_value: float | None
     rounds: int = 1
@@ -108,14 +106,14 @@ class SelectionOutcome:
         """Return (f - E f(random)) / |E f(random)|: above 0 is better than random; None where that is 0."""
         if self.random_value == 0:
             return None
-        return (self.reduced.value - self.random_value) / abs(self.random_value)
+        return (self.result.value - self.random_value) / abs(self.random_value)
 
     @property
     def share_of_centralized(self) -> float | None:
         """Return f over centralized greedy's f; None where that was not computed or is not above 0."""
         if self.centralized_value is None or self.centralized_value <= 0:
             return None
-        return self.reduced.value / self.centralized_value
+        return self.result.value / self.centralized_value
 
     @property
     def share_of_centralized_lift(self) -> float | None:
@@ -125,35 +123,26 @@ class SelectionOutcome:
         """
         if self.centralized_value is None or self.centralized_value == self.random_value:
             return None
-        return (self.reduced.value - self.random_value) / (self.centralized_value - self.random_value)
+        return (self.result.value - self.random_value) / (self.centralized_value - self.random_value)
 
 
 def plan_selection(
-    run: RunDir,
+    store: EmbeddingStore,
     config: SelectConfig,
-    facts: Sequence[ShardMeta],
     k: int,
-    limits: PartitionedConstraints | None = None,
-    *,
+    constraints: PartitionedConstraints | None = None,
     policy: Policy = DEFAULT_POLICY,
 ) -> SelectionJob:
-    """Reduce what the parts know of themselves to t, what is maximized and the sizes of the partitions."""
-    m = len(facts[0].partition_items) if config.partitions is None else config.partitions
-    n = sum(fact.items for fact in facts)
-    exact = ExactSum.zero(max(fact.dimension for fact in facts))
-    for fact in facts:
-        if fact.total is not None:
-            exact = exact + fact.total
-    sizes = [sum(fact.partition_items[partition] for fact in facts) for partition in range(m)]
-    total = exact.vector()
-    goal = scale_objective(run, facts, config, k=k, total=total, here=policy.is_small(n, len(total)))
+    """Reduce what the shards know of themselves to t, what is maximized and the sizes of the partitions."""
+    m, n, total = store.partitions, store.n, store.total()
+    objective = scale_objective(store, config, k=k, total=total, in_process=policy.is_small(n, store.d))
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
-    k = k if limits is None else limits.k
-    if limits is None or m == 1:
-        tree = grow_tree(sizes, k=k, c=config.candidates, fan_in=fan_in)
-    elif limits.shares is None:
-        tree = grow_tree(limits.available, k=limits.missing, c=config.candidates, fan_in=fan_in)
+    k = k if constraints is None else constraints.k
+    if constraints is None or m == 1:
+        tree = grow_tree(store.partition_sizes, k=k, c=config.candidates, fan_in=fan_in)
+    elif constraints.shares is None:
+        tree = grow_tree(constraints.available, k=constraints.k_beside_given, c=config.candidates, fan_in=fan_in)
     else:
-        tree = two_rounds(limits.available, [share.k for share in limits.shares], k=k)
+        tree = two_rounds(constraints.available, [share.k for share in constraints.shares], k=k)
     n_candidates = max(node.n_candidates for node in tree.levels[0])
-    return SelectionJob(n, len(total), k, m, goal, n_candidates, total, config.seed, tree, limits, policy)
+    return SelectionJob(n, len(total), k, m, objective, n_candidates, total, config.seed, tree, constraints, policy)

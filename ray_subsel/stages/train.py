@@ -1,20 +1,24 @@
-"""The stage that trains: the same model on the subset, on random rows and on everything, measured on one test file."""
+"""Train the same model on the subset, on random rows and on everything, and measure each on one test file."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import numpy as np
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import model_name
+from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
@@ -75,7 +79,7 @@ def finetune_arms(
     test_rows = _test_rows(run, test)
     columns = TASKS[corpus.task]
     test_table = test_rows.take(test_rows.ids(), columns)
-    selected = run.read_table("selection.parquet", ["id"])["id"].to_numpy().astype(np.int64)
+    selected = run.read_table(SELECTION, ["id"])["id"].to_numpy().astype(np.int64)
     model = model_to_train(embed, train)
     for arm in train.arms:
         name = f"train/{arm}"
@@ -109,7 +113,7 @@ def finetune_arms(
 
 def _test_rows(run: RunDir, test: CorpusConfig) -> RowStore:
     """Read the test file into ``test/``, once."""
-    folder = RunDir(os.path.join(run.uri, "test"))
+    folder = run.inner("test")
     if folder.exists("rows/index.json"):
         return RowStore.open(folder)
     rows = ingest(test, folder)
@@ -118,3 +122,55 @@ def _test_rows(run: RunDir, test: CorpusConfig) -> RowStore:
     if not rows.n_rows:
         raise InputError(f"test must hold rows; got none in {', '.join(test.data)}.")
     return rows
+
+
+def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
+    """Return how the test file is read: as the corpus, but as it is."""
+    if not train.test:
+        raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
+    return dataclasses.replace(corpus, data=train.test, augment=False, copies="keep")
+
+
+@final
+@dataclass(frozen=True)
+class TrainStage(Stage[bool]):
+    """Fine-tune the arms that have no result yet.
+
+    Attributes
+    ----------
+    rows : RowStore
+    train : TrainConfig
+    """
+
+    name: ClassVar[str] = "train"
+    outputs: ClassVar[tuple[str, ...]] = ("train", "test")
+
+    rows: RowStore
+    train: TrainConfig
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the results; each arm is kept by itself, so that one may be added later."""
+        config = context.config
+        settings = fingerprint_fields(self.train)
+        settings.pop("arms")
+        upstream = {name: context.fingerprint(name) for name in ("corpus", "select")}
+        test = input_fingerprint(test_corpus(config.corpus, self.train))
+        return settings | {**upstream, "model": model_to_train(config.embed, self.train), "test": test}
+
+    def resume(self, context: RunContext) -> bool | None:
+        """Return None: which arms are done is looked up one by one."""
+        del context
+        return None
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
+        """Train what is missing."""
+        del peak
+        config, session = context.config, context.session
+        session.start()
+        asked = config.runtime.num_gpus
+        use_gpu = session.resources.gpus >= 1 if asked is None else asked > 0
+        test = test_corpus(config.corpus, self.train)
+        facts = finetune_arms(
+            context.run, self.rows, config.corpus, config.embed, self.train, config.runtime, test, use_gpu=use_gpu
+        )
+        return StageResult(True, facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,19 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.stages.constraint_table import constraints_of_items
+from ray_subsel.stages.constraint_table import read_rows_of
 from ray_subsel.stages.selection_job import SelectionOutcome
-from ray_subsel.storage.embedding_store import ShardMeta, read_members
-from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.embedding_store import EmbeddingStore
 
+SELECTION, SUBSET = "selection.parquet", "subset.parquet"
 CURVE_POINTS = 400
-
-
 SAMPLE_ROWS = 10
-
-
 SHOWN_GROUPS = 100
-
-
 SAMPLE_CHARACTERS = 400
 
 
 def write_selection(
-    run: RunDir, rows: RowStore, parts: Sequence[ShardMeta], choice: SelectionOutcome, config: SelectConfig
+    rows: RowStore, store: EmbeddingStore, outcome: SelectionOutcome, config: SelectConfig
 ) -> dict[str, Any]:
     """Write selection.parquet and subset.parquet; return what the report says of the selection.
 
@@ -37,72 +30,72 @@ def write_selection(
     (marginal gain at its turn), ``partition``, ``multiplicity`` and ``rows`` (all row ids that the item stands for).
     ``subset.parquet`` has the original rows in the same order.
     """
-    reduced = choice.reduced
-    members, largest = _members(run, parts, reduced.ids)
-    ids = _published(choice)
+    result = outcome.result
+    members, largest = _members(store, result.ids)
+    ids = _published(outcome)
     table = pa.table(
         {
             "rank": pa.array(np.arange(len(ids)), pa.int64()),
             "id": pa.array(ids, pa.int64()),
-            "gain": pa.array(reduced.gains, pa.float64()),
-            "partition": pa.array(reduced.partitions, pa.int64()),
+            "gain": pa.array(result.gains, pa.float64()),
+            "partition": pa.array(result.partitions, pa.int64()),
             "multiplicity": pa.array([len(group) for group in members], pa.int64()),
             "rows": pa.array(members, pa.list_(pa.int64())),
         }
     )
-    run.write_table("subset.parquet", rows.subset_table(ids))
-    run.write_table("selection.parquet", table)
+    store.run.write_table(SUBSET, rows.subset_table(ids))
+    store.run.write_table(SELECTION, table)
     keys = rows.take(ids, ["key"])["key"].to_pylist()
-    negative = int((reduced.gains < 0).sum())
+    negative = int((result.gains < 0).sum())
     return {
         "mode": config.mode,
-        "objective": choice.plan.goal.name,
-        **choice.plan.goal.about(),
-        "n": choice.plan.n,
+        "objective": outcome.job.objective.name,
+        **outcome.job.objective.about(),
+        "n": outcome.job.n,
         "k": len(ids),
-        "dimension": choice.plan.d,
-        "partitions": choice.plan.m,
-        "candidates": reduced.candidates,
-        "rounds": choice.rounds,
-        "peak_bytes": choice.peak_bytes,
-        "value": reduced.value,
-        "random_value": choice.random_value,
-        "random_is_expected": choice.plan.goal.random_value(choice.plan.n, len(ids)) is not None,
-        "lift_over_random": choice.lift_over_random,
-        "centralized_value": choice.centralized_value,
-        "share_of_centralized": choice.share_of_centralized,
-        "share_of_centralized_lift": choice.share_of_centralized_lift,
-        "best_local_value": reduced.best_local_value,
-        "winner": reduced.winner,
-        "gains": _curve(reduced.gains),
+        "dimension": outcome.job.d,
+        "partitions": outcome.job.m,
+        "candidates": result.candidates,
+        "rounds": outcome.rounds,
+        "peak_bytes": outcome.peak_bytes,
+        "value": result.value,
+        "random_value": outcome.random_value,
+        "random_is_expected": outcome.job.objective.random_value(outcome.job.n, len(ids)) is not None,
+        "lift_over_random": outcome.lift_over_random,
+        "centralized_value": outcome.centralized_value,
+        "share_of_centralized": outcome.share_of_centralized,
+        "share_of_centralized_lift": outcome.share_of_centralized_lift,
+        "best_local_value": result.best_local_value,
+        "winner": result.winner,
+        "gains": _curve(result.gains),
         "negative_gains": negative,
         "chosen_duplicates": len(keys) - len(set(keys)),
         "largest_groups": _with_texts(rows, largest),
-        "limits": _limits(run, parts, choice),
+        "limits": _constraints(store, outcome),
         "sample": _sample(rows, ids, members),
-        "certificate": _certificate(choice),
-        "warnings": _warnings(choice),
+        "certificate": _certificate(outcome),
+        "warnings": _warnings(outcome),
     }
 
 
-def _published(choice: SelectionOutcome) -> Indices:
+def _published(outcome: SelectionOutcome) -> Indices:
     """Return the chosen row ids: an item that had to be chosen is published as the row that was named."""
-    limits = choice.plan.limits
-    if limits is None:
-        return choice.reduced.ids
-    return np.concatenate((limits.asked, choice.reduced.ids[len(limits.asked) :]))
+    constraints = outcome.job.constraints
+    if constraints is None:
+        return outcome.result.ids
+    return np.concatenate((constraints.asked, outcome.result.ids[len(constraints.asked) :]))
 
 
-def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -> dict[str, Any] | None:
-    """Return what limited the choice, and how the answer keeps it."""
-    limits = choice.plan.limits
-    if limits is None:
+def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, Any] | None:
+    """Return what constrained the answer, and how the answer keeps it."""
+    constraints = outcome.job.constraints
+    if constraints is None:
         return None
-    constraints, names = limits.constraints, limits.names
-    about: dict[str, Any] = {"included": len(limits.asked), "excluded": limits.excluded}
-    table = constraints_of_items(run, parts, choice.reduced.ids)
-    if constraints.budget is not None:
-        about |= {"budget": constraints.budget, "cost": float(table["cost"].to_numpy().sum())}
+    whole, names = constraints.constraints, constraints.names
+    about: dict[str, Any] = {"included": len(constraints.asked), "excluded": constraints.excluded}
+    table = read_rows_of(store, outcome.result.ids)
+    if whole.budget is not None:
+        about |= {"budget": whole.budget, "cost": float(table["cost"].to_numpy().sum())}
     if names:
         counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
         shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
@@ -111,21 +104,21 @@ def _limits(run: RunDir, parts: Sequence[ShardMeta], choice: SelectionOutcome) -
             {
                 "group": names[g],
                 "chosen": int(counts[g]),
-                "quota": None if constraints.quotas is None else int(constraints.quotas[g]),
-                "floor": None if constraints.floors is None else int(constraints.floors[g]),
+                "quota": None if whole.quotas is None else int(whole.quotas[g]),
+                "floor": None if whole.floors is None else int(whole.floors[g]),
             }
             for g in shown.tolist()
         ]
     return about
 
 
-def _members(run: RunDir, parts: Sequence[ShardMeta], ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
+def _members(store: EmbeddingStore, ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """Return the rows of each chosen item, and the five largest groups as (id, multiplicity)."""
     wanted = {int(one): rank for rank, one in enumerate(ids)}
     members: list[list[int]] = [[] for _ in wanted]
     largest: list[tuple[int, int]] = []
-    for part in parts:
-        table = read_members(run, part.shard, part.folder)
+    for shard in store.numbers:
+        table = store.members(shard)
         shard_ids = table["id"].to_numpy()
         counts = table["multiplicity"].to_numpy()
         for position in np.flatnonzero(np.isin(shard_ids, ids)):
@@ -161,24 +154,24 @@ def _curve(gains: Float64s) -> list[list[float]]:
     return [[int(rank), float(gains[rank])] for rank in ranks]
 
 
-def _certificate(choice: SelectionOutcome) -> dict[str, float] | None:
-    if choice.certificate is None:
+def _certificate(outcome: SelectionOutcome) -> dict[str, float] | None:
+    if outcome.certificate is None:
         return None
     return {
-        "bound": choice.certificate.bound,
-        "gap": choice.certificate.gap,
-        "share_of_random_shortfall_closed": choice.certificate.closed,
+        "bound": outcome.certificate.bound,
+        "gap": outcome.certificate.gap,
+        "share_of_random_shortfall_closed": outcome.certificate.closed,
     }
 
 
-def _warnings(choice: SelectionOutcome) -> list[str]:
-    goal, limits = choice.plan.goal, choice.plan.limits
-    warnings = [] if limits is None else list(limits.warnings)
-    warnings += goal.warnings(choice.reduced.gains, choice.plan.n)
-    if choice.reduced.value < choice.random_value:
-        why = goal.why_below_random if limits is None else "random subsets need not keep the limits"
+def _warnings(outcome: SelectionOutcome) -> list[str]:
+    objective, constraints = outcome.job.objective, outcome.job.constraints
+    warnings = [] if constraints is None else list(constraints.warnings)
+    warnings += objective.warnings(outcome.result.gains, outcome.job.n)
+    if outcome.result.value < outcome.random_value:
+        why = objective.why_below_random if constraints is None else "random subsets need not keep the limits"
         warnings.append(
-            f"f is below that of a random subset ({choice.reduced.value:,.1f} against {choice.random_value:,.1f}): "
+            f"f is below that of a random subset ({outcome.result.value:,.1f} against {outcome.random_value:,.1f}): "
             f"{why}."
         )
     return warnings

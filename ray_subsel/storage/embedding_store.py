@@ -1,4 +1,4 @@
-"""The embeddings of a run on disk: one Parquet file a shard, in it one row group a partition.
+"""Store the embedded ground set of a run: one Parquet file a shard, in it one row group a partition.
 
 ``embeddings/part-<shard>.parquet`` holds the items of one shard: ``id`` (the lowest row id among equal texts),
 ``vector`` (unit, FixedSizeList<float32>[d]), ``multiplicity`` and ``rows`` (every row id that the item stands for).
@@ -10,22 +10,20 @@ which t is reduced without another pass.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import ExactSum, exact_total
 from ray_subsel.core.hashing import partition_of
-from ray_subsel.core.types import Indices
+from ray_subsel.core.items import MULTIPLICITY, ItemBatch
+from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.storage.run_directory import RunDir
-
-Vectors = NDArray[np.float32]
 
 FOLDER = "embeddings"
 METADATA = b"ray_subsel"
@@ -37,26 +35,8 @@ def part_name(shard: int, folder: str = FOLDER) -> str:
 
 
 @dataclass(frozen=True)
-class Items:
-    """Some items of the ground set, in ascending order of id.
-
-    Attributes
-    ----------
-    ids : int64 array of shape (p,)
-    vectors : float32 array of shape (p, d)
-        Unit rows.
-    multiplicity : int64 array of shape (p,)
-        How many rows each item stands for.
-    """
-
-    ids: Indices
-    vectors: Vectors
-    multiplicity: Indices
-
-
-@dataclass(frozen=True)
 class ShardMeta:
-    """What the metadata of one part says, without its vectors being read.
+    """What the metadata of one shard's file says, without its vectors being read.
 
     Attributes
     ----------
@@ -72,7 +52,7 @@ class ShardMeta:
     total : ExactSum or None
         The sum of the vectors; None where the shard is empty.
     folder : str
-        Where the part is.
+        Where the file is.
     """
 
     shard: int
@@ -85,15 +65,184 @@ class ShardMeta:
     total: ExactSum | None
     folder: str = FOLDER
 
+    @property
+    def name(self) -> str:
+        """The file, relative to the run directory."""
+        return part_name(self.shard, self.folder)
+
     def sorted_by(self, partitions: int, seed: int) -> bool:
         """Tell whether the file's row groups are these partitions."""
         return self.seed == seed and len(self.partition_items) == partitions
 
+    def row_group_of(self, partition: int) -> int | None:
+        """Return the number of a partition's row group, or None where it has no items here: such are not written."""
+        if not self.partition_items[partition]:
+            return None
+        return sum(1 for count in self.partition_items[:partition] if count)
 
-def write_part(
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingStore:
+    """An embedded ground set on disk: files of some shards, sorted by one random partition. Small and picklable.
+
+    Attributes
+    ----------
+    run : RunDir
+    shards : tuple of ShardMeta
+        At least one.
+    """
+
+    run: RunDir
+    shards: tuple[ShardMeta, ...]
+
+    @staticmethod
+    def open(run: RunDir, shards: Iterable[int], folder: str = FOLDER) -> EmbeddingStore:
+        """Read the metadata of the files of some shards."""
+        return EmbeddingStore(run, tuple(read_meta(run, shard, folder) for shard in shards))
+
+    @staticmethod
+    def open_folder(run: RunDir, folder: str) -> EmbeddingStore:
+        """Read the metadata of all files of a folder."""
+        names = run.names(folder, ".parquet")
+        return EmbeddingStore.open(run, [int(name[-len("00000.parquet") : -len(".parquet")]) for name in names], folder)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the files."""
+        return self.shards[0].folder
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the shards."""
+        return [meta.shard for meta in self.shards]
+
+    @property
+    def n(self) -> int:
+        """Items of the ground set."""
+        return sum(meta.items for meta in self.shards)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the items stand for."""
+        return sum(meta.rows for meta in self.shards)
+
+    @property
+    def texts(self) -> int:
+        """Distinct texts (or vectors) that were embedded."""
+        return sum(meta.texts for meta in self.shards)
+
+    @property
+    def d(self) -> int:
+        """The dimension."""
+        return max((meta.dimension for meta in self.shards), default=0)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the files are sorted by."""
+        return len(self.shards[0].partition_items)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the random partition."""
+        return self.shards[0].seed
+
+    @property
+    def partition_sizes(self) -> list[int]:
+        """Items of each partition."""
+        return [sum(meta.partition_items[q] for meta in self.shards) for q in range(self.partitions)]
+
+    def total(self) -> Float64s:
+        """Return t, the sum of all unit vectors, shape (d,)."""
+        exact = ExactSum.zero(self.d)
+        for meta in self.shards:
+            if meta.total is not None:
+                exact = exact + meta.total
+        return exact.vector()
+
+    def meta(self, shard: int) -> ShardMeta:
+        """Return the metadata of one shard."""
+        return next(meta for meta in self.shards if meta.shard == shard)
+
+    def replaced(self, metas: Iterable[ShardMeta]) -> EmbeddingStore:
+        """Return the store with the metadata of some shards renewed."""
+        fresh = {meta.shard: meta for meta in metas}
+        return EmbeddingStore(self.run, tuple(fresh.get(meta.shard, meta) for meta in self.shards))
+
+    def read_partition(self, partition: int) -> ItemBatch:
+        """Read all items of one partition, in ascending order of id: one row group of each file."""
+        return self.read_partitions([partition])
+
+    def read_partitions(self, partitions: Sequence[int]) -> ItemBatch:
+        """Read all items of some partitions, in ascending order of id, into one array."""
+        count = sum(meta.partition_items[partition] for meta in self.shards for partition in partitions)
+        ids, multiplicity = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+        vectors = np.empty((count, self.d), dtype=np.float32)
+        start = 0
+        pieces = (piece for partition in partitions for piece in self._pieces(partition))
+        for piece in pieces:  # one at a time: no more than the vectors and a piece in memory
+            stop = start + len(piece)
+            ids[start:stop], vectors[start:stop] = piece.ids, piece.vectors
+            multiplicity[start:stop] = piece.columns[MULTIPLICITY]
+            start = stop
+        order = np.argsort(ids, kind="stable")
+        _reorder(vectors, order)
+        return ItemBatch(ids[order], vectors, {MULTIPLICITY: multiplicity[order]})
+
+    def read_all(self) -> ItemBatch:
+        """Read the whole ground set, in ascending order of id."""
+        return self.read_partitions(range(self.partitions))
+
+    def _pieces(self, partition: int) -> Iterator[ItemBatch]:
+        """Yield what each file holds of a partition."""
+        for meta in self.shards:
+            group = meta.row_group_of(partition)
+            if group is None:
+                continue
+            with self.run.parquet(meta.name) as file:
+                table = file.read_row_group(group, columns=["id", "vector", MULTIPLICITY])
+            if table.num_rows != meta.partition_items[partition]:
+                raise InputError(
+                    f"{self.run.path(meta.name)} must hold {meta.partition_items[partition]} items of "
+                    f"partition {partition}; got {table.num_rows}. Delete it and run the same command again."
+                )
+            yield _items_of(table)
+
+    def row_groups(self, shard: int, columns: list[str]) -> Iterator[pa.Table]:
+        """Yield the items of a shard, one row group after the other."""
+        with self.run.parquet(self.meta(shard).name) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns)
+
+    def read_shard(self, shard: int, columns: list[str] | None = None) -> pa.Table:
+        """Read the items of a shard."""
+        return self.run.read_table(self.meta(shard).name, columns)
+
+    def members(self, shard: int) -> pa.Table:
+        """Read ``id``, ``multiplicity`` and ``rows`` of the items of one shard."""
+        return self.read_shard(shard, ["id", MULTIPLICITY, "rows"])
+
+    def repartition(self, partitions: int, seed: int, shard: int) -> ShardMeta:
+        """Sort the file of a shard by another random partition; nothing is embedded again."""
+        meta = read_meta(self.run, shard, self.folder)
+        if meta.sorted_by(partitions, seed):
+            return meta
+        table = self.read_shard(shard)
+        return write_shard(
+            self.run,
+            shard,
+            _items_of(table),
+            table["rows"].to_pylist(),
+            texts=meta.texts,
+            partitions=partitions,
+            seed=seed,
+            folder=self.folder,
+        )
+
+
+def write_shard(
     run: RunDir,
     shard: int,
-    items: Items,
+    items: ItemBatch,
     members: Sequence[Sequence[int]],
     *,
     texts: int,
@@ -101,10 +250,12 @@ def write_part(
     seed: int,
     folder: str = FOLDER,
 ) -> ShardMeta:
-    """Write the part of one shard and return its facts.
+    """Write the file of one shard and return its metadata.
 
     Parameters
     ----------
+    items : ItemBatch
+        With ``multiplicity``.
     members : sequence of sequences of int
         The row ids that each item stands for.
     texts : int
@@ -118,23 +269,24 @@ def write_part(
     counts = np.bincount(where, minlength=partitions).tolist()
     n, d = items.vectors.shape
     total = exact_total(unit_rows(items.vectors, parameter="vectors")) if n else None
-    facts = ShardMeta(shard, n, int(items.multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder)
+    multiplicity = items.columns[MULTIPLICITY]
+    meta = ShardMeta(shard, n, int(multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder)
     flat = pa.array(np.ascontiguousarray(items.vectors[order], dtype=np.float32).reshape(-1))
     table = pa.table(
         {
             "id": pa.array(items.ids[order], pa.int64()),
             "vector": pa.FixedSizeListArray.from_arrays(flat, max(d, 1)),
-            "multiplicity": pa.array(items.multiplicity[order], pa.int64()),
+            MULTIPLICITY: pa.array(multiplicity[order], pa.int64()),
             "rows": pa.array([list(members[i]) for i in order], pa.list_(pa.int64())),
         }
     )
-    table = table.replace_schema_metadata({METADATA: json.dumps(_to_json(facts)).encode()})
-    run.write_table(part_name(shard, folder), table, row_groups=counts)
-    return facts
+    table = table.replace_schema_metadata({METADATA: json.dumps(_to_json(meta)).encode()})
+    run.write_table(meta.name, table, row_groups=counts)
+    return meta
 
 
-def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> ShardMeta:
-    """Read a part's facts from its metadata."""
+def read_meta(run: RunDir, shard: int, folder: str = FOLDER) -> ShardMeta:
+    """Read the metadata of a shard's file, and check that the file has as many items as it says."""
     name = part_name(shard, folder)
     with run.parquet(name) as file:
         metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
@@ -143,90 +295,15 @@ def read_facts(run: RunDir, shard: int, folder: str = FOLDER) -> ShardMeta:
             f"{run.path(name)} must be a part that this program wrote; its metadata says nothing. "
             "Delete it and run the same command again."
         )
-    facts = _from_json(json.loads(metadata[METADATA]), folder)
-    if not rows == facts.items == sum(facts.partition_items):
+    meta = _from_json(json.loads(metadata[METADATA]), folder)
+    if not rows == meta.items == sum(meta.partition_items):
         raise InputError(
-            f"{run.path(name)} must hold {facts.items} items; got {rows}. Delete it and run the same command again."
+            f"{run.path(name)} must hold {meta.items} items; got {rows}. Delete it and run the same command again."
         )
-    return facts
+    return meta
 
 
-def read_partition(run: RunDir, facts: Sequence[ShardMeta], partition: int) -> Items:
-    """Read all items of one partition, in ascending order of id: one row group of each part."""
-    return read_partitions(run, facts, [partition])
-
-
-def read_partitions(run: RunDir, facts: Sequence[ShardMeta], partitions: Sequence[int]) -> Items:
-    """Read all items of some partitions, in ascending order of id, into one array."""
-    count = sum(fact.partition_items[partition] for fact in facts for partition in partitions)
-    dimension = max((fact.dimension for fact in facts), default=0)
-    ids, multiplicity = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    vectors = np.empty((count, dimension), dtype=np.float32)
-    start = 0
-    pieces = (piece for partition in partitions for piece in _pieces(run, facts, partition))
-    for piece in pieces:  # one at a time: no more than the vectors and a piece in memory
-        stop = start + len(piece.ids)
-        ids[start:stop], vectors[start:stop], multiplicity[start:stop] = piece.ids, piece.vectors, piece.multiplicity
-        start = stop
-    order = np.argsort(ids, kind="stable")
-    _reorder(vectors, order)
-    return Items(ids[order], vectors, multiplicity[order])
-
-
-def _pieces(run: RunDir, facts: Sequence[ShardMeta], partition: int) -> Iterator[Items]:
-    """Yield what each part holds of a partition."""
-    for fact in facts:
-        if not fact.partition_items[partition]:
-            continue
-        group = sum(1 for count in fact.partition_items[:partition] if count)  # empty groups are not written
-        with run.parquet(part_name(fact.shard, fact.folder)) as file:
-            table = file.read_row_group(group, columns=["id", "vector", "multiplicity"])
-        if table.num_rows != fact.partition_items[partition]:
-            raise InputError(
-                f"{run.path(part_name(fact.shard, fact.folder))} must hold {fact.partition_items[partition]} items of "
-                f"partition {partition}; got {table.num_rows}. Delete it and run the same command again."
-            )
-        yield _items(table)
-
-
-def _reorder(vectors: Vectors, order: Indices) -> None:
-    """Put ``vectors[order]`` in the place of ``vectors``, a few columns at a time and so without a second copy."""
-    step = max(16, vectors.shape[1] // 8)  # a cache line
-    for start in range(0, vectors.shape[1], step):
-        vectors[:, start : start + step] = vectors[order, start : start + step]
-
-
-def fact_of(facts: Sequence[ShardMeta], shard: int) -> ShardMeta:
-    """Return the facts of one part."""
-    return next(fact for fact in facts if fact.shard == shard)
-
-
-def row_groups(run: RunDir, fact: ShardMeta, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield the rows of a part, one row group after the other."""
-    with run.parquet(part_name(fact.shard, fact.folder)) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=columns)
-
-
-def repartition(run: RunDir, partitions: int, seed: int, part: ShardMeta) -> ShardMeta:
-    """Sort a part by another random partition; nothing is embedded again."""
-    shard, folder = part.shard, part.folder
-    facts = read_facts(run, shard, folder)
-    if facts.sorted_by(partitions, seed):
-        return facts
-    table = run.read_table(part_name(shard, folder))
-    members = table["rows"].to_pylist()
-    return write_part(
-        run, shard, _items(table), members, texts=facts.texts, partitions=partitions, seed=seed, folder=folder
-    )
-
-
-def read_members(run: RunDir, shard: int, folder: str = FOLDER) -> pa.Table:
-    """Read ``id``, ``multiplicity`` and ``rows`` of the items of one shard."""
-    return run.read_table(part_name(shard, folder), columns=["id", "multiplicity", "rows"])
-
-
-def vectors_of(column: pa.ChunkedArray) -> Vectors:
+def vectors_of(column: pa.ChunkedArray) -> Float32s:
     """Return a FixedSizeList<float32> column as an array of shape (n, d)."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # what no chunk at all becomes
@@ -236,21 +313,28 @@ def vectors_of(column: pa.ChunkedArray) -> Vectors:
     return np.ascontiguousarray(flat, dtype=np.float32).reshape(len(array), array.type.list_size)
 
 
-def _items(table: pa.Table) -> Items:
-    ids = table["id"].to_numpy().astype(np.int64)
-    return Items(ids, vectors_of(table["vector"]), table["multiplicity"].to_numpy().astype(np.int64))
+def _items_of(table: pa.Table) -> ItemBatch:
+    multiplicity = table[MULTIPLICITY].to_numpy().astype(np.int64)
+    return ItemBatch(table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), {MULTIPLICITY: multiplicity})
 
 
-def _to_json(facts: ShardMeta) -> dict[str, Any]:
-    total = None if facts.total is None else {"high": facts.total.high.tolist(), "low": facts.total.low.tolist()}
+def _reorder(vectors: Float32s, order: Indices) -> None:
+    """Put ``vectors[order]`` in the place of ``vectors``, a few columns at a time and so without a second copy."""
+    step = max(16, vectors.shape[1] // 8)  # a cache line
+    for start in range(0, vectors.shape[1], step):
+        vectors[:, start : start + step] = vectors[order, start : start + step]
+
+
+def _to_json(meta: ShardMeta) -> dict[str, Any]:
+    total = None if meta.total is None else {"high": meta.total.high.tolist(), "low": meta.total.low.tolist()}
     return {
-        "shard": facts.shard,
-        "items": facts.items,
-        "rows": facts.rows,
-        "texts": facts.texts,
-        "dimension": facts.dimension,
-        "seed": facts.seed,
-        "partition_items": list(facts.partition_items),
+        "shard": meta.shard,
+        "items": meta.items,
+        "rows": meta.rows,
+        "texts": meta.texts,
+        "dimension": meta.dimension,
+        "seed": meta.seed,
+        "partition_items": list(meta.partition_items),
         "total": total,
     }
 

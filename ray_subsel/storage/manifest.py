@@ -1,4 +1,4 @@
-"""``manifest.json``: what a run directory holds, of which settings and input, and how far it got.
+"""Keep ``manifest.json``: what a run directory holds, of which settings and input, and how far it got.
 
 Every stage has a fingerprint of its settings, its input and the fingerprint of the stage before. A stage with the same
 fingerprint is resumed or, when it is done, taken as it is; a stage with another one is never mixed with: the run stops
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,20 +20,12 @@ from ray_subsel.storage.run_directory import RunDir
 NAME = "manifest.json"
 SCHEMA = 1
 
-OUTPUTS = {
-    "corpus": ("rows", "rejected.parquet"),
-    "embed": ("embeddings", "doc2vec", "tfidf", "embedder"),
-    "near": ("near", "groups", "leaders"),
-    "select": ("limits", "candidates", "selection.parquet", "subset.parquet"),
-    "train": ("train", "test"),
-}
-"""What each stage writes, in the order of the stages."""
-
 REPORTS = ("report.json", "report.html")
+_READ_ONLY: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageEntry:
     """The state of one stage.
 
     Attributes
@@ -59,15 +51,28 @@ class Stage:
 
 
 class Manifest:
-    """The manifest of one run directory, written after every change."""
+    """The manifest of one run directory, written after every change.
 
-    def __init__(self, run: RunDir, about: dict[str, Any], stages: dict[str, Stage]) -> None:
+    Attributes
+    ----------
+    run : RunDir
+    about : dict
+        The last command, settings and versions.
+    stages : dict of str to StageEntry
+    layout : mapping of str to tuple of str
+        What each stage writes, in the order of the stages. Without it the manifest can be read only.
+    """
+
+    def __init__(
+        self, run: RunDir, about: dict[str, Any], stages: dict[str, StageEntry], layout: Mapping[str, tuple[str, ...]]
+    ) -> None:
         self.run = run
         self.about = about
         self.stages = stages
+        self.layout = layout
 
     @staticmethod
-    def open(run: RunDir) -> Manifest:
+    def open(run: RunDir, layout: Mapping[str, tuple[str, ...]] = _READ_ONLY) -> Manifest:
         """Read the manifest, or begin one in a directory that is empty or not there yet.
 
         Raises
@@ -80,21 +85,21 @@ class Manifest:
             if not isinstance(content, dict) or content.get("schema") != SCHEMA:
                 found = content.get("schema") if isinstance(content, dict) else type(content).__name__
                 raise invalid(f"schema of {run.path(NAME)}", f"be {SCHEMA}", found, "Use another --out.")
-            stages = {name: Stage(**stage) for name, stage in content["stages"].items()}
-            return Manifest(run, content["about"], stages)
+            stages = {name: StageEntry(**stage) for name, stage in content["stages"].items()}
+            return Manifest(run, content["about"], stages, layout)
         if run.exists("") and (found := [name for name in run.names() if not name.startswith(".")]):
             raise invalid(
                 "out", "be empty, new, or the directory of a run", f"{run.path()} with {found[0]}", "Use another --out."
             )
-        return Manifest(run, {}, {})
+        return Manifest(run, {}, {}, layout)
 
     @staticmethod
-    def load(run: RunDir) -> Manifest:
+    def load(run: RunDir, layout: Mapping[str, tuple[str, ...]] = _READ_ONLY) -> Manifest:
         """Read the manifest of a run that must be there."""
         if not run.exists(NAME):
             way = "Make one with subsel run, embed or select."
             raise invalid("directory", "hold a run (a manifest.json)", run.path(), way)
-        return Manifest.open(run)
+        return Manifest.open(run, layout)
 
     def save(self) -> None:
         """Write ``manifest.json``."""
@@ -104,7 +109,7 @@ class Manifest:
         }
         self.run.write_json(NAME, {"schema": SCHEMA, "about": self.about, "stages": stages})
 
-    def enter(self, name: str, settings: dict[str, Any], *, overwrite: bool) -> Stage:
+    def enter(self, name: str, settings: dict[str, Any], *, overwrite: bool) -> StageEntry:
         """Return the stage as it stands, after making sure that what is on disk belongs to these settings."""
         stage = self.stages.get(name)
         if stage is not None and stage.settings == settings:
@@ -114,36 +119,44 @@ class Manifest:
                 raise InputError(
                     f"out must be this run's own directory; {self.run.path()} holds a run of other settings "
                     f"({_difference(name, stage.settings, settings)}). Use another --out, or --overwrite to replace "
-                    f"{', '.join(_from(name))} there."
+                    f"{', '.join(self._from(name))} there."
                 )
             self.discard(name)
-        for output in OUTPUTS[name]:
+        for output in self.layout[name]:
             self.run.delete(output)  # what nothing claims is left of a run that was killed while it was replaced
-        self.stages[name] = Stage(settings)
+        self.stages[name] = StageEntry(settings)
         self.save()
         return self.stages[name]
 
-    def finish(self, name: str, *, seconds: float, facts: dict[str, Any]) -> Stage:
+    def finish(self, name: str, *, seconds: float, facts: dict[str, Any]) -> StageEntry:
         """Mark a stage as done."""
-        self.stages[name] = Stage(self.stages[name].settings, True, round(seconds, 3), facts)
+        self.stages[name] = StageEntry(self.stages[name].settings, True, round(seconds, 3), facts)
         self.save()
         return self.stages[name]
 
     def discard(self, name: str) -> None:
         """Delete what a stage and those after it wrote."""
-        for later in _from(name):
+        for later in self._from(name):
             self.stages.pop(later, None)
         self.save()  # first the claim, then the files: a kill in between leaves files that nothing claims
-        for later in _from(name):
-            for output in OUTPUTS[later]:
+        for later in self._from(name):
+            for output in self.layout[later]:
                 self.run.delete(output)
         for output in REPORTS:
             self.run.delete(output)
 
+    def leave_out(self, name: str) -> None:
+        """Forget a stage that the run goes without, and delete what it wrote; the stages after it stay."""
+        if name not in self.stages:
+            return
+        self.stages.pop(name)
+        self.save()
+        for output in self.layout[name]:
+            self.run.delete(output)
 
-def _from(name: str) -> list[str]:
-    names = list(OUTPUTS)
-    return names[names.index(name) :]
+    def _from(self, name: str) -> list[str]:
+        names = list(self.layout)
+        return names[names.index(name) :]
 
 
 def _difference(stage: str, old: dict[str, Any], new: dict[str, Any]) -> str:

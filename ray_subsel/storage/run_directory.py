@@ -1,4 +1,4 @@
-"""The run directory: every file that a run makes, written whole or not at all.
+"""Write and read the files of a run directory, each whole or not at all.
 
 A directory on any filesystem that pyarrow reads (a local path, ``s3://``, ``gs://``, ``hdfs://``). Each file is written
 under a temporary name and renamed, so what exists under its final name is complete; a run killed in between leaves
@@ -14,9 +14,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ray_subsel.core.errors import InputError, invalid
+
+Watch = Callable[[str, str], None]
+"""Called as ``watch(event, name)`` with ``"read"``, ``"write"`` or ``"written"``."""
 
 TEMPORARY = ".tmp-"
 BEGUN = ".begun"
@@ -62,9 +65,23 @@ class RunDir:
     ----------
     uri : str
         A local path or a URI. It need not exist yet.
+    watch : callable, optional
+        Called as ``watch(event, name)``: ``"read"`` before a file is read, ``"write"`` before a file that is complete
+        takes its name, ``"written"`` after that. It goes with the directory into every worker, so it must be picklable;
+        what it raises, the caller of the file operation gets.
     """
 
     uri: str
+    watch: Watch | None = field(default=None, compare=False, repr=False)
+
+    def inner(self, folder: str) -> RunDir:
+        """Return a folder of this directory as a run directory of its own."""
+        return RunDir(os.path.join(self.uri, folder), self.watch)
+
+    def tell(self, event: str, name: str) -> None:
+        """Tell whoever watches."""
+        if self.watch is not None:
+            self.watch(event, name)
 
     @property
     def filesystem(self) -> fs.FileSystem:
@@ -124,6 +141,7 @@ class RunDir:
         try:
             self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
             yield temporary
+            self.tell("write", name)
             self.filesystem.move(temporary, final)
         except BaseException as error:
             with contextlib.suppress(OSError):  # of two failures the first is the one to tell; the next run sweeps
@@ -132,6 +150,7 @@ class RunDir:
             if isinstance(error, OSError):
                 raise self._unwritten(final, error) from error
             raise
+        self.tell("written", name)
 
     def _unwritten(self, path: str, error: OSError) -> InputError:
         """Return the one line about a file that the disk did not take."""
@@ -168,6 +187,7 @@ class RunDir:
 
     def read_bytes(self, name: str) -> bytes:
         """Read a file whole."""
+        self.tell("read", name)
         with self.filesystem.open_input_stream(self.path(name)) as stream:
             return bytes(stream.read())
 
@@ -211,5 +231,7 @@ class RunDir:
     @contextmanager
     def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
         """Open a Parquet file for the length of a block, to be read by row group; one that is not whole is named."""
-        with self.whole(name), pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
-            yield file
+        with self.whole(name):
+            self.tell("read", name)
+            with pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
+                yield file

@@ -20,6 +20,7 @@ from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import Indices
 from ray_subsel.runtime.progress import bar
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic.grammar import CAPACITY, original_texts
 from ray_subsel.synthetic.noise import near_copy
@@ -207,22 +208,13 @@ def make_corpus(recipe: Recipe, out: str, *, parallel: bool = True) -> dict[str,
     missing = [shard for shard in range(recipe.shards) if not run.exists(shard_name(shard))]
     with bar("corpus", recipe.rows, "row") as progress:
         progress.advance((recipe.shards - len(missing)) * recipe.shard_rows)
-        if parallel and len(missing) > 1:
-            from ray_subsel.runtime.tasks import TaskSpec, run_tasks
-
-            works = [
-                (
-                    shard,
-                    TaskSpec(shard_name(shard), f"{run.path(shard_name(shard))} could not be made", "Free some memory"),
-                )
-                for shard in missing
-            ]
-            for _ in run_tasks(write_shard, (recipe, run), works, run):
-                progress.advance(recipe.shard_rows)
-        else:
-            for shard in missing:
-                write_shard(recipe, run, shard)
-                progress.advance(recipe.shard_rows)
+        tasks = [
+            (shard, TaskSpec(shard_name(shard), f"{run.path(shard_name(shard))} could not be made", "Free some memory"))
+            for shard in missing
+        ]
+        in_process = not parallel or len(missing) < 2
+        for _ in run_tasks(write_shard, (recipe, run), tasks, run, in_process=in_process):
+            progress.advance(recipe.shard_rows)
     copies = recipe.rows - recipe.originals
     return {
         "rows": recipe.rows,

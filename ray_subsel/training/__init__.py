@@ -1,7 +1,8 @@
-"""Fine-tuning: subsets become accuracies."""
+"""Fine-tune encoders on subsets and measure their accuracy."""
 
 from __future__ import annotations
 
-from ray_subsel.training.trainer import TrainResult, finetune
+from ray_subsel.training.trainer import finetune
+from ray_subsel.training.worker import TrainResult
 
 __all__ = ["TrainResult", "finetune"]

@@ -1,4 +1,4 @@
-"""Training state in the run directory: safetensors weights, the optimizer's tensors, and a note written last.
+"""Keep the state of training on disk: safetensors weights, the optimizer's tensors, and a note written last.
 
 ``<name>/checkpoint-<epoch>/`` holds ``model.safetensors``, ``optimizer.pt`` (of the newest checkpoint only) and
 ``state.json``, whose presence makes it whole. ``<name>/model/`` is the result, which ``from_pretrained`` reads, with

@@ -1,4 +1,4 @@
-"""Training texts as token arrays: tokenised once, batched by length, padded to the longest of their batch only.
+"""Encode training texts as token arrays: tokenised once, batched by length, padded to the longest of their batch only.
 
 Padding is work without use: batches of texts of like length cut a fine-tuning run's tokens by a quarter on stories of
 25 to 80 tokens. An epoch's batches are a function of (lengths, batch size, seed, epoch), so a run that resumes, or that

@@ -1,4 +1,4 @@
-"""The training loop: one function for one process and for each of several that work in step."""
+"""Train and evaluate a network: one loop for one process and for each of several that work in step."""
 
 from __future__ import annotations
 

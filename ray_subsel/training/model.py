@@ -1,4 +1,4 @@
-"""The network that is fine-tuned, its precision, its optimizer and its learning rate."""
+"""Build the network that is fine-tuned, its precision, its optimizer and its learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning on Ray Train workers: the same loop, gradients averaged by DistributedDataParallel.
+"""Fine-tune on Ray Train workers: the same loop, gradients averaged by DistributedDataParallel.
 
 State lies in the run directory, not in Ray Train's own checkpoints: whichever worker restarts finds the last finished
 epoch there, and a run in one process can go on from what workers left, and the other way round.
@@ -18,10 +18,9 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.runtime.tasks import TaskSpec
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training.loop import Team
-from ray_subsel.training.trainer import TrainResult, run_training
+from ray_subsel.training.worker import TrainResult, run_training
 
 MAX_FAILURES = 3
-"""How often a lost worker's group is started again."""
 
 
 def finetune_on_workers(
@@ -34,8 +33,12 @@ def finetune_on_workers(
     name: str,
     workers: int,
     use_gpu: bool,
+    *,
+    max_failures: int = MAX_FAILURES,
 ) -> TrainResult:
     """Do the work of :func:`ray_subsel.training.finetune` on ``workers`` Ray Train workers.
+
+    A lost worker's group is started again ``max_failures`` times.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def finetune_on_workers(
             name=attempt,
             storage_path=run.path(f"{name}/ray"),
             storage_filesystem=run.filesystem,
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            failure_config=FailureConfig(max_failures=max_failures),
         ),
     )
     try:
@@ -68,7 +71,7 @@ def finetune_on_workers(
             raise
         hint = "Give the workers more memory or use fewer --train-workers"
         failed = f"{run.path(name)} could not be trained"
-        raise TaskSpec(f"{name}/outcome.json", failed, hint).given_up(f"{MAX_FAILURES + 1} times") from error
+        raise TaskSpec(f"{name}/outcome.json", failed, hint).given_up(f"{max_failures + 1} times") from error
     if not run.exists(f"{name}/outcome.json"):
         raise InputError(
             f"out must be storage that all nodes share when training on {workers} workers; "

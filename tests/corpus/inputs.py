@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_subsel.config import CorpusConfig
-from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
+from ray_subsel.corpus.ingest import Progress, ingest
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.story_columns import PUBLISHED
 from ray_subsel.storage.run_directory import RunDir
@@ -42,11 +43,20 @@ def write_parquet(path: Path, columns: dict[str, Any], row_group_size: int | Non
     return str(path)
 
 
-def read(tmp_path: Path, *data: str, out: str = "run", shards: int | None = None, **settings: Any) -> RowStore:
+def read(
+    tmp_path: Path,
+    *data: str,
+    out: str = "run",
+    shards: int | None = None,
+    sizes: BlockSizes = DEFAULT_SIZES,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> RowStore:
     """Ingest without Ray; any share of rejects is let through unless told otherwise."""
     settings.setdefault("max_rejected", 1.0)
     config = CorpusConfig(data=data, **settings)
-    return ingest(config, RunDir(str(tmp_path / out)), shards=shards, distributed=False)
+    run = RunDir(str(tmp_path / out))
+    return ingest(config, run, shards=shards, sizes=sizes, distributed=False, progress=progress)
 
 
 def rejects(store: RowStore) -> list[tuple[int, int, str]]:

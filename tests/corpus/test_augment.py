@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_subsel.corpus.augment import augmentation_counts, draw_sources
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.rows import RowStore, group_equal
 from tests.corpus.inputs import read, write
 
 
-def corpus(tmp_path: Path, n: int, out: str = "run", **settings: object) -> RowStore:
+def corpus(tmp_path: Path, n: int, out: str = "run", **settings: Any) -> RowStore:
     path = write(tmp_path / "a.txt", "\n" + "".join(f"text {i}\n" for i in range(n)))
     return read(tmp_path, path, text=("text",), augment=True, out=out, **settings)
 
@@ -31,9 +32,8 @@ def test_sources_are_enough_and_not_one_more(n: int, share: float, copies: int) 
     assert sources <= n
 
 
-def test_1871_rows_become_3742(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray_subsel.corpus.augment.PART_ROWS", 500)
-    store = corpus(tmp_path, 1871, seed=3)
+def test_1871_rows_become_3742(tmp_path: Path) -> None:
+    store = corpus(tmp_path, 1871, seed=3, sizes=BlockSizes(part_rows=500))
     # The empty first line is a row too: it is rejected, and copies are numbered after all rows.
     assert (store.n_read, store.n_rejected, store.n_augmented, store.n_rows) == (1872, 1, 1871, 3742)
     copies = store.take(np.arange(1872, 1872 + 1871), ["id", "origin", "text", "key", "line"])

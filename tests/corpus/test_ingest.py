@@ -14,7 +14,7 @@ import pytest
 
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.corpus import ingest as module
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.files import content_hash
 from ray_subsel.corpus.ingest import ingest, input_fingerprint, plan_ingest
 from ray_subsel.corpus.rows import RowStore
@@ -99,13 +99,10 @@ def test_classification_needs_a_label_in_every_row(tmp_path: Path) -> None:
     assert store.label_names() == ["x"]
 
 
-def test_the_first_of_equal_ids_stays_over_files_and_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray_subsel.corpus.splits.PART_ROWS", 2)
-    monkeypatch.setattr("ray_subsel.corpus.readers.BATCH_ROWS", 2)
-    monkeypatch.setattr("ray_subsel.corpus.batches.BATCH_ROWS", 2)
+def test_the_first_of_equal_ids_stays_over_files_and_parts(tmp_path: Path) -> None:
     first = write_csv(tmp_path / "a.csv", ["id", "text"], [("1", "a"), ("2", ""), ("3", "c"), ("1", "d"), ("4", "e")])
     second = write_csv(tmp_path / "b.csv", ["id", "text"], [("4", "f"), ("2", "g"), ("", "h"), ("5", ""), ("3", "i")])
-    store = read(tmp_path, first, second, text=("text",), id="id")
+    store = read(tmp_path, first, second, text=("text",), id="id", sizes=BlockSizes(part_rows=2, batch_rows=2))
     assert texts(store) == ["a", "c", "e", "g"]
     twice = "duplicate id"
     assert rejects(store) == [
@@ -242,45 +239,50 @@ def test_a_split_file_gives_the_same_ids(tmp_path: Path) -> None:
     assert [row for _, row, _ in rejects(cut)] == [row for _, row, _ in rejects(whole)]
 
 
-def test_a_finished_ingest_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def written(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.parquet")}
+
+
+def test_a_finished_ingest_is_not_done_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "a\nb\n")
     first = read(tmp_path, path, text=("text",))
-    monkeypatch.setattr(module, "read_unit", lambda *_: pytest.fail("read again"))
+    before = written(tmp_path / "run" / "rows")
     assert read(tmp_path, path, text=("text",)).index == first.index == RowStore.open(first.run).index
+    assert written(tmp_path / "run" / "rows") == before != {}
     write(tmp_path / "a.txt", "a\nc\n")
     with pytest.raises(InputError, match="must hold the rows of this corpus; it holds those of another"):
         read(tmp_path, path, text=("text",))
 
 
-def test_a_killed_ingest_goes_on_after_its_finished_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ingest_that_failed_goes_on_after_its_finished_splits(tmp_path: Path) -> None:
     for i in range(4):
         write(tmp_path / "in" / f"{i}.txt", f"{i}\n\n")
     expected = read(tmp_path, str(tmp_path / "in"), text=("text",), out="expected")
-    real, seen = module.read_split, []
-
-    def failing(unit: Any, run: RunDir, shards: int) -> dict[str, Any]:
-        seen.append(unit.number)
-        if len(seen) == 3:
-            raise OSError("disk full")
-        return real(unit, run, shards)
-
-    monkeypatch.setattr(module, "read_unit", failing)
-    with pytest.raises(RuntimeError, match=r"reading .*2\.txt failed: disk full"):
+    rows = tmp_path / "run" / "rows"
+    in_the_way = rows / "part-00002-00000.parquet" / "folder"  # the third split cannot write its part
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"part-00002-00000\.parquet could not be written"):
         read(tmp_path, str(tmp_path / "in"), text=("text",))
-    store = read(tmp_path, str(tmp_path / "in"), text=("text",))
-    assert seen == [0, 1, 2, 2, 3]
+    in_the_way.rmdir()
+    in_the_way.parent.rmdir()
+    finished = written(rows)
+    assert sorted(finished) == ["part-00000-00000.parquet", "part-00001-00000.parquet"]
+    steps: list[tuple[int, int]] = []
+    store = read(tmp_path, str(tmp_path / "in"), text=("text",), progress=lambda *step: steps.append(step))
+    assert steps == [(3, 4), (4, 4)]
+    assert finished.items() <= written(rows).items()
     assert store.index == expected.index
     assert rejects(store) == rejects(expected)
 
 
-def test_what_a_killed_ingest_of_another_corpus_left_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_killed_ingest_of_another_corpus_left_is_not_used(tmp_path: Path) -> None:
+    def interrupt(done: int, splits: int) -> None:
+        raise KeyboardInterrupt
+
     path = write(tmp_path / "a.txt", "old\n")
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "_assemble", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            read(tmp_path, path, text=("text",))
+    with pytest.raises(KeyboardInterrupt):
+        read(tmp_path, path, text=("text",), progress=interrupt)
+    assert list((tmp_path / "run" / "rows").glob("part-*"))
     write(tmp_path / "a.txt", "new text\n")
     assert texts(read(tmp_path, path, text=("text",))) == ["new text"]
 
@@ -298,11 +300,10 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     assert input_fingerprint(config) != before
 
 
-def test_shards_follow_the_size_of_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_follow_the_size_of_the_input(tmp_path: Path) -> None:
     config = CorpusConfig(data=(write(tmp_path / "a.txt", "a\n" * 500),), text=("text",))
     assert plan_ingest(config).shards == 8
-    monkeypatch.setattr("ray_subsel.corpus.ingest_plan.SHARD_BYTES", 10)
-    assert plan_ingest(config).shards == 100
+    assert plan_ingest(config, sizes=BlockSizes(shard_bytes=10)).shards == 100
     assert plan_ingest(config, shards=3).shards == 3
     with pytest.raises(InputError, match="shards must be at least 1"):
         plan_ingest(config, shards=0)

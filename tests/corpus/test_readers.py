@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.corpus import lines, readers
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.files import list_files
 from ray_subsel.corpus.ingest import plan_ingest
 from ray_subsel.corpus.readers import read_batches
@@ -55,17 +55,19 @@ def test_an_open_quote_costs_its_own_line_only(tmp_path: Path) -> None:
     assert store.take(store.ids())["line"].to_pylist() == [2, *range(4, 54)]
 
 
-def test_a_field_beyond_the_limit_counts_as_an_open_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "MAX_FIELD", 100)
+def test_a_field_beyond_the_limit_counts_as_an_open_quote(tmp_path: Path) -> None:
     rows = "".join(f"row {i}\n" for i in range(50))
-    store = read(tmp_path, write(tmp_path / "a.csv", f'text\n"open\n{rows}'), text=("text",))
+    store = read(
+        tmp_path, write(tmp_path / "a.csv", f'text\n"open\n{rows}'), text=("text",), sizes=BlockSizes(max_field=100)
+    )
     assert rejects(store) == [(2, 0, "broken line: quote not closed")]
     assert store.n_rows == 50
 
 
-def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MAX_LINE", 64)
-    store = read(tmp_path, write(tmp_path / "a.txt", "a\n" + "x" * 1000 + "\nb\n"), text=("text",))
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
+    store = read(
+        tmp_path, write(tmp_path / "a.txt", "a\n" + "x" * 1000 + "\nb\n"), text=("text",), sizes=BlockSizes(max_line=64)
+    )
     assert rejects(store) == [(2, 1, "broken line: too long")]
     assert texts(store) == ["a", "b"]
 
@@ -129,13 +131,13 @@ def test_parquet_counts_rows_and_keeps_types(tmp_path: Path) -> None:
     assert pa.types.is_int64(taken.schema.field("src.n").type)
 
 
-def test_parquet_units_of_row_groups_make_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_splits_of_row_groups_make_the_same_rows(tmp_path: Path) -> None:
     columns = {"text": [f"t{i}" if i % 7 else "" for i in range(100)]}
     path = write_parquet(tmp_path / "a.parquet", columns, row_group_size=9)
     whole = read(tmp_path, path, text=("text",), out="whole")
-    monkeypatch.setattr("ray_subsel.corpus.splits.UNIT_BYTES", 1)
-    assert len(plan_ingest(CorpusConfig(data=(path,), text=("text",))).units) == 12
-    cut = read(tmp_path, path, text=("text",), out="cut")
+    sizes = BlockSizes(split_bytes=1)
+    assert len(plan_ingest(CorpusConfig(data=(path,), text=("text",)), sizes=sizes).splits) == 12
+    cut = read(tmp_path, path, text=("text",), out="cut", sizes=sizes)
     assert rejects(cut) == rejects(whole)
     assert cut.take(cut.ids(), ["id", "text", "line"]) == whole.take(whole.ids(), ["id", "text", "line"])
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import shard_of_key, text_key
+from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.corpus.splits import shards_of
 from ray_subsel.corpus.tables import unify
@@ -21,20 +22,12 @@ from tests.corpus.inputs import read, write, write_csv
 
 
 @pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the reader write a part every few rows."""
-    monkeypatch.setattr("ray_subsel.corpus.splits.PART_ROWS", 7)
-    monkeypatch.setattr("ray_subsel.corpus.augment.PART_ROWS", 7)
-    monkeypatch.setattr("ray_subsel.corpus.batches.BATCH_ROWS", 5)
-
-
-@pytest.fixture
-def store(tmp_path: Path, small_parts: None) -> RowStore:
-    """Return 60 rows over two files, 11 of them rejected, most texts several times."""
+def store(tmp_path: Path) -> RowStore:
+    """Return 60 rows over two files, in parts of a few rows, 11 of them rejected, most texts several times."""
     lines = [f"text {i % 13}\n" if i % 6 else "\n" for i in range(66)]
     write(tmp_path / "in" / "a.txt", "".join(lines[:40]))
     write(tmp_path / "in" / "b.txt", "".join(lines[40:]))
-    return read(tmp_path, str(tmp_path / "in"), text=("text",), shards=5)
+    return read(tmp_path, str(tmp_path / "in"), text=("text",), shards=5, sizes=BlockSizes(part_rows=7, batch_rows=5))
 
 
 def test_counts(store: RowStore) -> None:
@@ -65,11 +58,10 @@ def test_take_keeps_the_order_asked_for(store: RowStore) -> None:
     assert store.take([], ["id", "text"]).num_rows == 0
 
 
-def test_take_reads_as_many_groups_at_once_as_it_likes(store: RowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_take_reads_as_many_groups_at_once_as_it_likes(store: RowStore) -> None:
     ids = np.random.default_rng(1).permutation(store.ids())
     whole = store.take(ids)
-    monkeypatch.setattr("ray_subsel.corpus.rows.TAKE_ROWS", 2)
-    assert store.take(ids).equals(whole)
+    assert store.take(ids, block_rows=2).equals(whole)
 
 
 @pytest.mark.parametrize("unknown", [-1, 6, 66, 10**12])

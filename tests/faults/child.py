@@ -1,8 +1,9 @@
 """The command line, in a process of its own to which a fault happens at a known moment, not by luck.
 
-python child.py WAY STAGE NTH ARGUMENTS-OF-SUBSEL...
+python child.py WAY MOMENT NTH ARGUMENTS-OF-SUBSEL...
 
-The moment is when STAGE tells for the NTH time that some of its work is done, or before it writes the file STAGE. Then
+MOMENT is an event and a pattern of file names, as ``written:candidates/part-*``; the fault happens when it is seen for
+the NTH time, over all processes of the run. Then
 
 driver   this process is killed, by SIGKILL;
 node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place.
@@ -13,76 +14,83 @@ the run directory, into its name with ``.json`` added.
 
 import json
 import os
+import re
 import signal
 import sys
+import tempfile
+import threading
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ray_subsel import cli
 from ray_subsel.planning.policy import Policy
-from ray_subsel.runtime import progress
-from ray_subsel.stages import deduplicate, embed, select_exact, select_greedi
-from ray_subsel.storage import run_directory
+from ray_subsel.storage.run_directory import BEGUN
 
 STORE_BYTES = 78 << 20
-seen = {"told": 0}
+seen = {}
 
 
-def at(stage, nth, action):
-    """Arrange for ``action`` to be called at the moment."""
-    advance, atomic = progress._Log.advance, run_directory.RunDir.atomic
+class Moment:
+    """Tells, in whichever process sees it, when an event has happened so many times over all processes."""
 
-    def told(self, amount=1):
-        advance(self, amount)
-        if self.label == stage and amount:
-            seen["told"] += 1
-            if seen["told"] == nth:
-                action()
+    def __init__(self, moment, nth):
+        self.event, self.pattern = moment.split(":")
+        self.nth, self.folder = nth, tempfile.mkdtemp(prefix="moment-")
 
-    def written(self, name):
-        if name == stage:
-            action()
-        return atomic(self, name)
+    def is_now(self, event, name):
+        if event != self.event or not fnmatch(name, self.pattern):
+            return False
+        number = 1
+        while True:
+            try:
+                (Path(self.folder) / str(number)).touch(exist_ok=False)
+            except FileExistsError:
+                number += 1
+            else:
+                return number == self.nth
 
-    progress._Log.advance = told
-    run_directory.RunDir.atomic = written
-
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def slowly(function):
-    """Return the function, in no hurry: when an even number's task has ended, an odd one's is in the middle."""
-
-    def slow(*arguments):
-        last = getattr(arguments[-1], "number", arguments[-1])
-        time.sleep(2.0 if last % 2 else 0.3)
-        return function(*arguments)
-
-    slow.__name__ = function.__name__
-    return slow
+    def has_come(self):
+        return (Path(self.folder) / str(self.nth)).exists()
 
 
-class SlowActor(embed.EmbedActor):
-    """A worker of the pool that is in no hurry."""
+def killing_driver(moment):
+    """Return a watch that kills this process at the moment, from whichever process sees it."""
+    driver = os.getpid()
 
-    def ready(self):
-        time.sleep(0.5)
-        return super().ready()
+    def watch(event, name):
+        if moment.is_now(event, name):
+            os.kill(driver, signal.SIGKILL)
+
+    return watch
+
+
+def slowed(moment):
+    """Return a watch that only slows tasks: when an even number's has ended, an odd one's is in the middle."""
+
+    def watch(event, name):
+        number = re.fullmatch(r"(?:candidates|near/pieces)/part-(\d+)\.parquet", name)
+        if event == "write" and number:
+            time.sleep(2.0 if int(number[1]) % 2 else 0.3)
+        elif event == "write" and fnmatch(name, "embeddings/part-*"):
+            time.sleep(0.5)
+        moment.is_now(event, name)
+
+    return watch
 
 
 def under_way(out):
     """Return what is under way, once something is; in mode exact, between two questions, nothing ever is."""
     deadline = time.monotonic() + (0 if "exact" in sys.argv else 20)
     while True:
-        names = sorted(path.name for path in out.rglob(f"*{run_directory.BEGUN}"))
+        names = sorted(path.name for path in out.rglob(f"*{BEGUN}"))
         if names or time.monotonic() >= deadline:
             return names
         time.sleep(0.01)
 
 
-def start_cluster(stage, nth, out):
+def start_cluster(moment, out):
+    """Start a cluster whose only working node is lost at the moment; return the cluster and the waiting thread."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -94,37 +102,39 @@ def start_cluster(stage, nth, out):
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
 
     def lose():
+        while not moment.has_come():
+            time.sleep(0.005)
         seen["begun"] = under_way(Path(out))
         cluster.remove_node(node, allow_graceful=False)
         cluster.add_node(num_cpus=2)
 
-    at(stage, nth, lose)
-    return cluster
+    losing = threading.Thread(target=lose, daemon=True)
+    losing.start()
+    return cluster, losing
 
 
 def main():
-    way, stage, nth, *arguments = sys.argv[1:]
+    way, event, nth, *arguments = sys.argv[1:]
     out = arguments[arguments.index("--out") + 1]
-    select_exact.CHECKPOINT_SECONDS = 0.0
-    on_ray = Policy(in_process_numbers=0)
+    on_ray = Policy(in_process_numbers=0, checkpoint_seconds=0.0)
     if way == "driver":
-        at(stage, int(nth), die)
-        return cli.main(arguments, policy=on_ray)
+        return cli.main(arguments, policy=on_ray, watch=killing_driver(Moment(event, int(nth))))
     import ray
 
-    cluster = None
+    cluster, watch = None, None
     if way == "node":
-        select_greedi._solve_node = slowly(select_greedi._solve_node)
-        deduplicate._shuffle = slowly(deduplicate._shuffle)
-        embed.EmbedActor = SlowActor
-        cluster = start_cluster(stage, int(nth), out)
+        moment = Moment(event, int(nth))
+        cluster, losing = start_cluster(moment, out)
+        watch = slowed(moment)
     else:
         ray.init(
             address="local", num_cpus=2, object_store_memory=STORE_BYTES, include_dashboard=False,
             log_to_driver=False, logging_level="ERROR",
         )  # fmt: skip
         seen["store"] = ray.cluster_resources()["object_store_memory"]
-    status = cli.main(arguments, policy=on_ray)
+    status = cli.main(arguments, policy=on_ray, watch=watch)
+    if cluster is not None and moment.has_come():
+        losing.join(60)
     seen["lost"] = sum(not node["Alive"] for node in ray.nodes())
     Path(f"{out}.json").write_text(json.dumps(seen))
     ray.shutdown()

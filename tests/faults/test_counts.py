@@ -12,17 +12,14 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.planning.policy import Policy
+from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.stages import deduplicate, embed, select_exact
-from ray_subsel.stages.embed import EmbedTask, all_facts, embed_shard
-from ray_subsel.stages.select_greedi import choose, reduce, solve
+from ray_subsel.stages.embed import EmbedTask, embed_shard, open_embeddings
+from ray_subsel.stages.select_greedi import choose, reduce, solve_node
 from ray_subsel.stages.selection_job import plan_selection
-from ray_subsel.storage.embedding_store import Items, read_facts, read_partition, write_part
+from ray_subsel.storage.embedding_store import EmbeddingStore, read_meta
 from ray_subsel.storage.run_directory import RunDir
-
-
-class Silent:
-    def advance(self, amount=1):
-        pass
+from tests.stores import write_store
 
 
 @pytest.fixture
@@ -38,19 +35,12 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def facts(run):
+def store(run):
     """Three parts of 40 items in four partitions; item 3 i of shard 0 is a near copy of item 3 i + 1 of shard 1."""
     X = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32) + 0.3
     X[0::3] = X[1::3] + 0.01
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    ids = np.arange(120)
-    return [
-        write_part(
-            run, shard, Items(ids[shard::3], X[shard::3], np.ones(40, dtype=np.int64)), [[i] for i in ids[shard::3]],
-            texts=40, partitions=4, seed=0,
-        )
-        for shard in range(3)
-    ]  # fmt: skip
+    return write_store(run, X, shards=3, partitions=4)
 
 
 CONFIG = SelectConfig(k=12, partitions=4)
@@ -108,75 +98,77 @@ def test_rows_that_the_embeddings_lost_stop_the_run(corpus, run):
 
     for shard in range(rows.shards):
         embed_shard(EmbedTask(rows, corpus, EmbedConfig(), 1, 0, "cpu"), Ones(), shard)
-    assert sum(fact.rows for fact in all_facts(rows)) == 50
+    assert open_embeddings(rows).rows == 50
     fewer = json.loads(json.dumps(rows.index))
     full = next(shard for shard in range(rows.shards) if rows.shard(shard).num_rows)
     fewer["parts"][0]["shard_rows"][full] = 0
     embed_shard(EmbedTask(RowStore(run, fewer), corpus, EmbedConfig(), 1, 0, "cpu"), Ones(), full)
     with pytest.raises(InputError, match=r"embeddings must account for 50 rows; got \d+\. Delete the folder"):
-        all_facts(rows)
+        open_embeddings(rows)
 
 
 @pytest.mark.fault
-def test_an_item_that_a_part_lost_stops_the_run(run, facts):
+def test_an_item_that_a_part_lost_stops_the_run(run, store):
     rewrite(run, "embeddings/part-00001.parquet", lambda table: table.slice(1))
     with pytest.raises(InputError, match=r"part-00001\.parquet must hold 40 items; got 39\. Delete it"):
-        read_facts(run, 1)
+        read_meta(run, 1)
 
 
 @pytest.mark.fault
-def test_an_item_that_moved_to_another_partition_stops_the_run(run, facts):
-    moved = (facts[0].partition_items[0] - 1, facts[0].partition_items[1] + 1, *facts[0].partition_items[2:])
+def test_an_item_that_moved_to_another_partition_stops_the_run(run, store):
+    meta = store.meta(0)
+    moved = (meta.partition_items[0] - 1, meta.partition_items[1] + 1, *meta.partition_items[2:])
     with pytest.raises(InputError, match=r"part-00000\.parquet must hold \d+ items of partition 0; got \d+"):
-        read_partition(run, [dataclasses.replace(facts[0], partition_items=moved)], 0)
+        EmbeddingStore(run, (dataclasses.replace(meta, partition_items=moved),)).read_partition(0)
 
 
 @pytest.mark.fault
 @pytest.mark.parametrize("lost", ["leaders/part-00001.parquet", "groups/part-00001.parquet", "leaders/last"])
-def test_groups_that_are_lost_are_made_again(run, facts, lost):
-    task = dataclasses.replace(deduplicate.NearTask.of(run, facts, 0.9, 0), cluster_size=30, largest=40)
-    leaders, about = deduplicate.collapse(task, here=True, bar=Silent())
-    assert about.near_collapsed > 20
-    assert len(leaders) > 2
-    assert deduplicate.accounted(task)
-    run.delete(lost.replace("last", f"part-{len(leaders) - 1:05d}.parquet"))
-    assert not deduplicate.accounted(task)
-    again, _ = deduplicate.collapse(task, here=True, bar=Silent())
-    assert [(fact.shard, fact.items, fact.rows) for fact in again] == [
-        (fact.shard, fact.items, fact.rows) for fact in leaders
+def test_groups_that_are_lost_are_made_again(run, store, lost):
+    task = dataclasses.replace(deduplicate.NearTask.of(store, 0.9, 0), cluster_size=30, largest=40)
+    leaders, about = deduplicate.collapse(task, in_process=True, bar=NullProgress())
+    assert about.items - about.kept > 20
+    assert len(leaders.shards) > 2
+    assert deduplicate.accounted(store)
+    run.delete(lost.replace("last", f"part-{len(leaders.shards) - 1:05d}.parquet"))
+    assert not deduplicate.accounted(store)
+    again, _ = deduplicate.collapse(task, in_process=True, bar=NullProgress())
+    assert [(meta.shard, meta.items, meta.rows) for meta in again.shards] == [
+        (meta.shard, meta.items, meta.rows) for meta in leaders.shards
     ]
 
 
 @pytest.mark.fault
-def test_candidates_that_come_of_fewer_items_are_refused(run, facts):
-    plan = plan_selection(run, CONFIG, facts, 12)
-    choose(run, facts, plan, bar=Silent())
+def test_candidates_that_come_of_fewer_items_are_refused(run, store):
+    job = plan_selection(store, CONFIG, 12)
+    choose(store, job, bar=NullProgress())
     full = run.read_bytes("candidates/part-00002.parquet")
     rewrite(run, "candidates/part-00002.parquet", lambda table: table.slice(0, table.num_rows - 1))
     with pytest.raises(InputError, match=r"part-00002\.parquet must hold the 6 candidates of \d+ items; got 5 of"):
-        choose(run, facts, plan, bar=Silent())
+        choose(store, job, bar=NullProgress())
     run.write_bytes("candidates/part-00002.parquet", full)
-    fewer = facts[:2]
-    solve(run, fewer, plan_selection(run, CONFIG, fewer, 12), 2)
+    fewer = EmbeddingStore(run, store.shards[:2])
+    less = plan_selection(fewer, CONFIG, 12)
+    solve_node(fewer, less, less.tree.levels[0][2])
     with pytest.raises(InputError, match=r"part-00002\.parquet must hold the 6 candidates of \d+ items; got 6 of"):
-        choose(run, facts, plan, bar=Silent())
+        choose(store, job, bar=NullProgress())
 
 
 @pytest.mark.fault
-def test_the_last_round_counts_the_ground_set(run, facts):
-    plan = plan_selection(run, CONFIG, facts, 12)
-    choose(run, facts, plan, bar=Silent())
+def test_the_last_round_counts_the_ground_set(run, store):
+    job = plan_selection(store, CONFIG, 12)
+    choose(store, job, bar=NullProgress())
     with pytest.raises(InputError, match="partitions must hold 121 items together"):
-        reduce(run, facts, dataclasses.replace(plan, n=121))
+        reduce(store, dataclasses.replace(job, n=121))
 
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("here", [True, False])
-def test_mode_exact_counts_the_ground_set(run, facts, here):
-    plan = plan_selection(run, CONFIG, facts, 12, policy=Policy() if here else Policy(in_process_numbers=0))
+def test_mode_exact_counts_the_ground_set(run, store, here):
+    job = plan_selection(store, CONFIG, 12, policy=Policy() if here else Policy(in_process_numbers=0))
     with pytest.raises(InputError, match="must hold 121 items together; got 120"):
-        select_exact.choose_exactly(run, facts, dataclasses.replace(plan, n=121), bar=Silent(), processes=2)
+        select_exact.choose_exactly(store, dataclasses.replace(job, n=121), bar=NullProgress(), processes=2)
 
 
 def test_shards_without_a_part_are_missing(corpus, run):

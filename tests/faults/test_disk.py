@@ -9,8 +9,9 @@ import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.core.errors import InputError
-from ray_subsel.storage.embedding_store import Items, part_name, read_partition, write_part
+from ray_subsel.storage.embedding_store import part_name
 from ray_subsel.storage.run_directory import TEMPORARY, RunDir
+from tests.stores import write_store
 
 
 @pytest.fixture
@@ -52,10 +53,9 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(small_disk, tmp_path, capsy
 def test_damage_inside_a_part_is_named(tmp_path):
     run = RunDir(str(tmp_path))
     X = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
-    items = Items(np.arange(200), X, np.ones(200, dtype=np.int64))
-    facts = [write_part(run, 0, items, [[i] for i in range(200)], texts=200, partitions=1, seed=0)]
+    store = write_store(run, X, shards=1, partitions=1)
     content = bytearray(run.read_bytes(part_name(0)))
     content[4:200] = b"\xff" * 196  # the footer stays whole, so the file still opens
     run.write_bytes(part_name(0), bytes(content))
     with pytest.raises(InputError, match=r"part-00000\.parquet must be a whole Parquet file"):
-        read_partition(run, facts, 0)
+        store.read_partition(0)

@@ -2,12 +2,10 @@
 
 import json
 import signal
-from pathlib import Path
 
 import pytest
 
 from ray_subsel.cli import main
-from ray_subsel.storage.run_directory import RunDir
 from tests.faults.conftest import chosen, run_child
 
 NEAR = ("--near", "0.95")
@@ -22,17 +20,17 @@ def slow(name, *values):
 @pytest.mark.parametrize(
     ("flags", "moment", "nth", "killed_in", "there"),
     [
-        slow("corpus", (), "corpus", 2, "corpus", "rows/unit-*.json"),
-        slow("embed", (), "embed", 3, "embed", "embeddings/part-*.parquet"),
-        slow("near", NEAR, "near", 12, "near", "near/pieces/part-*.parquet"),
-        pytest.param((), "select", 2, "select", "candidates/part-*.parquet", id="greedi"),
-        slow("exact", EXACT, "select", 2, "select", "candidates/exact.parquet"),
-        slow("subset", (), "selection.parquet", 1, "select", "subset.parquet"),
-        slow("report", (), "report.json", 1, None, "selection.parquet"),
-        slow("page", (), "report.html", 1, None, "report.json"),
+        slow("corpus", (), "written:rows/unit-*.json", 2, "corpus", "rows/unit-*.json"),
+        slow("embed", (), "written:embeddings/part-*.parquet", 3, "embed", "embeddings/part-*.parquet"),
+        slow("near", NEAR, "written:near/pieces/part-*.parquet", 3, "near", "near/pieces/part-*.parquet"),
+        pytest.param((), "written:candidates/part-*.parquet", 2, "select", "candidates/part-*.parquet", id="greedi"),
+        slow("exact", EXACT, "written:candidates/exact.parquet", 2, "select", "candidates/exact.parquet"),
+        slow("subset", (), "write:selection.parquet", 1, "select", "subset.parquet"),
+        slow("report", (), "write:report.json", 1, None, "selection.parquet"),
+        slow("page", (), "write:report.html", 1, None, "report.json"),
     ],
 )
-def test_kill_9(flags, moment, nth, killed_in, there, runs, tmp_path, monkeypatch):
+def test_kill_9(flags, moment, nth, killed_in, there, runs, tmp_path):
     out = tmp_path / "out"
     if killed_in not in ("corpus", "embed"):
         runs.begin(out)
@@ -46,14 +44,9 @@ def test_kill_9(flags, moment, nth, killed_in, there, runs, tmp_path, monkeypatc
     finished = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
     for name in ("candidates/exact.parquet", "subset.parquet"):  # how far it is; what goes with the selection
         finished.pop(out / name, None)
-    made, atomic = [], RunDir.atomic
-
-    def noted(self, name):
-        made.append(Path(self.path(name)))
-        return atomic(self, name)
-
-    monkeypatch.setattr(RunDir, "atomic", noted)
-    assert main(command) == 0
+    made = []
+    assert main(command, watch=lambda event, name: made.append(out / name) if event == "written" else None) == 0
+    assert out / "report.json" in made
     assert not set(finished) & set(made)  # by this process; what workers made shows in the times:
     assert all(path.stat().st_mtime_ns == at for path, at in finished.items() if path.exists())
     assert chosen(out) == runs.ids(*flags)

@@ -14,11 +14,11 @@ PART = "embeddings/part-00003.parquet"
 CANDIDATES = "candidates/part-00002.parquet"
 
 
-def truncated(path, _):
+def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def a_row_group_less(path, _):
+def a_row_group_less(path):
     with pq.ParquetFile(path) as file:
         schema, groups = file.schema_arrow, [file.read_row_group(at) for at in range(file.num_row_groups)]
     with pq.ParquetWriter(path, schema) as writer:
@@ -26,21 +26,19 @@ def a_row_group_less(path, _):
             writer.write_table(group)
 
 
-def a_folder(path, _):
+def a_folder(path):
     path.unlink()
     path.mkdir()
 
 
-def unreadable(path, monkeypatch):
-    """Refuse to open the file, as its permissions would; they do not hold for root."""
-    opened = pq.ParquetFile
+def unreadable(path):
+    """Return a watch that refuses to open the file, as its permissions would; they do not hold for root."""
 
-    def refused(source, **more):
-        if str(source) == str(path):
+    def refuse(event, name):
+        if event == "read" and str(path).endswith(f"/{name}"):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return opened(source, **more)
 
-    monkeypatch.setattr(pq, "ParquetFile", refused)
+    return refuse
 
 
 @pytest.mark.fault
@@ -59,13 +57,12 @@ def unreadable(path, monkeypatch):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_file_that_cannot_be_used_is_named(name, damage, said, runs, tmp_path, monkeypatch, capsys):
+def test_a_file_that_cannot_be_used_is_named(name, damage, said, runs, tmp_path, capsys):
     out = tmp_path / "out"
     runs.almost(out)
     path = out / name
-    with monkeypatch.context() as patched:
-        damage(path, patched)
-        assert main(runs.command(out)) == 2
+    watch = damage(path)
+    assert main(runs.command(out), watch=watch) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(errors) == 1
     assert errors[0].startswith(f"subsel: error: {path} must ")

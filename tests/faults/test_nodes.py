@@ -13,19 +13,19 @@ def slow(name, *values):
 
 @pytest.mark.fault
 @pytest.mark.parametrize(
-    ("flags", "stage", "nth"),
+    ("flags", "moment", "nth"),
     [
-        slow("embed", (), "embed", 1),
-        slow("near", ("--near", "0.95"), "near", 9),
-        pytest.param((), "select", 1, id="greedi"),
-        slow("exact", ("--mode", "exact"), "select", 1),
+        slow("embed", (), "written:embeddings/part-*", 1),
+        slow("near", ("--near", "0.95"), "written:near/pieces/part-*", 1),
+        pytest.param((), "written:candidates/part-*", 1, id="greedi"),
+        slow("exact", ("--mode", "exact"), "written:candidates/exact.parquet", 1),
     ],
 )
-def test_the_loss_of_a_node(flags, stage, nth, runs, tmp_path):
+def test_the_loss_of_a_node(flags, moment, nth, runs, tmp_path):
     out = tmp_path / "out"
-    if stage != "embed":
+    if "embeddings" not in moment:
         runs.begin(out)
-    child = run_child("node", stage, nth, runs.command(out, *flags))
+    child = run_child("node", moment, nth, runs.command(out, *flags))
     assert child.returncode == 0, child.stderr
     seen = json.loads((tmp_path / "out.json").read_text())
     assert seen["lost"] == 1

@@ -10,19 +10,15 @@ import pytest
 from ray_subsel import select
 from ray_subsel.config import SelectConfig
 from ray_subsel.planning.policy import Policy
+from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.stages import deduplicate
-from ray_subsel.stages.select_greedi import choose, partitioned
+from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import plan_selection
-from ray_subsel.storage.embedding_store import read_facts
+from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.run_directory import RunDir
 from tests.faults.conftest import chosen, run_child
 
 N, D, K = 100_000, 256, 200
-
-
-class Silent:
-    def advance(self, amount=1):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +51,12 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path):
     here = RunDir(str(tmp_path / "here"))
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "embeddings").symlink_to(out / "embeddings")
-    facts = [read_facts(here, shard) for shard in range(len(list((out / "embeddings").glob("*.parquet"))))]
-    leaders, _ = deduplicate.collapse(deduplicate.NearTask.of(here, facts, 0.99, 0), here=True, bar=Silent())
+    store = EmbeddingStore.open_folder(here, "embeddings")
+    task = deduplicate.NearTask.of(store, 0.99, 0)
+    leaders, _ = deduplicate.collapse(task, in_process=True, bar=NullProgress())
     config = SelectConfig(k=K, partitions=4, near=0.99)
-    leaders = partitioned(here, leaders, config)
-    choice = choose(
-        here,
-        leaders,
-        plan_selection(here, config, leaders, K, policy=Policy(in_process_numbers=N * D)),
-        bar=Silent(),
-        beside=False,
-    )
-    assert 0.7 * N < sum(fact.items for fact in leaders) < 0.9 * N
-    assert chosen(out) == choice.reduced.ids.tolist()
+    leaders = sorted_store(leaders, config, in_process=True)
+    job = plan_selection(leaders, config, K, policy=Policy(in_process_numbers=N * D))
+    outcome = choose(leaders, job, bar=NullProgress(), beside=False)
+    assert 0.7 * N < leaders.n < 0.9 * N
+    assert chosen(out) == outcome.result.ids.tolist()

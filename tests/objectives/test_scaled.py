@@ -48,7 +48,7 @@ def greedi(X, goal, *, m=M, k=K, given=(), groups=None, limits=None):
         solve_partition(
             all_rows.take(free & (where == q)),
             partition=q,
-            goal=goal,
+            objective=goal,
             m=m,
             n_candidates=-(-2 * (k - len(given)) // m) if shares is None else shares[q].k,
             **({} if shares is None else {"constraints": shares[q].constraints}),
@@ -57,7 +57,11 @@ def greedi(X, goal, *, m=M, k=K, given=(), groups=None, limits=None):
         for q in range(m)
     ]
     return reduce_solutions(
-        solutions, goal=goal, k=k, given=all_rows.take(given), **({} if limits is None else {"constraints": limits})
+        solutions,
+        objective=goal,
+        k=k,
+        given=all_rows.take(given),
+        **({} if limits is None else {"constraints": limits}),
     )
 
 

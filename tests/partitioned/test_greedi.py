@@ -49,11 +49,11 @@ def greedi(X, k, m, lam=10.0, c=2.0, seed=0, order=1):
     budget = local_budget(k, c, [len(part) for part in parts])
     solutions = [
         solve_partition(
-            ItemBatch(part, X[part]), partition=q, goal=ScaledGraphCut(lam, total), m=m, n_candidates=budget
+            ItemBatch(part, X[part]), partition=q, objective=ScaledGraphCut(lam, total), m=m, n_candidates=budget
         )
         for q, part in enumerate(parts)
     ]
-    return reduce_solutions(solutions[::order], goal=ScaledGraphCut(lam, total), k=k)
+    return reduce_solutions(solutions[::order], objective=ScaledGraphCut(lam, total), k=k)
 
 
 def value(X, ids, lam):
@@ -126,7 +126,7 @@ def test_a_partition_at_the_whole_scale_would_return_central_items_only():
             part = ids[where == q]
             picked = select(X[part], 42, objective=GraphCut(lam=lam, total=total / scale)).indices
             solutions.append(LocalSolution(q, ItemBatch(part[picked], X[part][picked]), len(part)))
-        return reduce_solutions(solutions, goal=ScaledGraphCut(lam, total), k=k).value
+        return reduce_solutions(solutions, objective=ScaledGraphCut(lam, total), k=k).value
 
     assert union(m) > union(1)
 
@@ -141,7 +141,7 @@ def test_the_better_of_union_and_best_local_is_returned():
         LocalSolution(0, ItemBatch(exact.indices, X[exact.indices]), 37),
         LocalSolution(1, ItemBatch(worst, X[worst]), 3),
     ]
-    found = reduce_solutions(solutions, goal=ScaledGraphCut(10.0, total), k=5)
+    found = reduce_solutions(solutions, objective=ScaledGraphCut(10.0, total), k=5)
     assert found.best_local_value == pytest.approx(exact.value)
     assert found.value >= exact.value * (1 - 1e-9)
     assert found.candidates == 8
@@ -155,7 +155,7 @@ def test_a_local_solution_wins_where_greedy_on_the_union_does_not_find_it():
     good, rest = np.array(best), np.setdiff1d(np.arange(16), best)
     assert select(X, 3, objective=goal.full()).value < goal.full().evaluate(X, good)
     solutions = [LocalSolution(0, ItemBatch(good, X[good]), 8), LocalSolution(1, ItemBatch(rest, X[rest]), 8)]
-    found = reduce_solutions(solutions, goal=goal, k=3)
+    found = reduce_solutions(solutions, objective=goal, k=3)
     assert found.winner == "local"
     assert sorted(found.ids.tolist()) == sorted(good.tolist())
 

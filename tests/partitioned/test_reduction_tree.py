@@ -30,7 +30,9 @@ def greedi(X, k, m, fan_in, *, c=2.0, lam=10.0, order=1):
     parts = [ids[where == q] for q in range(m)]
     tree = grow_tree([len(part) for part in parts], k=k, c=c, fan_in=fan_in)
     below = [
-        solve_partition(ItemBatch(parts[q], X[parts[q]]), partition=q, goal=goal, m=m, n_candidates=node.n_candidates)
+        solve_partition(
+            ItemBatch(parts[q], X[parts[q]]), partition=q, objective=goal, m=m, n_candidates=node.n_candidates
+        )
         for q, node in enumerate(tree.levels[0])
     ]
     for level in tree.levels[1:-1]:
@@ -38,13 +40,13 @@ def greedi(X, k, m, fan_in, *, c=2.0, lam=10.0, order=1):
             merge_solutions(
                 [below[child] for child in node.children][::order],
                 node=node.number,
-                goal=goal,
+                objective=goal,
                 share=node.members / m,
                 n_candidates=node.n_candidates,
             )
             for node in level
         ]
-    return reduce_solutions(below[::order], goal=goal, k=k), tree, total
+    return reduce_solutions(below[::order], objective=goal, k=k), tree, total
 
 
 def test_a_tree_by_hand():
@@ -113,9 +115,9 @@ def test_an_inner_reducer_sees_its_share_of_t():
         LocalSolution(0, ItemBatch(np.arange(0, 200, 2), X[0:200:2]), 100),
         LocalSolution(1, ItemBatch(np.arange(1, 200, 2), X[1:200:2]), 100),
     ]
-    merged = merge_solutions(halves, node=5, goal=ScaledGraphCut(10.0, total), share=0.5, n_candidates=40)
+    merged = merge_solutions(halves, node=5, objective=ScaledGraphCut(10.0, total), share=0.5, n_candidates=40)
     expected = select(X[:200], 40, objective=GraphCut(lam=10.0, total=total / 2)).indices
-    assert merged.rows.ids.tolist() == expected.tolist()
+    assert merged.chosen.ids.tolist() == expected.tolist()
     assert (merged.partition, merged.items) == (5, 200)
-    nothing = merge_solutions(halves, node=5, goal=ScaledGraphCut(10.0, total), share=0.5, n_candidates=0)
-    assert nothing.rows.ids.size == 0
+    nothing = merge_solutions(halves, node=5, objective=ScaledGraphCut(10.0, total), share=0.5, n_candidates=0)
+    assert nothing.chosen.ids.size == 0

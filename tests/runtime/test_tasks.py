@@ -12,12 +12,15 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime import tasks
+from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.runtime.ray_session import input_error_in
-from ray_subsel.runtime.tasks import ATTEMPTS, TaskSpec, attempt, result_of, run_tasks
-from ray_subsel.stages import deduplicate, embed, select_greedi
+from ray_subsel.runtime.tasks import ATTEMPTS, TaskSpec, attempt, map_tasks, result_of, run_tasks
+from ray_subsel.stages.deduplicate import NearTask, collapse
+from ray_subsel.stages.embed import fit_once
+from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import plan_selection
-from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import BEGUN, RunDir
+from tests.stores import write_store
 
 WORK = TaskSpec("a/b.parquet", "part b could not be made", "Give it more memory")
 COUNT = WORK.makes + BEGUN
@@ -62,11 +65,14 @@ def square(shared, number):
 @pytest.mark.parametrize("at_a_time", [None, 1, 2])
 def test_results_come_with_their_arguments(run, at_a_time):
     works = [(number, TaskSpec(f"a/{number}", "", "")) for number in range(5)]
-    found = list(run_tasks(square, (3,), works, run, at_a_time=at_a_time, cpus=0.5))
+    found = list(run_tasks(square, (3,), works, run, in_process=False, at_a_time=at_a_time, cpus=0.5))
     assert sorted((number, result) for number, result, _ in found) == [(n, 3 * n**2) for n in range(5)]
     assert all(peak > 1 << 20 for _, _, peak in found)
     assert run.names("a") == []
-    assert list(run_tasks(square, (3,), [], run)) == []
+    assert list(run_tasks(square, (3,), [], run, in_process=False)) == []
+    here = list(run_tasks(square, (3,), works, run, in_process=True))
+    assert here == [(n, 3 * n**2, 0) for n in range(5)]
+    assert map_tasks(square, (3,), works, run, in_process=False) == [3 * n**2 for n in range(5)]
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -76,7 +82,16 @@ def test_no_more_at_a_time_than_asked_for(run, tmp_path):
         time.sleep(0.1)
         (tmp_path / "here").unlink()
 
-    assert len(list(run_tasks(alone, (), [(n, TaskSpec(f"{n}", "", "")) for n in range(4)], run, at_a_time=1))) == 4
+    assert (
+        len(
+            list(
+                run_tasks(
+                    alone, (), [(n, TaskSpec(f"{n}", "", "")) for n in range(4)], run, in_process=False, at_a_time=1
+                )
+            )
+        )
+        == 4
+    )
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -85,7 +100,7 @@ def test_what_a_task_raises_arrives_as_it_is(run):
         raise InputError("k must be at least 1; got 0.")
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 - Ray's wrapping of the error that is looked for below
-        list(run_tasks(refuse, (), [(0, WORK)], run))
+        list(run_tasks(refuse, (), [(0, WORK)], run, in_process=False))
     assert str(input_error_in(caught.value)) == "k must be at least 1; got 0."
     assert not run.exists(COUNT)
 
@@ -133,65 +148,45 @@ def test_a_worker_killed_without_end_is_given_up_by_the_count(run, monkeypatch):
 
     monkeypatch.setattr(tasks, "remote", ray.remote(max_retries=-1))
     with pytest.raises(Exception) as caught:  # noqa: PT011 - raised in the task
-        list(run_tasks(die, (), [(0, WORK)], run))
+        list(run_tasks(die, (), [(0, WORK)], run, in_process=False))
     assert "part b could not be made: its worker died again and again (4 times)" in str(input_error_in(caught.value))
 
 
-@pytest.fixture
-def parts(run):
-    X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    return [
-        write_part(
-            run, shard, Items(ids, X[ids], np.ones(20, dtype=np.int64)), [[i] for i in ids], texts=20, partitions=2,
-            seed=0,
-        )
-        for shard in range(3)
-        for ids in [np.arange(20) * 3 + shard]
-    ]  # fmt: skip
-
-
-class Silent:
-    def advance(self, amount=1):
-        pass
+LOST = {
+    "sort": ("embeddings/", r"embeddings/part-0000\d\.parquet could not be sorted by partitions: its worker"),
+    "partition": ("candidates/part-", r"partition [01] could not be solved: its worker died"),
+    "reduce": ("candidates/last", "the last round could not be solved: its worker died"),
+    "sample": ("near/sample/", r"near copies of part \d could not be sampled: its worker died"),
+    "fit": ("near/cells.npz", "near copies of part 0 could not be clustered: its worker died"),
+    "words": ("tfidf/", r"words of shard \d could not be counted: its worker died"),
+}
 
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("no_second_try")
-@pytest.mark.parametrize(
-    ("module", "function", "said"),
-    [
-        (
-            select_greedi,
-            "repartition",
-            r"embeddings/part-0000\d\.parquet could not be sorted by partitions: its worker",
-        ),
-        (select_greedi, "_solve_node", r"partition [01] could not be solved: its worker died"),
-        (select_greedi, "reduce", "the last round could not be solved: its worker died"),
-        (deduplicate, "_sample", r"near copies could not be collapsed: sampling shard \d failed: its worker"),
-        (deduplicate, "_fit", "near copies could not be collapsed: fitting clusters, task 0 failed: its w"),
-        (embed, "_of_shard", r"words of shard \d could not be counted: its worker died"),
-    ],
-)
-def test_every_task_that_is_lost_is_named(run, parts, tmp_path, monkeypatch, module, function, said):
-    def dead(*_):
-        os.kill(os.getpid(), signal.SIGKILL)
+@pytest.mark.parametrize("task", LOST)
+def test_every_task_that_is_lost_is_named(tmp_path, task):
+    driver, (folder, said) = os.getpid(), LOST[task]
 
-    dead.__name__ = function
-    monkeypatch.setattr(module, function, dead)
+    def dead(event, name):
+        if os.getpid() != driver and event == "written" and name.startswith(folder):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    store = write_store(
+        RunDir(str(tmp_path), dead), X / np.linalg.norm(X, axis=1, keepdims=True), shards=3, partitions=2
+    )
     with pytest.raises(InputError, match=said):
-        if module is select_greedi:
-            config = SelectConfig(k=5, partitions=3 if function == "repartition" else 2)
-            select_greedi.choose(
-                run,
-                parts := select_greedi.partitioned(run, parts, config),
-                plan_selection(run, config, parts, 5, policy=Policy(in_process_numbers=0)),
-                bar=Silent(),
-            )
-        elif module is deduplicate:
-            deduplicate.collapse(deduplicate.NearTask.of(run, parts, 0.9, 0), here=False, bar=Silent())
-        else:
+        if task == "words":
             (tmp_path / "t.txt").write_text("red\nblue\n")
             corpus = CorpusConfig(data=(str(tmp_path / "t.txt"),), format="text")
-            rows = ingest(corpus, RunDir(str(tmp_path / "other")), distributed=False)
-            embed.fit_once(rows, corpus, EmbedConfig(embedder="tfidf"))
+            rows = ingest(corpus, RunDir(str(tmp_path / "other"), dead), distributed=False)
+            fit_once(rows, corpus, EmbedConfig(embedder="tfidf"))
+        elif task in ("sample", "fit"):
+            collapse(NearTask.of(store, 0.9, 0), in_process=False, bar=NullProgress())
+        elif task == "sort":
+            sorted_store(store, SelectConfig(k=5, partitions=3), in_process=False)
+        else:
+            on_ray = Policy(in_process_numbers=0)
+            job = plan_selection(store, SelectConfig(k=5, partitions=2), 5, policy=on_ray)
+            choose(store, job, bar=NullProgress())

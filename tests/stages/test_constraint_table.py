@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_subsel import select
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.id_lists import read_id_lists
-from ray_subsel.pipeline import RunConfig, run
+from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
 pytestmark = pytest.mark.usefixtures("ray_session")

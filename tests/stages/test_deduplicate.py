@@ -9,16 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
+from ray_subsel import select
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
-from ray_subsel.pipeline import RunConfig, run
+from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
-from ray_subsel.selection.api import select
-from ray_subsel.stages.deduplicate import NearTask, collapse, leader_facts
-from ray_subsel.storage.embedding_store import Items, read_members, read_partition, write_part
+from ray_subsel.stages.deduplicate import NearTask, collapse, leaders_of
+from ray_subsel.storage.embedding_store import EmbeddingStore, write_shard
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic import Recipe, make_corpus
+from tests.stores import batch
 
 
 class Counter:
@@ -42,58 +43,46 @@ def written(folder, X, shards=5, partitions=3):
     """Write X as parts, item i with id 2 i, in a random shard, standing for 1 to 3 rows."""
     draw = np.random.default_rng(1)
     where, times = draw.integers(shards, size=len(X)), draw.integers(1, 4, size=len(X))
-    facts = []
+    metas, run = [], RunDir(str(folder))
     for shard in range(shards):
         own = np.flatnonzero(where == shard)
         members = [[2 * int(i)] + [10_000_000 + 10 * int(i) + j for j in range(times[i] - 1)] for i in own]
-        items = Items(2 * own, X[own], times[own])
-        facts.append(
-            write_part(RunDir(str(folder)), shard, items, members, texts=len(own), partitions=partitions, seed=0)
-        )
-    return facts, times
+        items = batch(2 * own, X[own], times[own])
+        metas.append(write_shard(run, shard, items, members, texts=len(own), partitions=partitions, seed=0))
+    return EmbeddingStore(run, tuple(metas)), times
 
 
-def task_of(folder, facts, **changes):
-    return dataclasses.replace(NearTask.of(RunDir(str(folder)), facts, 0.95, 0), **changes)
-
-
-def watched(folder, watch):
-    """Return a run's folder that calls ``watch`` before groups are written."""
-
-    class Watched(RunDir):
-        def write_table(self, name, *arguments, **options):
-            if name.startswith("groups/"):
-                watch(name)
-            return super().write_table(name, *arguments, **options)
-
-    return Watched(str(folder))
+def task_of(store, **changes):
+    return dataclasses.replace(NearTask.of(store, 0.95, 0), **changes)
 
 
 def groups_in(folder):
-    return pa.concat_tables([pq.read_table(path) for path in sorted((folder / "groups").iterdir())]).sort_by("id")
+    return pa.concat_tables([pq.read_table(path) for path in sorted((folder / "groups").glob("*.parquet"))]).sort_by(
+        "id"
+    )
 
 
-def test_one_cell_is_collapse_near(tmp_path):
+def test_one_cluster_is_collapse_near(tmp_path):
     X = vectors_with_copies(600)
-    facts, times = written(tmp_path, X)
-    leaders, about = collapse(task_of(tmp_path, facts), here=True, bar=(counter := Counter()))
+    store, times = written(tmp_path, X)
+    leaders, about = collapse(task_of(store), in_process=True, bar=(counter := Counter()))
     whole = collapse_near(X, 0.95, multiplicity=times)
     table = groups_in(tmp_path)
     assert table["id"].to_pylist() == list(range(0, 1200, 2))
     assert table["leader"].to_numpy().tolist() == (2 * whole.leader).tolist()
-    assert (about.items, about.kept, about.near_collapsed) == (600, len(whole.leaders), 600 - len(whole.leaders))
+    assert (about.items, about.kept) == (600, len(whole.leaders))
     assert 0 < about.kept < 400
     assert counter.done == 1800
-    assert sum(fact.items for fact in leaders) == about.kept
-    assert sum(fact.rows for fact in leaders) == times.sum()
+    assert leaders.n == about.kept
+    assert leaders.rows == times.sum()
 
 
-@pytest.mark.parametrize(("cell_size", "largest", "heap"), [(100, 150, 0.0), (50, 60, 0.6), (2000, 100, 0.9)])
-def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
+@pytest.mark.parametrize(("cluster_size", "largest", "heap"), [(100, 150, 0.0), (50, 60, 0.6), (2000, 100, 0.9)])
+def test_many_clusters_conserve_items_and_rows(tmp_path, cluster_size, largest, heap):
     X = vectors_with_copies(900, heap=heap)
-    facts, times = written(tmp_path, X)
+    store, times = written(tmp_path, X)
     leaders, about = collapse(
-        task_of(tmp_path, facts, cluster_size=cell_size, largest=largest), here=True, bar=Counter()
+        task_of(store, cluster_size=cluster_size, largest=largest), in_process=True, bar=Counter()
     )
     table = groups_in(tmp_path)
     ids, leader, cosine = (table[name].to_numpy() for name in ("id", "leader", "cosine"))
@@ -105,10 +94,9 @@ def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
     # A few pairs on both sides of a border stay apart; most do not.
     whole = collapse_near(X, 0.95, cluster_size=2000)
     assert len(whole.leaders) <= about.kept < len(whole.leaders) * 1.4
-    run_dir = RunDir(str(tmp_path))
     rows = {}
-    for fact in leaders:
-        members = read_members(run_dir, fact.shard, fact.folder)
+    for shard in leaders.numbers:
+        members = leaders.members(shard)
         rows |= dict(zip(members["id"].to_pylist(), members["rows"].to_pylist()))
         assert members["multiplicity"].to_pylist() == [len(one) for one in members["rows"].to_pylist()]
     assert sorted(rows) == np.unique(leader).tolist()
@@ -118,7 +106,7 @@ def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
         assert len(rows[lead]) == times[group].sum()
         assert rows[lead] == sorted(rows[lead])
     assert sum(len(one) for one in rows.values()) == times.sum()
-    pieces = [read_partition(run_dir, leaders, p) for p in range(3)]
+    pieces = [leaders.read_partition(p) for p in range(3)]
     assert sorted(np.concatenate([p.ids for p in pieces]).tolist()) == sorted(rows)
     found = np.concatenate([p.vectors for p in pieces])
     assert np.array_equal(found, X[np.concatenate([p.ids for p in pieces]) // 2])
@@ -128,9 +116,9 @@ def test_many_cells_conserve_items_and_rows(tmp_path, cell_size, largest, heap):
 def test_ray_and_any_way_of_cutting_the_corpus_give_the_same_groups(tmp_path):
     X = vectors_with_copies(700, heap=0.3)
     found = []
-    for name, shards, here in (("a", 5, True), ("b", 5, False), ("c", 2, True)):
-        facts, _ = written(tmp_path / name, X, shards=shards)
-        collapse(task_of(tmp_path / name, facts, cluster_size=60, largest=90), here=here, bar=Counter())
+    for name, shards, in_process in (("a", 5, True), ("b", 5, False), ("c", 2, True)):
+        store, _ = written(tmp_path / name, X, shards=shards)
+        collapse(task_of(store, cluster_size=60, largest=90), in_process=in_process, bar=Counter())
         found.append(groups_in(tmp_path / name))
     assert found[0].equals(found[1])
     assert found[0].equals(found[2])
@@ -138,35 +126,35 @@ def test_ray_and_any_way_of_cutting_the_corpus_give_the_same_groups(tmp_path):
 
 @pytest.mark.parametrize("single", [True, False], ids=["as stored", "not normalized"])
 def test_several_clusters_are_grouped_as_in_memory(tmp_path, single):
-    stored = vectors_with_copies(6000, d=16)
+    stored, directory = vectors_with_copies(6000, d=16), RunDir(str(tmp_path))
     X = stored if single else stored.astype(np.float64) * 2.0
-    facts = [
-        write_part(RunDir(str(tmp_path)), shard, items, [[int(i)] for i in own], texts=len(own), partitions=3, seed=0)
-        for shard in range(4)
-        for own in [np.arange(shard, 6000, 4)]
-        for items in [Items(own, stored[own], np.ones(len(own), dtype=np.int64))]
-    ]
-    task = NearTask.of(RunDir(str(tmp_path)), facts, 0.95, 7)
-    _, about = collapse(task, here=True, bar=Counter())
-    here = collapse_near(X, 0.95, seed=7)
+    metas = []
+    for shard in range(4):
+        own = np.arange(shard, 6000, 4)
+        items = batch(own, stored[own], np.ones(len(own), dtype=np.int64))
+        members = [[int(i)] for i in own]
+        metas.append(write_shard(directory, shard, items, members, texts=len(own), partitions=3, seed=0))
+    task = NearTask.of(EmbeddingStore(directory, tuple(metas)), 0.95, 7)
+    _, about = collapse(task, in_process=True, bar=Counter())
+    groups = collapse_near(X, 0.95, seed=7)
     assert about.clusters > 1
-    assert about.kept == here.leaders.size
-    np.testing.assert_array_equal(groups_in(tmp_path)["leader"].to_numpy(), here.leader)
+    assert about.kept == groups.leaders.size
+    np.testing.assert_array_equal(groups_in(tmp_path)["leader"].to_numpy(), groups.leader)
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
     X = vectors_with_copies(500)
-    facts, _ = written(tmp_path, X)
-    task = task_of(tmp_path, facts, cluster_size=60, largest=90)
-    first, _ = collapse(task, here=True, bar=Counter())
+    store, _ = written(tmp_path, X)
+    task = task_of(store, cluster_size=60, largest=90)
+    first, _ = collapse(task, in_process=True, bar=Counter())
     before = groups_in(tmp_path)
     for lost in ("near/cells/part-00001.parquet", "near/pieces/part-00002.parquet", "leaders/part-00001.parquet"):
         (tmp_path / lost).unlink()
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
     kept.pop(tmp_path / "groups" / "part-00001.parquet")
-    again, _ = collapse(task, here=True, bar=(counter := Counter()))
+    again, _ = collapse(task, in_process=True, bar=(counter := Counter()))
     assert groups_in(tmp_path).equals(before)
-    assert [fact.items for fact in again] == [fact.items for fact in first]
+    assert [meta.items for meta in again.shards] == [meta.items for meta in first.shards]
     assert all(path.stat().st_mtime_ns == at for path, at in kept.items())
     assert counter.done <= 1500
 
@@ -174,41 +162,42 @@ def test_what_is_there_is_not_made_again(tmp_path):
 @pytest.mark.fault
 def test_a_lost_item_stops_the_run(tmp_path):
     X = vectors_with_copies(300)
-    facts, _ = written(tmp_path, X)
-    collapse(task_of(tmp_path, facts), here=True, bar=Counter())
+    store, _ = written(tmp_path, X)
+    collapse(task_of(store), in_process=True, bar=Counter())
     table = pq.read_table(tmp_path / "groups" / "part-00000.parquet")
     pq.write_table(table.slice(1), tmp_path / "groups" / "part-00000.parquet")
     with pytest.raises(InputError, match=r"groups must account for 300 items and leaders for \d+ rows; got 299"):
-        collapse(task_of(tmp_path, facts), here=True, bar=Counter())
+        collapse(task_of(store), in_process=True, bar=Counter())
 
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_path):
     X = vectors_with_copies(300)
-    facts, _ = written(tmp_path / "calm", X)
-    collapse(task_of(tmp_path / "calm", facts, cluster_size=60, largest=90), here=True, bar=Counter())
-    facts, _ = written(tmp_path / "hit", X)
-    task = task_of(tmp_path / "hit", facts, cluster_size=60, largest=90)
-    deaths = tmp_path / "deaths"
+    store, _ = written(tmp_path / "calm", X)
+    collapse(task_of(store, cluster_size=60, largest=90), in_process=True, bar=Counter())
+    store, _ = written(tmp_path / "hit", X)
+    deaths, always = tmp_path / "deaths", tmp_path / "always"
     deaths.mkdir()
+    always.touch()
 
-    def dies_always(_):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def dies_twice(_):
-        for number in range(2):
-            try:
-                (deaths / str(number)).touch(exist_ok=False)
-            except FileExistsError:
-                continue
+    def die(event, name):
+        if event != "write" or not name.startswith("groups/"):
+            return
+        once = deaths / name.replace("/", "-")
+        if always.exists() or (name < "groups/part-00002" and not once.exists()):
+            once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(InputError, match=r"near copies could not be collapsed: joining buckets, task \d failed: its w"):
-        collapse(dataclasses.replace(task, run=watched(tmp_path / "hit", dies_always)), here=False, bar=Counter())
-    assert not (tmp_path / "hit" / "groups").exists()
+    task = task_of(EmbeddingStore(RunDir(store.run.uri, die), store.shards), cluster_size=60, largest=90)
+    with pytest.raises(InputError, match=r"near copies of part \d could not be collapsed: its worker died"):
+        collapse(task, in_process=False, bar=Counter())
+    assert not list((tmp_path / "hit").glob("groups/*.parquet"))
     task.run.sweep()  # as a run does at its start
-    collapse(dataclasses.replace(task, run=watched(tmp_path / "hit", dies_twice)), here=False, bar=Counter())
+    always.unlink()
+    for path in deaths.iterdir():
+        path.unlink()
+    collapse(task, in_process=False, bar=Counter())
     assert len(list(deaths.iterdir())) == 2
     assert groups_in(tmp_path / "hit").equals(groups_in(tmp_path / "calm"))
 
@@ -217,17 +206,17 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_pa
 @pytest.mark.parametrize("broken", ["near/cells/part-00001.parquet", "near/pieces/part-00002.parquet"])
 def test_a_truncated_file_is_named_and_deleting_it_is_the_way_out(tmp_path, broken):
     X = vectors_with_copies(200)
-    facts, _ = written(tmp_path, X)
-    task = task_of(tmp_path, facts)
-    collapse(task, here=True, bar=Counter())
+    store, _ = written(tmp_path, X)
+    task = task_of(store)
+    collapse(task, in_process=True, bar=Counter())
     before = groups_in(tmp_path)
     (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:60])
     for part in [*(tmp_path / "groups").iterdir(), *(tmp_path / "leaders").iterdir()]:
         part.unlink()
     with pytest.raises(InputError, match=f"{broken} must be a whole Parquet file".replace(".", r"\.")):
-        collapse(task, here=True, bar=Counter())
+        collapse(task, in_process=True, bar=Counter())
     (tmp_path / broken).unlink()
-    collapse(task, here=True, bar=Counter())
+    collapse(task, in_process=True, bar=Counter())
     assert groups_in(tmp_path).equals(before)
 
 
@@ -268,7 +257,7 @@ def test_a_run_selects_among_leaders(folder, tmp_path):
     assert report["selection"]["n"] == len(groups.leaders)
     assert report["selection"]["largest_groups"][0]["multiplicity"] == groups.multiplicity.max()
     assert not (tmp_path / "out" / "near").exists()
-    assert sum(fact.items for fact in leader_facts(RunDir(str(tmp_path / "out")))) == len(groups.leaders)
+    assert leaders_of(RunDir(str(tmp_path / "out"))).n == len(groups.leaders)
 
     # Other partitions select from the same leaders; nothing is collapsed again.
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "groups").iterdir()}
@@ -322,10 +311,10 @@ def test_from_synthetic_texts_to_origins(tmp_path):
 
 
 def test_damaged_centres_are_named(tmp_path):
-    facts, _ = written(tmp_path, vectors_with_copies(50))
+    store, _ = written(tmp_path, vectors_with_copies(50))
     RunDir(str(tmp_path)).write_bytes("near/cells.npz", b"PK\x03\x04")
     with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of clusters; .* Delete near"):
-        collapse(task_of(tmp_path, facts), here=True, bar=Counter())
+        collapse(task_of(store), in_process=True, bar=Counter())
 
 
 def test_a_threshold_is_a_cosine():

@@ -7,8 +7,8 @@ from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.runtime.ray_session import Resources
-from ray_subsel.stages.embed import EmbedTask, all_facts, embed_shard, missing_shards, pool_size
-from ray_subsel.storage.embedding_store import part_name, read_partition
+from ray_subsel.stages.embed import EmbedTask, embed_shard, missing_shards, open_embeddings, pool_size
+from ray_subsel.storage.embedding_store import part_name
 from ray_subsel.storage.run_directory import RunDir
 
 
@@ -38,12 +38,10 @@ def task(rows, copies="collapse", partitions=2):
 
 
 def all_items(rows, partitions=2):
-    facts = all_facts(rows)
-    parts = [read_partition(rows.run, facts, q) for q in range(partitions)]
-    order = np.argsort(np.concatenate([part.ids for part in parts]))
-    return tuple(
-        np.concatenate([getattr(p, name) for p in parts])[order] for name in ("ids", "vectors", "multiplicity")
-    )
+    store = open_embeddings(rows)
+    assert store.partitions == partitions
+    items = store.read_all()
+    return items.ids, items.vectors, items.columns["multiplicity"]
 
 
 def test_each_distinct_text_is_embedded_once(rows):
@@ -80,7 +78,7 @@ def test_only_missing_shards_are_made_and_lost_rows_are_noticed(rows):
     empty = next(s for s in range(rows.shards) if s != full[0])
     rows.run.write_bytes(part_name(full[0]), rows.run.read_bytes(part_name(empty)))
     with pytest.raises(InputError, match="embeddings must account for 17 rows; got"):
-        all_facts(rows)
+        open_embeddings(rows)
 
 
 def test_pools_by_hand():

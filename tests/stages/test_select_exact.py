@@ -10,23 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from ray_subsel import select
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
-from ray_subsel.pipeline import RunConfig, run
+from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import Policy
+from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.stages import select_exact
 from ray_subsel.stages.select_greedi import choose, node_name
 from ray_subsel.stages.selection_job import plan_selection
-from ray_subsel.storage.embedding_store import Items, write_part
 from ray_subsel.storage.run_directory import RunDir
+from tests.stores import write_store
 
 SHARDS = 4
-
-
-class Silent:
-    def advance(self, amount=1):
-        pass
 
 
 def unit_rows(n, d, seed=0):
@@ -46,23 +42,10 @@ def ground_set(tmp_path, policy):
     directory = RunDir(str(tmp_path))
     X = unit_rows(900, 8)
     X[2::3] = X[1::3]
-    ids = np.arange(900)
 
-    def made(partitions, k=200, **more):
-        facts = [
-            write_part(
-                directory,
-                shard,
-                Items(ids[shard::SHARDS], X[shard::SHARDS], np.ones(len(ids[shard::SHARDS]), dtype=np.int64)),
-                [[int(i)] for i in ids[shard::SHARDS]],
-                texts=len(ids[shard::SHARDS]),
-                partitions=partitions,
-                seed=0,
-            )
-            for shard in range(SHARDS)
-        ]
-        config = SelectConfig(k=k, partitions=partitions, **more)
-        return facts, plan_selection(directory, config, facts, k, policy=policy)
+    def made(partitions, k=200, *, watch=None, **more):
+        store = write_store(RunDir(directory.uri, watch), X, shards=SHARDS, partitions=partitions)
+        return store, plan_selection(store, SelectConfig(k=k, partitions=partitions, **more), k, policy=policy)
 
     return directory, X, made
 
@@ -74,44 +57,38 @@ def on_ray(ray_session):
 
 @pytest.mark.parametrize("partitions", [1, 5])
 def test_in_process_exact_is_select(ground_set, partitions):
-    directory, X, made = ground_set
-    facts, plan = made(partitions)
-    choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=2)
+    _, X, made = ground_set
+    store, job = made(partitions)
+    outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
     alone = select(X, 200)
-    assert choice.reduced.ids.tolist() == alone.indices.tolist()
-    assert choice.reduced.value == pytest.approx(alone.value)
-    assert (choice.share_of_centralized, choice.reduced.winner) == (1.0, "exact")
-    assert choice.rounds == alone.stats["rounds"] >= 2  # the same engine
-    assert choice.peak_bytes > 20 << 20
+    assert outcome.result.ids.tolist() == alone.indices.tolist()
+    assert outcome.result.value == pytest.approx(alone.value)
+    assert (outcome.share_of_centralized, outcome.result.winner) == (1.0, "exact")
+    assert outcome.rounds == alone.stats["rounds"] >= 2  # the same engine
+    assert outcome.peak_bytes > 20 << 20
 
 
 @pytest.mark.usefixtures("on_ray")
 @pytest.mark.parametrize(("partitions", "processes"), [(1, 1), (5, 3)])
 def test_actors_pick_what_one_machine_would(ground_set, partitions, processes):
-    directory, X, made = ground_set
-    facts, plan = made(partitions)
-    choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=processes)
-    assert choice.reduced.ids.tolist() == select(X, 200).indices.tolist()
-
-
-def watched(directory, watch):
-    """Return the run with a function that is called in whichever process opens one of its files."""
-
-    class Watched(RunDir):
-        def parquet(self, name):
-            watch(name)
-            return super().parquet(name)
-
-    return Watched(directory.uri)
+    _, X, made = ground_set
+    store, job = made(partitions)
+    outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=processes)
+    assert outcome.result.ids.tolist() == select(X, 200).indices.tolist()
 
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("on_ray")
 def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, tmp_path):
-    directory, X, made = ground_set
-    facts, plan = made(3)
+    _, X, made = ground_set
     readers, driver, killed = tmp_path / "readers", os.getpid(), []
     readers.mkdir()
+
+    def note(event, name):
+        if event == "read":
+            (readers / str(os.getpid())).touch()
+
+    store, job = made(3, watch=note)
 
     class KillsAReader:
         def advance(self, amount=1):
@@ -120,26 +97,26 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, tmp_path
                 killed.append(min(alive))
                 os.kill(killed[-1], signal.SIGKILL)
 
-    run = watched(directory, lambda _: (readers / str(os.getpid())).touch())
-    choice = select_exact.choose_exactly(run, facts, plan, bar=KillsAReader(), processes=3)
+    outcome = select_exact.choose_exactly(store, job, bar=KillsAReader(), processes=3)
     assert len(killed) == 2
-    assert len(list(readers.iterdir())) == 5
-    assert choice.reduced.ids.tolist() == select(X, 200).indices.tolist()
+    assert len({path.name for path in readers.iterdir()} - {str(driver)}) == 5
+    assert outcome.result.ids.tolist() == select(X, 200).indices.tolist()
 
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("on_ray")
 def test_an_actor_that_dies_every_time_is_given_up_by_its_partitions(ground_set):
-    directory, _, made = ground_set
-    facts, plan = made(3)
+    _, _, made = ground_set
     driver = os.getpid()
 
-    def die(_):
-        if os.getpid() != driver:
+    def die(event, name):
+        if os.getpid() != driver and event == "read":
             os.kill(os.getpid(), signal.SIGKILL)
 
+    store, job = made(3, watch=die)
+    job = dataclasses.replace(job, policy=Policy(in_process_numbers=0, attempts=1))
     with pytest.raises(InputError, match="partitions 0 could not be kept in memory: its worker died again and again"):
-        select_exact.choose_exactly(watched(directory, die), facts, plan, bar=Silent(), processes=3, attempts=1)
+        select_exact.choose_exactly(store, job, bar=NullProgress(), processes=3)
 
 
 @pytest.mark.fault
@@ -148,18 +125,18 @@ def test_a_truncated_part_is_named(ground_set):
     from ray_subsel.runtime.ray_session import input_error_in
 
     directory, _, made = ground_set
-    facts, plan = made(2)
+    store, job = made(2)
     path = directory.path("embeddings/part-00002.parquet")
     content = directory.read_bytes("embeddings/part-00002.parquet")
     directory.write_bytes("embeddings/part-00002.parquet", content[: len(content) // 2])
     with pytest.raises(Exception) as caught:  # noqa: PT011 - Ray's wrapping of the error that is looked for below
-        select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=2)
+        select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
     assert f"{path} must be a whole Parquet file" in str(input_error_in(caught.value))
 
 
 def test_a_run_goes_on_from_its_checkpoint(ground_set):
     directory, X, made = ground_set
-    facts, plan = made(3)
+    store, job = made(3)
     seen: list[int] = []
 
     class Killed:
@@ -168,52 +145,53 @@ def test_a_run_goes_on_from_its_checkpoint(ground_set):
             if len(seen) == 4:
                 raise KeyboardInterrupt
 
+    often = dataclasses.replace(job, policy=Policy(checkpoint_seconds=0.0))
     with pytest.raises(KeyboardInterrupt):
-        select_exact.choose_exactly(directory, facts, plan, bar=Killed(), processes=1, checkpoint_seconds=0.0)
-    kept = select_exact.read_checkpoint(directory, plan)
+        select_exact.choose_exactly(store, often, bar=Killed(), processes=1)
+    kept = select_exact.read_checkpoint(directory, job)
     assert 0 < kept.ids.size < 200
-    choice = select_exact.choose_exactly(directory, facts, plan, bar=Silent(), processes=1)
+    outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=1)
     alone = select(X, 200)
-    assert choice.reduced.ids.tolist() == alone.indices.tolist()
-    assert choice.rounds > kept.rounds
+    assert outcome.result.ids.tolist() == alone.indices.tolist()
+    assert outcome.rounds > kept.rounds
 
 
 def test_what_is_kept_of_another_run_is_refused(ground_set):
     directory, _, made = ground_set
-    _, plan = made(2, k=5)
+    _, job = made(2, k=5)
     select_exact.write_checkpoint(directory, GreedyCheckpoint(np.arange(6), np.zeros(6), np.zeros(8), 1, 64))
     with pytest.raises(InputError, match="must be of this run"):
-        select_exact.read_checkpoint(directory, plan)
+        select_exact.read_checkpoint(directory, job)
     directory.write_table(select_exact.CHECKPOINT, pa.table({"id": [1], "gain": [0.5]}))
     with pytest.raises(InputError, match="must say how far a run is"):
-        select_exact.read_checkpoint(directory, plan)
+        select_exact.read_checkpoint(directory, job)
 
 
 def test_a_tree_keeps_what_its_nodes_choose_and_goes_on_from_it(ground_set):
     directory, _, made = ground_set
-    facts, plan = made(8, k=60, fan_in=2)
-    assert plan.tree.rounds == 4
-    first = choose(directory, facts, plan, bar=Silent())
+    store, job = made(8, k=60, fan_in=2)
+    assert job.tree.rounds == 4
+    first = choose(store, job, bar=NullProgress())
     assert first.rounds == 4
-    assert first.reduced.candidates == plan.tree.root.available < 120
+    assert first.result.candidates == job.tree.root.available < 120
     assert directory.exists("candidates/level-02-00001.parquet")
     directory.delete("candidates/level-02-00001.parquet")
-    kept = directory.read_bytes(node_name(plan.tree.levels[1][0]))
-    again = choose(directory, facts, plan, bar=Silent())
-    assert again.reduced.ids.tolist() == first.reduced.ids.tolist()
-    assert directory.read_bytes(node_name(plan.tree.levels[1][0])) == kept
+    kept = directory.read_bytes(node_name(job.tree.levels[1][0]))
+    again = choose(store, job, bar=NullProgress())
+    assert again.result.ids.tolist() == first.result.ids.tolist()
+    assert directory.read_bytes(node_name(job.tree.levels[1][0])) == kept
     assert first.share_of_centralized_lift > 0.95
-    assert set(first.reduced.partitions.tolist()) <= set(range(8))
+    assert set(first.result.partitions.tolist()) <= set(range(8))
 
 
 @pytest.mark.usefixtures("on_ray")
 def test_a_tree_on_ray_chooses_what_the_driver_would(ground_set):
     directory, _, made = ground_set
-    facts, plan = made(5, k=60, fan_in=2)
-    there = choose(directory, facts, plan, bar=Silent(), processes=2)
+    store, job = made(5, k=60, fan_in=2)
+    there = choose(store, job, bar=NullProgress(), processes=2)
     directory.delete("candidates")
-    here = dataclasses.replace(plan, policy=Policy())
-    assert choose(directory, facts, here, bar=Silent()).reduced.ids.tolist() == there.reduced.ids.tolist()
+    here = dataclasses.replace(job, policy=Policy())
+    assert choose(store, here, bar=NullProgress()).result.ids.tolist() == there.result.ids.tolist()
     assert there.peak_bytes > 50 << 20
 
 
@@ -227,14 +205,15 @@ def vectors(tmp_path_factory):
     return folder, X
 
 
-def vector_run(folder, out, *, memory_limit=None, overwrite=False, **chosen_by):
+def vector_run(folder, out, *, memory_limit=None, overwrite=False, watch=None, **chosen_by):
     report = run(
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v", copies="keep"),
             embed=EmbedConfig(),
             select=SelectConfig(**chosen_by),
             runtime=RuntimeConfig(out=str(out), memory_limit=memory_limit, overwrite=overwrite),
-        )
+        ),
+        watch=watch,
     )
     return report, pq.read_table(out / "selection.parquet")["id"].to_pylist()
 
@@ -255,21 +234,20 @@ def test_a_run_in_mode_exact_and_what_it_reports(vectors, tmp_path):
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_what_memory_decided_is_kept_when_a_run_goes_on(vectors, tmp_path, monkeypatch):
+def test_what_memory_decided_is_kept_when_a_run_goes_on(vectors, tmp_path):
     folder, _ = vectors
-    from ray_subsel import pipeline
-    from ray_subsel.planning import selection_plan
-
     out = tmp_path / "out"
-    monkeypatch.setattr(selection_plan, "_auto_partitions", lambda *_: 6)
-    monkeypatch.setattr(pipeline, "choose", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def interrupt(event, name):
+        if (event, name) == ("written", "candidates/part-00000.parquet"):
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        vector_run(folder, out, k=30)
-    monkeypatch.undo()
-    report, ids = vector_run(folder, out, k=30)  # on a machine that would take one partition
+        vector_run(folder, out, k=30, partitions=6, watch=interrupt)
+    report, ids = vector_run(folder, out, k=30, partitions=6)
     assert report["selection"]["partitions"] == 6
+    assert vector_run(folder, out, k=30)[0]["selection"]["partitions"] == 6  # a machine that would take one
     assert ids == vector_run(folder, tmp_path / "given", k=30, partitions=6)[1]
-    assert vector_run(folder, out, k=30)[1] == ids
     fresh, _ = vector_run(folder, tmp_path / "fresh", k=30)
     assert fresh["selection"]["partitions"] == 1
 

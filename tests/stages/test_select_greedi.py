@@ -7,116 +7,96 @@ from ray_subsel import select
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives.graph_cut import random_value
-from ray_subsel.stages.select_greedi import candidates_name, choose, read_node, solve
+from ray_subsel.runtime.progress import NullProgress
+from ray_subsel.stages.select_greedi import choose, node_name, read_node, solve_node
 from ray_subsel.stages.selection_job import SelectionOutcome, plan_selection
-from ray_subsel.storage.embedding_store import Items, write_part
+from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.run_directory import RunDir
-
-
-class Silent:
-    def advance(self, amount=1):
-        pass
+from tests.stores import write_store
 
 
 @pytest.fixture
 def ground_set(tmp_path):
-    """Write 300 items in 4 shards and return the run, the vectors and a function from partitions to facts."""
-    run = RunDir(str(tmp_path))
+    """Return 300 vectors and a function that writes them in 4 shards, sorted by partitions."""
     X = np.random.default_rng(0).normal(size=(300, 6)) + 0.5
     X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
-    ids = np.arange(300)
-
-    def facts(partitions):
-        return [
-            write_part(
-                run,
-                shard,
-                Items(ids[shard::4], X[shard::4], np.ones(75, dtype=np.int64)),
-                [[int(i)] for i in ids[shard::4]],
-                texts=75,
-                partitions=partitions,
-                seed=0,
-            )
-            for shard in range(4)
-        ]
-
-    return run, X, facts
+    return X, lambda partitions: write_store(RunDir(str(tmp_path)), X, shards=4, partitions=partitions)
 
 
 @pytest.mark.parametrize("partitions", [1, 4, 9])
 def test_the_plan_knows_t_and_conserves_items(ground_set, partitions):
-    run, X, facts = ground_set
-    plan = plan_selection(run, SelectConfig(k=30, partitions=partitions, lam="auto"), facts(partitions), 30)
-    assert (plan.n, plan.d, plan.m, plan.goal.lam) == (300, 6, partitions, 8.0)
-    assert np.allclose(plan.total, X.astype(np.float64).sum(axis=0), atol=1e-5)
-    assert plan.n_candidates == (30 if partitions == 1 else -(-60 // partitions))
+    X, stored = ground_set
+    job = plan_selection(stored(partitions), SelectConfig(k=30, partitions=partitions, lam="auto"), 30)
+    assert (job.n, job.d, job.m, job.objective.lam) == (300, 6, partitions, 8.0)
+    assert np.allclose(job.total, X.astype(np.float64).sum(axis=0), atol=1e-5)
+    assert job.n_candidates == (30 if partitions == 1 else -(-60 // partitions))
 
 
 def test_t_is_the_same_number_for_any_partitions(ground_set):
-    run, _, facts = ground_set
-    totals = [plan_selection(run, SelectConfig(k=30, partitions=m), facts(m), 30).total.tolist() for m in (1, 2, 7)]
+    _, stored = ground_set
+    totals = [plan_selection(stored(m), SelectConfig(k=30, partitions=m), 30).total.tolist() for m in (1, 2, 7)]
     assert totals[0] == totals[1] == totals[2]
 
 
 def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
-    run, _, facts = ground_set
-    facts = facts(3)
-    plan = plan_selection(run, SelectConfig(k=30, partitions=3), facts, 30)
-    solve(run, facts, plan, 1)
-    kept = run.read_bytes(candidates_name(1))
-    solution = read_node(run, facts, plan.tree.levels[0][1])
-    assert len(solution.rows.ids) == 20
-    assert solution.items == sum(fact.partition_items[1] for fact in facts)
-    first = choose(run, facts, plan, bar=Silent())
-    assert run.read_bytes(candidates_name(1)) == kept
-    assert first.reduced.ids.tolist() == choose(run, facts, plan, bar=Silent()).reduced.ids.tolist()
+    _, stored = ground_set
+    store = stored(3)
+    job = plan_selection(store, SelectConfig(k=30, partitions=3), 30)
+    solve_node(store, job, job.tree.levels[0][1])
+    name = node_name(job.tree.levels[0][1])
+    kept = store.run.read_bytes(name)
+    solution = read_node(store, job.tree.levels[0][1])
+    assert len(solution.chosen) == 20
+    assert solution.items == store.partition_sizes[1]
+    first = choose(store, job, bar=NullProgress())
+    assert store.run.read_bytes(name) == kept
+    assert first.result.ids.tolist() == choose(store, job, bar=NullProgress()).result.ids.tolist()
 
 
 def test_worth(ground_set):
-    run, X, facts = ground_set
-    one = facts(1)
-    plan = plan_selection(run, SelectConfig(k=20), one, 20)
-    choice = choose(run, one, plan, bar=Silent())
+    X, stored = ground_set
+    store = stored(1)
+    job = plan_selection(store, SelectConfig(k=20), 20)
+    outcome = choose(store, job, bar=NullProgress())
     exact = select(X, 20)
-    assert choice.reduced.ids.tolist() == exact.indices.tolist()
-    assert choice.share_of_centralized == 1.0
-    chance = random_value(plan.total, 300, 20, 10.0)
-    assert choice.random_value == chance
-    assert choice.lift_over_random == pytest.approx((exact.value - chance) / abs(chance))
+    assert outcome.result.ids.tolist() == exact.indices.tolist()
+    assert outcome.share_of_centralized == 1.0
+    chance = random_value(job.total, 300, 20, 10.0)
+    assert outcome.random_value == chance
+    assert outcome.lift_over_random == pytest.approx((exact.value - chance) / abs(chance))
 
 
 def test_shares_where_values_are_negative(ground_set):
-    run, _, facts = ground_set
-    one = facts(1)
-    choice = choose(run, one, plan_selection(run, SelectConfig(k=250), one, 250), bar=Silent())
-    assert choice.reduced.value < 0
-    assert choice.share_of_centralized is None  # a ratio of negative values says nothing
-    assert choice.share_of_centralized_lift == 1.0
+    _, stored = ground_set
+    store = stored(1)
+    outcome = choose(store, plan_selection(store, SelectConfig(k=250), 250), bar=NullProgress())
+    assert outcome.result.value < 0
+    assert outcome.share_of_centralized is None  # a ratio of negative values says nothing
+    assert outcome.share_of_centralized_lift == 1.0
 
 
 def test_a_partition_that_lost_items_is_noticed(ground_set):
-    run, _, facts = ground_set
-    facts = facts(2)
-    plan = plan_selection(run, SelectConfig(k=30, partitions=2), facts, 30)
+    _, stored = ground_set
+    store = stored(2)
+    job = plan_selection(store, SelectConfig(k=30, partitions=2), 30)
     with pytest.raises(InputError, match="partitions must hold 300 items together"):
-        choose(run, facts[:3], plan, bar=Silent())
+        choose(EmbeddingStore(store.run, store.shards[:3]), job, bar=NullProgress())
 
 
 def test_no_lift_over_nothing():
-    plan = plan_selection  # only to say that a plan is not needed for the arithmetic
-    choice = SelectionOutcome(plan, None, 0.0, None)  # type: ignore[arg-type]
-    assert choice.lift_over_random is None
-    assert choice.share_of_centralized is None
+    outcome = SelectionOutcome(None, None, 0.0, None)  # type: ignore[arg-type]
+    assert outcome.lift_over_random is None
+    assert outcome.share_of_centralized is None
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
 def test_the_certificate_bounds_every_subset_that_can_be_found(ground_set, partitions):
-    run, X, facts = ground_set
-    facts = facts(partitions)
-    choice = choose(run, facts, plan_selection(run, SelectConfig(k=20, partitions=partitions), facts, 20), bar=Silent())
-    assert choice.certificate is not None
-    assert choice.certificate.value == pytest.approx(choice.reduced.value)
-    assert choice.certificate.random_value == pytest.approx(choice.random_value)
+    X, stored = ground_set
+    store = stored(partitions)
+    outcome = choose(store, plan_selection(store, SelectConfig(k=20, partitions=partitions), 20), bar=NullProgress())
+    assert outcome.certificate is not None
+    assert outcome.certificate.value == pytest.approx(outcome.result.value)
+    assert outcome.certificate.random_value == pytest.approx(outcome.random_value)
     best = max(select(X, 20, optimizer=name).value for name in ("greedy", "paced", "exchange"))
-    assert choice.certificate.bound >= best - 1e-9
-    assert 0 < choice.certificate.closed <= 1
+    assert outcome.certificate.bound >= best - 1e-9
+    assert 0 < outcome.certificate.closed <= 1

@@ -1,4 +1,4 @@
-"""Parts: what a partition reads is what was written, whole and in order."""
+"""Embedding stores: what a partition reads is what was written, whole and in order."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,45 +9,39 @@ from hypothesis import strategies as st
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
+from ray_subsel.core.items import MULTIPLICITY
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.storage.embedding_store import (
-    Items,
-    part_name,
-    read_facts,
-    read_members,
-    read_partition,
-    repartition,
-    vectors_of,
-    write_part,
-)
+from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, read_meta, vectors_of, write_shard
 from ray_subsel.storage.run_directory import RunDir
+from tests.stores import batch
 
 
-def items(n: int, d: int = 3, seed: int = 0) -> Items:
+def items(n, d=3, seed=0):
     draw = np.random.default_rng(seed)
     X = draw.normal(size=(n, d)) + 0.1
     ids = np.sort(draw.choice(10 * n + 1, size=n, replace=False)).astype(np.int64)
     vectors = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
-    return Items(ids, vectors, draw.integers(1, 4, size=n))
+    return batch(ids, vectors, draw.integers(1, 4, size=n))
 
 
 def write(run, shards, partitions, seed=0):
-    return [
-        write_part(
+    metas = [
+        write_shard(
             run,
             shard,
             some,
-            [[int(i)] * int(c) for i, c in zip(some.ids, some.multiplicity, strict=True)],
-            texts=len(some.ids),
+            [[int(i)] * int(c) for i, c in zip(some.ids, some.columns[MULTIPLICITY], strict=True)],
+            texts=len(some),
             partitions=partitions,
             seed=seed,
         )
         for shard, some in enumerate(shards)
     ]
+    return EmbeddingStore(run, tuple(metas))
 
 
-def split(whole: Items, shards: int) -> list[Items]:
-    return [Items(whole.ids[s::shards], whole.vectors[s::shards], whole.multiplicity[s::shards]) for s in range(shards)]
+def split(whole, shards):
+    return [whole.take(np.arange(s, len(whole), shards)) for s in range(shards)]
 
 
 @settings(deadline=None, max_examples=25)
@@ -55,62 +49,65 @@ def split(whole: Items, shards: int) -> list[Items]:
 def test_partitions_hold_every_item_once_in_order(tmp_path_factory, n, shards, partitions, seed):
     run = RunDir(str(tmp_path_factory.mktemp("run")))
     whole = items(n, seed=seed)
-    facts = write(run, split(whole, shards), partitions, seed)
-    found = [read_partition(run, facts, q) for q in range(partitions)]
+    store = write(run, split(whole, shards), partitions, seed)
+    found = [store.read_partition(q) for q in range(partitions)]
     for q, part in enumerate(found):
         mine = partition_of(whole.ids, partitions, seed) == q
         assert np.array_equal(part.ids, whole.ids[mine])
-        assert np.array_equal(part.multiplicity, whole.multiplicity[mine])
+        assert np.array_equal(part.columns[MULTIPLICITY], whole.columns[MULTIPLICITY][mine])
         if mine.any():
             assert np.array_equal(part.vectors, whole.vectors[mine])
-    assert sum(len(part.ids) for part in found) == n
+    assert [len(part) for part in found] == store.partition_sizes
+    assert sum(store.partition_sizes) == store.n == n
 
 
-def test_facts_come_back_from_the_file_and_sum_to_t(tmp_path):
+def test_metadata_comes_back_from_the_files_and_sums_to_t(tmp_path):
     run = RunDir(str(tmp_path))
     whole = items(50)
-    facts = write(run, split(whole, 4), partitions=3)
-    total = facts[0].total
-    for shard, fact in enumerate(facts):
-        again = read_facts(run, shard)
-        assert (again.items, again.rows, again.partition_items) == (fact.items, fact.rows, fact.partition_items)
-        assert np.array_equal(again.total.high, fact.total.high)
-        total = total if shard == 0 else total + again.total
-    assert sum(fact.rows for fact in facts) == whole.multiplicity.sum()
+    store = write(run, split(whole, 4), partitions=3)
+    again = EmbeddingStore.open(run, range(4))
+    for meta, found in zip(store.shards, again.shards, strict=True):
+        assert (found.items, found.rows, found.partition_items) == (meta.items, meta.rows, meta.partition_items)
+        assert np.array_equal(found.total.high, meta.total.high)
+    assert again.rows == whole.columns[MULTIPLICITY].sum()
+    assert (again.n, again.d, again.partitions, again.seed) == (50, 3, 3, 0)
+    assert EmbeddingStore.open_folder(run, "embeddings").numbers == [0, 1, 2, 3]
     # The exact sum does not depend on how the items were cut into shards.
-    assert np.array_equal(total.vector(), exact_total(unit_rows(whole.vectors)).vector())
+    assert np.array_equal(again.total(), exact_total(unit_rows(whole.vectors)).vector())
 
 
 def test_sorting_by_another_partition_moves_items_and_keeps_all_else(tmp_path):
     run = RunDir(str(tmp_path))
     whole = items(60)
-    facts = write(run, split(whole, 2), partitions=2)
-    before = read_members(run, 0).sort_by("id")
-    renewed = [repartition(run, 5, 1, fact) for fact in facts]
-    assert all(fact.sorted_by(5, 1) and not fact.sorted_by(2, 0) for fact in renewed)
-    assert read_members(run, 0).sort_by("id").equals(before)
-    got = np.sort(np.concatenate([read_partition(run, renewed, q).ids for q in range(5)]))
-    assert np.array_equal(got, whole.ids)
-    assert facts[0].total.high.tolist() == renewed[0].total.high.tolist()
+    store = write(run, split(whole, 2), partitions=2)
+    before = store.members(0).sort_by("id")
+    renewed = store.replaced([store.repartition(5, 1, shard) for shard in store.numbers])
+    assert all(meta.sorted_by(5, 1) and not meta.sorted_by(2, 0) for meta in renewed.shards)
+    assert renewed.members(0).sort_by("id").equals(before)
+    assert np.array_equal(np.sort(np.concatenate([renewed.read_partition(q).ids for q in range(5)])), whole.ids)
+    assert np.array_equal(renewed.read_all().ids, whole.ids)
+    assert np.array_equal(store.total(), renewed.total())
 
 
 def test_an_empty_shard_is_a_part_like_any_other(tmp_path):
     run = RunDir(str(tmp_path))
-    facts = write(run, [items(0), items(5)], partitions=2)
-    assert (facts[0].items, facts[0].dimension, facts[0].total) == (0, 0, None)
-    assert read_facts(run, 0) == facts[0]
-    assert sum(len(read_partition(run, facts, q).ids) for q in range(2)) == 5
+    store = write(run, [items(0), items(5)], partitions=2)
+    first = store.meta(0)
+    assert (first.items, first.dimension, first.total) == (0, 0, None)
+    assert read_meta(run, 0) == first
+    assert (store.n, store.d) == (5, 3)
+    assert sum(len(store.read_partition(q)) for q in range(2)) == 5
 
 
 def test_a_foreign_file_and_a_changed_one_are_named(tmp_path):
     run = RunDir(str(tmp_path))
     run.write_table(part_name(0), pa.table({"id": [1]}))
     with pytest.raises(InputError, match=r"part-00000\.parquet must be a part that this program wrote"):
-        read_facts(run, 0)
-    facts = write(run, [items(9)], partitions=1)
+        read_meta(run, 0)
+    store = write(run, [items(9)], partitions=1)
     write(run, [items(8)], partitions=1)
     with pytest.raises(InputError, match=r"part-00000\.parquet must hold 9 items of partition 0; got 8"):
-        read_partition(run, facts, 0)
+        store.read_partition(0)
 
 
 def test_vectors_of_a_slice_are_those_of_the_slice():

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from ray_subsel.core.errors import InputError
+from ray_subsel.pipeline import LAYOUT
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir
 
@@ -16,7 +17,7 @@ def run(tmp_path):
 
 
 def finished(run):
-    manifest = Manifest.open(run)
+    manifest = Manifest.open(run, LAYOUT)
     for stage, output in [("corpus", "rows/a"), ("embed", "embeddings/a"), ("select", "selection.parquet")]:
         manifest.enter(stage, {"of": stage, "lam": 10.0}, overwrite=False)
         run.write_bytes(output, b"x")
@@ -27,7 +28,7 @@ def finished(run):
 
 def test_it_comes_back_as_it_was_written(run):
     finished(run)
-    again = Manifest.load(run)
+    again = Manifest.load(run, LAYOUT)
     assert list(again.stages) == ["corpus", "embed", "select"]
     assert again.enter("embed", {"of": "embed", "lam": 10.0}, overwrite=False).done
     assert again.stages["embed"].facts == {"n": 3}
@@ -39,54 +40,54 @@ def test_other_settings_stop_it_and_name_what_differs(run):
     with pytest.raises(
         InputError, match=r"other settings \(select\.lam: 10\.0 there, 3\.0 here\).*--overwrite"
     ) as caught:
-        Manifest.open(run).enter("select", {"of": "select", "lam": 3.0}, overwrite=False)
+        Manifest.open(run, LAYOUT).enter("select", {"of": "select", "lam": 3.0}, overwrite=False)
     assert "\n" not in str(caught.value)
     assert run.exists("selection.parquet")
 
 
 def test_overwrite_replaces_that_stage_and_those_after_it_only(run):
     finished(run)
-    manifest = Manifest.open(run)
+    manifest = Manifest.open(run, LAYOUT)
     stage = manifest.enter("embed", {"of": "embed", "lam": 3.0}, overwrite=True)
     assert not stage.done
     assert run.exists("rows/a")
     assert not run.exists("embeddings")
     assert not run.exists("selection.parquet")
     assert not run.exists("report.json")
-    assert list(Manifest.load(run).stages) == ["corpus", "embed"]
+    assert list(Manifest.load(run, LAYOUT).stages) == ["corpus", "embed"]
 
 
 def test_a_stage_that_was_cut_off_keeps_its_files(run):
-    manifest = Manifest.open(run)
+    manifest = Manifest.open(run, LAYOUT)
     manifest.enter("embed", {"a": 1}, overwrite=False)
     run.write_bytes("embeddings/part-0", b"x")
-    assert not Manifest.open(run).enter("embed", {"a": 1}, overwrite=False).done
+    assert not Manifest.open(run, LAYOUT).enter("embed", {"a": 1}, overwrite=False).done
     assert run.exists("embeddings/part-0")
 
 
 def test_files_that_nothing_claims_are_not_resumed(run):
-    Manifest.open(run).save()
+    Manifest.open(run, LAYOUT).save()
     run.write_bytes("embeddings/part-0", b"of another model")
-    Manifest.open(run).enter("embed", {"a": 1}, overwrite=False)
+    Manifest.open(run, LAYOUT).enter("embed", {"a": 1}, overwrite=False)
     assert not run.exists("embeddings/part-0")
 
 
 def test_a_directory_with_other_things_is_refused_even_with_overwrite(run):
     run.write_bytes("thesis.tex", b"x")
     with pytest.raises(InputError, match=r"out must be empty, new, or the directory of a run; got .*thesis\.tex"):
-        Manifest.open(run)
+        Manifest.open(run, LAYOUT)
     assert run.exists("thesis.tex")
 
 
 def test_a_directory_without_a_run_is_one_line(run):
     with pytest.raises(InputError, match=r"directory must hold a run \(a manifest.json\)"):
-        Manifest.load(run)
+        Manifest.load(run, LAYOUT)
 
 
 def test_a_manifest_of_another_version_is_refused(run):
     run.write_json("manifest.json", {"schema": 99})
     with pytest.raises(InputError, match="schema of .* must be 1; got 99"):
-        Manifest.open(run)
+        Manifest.open(run, LAYOUT)
 
 
 def _hold(uri, ready):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pytest
 from ray_subsel.config import TrainConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.storage.run_directory import RunDir
-from ray_subsel.training import finetune, ray_train
+from ray_subsel.training import finetune
+from ray_subsel.training.ray_train import finetune_on_workers
 
 Tables = tuple[pa.Table, pa.Table]
 CONFIG = TrainConfig(epochs=4, lr=5e-3, train_batch_size=15, precision="fp32")
@@ -59,41 +61,30 @@ def test_what_a_worker_cannot_use_reaches_the_caller(labelled: Tables, tiny_bert
         )
 
 
-def killed_after_an_epoch(deaths: Path, times: int):
-    """Return what a worker does, but that it is killed when it has kept its first epoch, so many times."""
-
-    def work(job: dict) -> None:
-        from ray_subsel.training import checkpoint
-        from ray_subsel.training import ray_train as there
-
-        save = checkpoint.save
-
-        def dying(*given) -> None:
-            save(*given)
-            if len(list(deaths.iterdir())) < times:
-                (deaths / str(os.getpid())).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        checkpoint.save = dying
-        there._work(job)
-
+def killed_after_an_epoch(deaths: Path, times: int) -> Callable[[str, str], None]:
+    """Return a watch that kills the worker that has kept its first epoch, so many times."""
     deaths.mkdir()
-    return work
+    driver = os.getpid()
+
+    def watch(event: str, name: str) -> None:
+        kept = event == "written" and name.endswith("/checkpoint-1/state.json")
+        if kept and os.getpid() != driver and len(list(deaths.iterdir())) < times:
+            (deaths / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return watch
 
 
 @pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.slow
-def test_a_training_worker_that_is_killed_is_replaced(
-    labelled: Tables, tiny_bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fit(name: str):
-        run = RunDir(str(tmp_path))
+def test_a_training_worker_that_is_killed_is_replaced(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
+    def fit(name: str, watch: Callable[[str, str], None] | None = None):
+        run = RunDir(str(tmp_path), watch)
         return finetune(*labelled, CONFIG, task="classification", model=tiny_bert, run=run, name=name, workers=1)
 
     calm = fit("calm")
-    monkeypatch.setattr(ray_train, "_work", killed_after_an_epoch(tmp_path / "deaths", 1))
-    hit = fit("hit")
+    hit = fit("hit", killed_after_an_epoch(tmp_path / "deaths", 1))
     assert len(list((tmp_path / "deaths").iterdir())) == 1
     assert hit.resumed_from == 1
     assert (hit.loss_curve, hit.accuracy) == (calm.loss_curve, calm.accuracy)
@@ -102,16 +93,12 @@ def test_a_training_worker_that_is_killed_is_replaced(
 @pytest.mark.fault
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.slow
-def test_a_training_worker_that_always_dies_is_one_line(
-    labelled: Tables, tiny_bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ray_train, "MAX_FAILURES", 1)
-    monkeypatch.setattr(ray_train, "_work", killed_after_an_epoch(tmp_path / "deaths", 99))
+def test_a_training_worker_that_always_dies_is_one_line(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
+    run = RunDir(str(tmp_path), killed_after_an_epoch(tmp_path / "deaths", 99))
     with pytest.raises(
         InputError, match=r"train/doomed could not be trained: its worker died again and again \(2 times"
     ):
-        finetune(
-            *labelled, CONFIG, task="classification", model=tiny_bert, run=RunDir(str(tmp_path)), name="train/doomed",
-            workers=1,
-        )  # fmt: skip
+        finetune_on_workers(
+            *labelled, CONFIG, "classification", tiny_bert, run, "train/doomed", 1, use_gpu=False, max_failures=1
+        )
     assert len(list((tmp_path / "deaths").iterdir())) == 2

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.constraints.base import NO_ITEMS
 from ray_subsel.core.threads import Workers, serial
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.optimizers.speculative.draft import Draft, draft_picks
 from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftLength, DraftSizes
 from ray_subsel.optimizers.speculative.score import GraphCutScore

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.constraints.base import NO_ITEMS
 from ray_subsel.core.threads import Workers, ranges, serial
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.draft import Draft

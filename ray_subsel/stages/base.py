@@ -1,0 +1,133 @@
+"""Define the contract of a stage of a run, and the one protocol by which every stage is entered, resumed and finished.
+
+A new stage is a module here with a :class:`Stage`, and its place in the list of :mod:`ray_subsel.pipeline`.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ray_subsel.config import RunConfig
+from ray_subsel.planning.machine import Machine, machine_of
+from ray_subsel.planning.policy import Policy
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.runtime.progress import log_line
+from ray_subsel.runtime.ray_session import RaySession
+from ray_subsel.storage.manifest import Manifest
+from ray_subsel.storage.run_directory import RunDir
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every stage of a run is given.
+
+    Attributes
+    ----------
+    config : RunConfig
+    manifest : Manifest
+    session : RaySession
+        Ray is started when it is first asked for.
+    policy : Policy
+    """
+
+    config: RunConfig
+    manifest: Manifest
+    session: RaySession
+    policy: Policy
+
+    @property
+    def run(self) -> RunDir:
+        """The run directory."""
+        return self.manifest.run
+
+    @property
+    def machine(self) -> Machine:
+        """What there is to run on."""
+        return machine_of(self.session.resources, self.config.runtime.memory_limit)
+
+    def fingerprint(self, stage: str) -> str:
+        """Return the fingerprint of a stage that this run has entered."""
+        return self.manifest.stages[stage].fingerprint
+
+
+@dataclass(frozen=True)
+class StageResult(Generic[T]):
+    """What a stage has done.
+
+    Attributes
+    ----------
+    value : object
+        For the stages after it.
+    facts : dict
+        For the report, ready for JSON.
+    line : str
+        For the terminal; empty: nothing is told.
+    """
+
+    value: T
+    facts: dict[str, Any] = field(default_factory=dict)
+    line: str = ""
+
+
+class Stage(abc.ABC, Generic[T]):
+    """A stage of a run. Subclasses are final frozen dataclasses that hold what earlier stages handed down."""
+
+    name: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...]]
+    """Files and folders that it writes: what is deleted when it is done anew."""
+
+    @abc.abstractmethod
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the result, ready for JSON: fields of the configuration, fingerprints of the input."""
+
+    @abc.abstractmethod
+    def resume(self, context: RunContext) -> T | None:
+        """Return the result of a stage that was finished, or None where an output is gone: it is then run again."""
+
+    @abc.abstractmethod
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[T]:
+        """Do what is missing, and tell ``peak`` how much memory other processes took."""
+
+    def tidy(self, context: RunContext) -> None:
+        """Delete what only a killed stage would have needed; called once it is finished, and when it is resumed."""
+        del context
+
+
+def run_stage(stage: Stage[T], context: RunContext, leave_out: Sequence[str] = ()) -> T:
+    """Return the result of a stage: as it stands if it is done, else after running it.
+
+    Parameters
+    ----------
+    leave_out : sequence of str
+        Stages that this run goes without, though an earlier one may not have: what they left is deleted once it is sure
+        that this stage may be entered.
+
+    Raises
+    ------
+    InputError
+        Where the directory holds this stage of other settings and they may not be replaced, and for what it raises.
+    """
+    manifest = context.manifest
+    entry = manifest.enter(stage.name, stage.settings(context), overwrite=context.config.runtime.overwrite)
+    for name in leave_out:
+        manifest.leave_out(name)
+    if entry.done:
+        before = stage.resume(context)
+        if before is not None:
+            stage.tidy(context)
+            log_line(f"{stage.name}: as before")
+            return before
+    began, peak = time.perf_counter(), PeakMemory()
+    result = stage.run(context, peak)
+    facts = {**result.facts, "peak_bytes": peak.end()}
+    manifest.finish(stage.name, seconds=time.perf_counter() - began, facts=facts)
+    stage.tidy(context)
+    if result.line:
+        log_line(result.line)
+    return result.value

@@ -1,0 +1,86 @@
+"""Read the corpus: input files to checked rows in ``rows/``, by :mod:`ray_subsel.corpus.ingest`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from ray_subsel.config import fingerprint_fields
+from ray_subsel.core.errors import DoesNotFitError
+from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.rows import FOLDER, REJECTED, RowStore
+from ray_subsel.planning.run_plan import plan_run
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.runtime.progress import log_line, steps
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+
+
+@final
+@dataclass(frozen=True)
+class IngestStage(Stage[RowStore]):
+    """Read, check and copy rows.
+
+    Attributes
+    ----------
+    inputs : str
+        The fingerprint of the input files.
+    """
+
+    name: ClassVar[str] = "corpus"
+    outputs: ClassVar[tuple[str, ...]] = (FOLDER, REJECTED)
+
+    inputs: str
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the rows."""
+        return {**fingerprint_fields(context.config.corpus), "input": self.inputs}
+
+    def resume(self, context: RunContext) -> RowStore | None:
+        """Return the rows, or None where a part of them is gone."""
+        rows = RowStore.open(context.run)
+        if not (gone := rows.missing_parts()):
+            return rows
+        log_line(f"corpus: {gone[0]} is gone, all is read again")
+        context.run.delete(FOLDER)
+        return None
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[RowStore]:
+        """Read the input; tell first what the whole run will take."""
+        context.session.start()
+        _tell_plan(context)
+        with steps("corpus", "part") as told:
+            rows = ingest(context.config.corpus, context.run, progress=told, peak=peak)
+        line = f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added"
+        return StageResult(rows, corpus_facts(rows), line)
+
+
+def corpus_facts(rows: RowStore) -> dict[str, Any]:
+    """Return what the report says of the corpus."""
+    return {
+        "files": len(rows.files),
+        "skipped_files": rows.skipped_files,
+        "rows_read": rows.n_read,
+        "rejected": rows.n_rejected,
+        "rejected_by_reason": rows.rejected_by_reason,
+        "augmented": rows.n_augmented,
+        "rows": rows.n_rows,
+    }
+
+
+def _tell_plan(context: RunContext) -> None:
+    """Say what the run will take before it starts, and refuse what cannot be done whatever the rows turn out to be.
+
+    Rows are an upper bound of items: where equal ones are collapsed, what does not fit yet may fit then.
+    """
+    config = context.config
+    if config.select is None:
+        return
+    try:
+        plan = plan_run(config.corpus, config.embed, config.select, context.machine, policy=context.policy)
+    except DoesNotFitError as error:
+        if config.corpus.copies == "keep" and config.select.near is None:
+            raise
+        log_line(f"plan      may not fit into memory: {error}")
+        return
+    for line in plan.text().splitlines():
+        log_line(line)

@@ -1,0 +1,145 @@
+"""Select a subset: plan what fits into memory, resolve constraints, run GreeDi or the exact greedy, write it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from ray_subsel.config import SelectConfig, fingerprint_fields
+from ray_subsel.constraints.size import resolve_k
+from ray_subsel.corpus.id_lists import IdLists
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
+from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.runtime.progress import bar, log_line
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
+from ray_subsel.stages.resolve_constraints import PartitionedConstraints, partition_constraints
+from ray_subsel.stages.select_exact import choose_exactly
+from ray_subsel.stages.select_greedi import choose, sorted_store
+from ray_subsel.stages.selection_job import FOLDER, SelectionJob, SelectionOutcome, plan_selection
+from ray_subsel.stages.write_selection import SELECTION, SUBSET, write_selection
+from ray_subsel.storage.embedding_store import EmbeddingStore
+
+
+@final
+@dataclass(frozen=True)
+class SelectStage(Stage[bool]):
+    """Choose the subset.
+
+    Attributes
+    ----------
+    rows : RowStore
+    store : EmbeddingStore
+        The ground set: the embeddings, or the leaders of near copies.
+    asked : SelectConfig
+    lists : IdLists
+        Rows that must and must not be chosen.
+    """
+
+    name: ClassVar[str] = "select"
+    outputs: ClassVar[tuple[str, ...]] = (CONSTRAINTS, FOLDER, SELECTION, SUBSET)
+
+    rows: RowStore
+    store: EmbeddingStore
+    asked: SelectConfig
+    lists: IdLists
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the subset, the partitions that memory decides included."""
+        settings = self._asked(context)
+        config = self._settled(context, settings)
+        return settings | {"partitions": config.partitions, "fan_in": config.fan_in}
+
+    def resume(self, context: RunContext) -> bool | None:
+        """Return that there is a selection."""
+        del context
+        return True
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
+        """Choose, and write what was chosen."""
+        k, warning = self._k()
+        entered = context.manifest.stages[self.name].settings
+        config = dataclasses.replace(self.asked, partitions=entered["partitions"], fan_in=entered["fan_in"])
+        context.session.start()
+        began = time.perf_counter()
+        n, d = self.store.n, self.store.d
+        sizes = self._sizes(context, config, k)
+        source = InputSize(self.rows.n_rows, self.rows.shards, sum(file["bytes"] for file in self.rows.files))
+        asked = context.config
+        near = config.near is not None
+        stages = stage_bytes(source, asked.corpus, asked.embed, sizes, near=near, policy=context.policy)
+        for line in (*sizes.lines(), stage_memory_line(stages)):
+            log_line(line)
+        in_process = context.policy.is_small(n, d)
+        store = sorted_store(self.store, config, in_process=in_process)
+        constraints = partition_constraints(
+            self.rows, store, asked.corpus, config, self.lists, items=n, in_process=in_process
+        )
+        job = plan_selection(store, config, k, constraints, context.policy)
+        if constraints is not None and job.tree.rounds > 1:
+            sizes = self._with_candidates(context, config, sizes, job, constraints)
+            stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
+        outcome = _choose(store, config, job, sizes)
+        facts = write_selection(self.rows, store, outcome, config)
+        peak.add(outcome.peak_bytes or 0)
+        facts["predicted_peak_bytes"] = max(stages.values())
+        facts["predicted_peaks"] = stages
+        facts["warnings"] = [*([warning] if warning else []), *facts["warnings"]]
+        return StageResult(
+            True,
+            facts,
+            f"select: {len(outcome.result.ids):,} of {job.n:,} items in {time.perf_counter() - began:.2f} s",
+        )
+
+    def _k(self) -> tuple[int, str | None]:
+        asked = self.asked
+        return resolve_k(asked.k, asked.fraction, rows=self.rows.n_rows, items=self.store.n, no_limit=True)
+
+    def _asked(self, context: RunContext) -> dict[str, Any]:
+        upstream = context.fingerprint("embed" if self.asked.near is None else "near")
+        return {**fingerprint_fields(self.asked), **self.lists.fingerprints, "embed": upstream}
+
+    def _sizes(self, context: RunContext, config: SelectConfig, k: int) -> SelectionPlan:
+        copies = context.config.corpus.copies == "keep"
+        n, d, policy = self.store.n, self.store.d, context.policy
+        return plan_sizes(config, context.machine, n=n, d=d, k=planned_k(config, k), copies=copies, policy=policy)
+
+    def _settled(self, context: RunContext, settings: dict[str, Any]) -> SelectConfig:
+        """Return the configuration with what memory decides; a run that goes on keeps what it began with."""
+        config, there = self.asked, context.manifest.stages.get(self.name)
+        asked = {name: settings[name] for name in settings if name not in ("partitions", "fan_in")}
+        given = {name: value for name in ("partitions", "fan_in") if (value := settings[name]) is not None}
+        if there is not None and {**there.settings, **asked, **given} == there.settings:
+            return dataclasses.replace(
+                config, partitions=there.settings["partitions"], fan_in=there.settings.get("fan_in")
+            )
+        k, _ = self._k()
+        sizes = self._sizes(context, config, k)
+        layout = self.store.partitions
+        if config.partitions is None and layout > sizes.partitions > 1:  # sorted by more than is needed: no matter
+            config = dataclasses.replace(config, partitions=layout)
+            sizes = self._sizes(context, config, k)
+        return dataclasses.replace(config, partitions=sizes.partitions, fan_in=sizes.fan_in)
+
+    def _with_candidates(
+        self,
+        context: RunContext,
+        config: SelectConfig,
+        sizes: SelectionPlan,
+        job: SelectionJob,
+        constraints: PartitionedConstraints,
+    ) -> SelectionPlan:
+        candidates = job.tree.root.available + len(constraints.given)
+        return with_candidates(config, context.machine, sizes, candidates)
+
+
+def _choose(store: EmbeddingStore, config: SelectConfig, job: SelectionJob, sizes: SelectionPlan) -> SelectionOutcome:
+    if config.mode == "exact":
+        with bar("select", job.k, "item") as progress:
+            return choose_exactly(store, job, bar=progress, processes=sizes.processes)
+    with bar("select", job.m, "partition") as progress:
+        return choose(store, job, bar=progress, processes=sizes.processes, beside=sizes.beside)

@@ -1,0 +1,28 @@
+"""The pages on structure name files that exist, and their examples run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("architecture", "extending", "glossary")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    named = set(re.findall(r"\b(?:ray_subsel|tests|docs)/[\w/.]*\w(?:\.\w+|/)", text)) - {
+        "ray_subsel/objectives/NAME.py",
+        "ray_subsel/embedders/NAME.py",
+        "ray_subsel/stages/NAME.py",
+    }
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_examples_run(example):
+    exec(compile(example, "docs/extending.md", "exec"), {"__name__": "example"})
