@@ -346,3 +346,15 @@ def fingerprint_fields(config: Any) -> dict[str, Any]:
     """Return the fields of a configuration that decide its result, ready for JSON."""
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.metadata.get("identity", True)}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run is told. Stages that are None are not run."""
+
+    corpus: CorpusConfig
+    embed: EmbedConfig
+    runtime: RuntimeConfig
+    select: SelectConfig | None = None
+    train: TrainConfig | None = None
+    command: str = ""

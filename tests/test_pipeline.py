@@ -16,6 +16,7 @@ import pytest
 from ray_subsel import select
 from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.pipeline import RunConfig, run
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
@@ -127,6 +128,20 @@ def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path):
     assert (tmp_path / "here" / "selection.parquet").read_bytes() == (
         tmp_path / "ray" / "selection.parquet"
     ).read_bytes()
+
+
+def test_a_stage_that_is_left_out_is_in_no_report(vectors, tmp_path):
+    """Near copies are collapsed, then too many are asked for; the run that does without collapses nothing."""
+    folder, _ = vectors
+    with pytest.raises(InputError, match="k must lie between"):
+        vector_run(folder, tmp_path / "out", k=260, near=0.8)
+    assert (tmp_path / "out" / "leaders").exists()
+    report = vector_run(folder, tmp_path / "out", k=260)
+    assert report["near"] is None
+    assert "near" not in report["seconds"]
+    assert not (tmp_path / "out" / "leaders").exists()
+    vector_run(folder, tmp_path / "fresh", k=260)
+    assert chosen(tmp_path / "out") == chosen(tmp_path / "fresh")
 
 
 def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):

@@ -7,8 +7,9 @@ shuffle   a task a part: items sorted into buckets                 ->  near/piec
 collapse  a task a bucket, or the buckets of one large cluster     ->  groups/part-*.parquet, leaders/part-*.parquet
 
 ``groups/part-*.parquet`` has a row for each item: ``id``, ``leader`` (the item that stands for its group, the lowest
-id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of the
-leaders alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted at the end.
+id), ``cosine`` to it, and ``cell``, its cluster. ``leaders/part-*.parquet`` are parts like those of ``embeddings/``, of
+the leaders alone, with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted
+at the end.
 """
 
 from __future__ import annotations

@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.config import CorpusConfig, EmbedConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, SelectConfig, fingerprint_fields
+from ray_subsel.constraints.size import resolve_k
+from ray_subsel.core.errors import DoesNotFitError, InputError
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import Embedder, normalise_vectors
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
-from ray_subsel.runtime.progress import Bar
+from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.runtime.ray_session import Resources
 from ray_subsel.runtime.tasks import TaskSpec, attempt, ray_errors_as_input_errors, run_tasks
+from ray_subsel.stages.base import RunContext, Stage
 from ray_subsel.storage.embedding_store import (
     FOLDER,
     Items,
@@ -270,3 +272,86 @@ def all_facts(rows: RowStore) -> list[ShardMeta]:
     if len(dimensions) > 1:
         raise InputError(f"vectors must have one length; got {dimensions}. Embed them with one model.")
     return facts
+
+
+class EmbedStage(Stage):
+    """Texts to unit vectors: ``embeddings/``, and the state of an embedder that learns from the corpus."""
+
+    name = "embed"
+    outputs = ("embeddings", "doc2vec", "tfidf")
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(config)
+        self.model: str | None = None
+
+    def check(self) -> None:
+        """Look at the embedder's files; None stands for vectors that the corpus brings."""
+        if self.config.corpus.vectors is None:
+            self.model = self.config.embed.embedder_class.identity(self.config.embed)
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return the settings of the embedder, what tells its files from others, and the corpus."""
+        given = self.model is None
+        return {
+            **({"vectors": self.config.corpus.vectors} if given else fingerprint_fields(self.config.embed)),
+            "model_fingerprint": self.model,
+            "corpus": context.fingerprint("corpus"),
+        }
+
+    def is_complete(self, context: RunContext) -> bool:
+        """Tell whether every shard is embedded."""
+        return not missing_shards(context.corpus)
+
+    def run(self, context: RunContext, peak: PeakMemory) -> dict[str, Any]:
+        """Embed the missing shards."""
+        rows, missing = context.corpus, missing_shards(context.corpus)
+        if self.model is not None:
+            fit_once(rows, self.config.corpus, self.config.embed)
+        if missing:
+            self._embed(missing, context, peak)
+        facts = context.shards = all_facts(rows)
+        return {
+            "embedder": "precomputed" if self.model is None else self.config.embed.embedder,
+            "model": self.model,
+            "dimension": max(fact.dimension for fact in facts),
+            "embedded": sum(fact.texts for fact in facts),
+            "items": sum(fact.items for fact in facts),
+            "parts": rows.shards,
+            "parts_reused": rows.shards - len(missing),
+        }
+
+    def _embed(self, missing: list[int], context: RunContext, peak: PeakMemory) -> None:
+        runtime, resources = self.config.runtime, context.session.resources
+        workers, gpus = pool_size(runtime.workers, runtime.num_gpus, resources)
+        chosen = self.config.select if self.config.select is not None else SelectConfig(k=1)
+        task = EmbedTask(
+            rows=context.corpus,
+            corpus=self.config.corpus,
+            embed=self.config.embed,
+            partitions=self._partitions(context, chosen),
+            seed=chosen.seed,
+            device="cuda" if gpus > 0 else "cpu",
+        )
+        with bar("embed", context.corpus.n_rows, "row") as progress:
+            embed_missing(task, missing, workers=workers, num_gpus=gpus, cpus=resources.cpus, bar=progress, peak=peak)
+
+    def _partitions(self, context: RunContext, select: SelectConfig) -> int:
+        """Return by how many partitions to sort the parts that are embedded, before the items are counted."""
+        if select.partitions is not None:
+            return select.partitions
+        rows, embed = context.corpus, self.config.embed
+        k, _ = resolve_k(select.k, select.fraction, rows=rows.n_rows, items=rows.n_rows, no_limit=True)
+        d = rows.dimension if self.config.corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
+        try:
+            return context.sizes(select, n=rows.n_rows, d=d or 1, k=k).partitions
+        except DoesNotFitError:  # an upper bound does not fit; the items may, once equal ones are collapsed
+            return 1
+
+    def load(self, context: RunContext) -> None:
+        """Read the metadata of the embeddings."""
+        context.shards = all_facts(context.corpus)
+
+    def describe(self, facts: dict[str, Any], seconds: float) -> str:
+        """Return how many texts were embedded."""
+        reused = facts["parts_reused"]
+        return f"{facts['embedded']:,} distinct, {facts['dimension']} dimensions, {reused} parts from before"

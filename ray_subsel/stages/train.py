@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.ingest import ingest
+from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import model_name
+from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
+from ray_subsel.stages.base import RunContext, Stage
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
@@ -118,3 +121,72 @@ def _test_rows(run: RunDir, test: CorpusConfig) -> RowStore:
     if not rows.n_rows:
         raise InputError(f"test must hold rows; got none in {', '.join(test.data)}.")
     return rows
+
+
+def read_as_test(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
+    """Return how the test file is read: as the corpus, but as it is."""
+    if not train.test:
+        raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
+    return dataclasses.replace(corpus, data=train.test, augment=False, copies="keep")
+
+
+class TrainStage(Stage):
+    """The subset to fine-tuned models and their accuracy: ``train/``. Each arm is resumed by itself."""
+
+    name = "train"
+    outputs = ("train", "test")
+    reports_peak = False  # processes of Ray Train do not measure theirs
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(config)
+        self.test_fingerprint = ""
+
+    def is_wanted(self) -> bool:
+        """Tell whether something is to be trained."""
+        return self.config.train is not None
+
+    @property
+    def train(self) -> TrainConfig:
+        """What to train."""
+        assert self.config.train is not None
+        return self.config.train
+
+    @property
+    def test(self) -> CorpusConfig:
+        """How the test file is read."""
+        return read_as_test(self.config.corpus, self.train)
+
+    def check(self) -> None:
+        """Look at the test file."""
+        self.test_fingerprint = input_fingerprint(self.test)
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return the settings but the arms: each is kept by itself, so that one may be added later."""
+        settings = fingerprint_fields(self.train)
+        settings.pop("arms")
+        upstream = {name: context.fingerprint(name) for name in ("corpus", "select")}
+        model = model_to_train(self.config.embed, self.train)
+        return {**settings, **upstream, "model": model, "test": self.test_fingerprint}
+
+    def is_complete(self, context: RunContext) -> bool:
+        """Return False: an arm may be new; those that have a result are taken as they are."""
+        return False
+
+    def run(self, context: RunContext, peak: PeakMemory) -> dict[str, Any]:
+        """Train the arms that have no result."""
+        config, asked = self.config, self.config.runtime.num_gpus
+        use_gpu = context.session.resources.gpus >= 1 if asked is None else asked > 0
+        return finetune_arms(
+            context.directory,
+            context.corpus,
+            config.corpus,
+            config.embed,
+            self.train,
+            config.runtime,
+            self.test,
+            use_gpu=use_gpu,
+        )
+
+    def describe(self, facts: dict[str, Any], seconds: float) -> str:
+        """Return how many arms there are."""
+        return f"{len(facts['arms'])} arms, each measured on {facts['test_rows']:,} rows"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ray_subsel.core.errors import InputError, invalid
@@ -20,20 +21,14 @@ from ray_subsel.storage.run_directory import RunDir
 NAME = "manifest.json"
 SCHEMA = 1
 
-OUTPUTS = {
-    "corpus": ("rows", "rejected.parquet"),
-    "embed": ("embeddings", "doc2vec", "tfidf", "embedder"),
-    "near": ("near", "groups", "leaders"),
-    "select": ("limits", "candidates", "selection.parquet", "subset.parquet"),
-    "train": ("train", "test"),
-}
-"""What each stage writes, in the order of the stages."""
+Outputs = Mapping[str, tuple[str, ...]]
+NO_OUTPUTS: Outputs = MappingProxyType({})
 
 REPORTS = ("report.json", "report.html")
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRecord:
     """The state of one stage.
 
     Attributes
@@ -59,15 +54,29 @@ class Stage:
 
 
 class Manifest:
-    """The manifest of one run directory, written after every change."""
+    """The manifest of one run directory, written after every change.
 
-    def __init__(self, run: RunDir, about: dict[str, Any], stages: dict[str, Stage]) -> None:
+    Parameters
+    ----------
+    run : RunDir
+    about : dict
+        The last command, settings and versions.
+    stages : dict
+        The record of each stage that was begun.
+    outputs : mapping of str to tuple of str
+        What each stage writes, in the order of the stages; empty where the manifest is only read.
+    """
+
+    def __init__(
+        self, run: RunDir, about: dict[str, Any], stages: dict[str, StageRecord], outputs: Outputs = NO_OUTPUTS
+    ) -> None:
         self.run = run
         self.about = about
         self.stages = stages
+        self.outputs = outputs
 
     @staticmethod
-    def open(run: RunDir) -> Manifest:
+    def open(run: RunDir, outputs: Outputs = NO_OUTPUTS) -> Manifest:
         """Read the manifest, or begin one in a directory that is empty or not there yet.
 
         Raises
@@ -80,21 +89,21 @@ class Manifest:
             if not isinstance(content, dict) or content.get("schema") != SCHEMA:
                 found = content.get("schema") if isinstance(content, dict) else type(content).__name__
                 raise invalid(f"schema of {run.path(NAME)}", f"be {SCHEMA}", found, "Use another --out.")
-            stages = {name: Stage(**stage) for name, stage in content["stages"].items()}
-            return Manifest(run, content["about"], stages)
+            stages = {name: StageRecord(**stage) for name, stage in content["stages"].items()}
+            return Manifest(run, content["about"], stages, outputs)
         if run.exists("") and (found := [name for name in run.names() if not name.startswith(".")]):
             raise invalid(
                 "out", "be empty, new, or the directory of a run", f"{run.path()} with {found[0]}", "Use another --out."
             )
-        return Manifest(run, {}, {})
+        return Manifest(run, {}, {}, outputs)
 
     @staticmethod
-    def load(run: RunDir) -> Manifest:
+    def load(run: RunDir, outputs: Outputs = NO_OUTPUTS) -> Manifest:
         """Read the manifest of a run that must be there."""
         if not run.exists(NAME):
             way = "Make one with subsel run, embed or select."
             raise invalid("directory", "hold a run (a manifest.json)", run.path(), way)
-        return Manifest.open(run)
+        return Manifest.open(run, outputs)
 
     def save(self) -> None:
         """Write ``manifest.json``."""
@@ -104,7 +113,7 @@ class Manifest:
         }
         self.run.write_json(NAME, {"schema": SCHEMA, "about": self.about, "stages": stages})
 
-    def enter(self, name: str, settings: dict[str, Any], *, overwrite: bool) -> Stage:
+    def enter(self, name: str, settings: dict[str, Any], *, overwrite: bool) -> StageRecord:
         """Return the stage as it stands, after making sure that what is on disk belongs to these settings."""
         stage = self.stages.get(name)
         if stage is not None and stage.settings == settings:
@@ -114,36 +123,44 @@ class Manifest:
                 raise InputError(
                     f"out must be this run's own directory; {self.run.path()} holds a run of other settings "
                     f"({_difference(name, stage.settings, settings)}). Use another --out, or --overwrite to replace "
-                    f"{', '.join(_from(name))} there."
+                    f"{', '.join(self._from(name))} there."
                 )
             self.discard(name)
-        for output in OUTPUTS[name]:
+        for output in self.outputs[name]:
             self.run.delete(output)  # what nothing claims is left of a run that was killed while it was replaced
-        self.stages[name] = Stage(settings)
+        self.stages[name] = StageRecord(settings)
         self.save()
         return self.stages[name]
 
-    def finish(self, name: str, *, seconds: float, facts: dict[str, Any]) -> Stage:
+    def finish(self, name: str, *, seconds: float, facts: dict[str, Any]) -> StageRecord:
         """Mark a stage as done."""
-        self.stages[name] = Stage(self.stages[name].settings, True, round(seconds, 3), facts)
+        self.stages[name] = StageRecord(self.stages[name].settings, True, round(seconds, 3), facts)
         self.save()
         return self.stages[name]
 
     def discard(self, name: str) -> None:
         """Delete what a stage and those after it wrote."""
-        for later in _from(name):
+        for later in self._from(name):
             self.stages.pop(later, None)
         self.save()  # first the claim, then the files: a kill in between leaves files that nothing claims
-        for later in _from(name):
-            for output in OUTPUTS[later]:
+        for later in self._from(name):
+            for output in self.outputs[later]:
                 self.run.delete(output)
         for output in REPORTS:
             self.run.delete(output)
 
+    def leave_out(self, name: str, *, overwrite: bool) -> None:
+        """Discard a stage that the run does without.
 
-def _from(name: str) -> list[str]:
-    names = list(OUTPUTS)
-    return names[names.index(name) :]
+        Where a later stage was made of it and is not to be replaced, it stays: entering that one says what differs.
+        """
+        if name in self.stages and (overwrite or not any(later in self.stages for later in self._from(name)[1:])):
+            self.discard(name)
+
+    def _from(self, name: str) -> list[str]:
+        """Return a stage and those after it."""
+        names = list(self.outputs)
+        return names[names.index(name) :]
 
 
 def _difference(stage: str, old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -257,12 +257,12 @@ def test_a_run_in_mode_exact_and_what_it_reports(vectors, tmp_path):
 @pytest.mark.usefixtures("ray_session")
 def test_what_memory_decided_is_kept_when_a_run_goes_on(vectors, tmp_path, monkeypatch):
     folder, _ = vectors
-    from ray_subsel import pipeline
     from ray_subsel.planning import selection_plan
+    from ray_subsel.stages import select as select_stage
 
     out = tmp_path / "out"
     monkeypatch.setattr(selection_plan, "_auto_partitions", lambda *_: 6)
-    monkeypatch.setattr(pipeline, "choose", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(select_stage, "choose", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         vector_run(folder, out, k=30)
     monkeypatch.undo()

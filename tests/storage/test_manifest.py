@@ -9,6 +9,13 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir
 
+OUTPUTS = {
+    "corpus": ("rows", "rejected.parquet"),
+    "embed": ("embeddings",),
+    "near": ("near", "groups", "leaders"),
+    "select": ("candidates", "selection.parquet"),
+}
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -16,7 +23,7 @@ def run(tmp_path):
 
 
 def finished(run):
-    manifest = Manifest.open(run)
+    manifest = Manifest.open(run, OUTPUTS)
     for stage, output in [("corpus", "rows/a"), ("embed", "embeddings/a"), ("select", "selection.parquet")]:
         manifest.enter(stage, {"of": stage, "lam": 10.0}, overwrite=False)
         run.write_bytes(output, b"x")
@@ -39,14 +46,14 @@ def test_other_settings_stop_it_and_name_what_differs(run):
     with pytest.raises(
         InputError, match=r"other settings \(select\.lam: 10\.0 there, 3\.0 here\).*--overwrite"
     ) as caught:
-        Manifest.open(run).enter("select", {"of": "select", "lam": 3.0}, overwrite=False)
+        Manifest.open(run, OUTPUTS).enter("select", {"of": "select", "lam": 3.0}, overwrite=False)
     assert "\n" not in str(caught.value)
     assert run.exists("selection.parquet")
 
 
 def test_overwrite_replaces_that_stage_and_those_after_it_only(run):
     finished(run)
-    manifest = Manifest.open(run)
+    manifest = Manifest.open(run, OUTPUTS)
     stage = manifest.enter("embed", {"of": "embed", "lam": 3.0}, overwrite=True)
     assert not stage.done
     assert run.exists("rows/a")
@@ -57,24 +64,24 @@ def test_overwrite_replaces_that_stage_and_those_after_it_only(run):
 
 
 def test_a_stage_that_was_cut_off_keeps_its_files(run):
-    manifest = Manifest.open(run)
+    manifest = Manifest.open(run, OUTPUTS)
     manifest.enter("embed", {"a": 1}, overwrite=False)
     run.write_bytes("embeddings/part-0", b"x")
-    assert not Manifest.open(run).enter("embed", {"a": 1}, overwrite=False).done
+    assert not Manifest.open(run, OUTPUTS).enter("embed", {"a": 1}, overwrite=False).done
     assert run.exists("embeddings/part-0")
 
 
 def test_files_that_nothing_claims_are_not_resumed(run):
-    Manifest.open(run).save()
+    Manifest.open(run, OUTPUTS).save()
     run.write_bytes("embeddings/part-0", b"of another model")
-    Manifest.open(run).enter("embed", {"a": 1}, overwrite=False)
+    Manifest.open(run, OUTPUTS).enter("embed", {"a": 1}, overwrite=False)
     assert not run.exists("embeddings/part-0")
 
 
 def test_a_directory_with_other_things_is_refused_even_with_overwrite(run):
     run.write_bytes("thesis.tex", b"x")
     with pytest.raises(InputError, match=r"out must be empty, new, or the directory of a run; got .*thesis\.tex"):
-        Manifest.open(run)
+        Manifest.open(run, OUTPUTS)
     assert run.exists("thesis.tex")
 
 
@@ -86,7 +93,7 @@ def test_a_directory_without_a_run_is_one_line(run):
 def test_a_manifest_of_another_version_is_refused(run):
     run.write_json("manifest.json", {"schema": 99})
     with pytest.raises(InputError, match="schema of .* must be 1; got 99"):
-        Manifest.open(run)
+        Manifest.open(run, OUTPUTS)
 
 
 def _hold(uri, ready):
@@ -109,3 +116,29 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(run):
         other.join()
     with locked(run):
         pass
+
+
+def with_near(run, *, selected):
+    manifest = Manifest.open(run, OUTPUTS)
+    stages = [("corpus", "rows/a"), ("embed", "embeddings/a"), ("near", "leaders/a"), ("select", "selection.parquet")]
+    for stage, output in stages[: 4 if selected else 3]:
+        manifest.enter(stage, {"of": stage}, overwrite=False)
+        run.write_bytes(output, b"x")
+        manifest.finish(stage, seconds=1.0, facts={})
+    return manifest
+
+
+def test_a_stage_that_is_left_out_goes_with_its_files(run):
+    with_near(run, selected=False).leave_out("near", overwrite=False)
+    assert list(Manifest.load(run).stages) == ["corpus", "embed"]
+    assert not run.exists("leaders")
+    assert run.exists("embeddings/a")
+
+
+def test_a_stage_that_is_left_out_stays_while_a_later_one_stands_on_it(run):
+    with_near(run, selected=True).leave_out("near", overwrite=False)
+    assert list(Manifest.load(run).stages) == ["corpus", "embed", "near", "select"]
+    assert run.exists("leaders/a")
+    Manifest.open(run, OUTPUTS).leave_out("near", overwrite=True)
+    assert list(Manifest.load(run).stages) == ["corpus", "embed"]
+    assert not run.exists("selection.parquet")
