@@ -84,9 +84,9 @@ def with_equal_rows(X: Any, rows: Indices) -> Indices:
 def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> GroundSet:
     """Return the items that are left when near copies are collapsed, in order of their rows.
 
-    A group with an excluded row is barred as a whole. Another has the vector, group, cost and utility of its leader, the
-    lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity says how much
-    a row weighs, no longer how often it may be chosen: equal items are near copies too.
+    A group with an excluded row is barred as a whole. Another has the vector, group, cost and utility of its leader,
+    the lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity says how
+    much a row weighs, no longer how often it may be chosen: equal items are near copies too.
     """
     from ray_subsel.dedup.in_memory import collapse_near
 
