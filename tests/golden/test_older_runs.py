@@ -1,0 +1,75 @@
+"""A run directory written before the layout of the package was changed: it is resumed, never misread.
+
+``run-0.1.0.zip`` has a corpus of 120 vectors and the directory of ``subsel select corpus.parquet --vectors v --near
+0.97 --k 12 --partitions 2 --out run``, as the version before the change left it.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ray_subsel.cli import main
+
+FROZEN = Path(__file__).with_name("run-0.1.0.zip")
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with zipfile.ZipFile(FROZEN) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+def select(folder, *more, out="run"):
+    options = ["--vectors", "v", "--near", "0.97", "--k", "12", "--partitions", "2", "--out", str(folder / out)]
+    return main(["select", str(folder / "corpus.parquet"), *options, *more])
+
+
+def written(folder):
+    """Return when each file of the older run was written."""
+    return {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*.parquet")}
+
+
+def begin_again(folder, *stages):
+    manifest = folder / "run" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    for stage in stages:
+        content["stages"][stage]["done"] = False
+    manifest.write_text(json.dumps(content))
+
+
+def test_a_finished_run_is_taken_as_it_is(folder, capsys):
+    before = written(folder)
+    assert select(folder) == 0
+    assert written(folder) == before
+    said = capsys.readouterr()
+    assert "selected  12 of 57 items" in said.out
+    assert all(f"{stage}: as before" in said.err for stage in ("corpus", "embed", "near", "select"))
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_selection(folder):
+    before, chosen = written(folder), (folder / "run" / "selection.parquet").read_bytes()
+    begin_again(folder, "near", "select")
+    for gone in ("selection.parquet", "subset.parquet", "candidates/part-00001.parquet", "leaders/part-00000.parquet"):
+        (folder / "run" / gone).unlink()
+    assert select(folder) == 0
+    assert (folder / "run" / "selection.parquet").read_bytes() == chosen
+    embedded = {path: when for path, when in before.items() if path.parent.name == "embeddings"}
+    assert len(embedded) == 8
+    assert embedded.items() <= written(folder).items()
+
+
+def test_another_k_needs_overwrite_and_keeps_what_was_embedded(folder, capsys):
+    before = written(folder)
+    assert select(folder, "--k", "20") == 2
+    assert "select.k: 12 there, 20 here" in capsys.readouterr().err
+    assert written(folder) == before
+    assert select(folder, "--k", "20", "--overwrite") == 0
+    assert select(folder, "--k", "20", out="fresh") == 0
+    chosen = [pq.read_table(folder / out / "selection.parquet").to_pylist() for out in ("run", "fresh")]
+    assert len(chosen[0]) == 20
+    assert chosen[0] == chosen[1]
