@@ -39,9 +39,9 @@ def corpus(tmp_path_factory):
     return path, X, groups, costs, embedded
 
 
-def _config(path, out, chosen, *, own=None, cost="tokens"):
+def _config(path, out, chosen, *, own=None, cost="tokens", copies="collapse"):
     return RunConfig(
-        corpus=CorpusConfig(data=(str(path),), vectors="v", group="g", cost=cost, id=own),
+        corpus=CorpusConfig(data=(str(path),), vectors="v", group="g", cost=cost, id=own, copies=copies),
         embed=EmbedConfig(),
         select=chosen,
         runtime=RuntimeConfig(out=str(out), workers=1, overwrite=True),
@@ -208,6 +208,24 @@ def test_near_copies_of_what_is_named(corpus, tmp_path):
     ids = ids_of(tmp_path / "out")
     assert ids[0] == 250
     assert not {5, 245, 10} & set(ids)
+
+
+@pytest.mark.parametrize(("copies", "near"), [("keep", None), ("keep", 0.99), ("collapse", 0.99)])
+def test_select_and_a_run_mean_the_same_by_include_and_exclude(corpus, tmp_path, copies, near):
+    """Rows 10 and 250 are equal, as are 3 and 243, 5 and 245, and 20 and 260."""
+    path, X, groups, *_ = corpus
+    include, exclude = [250, 17, 10], [3, 245]
+    chosen = SelectConfig(
+        k=40, partitions=1, near=near, quotas=("a=20",), include=file_of(tmp_path, "in.txt", include),
+        exclude=file_of(tmp_path, "out.txt", exclude),
+    )  # fmt: skip
+    run(_config(path, tmp_path / "out", chosen, copies=copies))
+    wanted = select(X, 40, near=near, groups=groups, quotas={"a": 20}, include=include, exclude=exclude)
+    ids = wanted.indices.tolist()
+    assert ids_of(tmp_path / "out") == ids
+    assert not {3, 243, 5, 245} & set(ids)
+    assert ids[:3] == include if near is None else ids[:2] == include[:2]
+    assert (10 in ids) == (near is None)  # of several included rows that are one item the first is it
 
 
 def test_other_named_rows_are_another_run(corpus, tmp_path):
