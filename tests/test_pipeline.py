@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from ray_subsel import select
 from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
@@ -58,6 +60,22 @@ def texts(tmp_path_factory):
     lines = distinct + [distinct[i % 7] for i in range(100)]
     path.write_text("".join(json.dumps({"body": line}) + "\n" for line in lines))
     return path
+
+
+@pytest.fixture(scope="module")
+def counted(texts, tmp_path_factory):
+    """The directory of a finished run over the texts with word counts, which a test may copy and damage."""
+    out = tmp_path_factory.mktemp("counted") / "out"
+    counted_run(texts, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def encoded(texts, tiny_bert, tmp_path_factory):
+    """The directory of a finished run over the texts with an encoder and one worker."""
+    out = tmp_path_factory.mktemp("encoded") / "out"
+    text_run(texts, out, EmbedConfig(embedder="bert", model=tiny_bert), workers=1)
+    return out
 
 
 def vector_run(folder, out, *, workers=1, copies="collapse", policy=DEFAULT_POLICY, **chosen_by):
@@ -110,14 +128,14 @@ def test_the_subset_is_the_rows_in_rank_order(vectors, tmp_path):
     assert np.array_equal(np.array(subset["v"].to_pylist(), dtype=np.float32), X[ids])
 
 
-def test_workers_do_not_change_the_ids(vectors, texts, tiny_bert, tmp_path):
+def test_workers_do_not_change_the_ids(vectors, texts, encoded, tiny_bert, tmp_path):
     folder, _ = vectors
     for workers in (1, 3, 8):
         vector_run(folder, tmp_path / f"v{workers}", k=25, partitions=5, workers=workers)
-    for workers in (1, 3):  # each worker loads torch and transformers, some seconds
-        text_run(texts, tmp_path / f"t{workers}", tiny_bert, workers=workers)
     assert chosen(tmp_path / "v1") == chosen(tmp_path / "v3") == chosen(tmp_path / "v8")
-    assert chosen(tmp_path / "t1") == chosen(tmp_path / "t3")
+    # Each worker loads torch and transformers, some seconds.
+    text_run(texts, tmp_path / "t3", EmbedConfig(embedder="bert", model=tiny_bert), workers=3)
+    assert chosen(encoded) == chosen(tmp_path / "t3")
 
 
 def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path):
@@ -127,6 +145,20 @@ def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path):
     assert (tmp_path / "here" / "selection.parquet").read_bytes() == (
         tmp_path / "ray" / "selection.parquet"
     ).read_bytes()
+
+
+def test_a_stage_that_is_left_out_is_in_no_report(vectors, tmp_path):
+    """Near copies are collapsed, then too many are asked for; the run that does without collapses nothing."""
+    folder, _ = vectors
+    with pytest.raises(InputError, match="k must"):
+        vector_run(folder, tmp_path / "out", k=260, near=0.8)
+    assert (tmp_path / "out" / "leaders").exists()
+    report = vector_run(folder, tmp_path / "out", k=260)
+    assert report["near"] is None
+    assert "near" not in report["seconds"]
+    assert not (tmp_path / "out" / "leaders").exists()
+    vector_run(folder, tmp_path / "fresh", k=260)
+    assert chosen(tmp_path / "out") == chosen(tmp_path / "fresh")
 
 
 def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):
@@ -146,20 +178,24 @@ def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):
     assert again["selection"]["partitions"] == 7
 
 
-def text_run(path, out, model, *, workers=2, copies="collapse", k=20):
+def text_run(path, out, embed, *, workers=2, copies="collapse", augment=False, **chosen_by):
     return run(
         RunConfig(
-            corpus=CorpusConfig(data=(str(path),), text=("body",), copies=copies),
-            embed=EmbedConfig(embedder="bert", model=str(model)),
-            select=SelectConfig(k=k),
+            corpus=CorpusConfig(data=(str(path),), text=("body",), copies=copies, augment=augment),
+            embed=embed,
+            select=SelectConfig(**(chosen_by or {"k": 20})),
             runtime=RuntimeConfig(out=str(out), workers=workers),
         )
     )
 
 
-def test_equal_texts_are_embedded_once(texts, tiny_bert, tmp_path):
-    collapsed = text_run(texts, tmp_path / "collapse", tiny_bert)
-    kept = text_run(texts, tmp_path / "keep", tiny_bert, copies="keep")
+def counted_run(path, out, **changes):
+    return text_run(path, out, EmbedConfig(embedder="tfidf", vector_size=24), **changes)
+
+
+def test_equal_texts_are_embedded_once(texts, counted, tmp_path):
+    collapsed = json.loads((counted / "report.json").read_text())
+    kept = counted_run(texts, tmp_path / "keep", copies="keep")
     assert collapsed["embedding"]["embedded"] == kept["embedding"]["embedded"] == 200
     assert (collapsed["selection"]["n"], kept["selection"]["n"]) == (200, 300)
     assert collapsed["selection"]["chosen_duplicates"] == 0
@@ -172,95 +208,68 @@ def test_equal_texts_are_embedded_once(texts, tiny_bert, tmp_path):
 
 
 def test_doc2vec_all_the_way_and_repeatable(texts, tmp_path):
-    found = []
-    for out in ("a", "b"):
-        run(
-            RunConfig(
-                corpus=CorpusConfig(data=(str(texts),), text=("body",)),
-                embed=EmbedConfig(embedder="doc2vec", vector_size=16, doc2vec_epochs=5),
-                select=SelectConfig(k=10),
-                runtime=RuntimeConfig(out=str(tmp_path / out), workers=1 if out == "a" else 3),
-            )
-        )
-        found.append(chosen(tmp_path / out))
-    assert found[0] == found[1]
+    doc2vec = EmbedConfig(embedder="doc2vec", vector_size=16, doc2vec_epochs=5)
+    for workers in (1, 3):
+        text_run(texts, tmp_path / str(workers), doc2vec, workers=workers, k=10)
+    assert chosen(tmp_path / "1") == chosen(tmp_path / "3")
 
 
-def test_tfidf_all_the_way_and_counted_once(texts, tmp_path):
-    found = []
-    for out in ("a", "b"):
-        report = run(
-            RunConfig(
-                corpus=CorpusConfig(data=(str(texts),), text=("body",)),
-                embed=EmbedConfig(embedder="tfidf", vector_size=24),
-                select=SelectConfig(k=10, partitions=2),
-                runtime=RuntimeConfig(out=str(tmp_path / out), workers=1 if out == "a" else 3),
-            )
-        )
-        found.append(chosen(tmp_path / out))
-    assert found[0] == found[1]
+def test_tfidf_all_the_way_and_counted_once(texts, counted, tmp_path):
+    report = counted_run(texts, tmp_path / "out", workers=1)
+    assert chosen(counted) == chosen(tmp_path / "out")
     assert (report["embedding"]["embedder"], report["embedding"]["dimension"]) == ("tfidf", 24)
-    with np.load(tmp_path / "a" / "tfidf" / "state.npz") as state:
+    with np.load(counted / "tfidf" / "state.npz") as state:
         assert state["settings"].tolist() == [200, 24, 0]  # distinct texts, each once
 
 
-def test_the_paper_s_augmentation_doubles_the_corpus(texts, tiny_bert, tmp_path):
-    report = run(
-        RunConfig(
-            corpus=CorpusConfig(data=(str(texts),), text=("body",), augment=True),
-            embed=EmbedConfig(embedder="bert", model=str(tiny_bert)),
-            select=SelectConfig(fraction=0.1),
-            runtime=RuntimeConfig(out=str(tmp_path / "out")),
-        )
-    )
+def test_the_paper_s_augmentation_doubles_the_corpus(texts, tmp_path):
+    report = counted_run(texts, tmp_path / "out", augment=True, fraction=0.1)
     assert report["corpus"]["rows"] == 600
     assert report["corpus"]["augmented"] == 300
     assert report["embedding"]["embedded"] == 200
     assert report["selection"]["k"] == 60  # a fraction is one of the rows
 
 
-def test_the_same_command_again_does_nothing_twice(texts, tiny_bert, tmp_path):
-    out = tmp_path / "out"
-    text_run(texts, out, tiny_bert)
+def test_the_same_command_again_does_nothing_twice(texts, counted, tmp_path):
+    out = shutil.copytree(counted, tmp_path / "out")
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
-    text_run(texts, out, tiny_bert)
+    counted_run(texts, out)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == written
 
 
-@pytest.mark.fault
-def test_a_lost_part_is_made_again_and_no_other(texts, tiny_bert, tmp_path):
-    out = tmp_path / "out"
-    text_run(texts, out, tiny_bert)
-    ids = chosen(out)
+def begin_again(out, *stages):
+    """Set stages of a finished run to begun."""
     content = json.loads((out / "manifest.json").read_text())
-    for stage in ("embed", "select"):
+    for stage in stages:
         content["stages"][stage]["done"] = False
     (out / "manifest.json").write_text(json.dumps(content))
+
+
+@pytest.mark.fault
+def test_a_lost_part_is_made_again_and_no_other(texts, counted, tmp_path):
+    out = shutil.copytree(counted, tmp_path / "out")
+    begin_again(out, "embed", "select")
     (out / "selection.parquet").unlink()
     (out / "embeddings" / "part-00003.parquet").unlink()
     kept = {p: p.stat().st_mtime_ns for p in (out / "embeddings").iterdir()}
-    report = text_run(texts, out, tiny_bert)
-    assert chosen(out) == ids
+    report = counted_run(texts, out)
+    assert chosen(out) == chosen(counted)
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
     assert report["embedding"]["parts_reused"] == len(kept)
 
 
 @pytest.mark.fault
-def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, tiny_bert, tmp_path):
-    out = tmp_path / "out"
-    text_run(texts, out, tiny_bert)
-    ids = chosen(out)
-    content = json.loads((out / "manifest.json").read_text())
-    content["stages"]["select"]["done"] = False
-    (out / "manifest.json").write_text(json.dumps(content))
+def test_a_truncated_part_is_named_and_deleting_it_is_the_way_out(texts, counted, tmp_path):
+    out = shutil.copytree(counted, tmp_path / "out")
+    begin_again(out, "select")
     part = out / "embeddings" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"part-00001\.parquet must be a whole Parquet file.* Delete it and run"):
-        text_run(texts, out, tiny_bert)
+    with pytest.raises(InputError, match=r"part-00001\.parquet must be a whole Parquet file.* Delete it and run"):
+        counted_run(texts, out)
     part.unlink()
-    report = text_run(texts, out, tiny_bert)
+    report = counted_run(texts, out)
     assert report["embedding"]["parts_reused"] == report["embedding"]["parts"] - 1
-    assert chosen(out) == ids
+    assert chosen(out) == chosen(counted)
 
 
 @pytest.mark.fault
@@ -284,10 +293,11 @@ def test_kill_9_in_the_middle_of_embedding(tmp_path, tiny_bert):
     finished = {p: p.stat().st_mtime_ns for p in parts.glob("part-*.parquet")}
     assert finished, "no part was written before the kill"
     assert not (out / "selection.parquet").exists()
-    report = text_run(texts, out, tiny_bert, workers=1)
+    encoder = EmbedConfig(embedder="bert", model=str(tiny_bert))
+    report = text_run(texts, out, encoder, workers=1)
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
     assert report["embedding"]["parts_reused"] == len(finished)
-    text_run(texts, tmp_path / "undisturbed", tiny_bert)
+    text_run(texts, tmp_path / "undisturbed", encoder)
     assert chosen(out) == chosen(tmp_path / "undisturbed")
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_in_turn
-from ray_subsel.dedup.in_memory import CLUSTER_SIZE, check_threshold, collapse_near
+from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE, check_threshold
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 
 

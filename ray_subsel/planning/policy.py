@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ray_subsel.dedup.buckets import BUCKET_NUMBERS
 from ray_subsel.objectives import Objective, ProblemSize
 
 
@@ -37,7 +38,7 @@ class Policy:
     centralized_numbers: int = 40_000_000
     centralized_products: int = 500_000_000_000
     certified_numbers: int = 4_000_000
-    bucket_numbers: int = 16_000_000
+    bucket_numbers: int = BUCKET_NUMBERS
     checkpoint_seconds: float = 20.0
     attempts: int = 3
 

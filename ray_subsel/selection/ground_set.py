@@ -84,16 +84,19 @@ def with_equal_rows(X: Any, rows: Indices) -> Indices:
 def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> GroundSet:
     """Return the items that are left when near copies are collapsed, in order of their rows.
 
-    A group with an excluded row is barred as a whole. Another is the row that ``include`` names first, else its leader,
-    the lowest. A multiplicity says how much a row weighs, no longer how often it may be chosen: equal items are near
-    copies too.
+    A group with an excluded row is barred as a whole. Another has the vector, group, cost and utility of its leader,
+    the lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity says how
+    much a row weighs, no longer how often it may be chosen: equal items are near copies too.
     """
     from ray_subsel.dedup.in_memory import collapse_near
 
     if not is_number(threshold) or not 0 < threshold <= 1:
         raise invalid("near", "lie in (0, 1]", threshold, "It is a cosine; 0.9 serves sentence embeddings.")
     n = ground.n
-    leader = collapse_near(ground.X, threshold, seed=seed).leader
+    same = representatives(ground.X, None)  # equal rows are one item, as in a run: clusters are fitted to distinct ones
+    distinct, place = np.unique(same, return_inverse=True)
+    X = ground.X if distinct.size == n else take_rows(ground.X, distinct)
+    leader = distinct[collapse_near(X, threshold, seed=seed, ids=distinct).leader][place]
     shown = np.full(n, -1, dtype=np.int64)  # by leader: the row that stands for its group
     leaders = np.unique(leader)
     shown[leaders] = leaders
@@ -107,20 +110,19 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> Groun
     if both.size:
         row = int(include[np.isin(leader[include], both)][0])
         raise invalid("exclude", "share no row with include", Verbatim(f"row {row}, or a copy of it, in both"))
-    kept = np.sort(shown[leaders])
     counts = np.ones(n, dtype=np.int64) if ground.counts is None else ground.counts
-    weights = np.bincount(leader, weights=counts, minlength=n).astype(np.int64)[leader[kept]]
+    weights = np.bincount(leader, weights=counts, minlength=n).astype(np.int64)[leaders]
     position = np.full(n, -1, dtype=np.int64)
-    position[kept] = np.arange(kept.size)
+    position[leaders] = np.arange(leaders.size)
     return replace(
         ground,
-        X=ground.X if kept.size == n else take_rows(ground.X, kept),
-        kept=kept,
-        include=position[include],
-        exclude=position[shown[barred]],
+        X=ground.X if leaders.size == n else take_rows(ground.X, leaders),
+        kept=shown[leaders],
+        include=position[leader[include]],
+        exclude=position[barred],
         counts=None,
-        utility=None if ground.utility is None else ground.utility[kept],
-        groups=None if ground.groups is None else ground.groups[kept],
-        costs=None if ground.costs is None else ground.costs[kept],
+        utility=None if ground.utility is None else ground.utility[leaders],
+        groups=None if ground.groups is None else ground.groups[leaders],
+        costs=None if ground.costs is None else ground.costs[leaders],
         weights=weights,
     )

@@ -25,12 +25,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.core.hashing import mix
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.buckets import Bucket, BucketGroups, BucketPlan, ClusterTree, fit_tree, join_buckets, plan_buckets
-from ray_subsel.dedup.in_memory import CLUSTER_SIZE
+from ray_subsel.dedup.buckets import Bucket, BucketGroups, BucketPlan, bucket_size, join_buckets, plan_buckets
+from ray_subsel.dedup.clusters import ClusterTree, fit_tree, in_sample
+from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import Bar, bar
@@ -43,12 +43,6 @@ SCRATCH = "near"
 CENTRES = f"{SCRATCH}/cells.npz"
 GROUPS = "groups"
 LEADERS = "leaders"
-
-SAMPLE_NUMBERS = 32_000_000
-"""n * d of the sample, which one process holds."""
-
-_SAMPLE_PER_CLUSTER = 64
-_LEAST_SAMPLE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +70,7 @@ class NearTask:
     @staticmethod
     def of(store: EmbeddingStore, threshold: float, seed: int, policy: Policy = DEFAULT_POLICY) -> NearTask:
         """Return the task with buckets of a size that fits memory."""
-        return NearTask(store, threshold, seed, max(CLUSTER_SIZE, policy.bucket_numbers // store.d))
+        return NearTask(store, threshold, seed, bucket_size(store.d, policy.bucket_numbers))
 
     @property
     def run(self) -> RunDir:
@@ -219,19 +213,17 @@ def _buckets_name(shard: int) -> str:
 def _sample(task: NearTask, shard: int) -> None:
     """Keep the items of a part that belong to the sample: those whose hash is low enough."""
     n, d = task.store.n, task.store.d
-    wanted = min(max(_LEAST_SAMPLE, _SAMPLE_PER_CLUSTER * -(-n // task.cluster_size)), SAMPLE_NUMBERS // d)
-    highest = np.uint64(min(2**64 - 1, (wanted << 64) // n))
     kind = pa.list_(pa.float32(), d)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
     for table in task.store.row_groups(shard, ["id", "vector"]):
-        # Another stream of hashes than the one that draws partitions.
-        chosen = np.flatnonzero(mix(table["id"].to_numpy().astype(np.int64), task.seed + 0x5EA2) <= highest)
+        ids = table["id"].to_numpy().astype(np.int64)
+        chosen = np.flatnonzero(in_sample(ids, n=n, d=d, cluster_size=task.cluster_size, seed=task.seed))
         sampled.append(table.take(pa.array(chosen)).replace_schema_metadata(None))
     task.run.write_table(_sample_name(shard), pa.concat_tables(sampled))
 
 
 def _fit(task: NearTask, _: int) -> None:
-    """Keep the centres of the sample's cells."""
+    """Keep the centres of the sample's clusters."""
     sample = pa.concat_tables([task.run.read_table(_sample_name(shard)) for shard in task.store.numbers])
     ids = sample["id"].to_numpy()
     order = np.argsort(ids, kind="stable")
@@ -264,13 +256,13 @@ def _tree(task: NearTask) -> ClusterTree:
             return ClusterTree(archive["centres"], dict(zip(archive["split"].tolist(), inner, strict=True)))
     except Exception as error:  # a damaged archive fails in zipfile, zlib or numpy
         raise InputError(
-            f"{task.run.path(CENTRES)} must hold centres of cells; it could not be read ({error}). "
+            f"{task.run.path(CENTRES)} must hold centres of clusters; it could not be read ({error}). "
             f"Delete {SCRATCH} and run the same command again."
         ) from error
 
 
 def _assign(task: NearTask, shard: int) -> None:
-    """Keep the cell of each item of a part, in the order of the part."""
+    """Keep the cluster of each item of a part, in the order of the part."""
     from threadpoolctl import threadpool_limits
 
     tree = _tree(task)
@@ -306,7 +298,7 @@ def _ids_of(task: NearTask, cluster: int) -> Indices:
 
 
 def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
-    """Sort the items of a part by piece and id, a row group a piece."""
+    """Sort the items of a part by bucket and id, a row group a bucket."""
     table = task.store.read_shard(shard, ["id", "vector", MULTIPLICITY, "rows"])
     ids, clusters = table["id"].to_numpy(), _clusters(task, shard)["cell"].to_numpy()
     buckets = plan.bucket_of(ids, clusters)
@@ -318,7 +310,7 @@ def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
 
 
 def _read_bucket(task: NearTask, bucket: int) -> pa.Table:
-    """Read a piece, in ascending order of id."""
+    """Read a bucket, in ascending order of id."""
     tables = []
     for shard in task.store.numbers:
         with task.run.parquet(_buckets_name(shard)) as file:
@@ -335,7 +327,7 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
     """Group the items of one task and keep the groups and their leaders."""
     from threadpoolctl import threadpool_limits
 
-    tables: list[pa.Table] = []  # ids ascend from piece to piece; vectors are kept of leaders only
+    tables: list[pa.Table] = []  # ids ascend from bucket to bucket; vectors are kept of leaders only
     vectors: list[Float32s] = []
     groups: list[BucketGroups] = []
 
@@ -345,9 +337,9 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
             read = vectors_of(table["vector"])
             tables.append(table.drop_columns(["vector"]))
             yield Bucket(table["id"].to_numpy(), table["cell"].to_numpy(), read)
-            vectors.append(read[groups[-1].leaders == groups[-1].ids])  # by now the piece's groups are known
+            vectors.append(read[groups[-1].leaders == groups[-1].ids])  # by now the bucket's groups are known
 
-    with threadpool_limits(1):  # cells are small, and there is a task a CPU
+    with threadpool_limits(1):  # clusters are small, and there is a task a CPU
         for joined in join_buckets(buckets(), task.threshold, cluster_size=task.cluster_size):
             groups.append(joined)
     table, leader = pa.concat_tables(tables), np.concatenate([joined.leaders for joined in groups])

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.buckets import Bucket, ClusterTree, fit_tree, join_buckets, plan_buckets
+from ray_subsel.dedup.buckets import Bucket, join_buckets, plan_buckets
+from ray_subsel.dedup.clusters import ClusterTree, fit_tree
 from ray_subsel.dedup.in_memory import collapse_near
 
 

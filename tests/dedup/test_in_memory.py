@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
-from ray_subsel.dedup import in_memory
-from ray_subsel.dedup.in_memory import assign_clusters, collapse_near, fit_clusters, join_leaders
+from ray_subsel.dedup.clusters import assign_clusters, fit_clusters
+from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.leader_clustering import join_leaders
 
 SETTINGS = settings(deadline=None, max_examples=20)
 
@@ -111,19 +112,17 @@ def test_equal_vectors_that_cannot_be_split_are_grouped_all_the_same():
     assert (leader == 0).all()
 
 
-def test_groups_do_not_depend_on_blocks_or_parts(monkeypatch):
+def test_groups_do_not_depend_on_blocks_or_parts():
     X = with_near_copies(5, n=1200, d=24)[0].astype(np.float32)
-    whole = collapse_near(X, 0.9, cluster_size=150)
     rows = unit_rows(X)
     centres = fit_clusters(rows, 0.9, cluster_size=150)
     clusters = assign_clusters(rows, centres)
     parts = np.array_split(np.arange(1200), 7)
     in_parts = np.concatenate([assign_clusters(UnitRows(X[part], rows.scale[part]), centres) for part in parts])
     np.testing.assert_array_equal(in_parts, clusters)
-    monkeypatch.setattr(in_memory, "_BLOCK", 13)
-    monkeypatch.setattr(UnitRows, "rows_per_block", lambda self, columns=0: 37)
-    again = collapse_near(X, 0.9, cluster_size=150)
-    np.testing.assert_array_equal(again.leader, whole.leader)
+    vectors = rows.take(np.arange(1200))
+    whole, again = (join_leaders(vectors, 0.9, block_size=size)[0] for size in (256, 13))
+    np.testing.assert_array_equal(again, whole)
 
 
 def test_the_result_does_not_depend_on_threads():

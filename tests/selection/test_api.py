@@ -11,6 +11,7 @@ import ray_subsel
 from ray_subsel import InputError, Selection, select
 from ray_subsel.objectives import OBJECTIVES, GraphCut
 from ray_subsel.optimizers import OPTIMIZERS, NaiveGreedy
+from ray_subsel.selection.ground_set import GroundSet, without_near_copies
 
 
 def cloud(seed=0, n=40, d=5, dtype=np.float32):
@@ -202,6 +203,11 @@ def test_tables_hold_every_class_under_its_name():
     assert all(name == kind.name for name, kind in [*OBJECTIVES.items(), *OPTIMIZERS.items()])
 
 
+def ground_set_of(X):
+    none = np.zeros(0, dtype=np.int64)
+    return GroundSet(X, None, none, none, None, None, None, None)
+
+
 def near_pairs():
     """Rows 2i and 2i + 1 are near copies; different pairs are far apart."""
     X = np.repeat(np.eye(10), 2, axis=0)
@@ -226,6 +232,25 @@ def test_must_includes_stay_and_exclusions_bar_their_copies():
     assert found.indices[:2].tolist() == [3, 7]
     # 8 and 9, 10 and 11 are near copies: an excluded row bars its copies
     assert sorted(found.indices.tolist()) == [0, 3, 4, 7, 12, 14, 16, 18]
+
+
+def test_of_two_included_near_copies_the_first_named_counts_with_what_is_known_of_the_lowest():
+    X = near_pairs()
+    found = select(X, 2, near=0.95, include=[3, 2], groups=np.arange(20) % 2, quotas=[2, 0])
+    assert found.indices[0] == 3
+    assert len(found) == 2
+    with pytest.raises(InputError, match="exclude must share no row with include; got row 3, or a copy of it, in both"):
+        select(X, 2, near=0.95, include=[3], exclude=[2])
+
+
+def test_equal_rows_do_not_change_how_near_copies_are_grouped():
+    draw = np.random.default_rng(0)
+    base = draw.normal(size=(700, 8))
+    X = (base[draw.integers(700, size=4500)] + 0.1 * draw.normal(size=(4500, 8))).astype(np.float32)
+    alone = without_near_copies(ground_set_of(X), 0.95, 3)
+    doubled = without_near_copies(ground_set_of(np.concatenate([X, X[::-1]])), 0.95, 3)
+    assert alone.n > 700
+    np.testing.assert_array_equal(doubled.kept, alone.kept)
 
 
 def test_near_copies_weigh_in_the_total_when_asked():

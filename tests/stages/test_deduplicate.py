@@ -124,6 +124,24 @@ def test_ray_and_any_way_of_cutting_the_corpus_give_the_same_groups(tmp_path):
     assert found[0].equals(found[2])
 
 
+@pytest.mark.parametrize("single", [True, False], ids=["as stored", "not normalized"])
+def test_several_clusters_are_grouped_as_in_memory(tmp_path, single):
+    stored, directory = vectors_with_copies(6000, d=16), RunDir(str(tmp_path))
+    X = stored if single else stored.astype(np.float64) * 2.0
+    metas = []
+    for shard in range(4):
+        own = np.arange(shard, 6000, 4)
+        items = batch(own, stored[own], np.ones(len(own), dtype=np.int64))
+        members = [[int(i)] for i in own]
+        metas.append(write_shard(directory, shard, items, members, texts=len(own), partitions=3, seed=0))
+    task = NearTask.of(EmbeddingStore(directory, tuple(metas)), 0.95, 7)
+    _, about = collapse(task, in_process=True, bar=Counter())
+    groups = collapse_near(X, 0.95, seed=7)
+    assert about.clusters > 1
+    assert about.kept == groups.leaders.size
+    np.testing.assert_array_equal(groups_in(tmp_path)["leader"].to_numpy(), groups.leader)
+
+
 def test_what_is_there_is_not_made_again(tmp_path):
     X = vectors_with_copies(500)
     store, _ = written(tmp_path, X)
@@ -295,7 +313,7 @@ def test_from_synthetic_texts_to_origins(tmp_path):
 def test_damaged_centres_are_named(tmp_path):
     store, _ = written(tmp_path, vectors_with_copies(50))
     RunDir(str(tmp_path)).write_bytes("near/cells.npz", b"PK\x03\x04")
-    with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of cells; .* Delete near"):
+    with pytest.raises(InputError, match=r"near/cells\.npz must hold centres of clusters; .* Delete near"):
         collapse(task_of(store), in_process=True, bar=Counter())
 
 
