@@ -2,8 +2,8 @@
 
 python child.py WAY MOMENT NTH ARGUMENTS-OF-SUBSEL...
 
-MOMENT is an event and a pattern of file names, as ``written:candidates/part-*``; the fault happens when it is seen for
-the NTH time, over all processes of the run. Then
+MOMENT is an event and a pattern of file names, as ``written:candidates/part-*.parquet``; the fault happens when it is
+seen for the NTH time, over all processes of the run. Then
 
 driver   this process is killed, by SIGKILL;
 node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place.
@@ -14,13 +14,13 @@ the run directory, into its name with ``.json`` added.
 
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from ray_subsel import cli
@@ -69,11 +69,11 @@ def slowed(moment):
     """Return a watch that only slows tasks: when an even number's has ended, an odd one's is in the middle."""
 
     def watch(event, name):
-        number = re.fullmatch(r"(?:candidates|near/pieces)/part-(\d+)\.parquet", name)
-        if event == "write" and number:
-            time.sleep(2.0 if int(number[1]) % 2 else 0.3)
-        elif event == "write" and fnmatch(name, "embeddings/part-*"):
-            time.sleep(0.5)
+        if event == "write" and name.endswith(".parquet"):
+            if name.startswith(("candidates/part-", "near/pieces/part-")):
+                time.sleep(2.0 if int(name.removesuffix(".parquet")[-5:]) % 2 else 0.3)
+            elif name.startswith("embeddings/part-"):
+                time.sleep(0.5)
         moment.is_now(event, name)
 
     return watch
@@ -89,8 +89,8 @@ def under_way(out):
         time.sleep(0.01)
 
 
-def start_cluster(moment, out):
-    """Start a cluster whose only working node is lost at the moment; return the cluster and the waiting thread."""
+def start_cluster():
+    """Start a cluster whose head has no CPUs; return it and its one working node."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -100,17 +100,20 @@ def start_cluster(moment, out):
     cluster = Cluster(initialize_head=True, head_node_args=head)
     node = cluster.add_node(num_cpus=2)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    return cluster, node
 
-    def lose():
-        while not moment.has_come():
+
+def run_while_a_node_is_lost(cluster, node, moment, out, command):
+    """Return the status of a command that runs beside the main thread, which alone may start a Ray node."""
+    with ThreadPoolExecutor(1) as beside:
+        status = beside.submit(command)
+        while not (moment.has_come() or status.done()):
             time.sleep(0.005)
-        seen["begun"] = under_way(Path(out))
-        cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=2)
-
-    losing = threading.Thread(target=lose, daemon=True)
-    losing.start()
-    return cluster, losing
+        if moment.has_come():
+            seen["begun"] = under_way(Path(out))
+            cluster.remove_node(node, allow_graceful=False)
+            cluster.add_node(num_cpus=2)
+        return status.result()
 
 
 def main():
@@ -121,20 +124,19 @@ def main():
         return cli.main(arguments, policy=on_ray, watch=killing_driver(Moment(event, int(nth))))
     import ray
 
-    cluster, watch = None, None
+    cluster = None
     if way == "node":
         moment = Moment(event, int(nth))
-        cluster, losing = start_cluster(moment, out)
-        watch = slowed(moment)
+        cluster, node = start_cluster()
+        command = partial(cli.main, arguments, policy=on_ray, watch=slowed(moment))
+        status = run_while_a_node_is_lost(cluster, node, moment, out, command)
     else:
         ray.init(
             address="local", num_cpus=2, object_store_memory=STORE_BYTES, include_dashboard=False,
             log_to_driver=False, logging_level="ERROR",
         )  # fmt: skip
         seen["store"] = ray.cluster_resources()["object_store_memory"]
-    status = cli.main(arguments, policy=on_ray, watch=watch)
-    if cluster is not None and moment.has_come():
-        losing.join(60)
+        status = cli.main(arguments, policy=on_ray)
     seen["lost"] = sum(not node["Alive"] for node in ray.nodes())
     Path(f"{out}.json").write_text(json.dumps(seen))
     ray.shutdown()

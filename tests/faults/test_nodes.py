@@ -15,9 +15,9 @@ def slow(name, *values):
 @pytest.mark.parametrize(
     ("flags", "moment", "nth"),
     [
-        slow("embed", (), "written:embeddings/part-*", 1),
-        slow("near", ("--near", "0.95"), "written:near/pieces/part-*", 1),
-        pytest.param((), "written:candidates/part-*", 1, id="greedi"),
+        slow("embed", (), "written:embeddings/part-*.parquet", 1),
+        slow("near", ("--near", "0.95"), "written:near/pieces/part-*.parquet", 1),
+        pytest.param((), "written:candidates/part-*.parquet", 1, id="greedi"),
         slow("exact", ("--mode", "exact"), "written:candidates/exact.parquet", 1),
     ],
 )
