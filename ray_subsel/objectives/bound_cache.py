@@ -24,11 +24,25 @@ from ray_subsel.objectives.represented import Represented
 
 Singles = NDArray[np.float32]
 
-CAPACITY = 8 << 20
-"""Entries remembered over all items, 8 bytes each."""
 _SHARE = 1 / 12  # an item is remembered once it can improve less than this share of the represented set
-_CANDIDATES, _ITEMS = 128, 2048  # a block of similarities, 1 MiB: it stays in a core's cache
 _Found = list[tuple[NDArray[np.intp], NDArray[np.intp], Singles]]  # places in a block, represented items, similarities
+
+
+@dataclass(frozen=True)
+class CacheSizes:
+    """How much is remembered and computed at once; no gain depends on it.
+
+    Attributes
+    ----------
+    capacity : int
+        Entries remembered over all items, 8 bytes each.
+    candidates, items : int
+        Rows and columns of a block of similarities: 1 MiB, so that it stays in a core's cache.
+    """
+
+    capacity: int = 8 << 20
+    candidates: int = 128
+    items: int = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +67,7 @@ class BoundCache:
     error : float
         The most by which a float32 similarity is wrong.
     items, weights : float32 arrays of shape (m, d) and (m,)
+    sizes : CacheSizes
     size : int
     known : dict
         Item to what it can still improve.
@@ -64,18 +79,19 @@ class BoundCache:
     error: float
     items: Singles
     weights: Singles
+    sizes: CacheSizes = CacheSizes()
     size: int = 0
     known: dict[int, _Active] = field(default_factory=dict)
     entries: int = 0
 
     @staticmethod
-    def start(to: Represented, error: float) -> BoundCache:
+    def start(to: Represented, error: float, sizes: CacheSizes) -> BoundCache:
         """Copy the represented items to float32 and remember nothing yet."""
         items = np.empty((to.m, to.items.d), dtype=np.float32)
         for start, stop in to.items.blocks():
             items[start:stop] = to.items.slice(start, stop)
         # taking a floor off a similarity, adding it again and taking another off rounds numbers below 2 three times
-        return BoundCache(to, error + 2.0**-21, items, _upward(to.weights))
+        return BoundCache(to, error + 2.0**-21, items, _upward(to.weights), sizes)
 
     def after(self, size: int) -> BoundCache:
         """Return the memory of a child of a state of ``size`` items."""
@@ -95,7 +111,8 @@ class BoundCache:
             bounds[seen] = self._remembered(ids[seen], floor)
         new = np.flatnonzero(~seen)
         # a batch that fits one block is halved, so that two threads share it
-        step = min(_CANDIDATES, max(_CANDIDATES // 4, -(-new.size // 2)))
+        largest = self.sizes.candidates
+        step = min(largest, max(largest // 4, -(-new.size // 2)))
         ranges = [(start, min(start + step, new.size)) for start in range(0, new.size, step)]
 
         def compute(start: int, stop: int) -> tuple[Float64s, _Found]:
@@ -141,8 +158,8 @@ class BoundCache:
         bounds = np.zeros(ids.size)
         found: _Found = []
         m = self.to.m
-        for start in range(0, m, _ITEMS):
-            part = slice(start, min(start + _ITEMS, m))
+        for start in range(0, m, self.sizes.items):
+            part = slice(start, min(start + self.sizes.items, m))
             block = self.to.kernel.of(vectors, self.items[part])
             block -= floor[part]
             np.maximum(block, 0.0, out=block)
@@ -155,7 +172,7 @@ class BoundCache:
                 places = np.flatnonzero(positive)
                 which, column = np.divmod(places, block.shape[1])
                 found.append((which, column + start, flat[places] + floor[column + start]))
-        bounds *= 1.0 + 4.0 * _ITEMS * 2.0**-24  # the float32 sums' rounding
+        bounds *= 1.0 + 4.0 * self.sizes.items * 2.0**-24  # the float32 sums' rounding
         return bounds, found if remember else []
 
     def _remember(self, ids: Indices, found: _Found) -> None:
@@ -166,7 +183,7 @@ class BoundCache:
         ends = np.cumsum(np.bincount(which, minlength=ids.size))
         for place, item in enumerate(ids.tolist()):
             start, stop = int(ends[place - 1]) if place else 0, int(ends[place])
-            if stop - start <= _SHARE * self.to.m and self.entries + stop - start <= CAPACITY:
+            if stop - start <= _SHARE * self.to.m and self.entries + stop - start <= self.sizes.capacity:
                 self.known[item] = _Active(rows[start:stop].copy(), similarities[start:stop].copy())
                 self.entries += stop - start
 

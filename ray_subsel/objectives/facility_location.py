@@ -5,7 +5,7 @@ Every item is represented by the most similar chosen one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
-from ray_subsel.objectives.bound_cache import BoundCache
+from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.moment_bounds import cheap_bounds
 from ray_subsel.objectives.represented import Represented, RepresentingObjective, represent
@@ -62,6 +62,8 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     weights : array of shape (m,) or None
         c, >= 0, for instance how many equal texts a row stands for. None: 1 each.
     kernel : str or Kernel, default="cosine"
+    cache : CacheSizes
+        Of the bounds that are remembered.
 
     Notes
     -----
@@ -84,6 +86,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     represented: Floats | None = None
     weights: Any = None
     kernel: str | Kernel = "cosine"
+    cache: CacheSizes = field(default=CacheSizes(), repr=False)
 
     def __post_init__(self) -> None:
         kernel_of(self.kernel)
@@ -92,7 +95,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
         to = represent(X, self.represented, self.weights, self.kernel)
         error = to.kernel.single_error(to.items.d)
-        memory = None if error is None else BoundCache.start(to, error)
+        memory = None if error is None else BoundCache.start(to, error, self.cache)
         return FacilityLocationState(to, np.zeros(to.m), 0, memory)
 
     def gains(self, state: FacilityLocationState, candidates: Indices | None = None) -> Float64s:

@@ -12,8 +12,22 @@ from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet, first_best, tie_level
 from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
 
-_POOL = 1024
-_FIRST_BATCH, _LARGEST_BATCH = 128, 4096
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """How many items are looked at together; picks do not depend on it.
+
+    Attributes
+    ----------
+    pool : int
+        Items of the highest bounds, among which a pick is looked for first.
+    first, largest : int
+        Bounds that are computed at once, doubled from the first to the largest.
+    """
+
+    pool: int = 1024
+    first: int = 128
+    largest: int = 4096
 
 
 @final
@@ -33,6 +47,8 @@ class LazyGreedy(Optimizer):
 
     name: ClassVar[str] = "lazy"
 
+    sizes: BatchSizes = BatchSizes()
+
     def caveats(self, problem: Problem) -> tuple[str, ...]:
         """Return what is not guaranteed."""
         found = unless_submodular(problem, self.name, "picks may differ from those of 'naive'")
@@ -40,10 +56,17 @@ class LazyGreedy(Optimizer):
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
-        return greedy(problem, lazy=True)
+        return greedy(problem, lazy=True, sizes=self.sizes)
 
 
-def greedy(problem: Problem, *, lazy: bool, per_cost: bool = False, limit_gain: float | None = None) -> Picks:
+def greedy(
+    problem: Problem,
+    *,
+    lazy: bool,
+    per_cost: bool = False,
+    limit_gain: float | None = None,
+    sizes: BatchSizes = BatchSizes(),
+) -> Picks:
     """Pick the open item of largest gain until nothing may be chosen any more.
 
     Parameters
@@ -55,13 +78,15 @@ def greedy(problem: Problem, *, lazy: bool, per_cost: bool = False, limit_gain: 
         Rank by gain per cost instead of gain.
     limit_gain : float or None
         Stop before a pick of gain at or below it; the problem's own ``stop_when_gain`` holds besides.
+    sizes : BatchSizes
+        For lazy evaluation.
     """
     feasible = FeasibleSet.of(problem)
     run = Run.start(problem, feasible)
     costs = problem.constraints.costs
     scale = 1.0 / costs if per_cost and costs is not None else None
     queue: _Lazy | _Eager = (
-        _Lazy.start(problem, feasible, run.state, scale) if lazy else _Eager(problem, feasible, scale)
+        _Lazy.start(problem, feasible, run.state, scale, sizes) if lazy else _Eager(problem, feasible, scale)
     )
     floors = [level for level in (problem.stop_when_gain, limit_gain) if level is not None]
     while not feasible.exhausted:
@@ -137,6 +162,7 @@ class _Lazy:
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None
+    sizes: BatchSizes
     bounds: Float64s
     bounded: Indices
     exact: Indices
@@ -148,21 +174,21 @@ class _Lazy:
     has_cheap_bounds: bool = False
 
     @staticmethod
-    def start(problem: Problem, feasible: FeasibleSet, state: Any, scale: Float64s | None) -> _Lazy:
+    def start(problem: Problem, feasible: FeasibleSet, state: Any, scale: Float64s | None, sizes: BatchSizes) -> _Lazy:
         never = np.full(problem.n, -1, dtype=np.int64)
         cheap_bounds = problem.cheap_bounds(state)
         gains = problem.bounds(state) if cheap_bounds is None else cheap_bounds
         bounds = gains if scale is None else gains * scale
         bounded = np.zeros_like(never) if cheap_bounds is None else never
         exact = never if problem.objective.loose_bounds else bounded
-        queue = _Lazy(problem, feasible, scale, bounds.copy(), bounded.copy(), exact.copy(), gains)
+        queue = _Lazy(problem, feasible, scale, sizes, bounds.copy(), bounded.copy(), exact.copy(), gains)
         queue.has_cheap_bounds = cheap_bounds is not None
         queue.evaluations = 0 if queue.has_cheap_bounds else problem.n
         return queue
 
     def best(self, state: Any) -> tuple[int, float]:
         """Return the open item of largest key and its gain."""
-        batch, size, level = _FIRST_BATCH, _POOL, -np.inf
+        batch, size, level = self.sizes.first, self.sizes.pool, -np.inf
         self.pool = self.pool[self.feasible.open[self.pool]]
         while True:
             pool = self.pool
@@ -172,9 +198,9 @@ class _Lazy:
             waiting = np.flatnonzero(~done & (keys >= level))
             if waiting.size:
                 self._evaluate(state, pool[waiting], keys[waiting], batch)
-                batch = min(2 * batch, _LARGEST_BATCH)
+                batch = min(2 * batch, self.sizes.largest)
             elif self.outside >= level and self.outside > -np.inf:
-                if size > _POOL:
+                if size > self.sizes.pool:
                     self._lower_bounds(state, level)
                 self._refill(size)
                 size = 2 * size

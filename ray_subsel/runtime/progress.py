@@ -16,6 +16,17 @@ class Bar(Protocol):
         """Tell that ``amount`` more units are done."""
 
 
+class ClosableBar(Bar, Protocol):
+    """A bar that somebody shows."""
+
+    def close(self) -> None:
+        """Show nothing any more."""
+
+
+Show = Callable[[str, int, str], ClosableBar]
+"""Makes a bar of a label, a total and a unit."""
+
+
 class NullProgress:
     """A bar that shows nothing."""
 
@@ -23,7 +34,7 @@ class NullProgress:
         """Take note of nothing."""
 
 
-class _Terminal:
+class TerminalBar:
     """A bar that redraws itself."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
@@ -32,38 +43,42 @@ class _Terminal:
         self.tqdm = tqdm(total=total, desc=label, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True)
 
     def advance(self, amount: int = 1) -> None:
+        """Draw it ``amount`` units longer."""
         self.tqdm.update(amount)
 
     def close(self) -> None:
+        """Take it off the terminal."""
         self.tqdm.close()
 
 
-class _Log:
+class LogBar:
     """Lines, far enough apart that a log stays readable."""
 
     SECONDS = 15.0
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
-        self.label, self.total, self.unit = label, total, unit
+    def __init__(self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.label, self.total, self.unit, self.clock = label, total, unit, clock
         self.done = 0
-        self.began = self.told = time.monotonic()
+        self.began = self.told = clock()
 
     def advance(self, amount: int = 1) -> None:
+        """Write a line if the last is long enough ago and this is not the end."""
         self.done += amount
-        now = time.monotonic()
+        now = self.clock()
         if self.done < self.total and now - self.told >= self.SECONDS:
             self.told = now
             left = (now - self.began) / self.done * (self.total - self.done) if self.done else 0.0
             log_line(f"{self.label}: {self.done:,} of {self.total:,} {self.unit}s, some {left:,.0f} s left")
 
     def close(self) -> None:
-        pass
+        """Write nothing: what comes after tells that it is done."""
 
 
 @contextmanager
-def bar(label: str, total: int, unit: str = "item") -> Iterator[Bar]:
-    """Yield a bar of ``total`` units that closes with the block."""
-    progress = _Terminal(label, total, unit) if sys.stderr.isatty() else _Log(label, total, unit)
+def bar(label: str, total: int, unit: str = "item", show: Show | None = None) -> Iterator[Bar]:
+    """Yield a bar of ``total`` units that closes with the block; by default as standard error can show it."""
+    show = show or (TerminalBar if sys.stderr.isatty() else LogBar)
+    progress = show(label, total, unit)
     try:
         yield progress
     finally:
@@ -71,13 +86,13 @@ def bar(label: str, total: int, unit: str = "item") -> Iterator[Bar]:
 
 
 @contextmanager
-def steps(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def steps(label: str, unit: str, show: Show | None = None) -> Iterator[Callable[[int, int], None]]:
     """Yield a function to call as ``told(done, total)``, for work that learns its total on the way."""
     with ExitStack() as stack:
         shown: list[tuple[Bar, int]] = []
 
         def told(done: int, total: int) -> None:
-            progress, before = shown.pop() if shown else (stack.enter_context(bar(label, total, unit)), 0)
+            progress, before = shown.pop() if shown else (stack.enter_context(bar(label, total, unit, show)), 0)
             progress.advance(done - before)
             shown.append((progress, done))
 

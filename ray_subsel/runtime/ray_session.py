@@ -53,7 +53,7 @@ def _in_a_cluster() -> bool:
     return IN_A_JOB in os.environ or "RAY_ADDRESS" in os.environ
 
 
-def _ask_for_a_token(address: str) -> None:
+def ask_for_a_token(address: str) -> None:
     """Make a local Ray, whose ports listen on every interface, ask for a token that only its own processes know.
 
     Ray reads these variables when it is imported, so this comes first; a Ray that the caller has imported is left as it
@@ -165,7 +165,7 @@ class RaySession:
         return self.start()
 
     def _connect(self) -> Resources:
-        _ask_for_a_token(self._runtime.address)
+        ask_for_a_token(self._runtime.address)
         import ray
 
         if not ray.is_initialized():

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.constraints.base import Constraints
-from ray_subsel.objectives import FacilityLocation, FeatureBased, LogDeterminant, SaturatedCoverage, bound_cache
+from ray_subsel.objectives import FacilityLocation, FeatureBased, LogDeterminant, SaturatedCoverage
+from ray_subsel.objectives.bound_cache import CacheSizes
 from ray_subsel.objectives.kernels import RBF, ShiftedCosine
-from ray_subsel.optimizers import LazyGreedy, NaiveGreedy, Problem, lazy
+from ray_subsel.optimizers import LazyGreedy, NaiveGreedy, Problem
+from ray_subsel.optimizers.lazy import BatchSizes
 
 FUNCTIONS = {
     "facility_location": FacilityLocation(),
@@ -29,8 +31,8 @@ def clustered(seed, n, d=6, copies=True):
     return X
 
 
-def same(problem):
-    naive, fast = NaiveGreedy().maximize(problem), LazyGreedy().maximize(problem)
+def same(problem, sizes=BatchSizes()):  # noqa: B008 - frozen
+    naive, fast = NaiveGreedy().maximize(problem), LazyGreedy(sizes).maximize(problem)
     np.testing.assert_array_equal(fast.indices, naive.indices)
     np.testing.assert_allclose(fast.gains, naive.gains, atol=1e-8)
     return naive, fast
@@ -48,18 +50,16 @@ def test_same_picks_as_naive(name, seed, n, copies, single, data):
 
 
 @pytest.mark.parametrize("name", ["facility_location", "shifted", "saturated_coverage"])
-def test_same_picks_where_the_pool_overflows_and_rows_are_remembered(name, monkeypatch):
-    monkeypatch.setattr(lazy, "_POOL", 32)
-    monkeypatch.setattr(lazy, "_LARGEST_BATCH", 64)
+def test_same_picks_where_the_pool_overflows_and_rows_are_remembered(name):
     problem = Problem(clustered(3, 700, d=16).astype(np.float32), FUNCTIONS[name], 120)
-    _, fast = same(problem)
+    _, fast = same(problem, BatchSizes(pool=32, largest=64))
     assert fast.stats["evaluations"] < 700 * 120 / 4
 
 
 @pytest.mark.parametrize("capacity", [0, 500])
-def test_a_full_memory_changes_nothing(capacity, monkeypatch):
-    monkeypatch.setattr(bound_cache, "CAPACITY", capacity)
-    same(Problem(clustered(4, 500, d=16).astype(np.float32), FacilityLocation(), 60))
+def test_a_full_memory_changes_nothing(capacity):
+    objective = FacilityLocation(cache=CacheSizes(capacity=capacity))
+    same(Problem(clustered(4, 500, d=16).astype(np.float32), objective, 60))
 
 
 def test_constraints_are_those_of_naive():
@@ -81,13 +81,11 @@ def test_a_prefix_is_the_result_for_a_smaller_k():
     np.testing.assert_array_equal(LazyGreedy().maximize(Problem(X, FacilityLocation(), 20)).indices, long[:20])
 
 
-def test_blocks_do_not_change_picks(monkeypatch):
-    problem = Problem(clustered(9, 300).astype(np.float32), FacilityLocation(), 60)
-    before = LazyGreedy().maximize(problem).indices
-    monkeypatch.setattr(bound_cache, "_CANDIDATES", 17)
-    monkeypatch.setattr(bound_cache, "_ITEMS", 41)
-    monkeypatch.setattr(lazy, "_FIRST_BATCH", 5)
-    np.testing.assert_array_equal(LazyGreedy().maximize(problem).indices, before)
+def test_blocks_do_not_change_picks():
+    X = clustered(9, 300).astype(np.float32)
+    before = LazyGreedy().maximize(Problem(X, FacilityLocation(), 60)).indices
+    small = Problem(X, FacilityLocation(cache=CacheSizes(candidates=17, items=41)), 60)
+    np.testing.assert_array_equal(LazyGreedy(BatchSizes(first=5)).maximize(small).indices, before)
 
 
 def test_progress_is_called_and_may_interrupt():

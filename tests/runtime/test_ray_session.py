@@ -8,7 +8,7 @@ import pytest
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.runtime.ray_session import RaySession, _ask_for_a_token, input_error_in
+from ray_subsel.runtime.ray_session import RaySession, ask_for_a_token, input_error_in
 
 
 def test_the_user_s_error_is_found_however_deep_it_is_wrapped():
@@ -41,10 +41,17 @@ def test_a_ray_that_runs_already_is_used_and_left_running():
     assert ray.is_initialized()
 
 
-def test_no_ray_is_started_before_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr("ray_subsel.runtime.ray_session._start", lambda address: pytest.fail("started"))
-    with RaySession(RuntimeConfig(out="x")):
-        pass
+def test_no_ray_is_started_before_it_is_asked_for():
+    script = (
+        "import sys\n"
+        "from ray_subsel.config import RuntimeConfig\n"
+        "from ray_subsel.runtime.ray_session import RaySession\n"
+        "with RaySession(RuntimeConfig(out='x', address='local')):\n"
+        "    pass\n"
+        "print('ray' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 LOCAL = [("local", {}, True), ("auto", {}, True), ("1.2.3.4:5", {}, False), ("auto", {"RAY_ADDRESS": "x"}, False)]
@@ -58,7 +65,7 @@ def test_a_local_ray_asks_for_a_token_of_its_own(monkeypatch, address, cluster, 
     monkeypatch.delitem(sys.modules, "ray", raising=False)
     for name, value in cluster.items():
         monkeypatch.setenv(name, value)
-    _ask_for_a_token(address)
+    ask_for_a_token(address)
     assert (os.environ.get("RAY_AUTH_MODE") == "token") == asks
     assert (len(os.environ.get("RAY_AUTH_TOKEN", "")) == 32) == asks
 
