@@ -1,4 +1,4 @@
-"""``subsel``: the command line. Every flag is a field of a configuration, with that field's help and default.
+"""Run ``subsel``, the command line. Every flag is a field of a configuration, with that field's help and default.
 
 Exit status: 0 done; 2 unusable input or settings, one line on standard error; 130 interrupted.
 """

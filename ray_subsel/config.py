@@ -1,4 +1,4 @@
-"""The configuration of a run: one frozen dataclass a stage, checked once, each field its own command-line flag.
+"""Configure a run: one frozen dataclass a stage, checked once, each field its own command-line flag.
 
 A field's ``help`` is its documentation, here and in ``--help``. ``fingerprint_fields`` leaves out what cannot change a
 result (paths, numbers of workers), so that a run may be resumed on another machine.

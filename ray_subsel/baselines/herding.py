@@ -1,4 +1,4 @@
-"""Herding: items whose running mean stays as close as possible to the mean of all."""
+"""Choose by herding: the running mean of the chosen items stays as close as possible to the mean of all."""
 
 from __future__ import annotations
 

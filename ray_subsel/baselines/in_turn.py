@@ -1,4 +1,4 @@
-"""Taking items in an order that does not depend on gains."""
+"""Take items in an order that does not depend on gains."""
 
 from __future__ import annotations
 

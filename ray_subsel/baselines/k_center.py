@@ -1,4 +1,4 @@
-"""k-center: the item farthest from everything chosen comes next."""
+"""Choose by k-center (farthest first): next comes the item farthest from everything chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random subsets, of all items and of distinct ones."""
+"""Draw random subsets, of all items and of distinct ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SemDeDup: drop near copies, draw from what is left."""
+"""Choose by SemDeDup: drop near copies, draw at random from what is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one error that users see."""
+"""Define InputError, the one error that users see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hashes that do not depend on the process, the platform or the order of work."""
+"""Hash without regard to the process, the platform or the order of work."""
 
 from __future__ import annotations
 

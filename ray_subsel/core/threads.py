@@ -1,4 +1,4 @@
-"""Blocks of work on a few threads, each with a single-threaded BLAS.
+"""Run blocks of work on a few threads, each with a single-threaded BLAS.
 
 A BLAS that splits every small product over threads waits for the slowest of them each time; on a machine that does
 anything else a product of 0.1 ms then takes a scheduler's turn of 8 ms. Threads that take whole blocks instead wait

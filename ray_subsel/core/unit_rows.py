@@ -1,4 +1,4 @@
-"""Rows of an array as unit vectors, read in blocks, and sums of them that no order of addition changes.
+"""Read rows of an array as unit vectors, in blocks, and sum them so that no order of addition changes the total.
 
 Everything that decides between two items (a gain that is compared, a sum that gains depend on) is computed here in
 float64 in one fixed order of operations. That is why the ids that come out of a selection do not depend on the size

@@ -1,4 +1,4 @@
-"""Input files: which ones a command names, their formats and a fingerprint of their content."""
+"""List input files: which ones a command names, their formats and a fingerprint of their content."""
 
 from __future__ import annotations
 

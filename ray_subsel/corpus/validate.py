@@ -1,4 +1,4 @@
-"""Validation: a batch of original rows becomes canonical columns, and every row that cannot be used gets a reason."""
+"""Validate a batch of original rows: canonical columns, and a reason for every row that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who chooses: the experiment's own encoder, or another embedder whose vectors only choose.
+"""Choose by the experiment's own encoder, or by another embedder whose vectors only choose.
 
 The learner, a probe on the experiment's encoder or a fine-tuned model, stays the same, so that cells which differ in
 the chooser alone differ in the rows they train on and in nothing else.

@@ -1,4 +1,4 @@
-"""Texts to vectors, each text once."""
+"""Embed each text once and keep its vector."""
 
 from __future__ import annotations
 

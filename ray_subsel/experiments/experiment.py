@@ -1,4 +1,4 @@
-"""An experiment from files to figures: read, run the missing cells, write the results and the page."""
+"""Run an experiment from files to figures: read, run the missing cells, write the results and the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts as SVG files that stand alone: no script, no font file, no outside reference; all text is escaped."""
+"""Draw charts as SVG files that stand alone: no script, no font file, no outside reference; all text is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small forms of text that the tables share."""
+"""Format numbers and names as all tables do."""
 
 from __future__ import annotations
 

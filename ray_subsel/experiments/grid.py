@@ -1,4 +1,4 @@
-"""The grid of an experiment: one cell is one training run, one JSON file, and never computed twice."""
+"""List the cells of an experiment: a cell is one training run and one JSON file, and is never computed twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways to choose that an experiment compares, one line each."""
+"""List the selection methods that an experiment compares, one line each."""
 
 from __future__ import annotations
 

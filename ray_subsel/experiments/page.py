@@ -1,4 +1,4 @@
-"""The experiment as one HTML page: figures and tables, no script, no outside reference."""
+"""Write the experiment as one HTML page: figures and tables, no script, no outside reference."""
 
 from __future__ import annotations
 

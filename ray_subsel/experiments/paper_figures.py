@@ -1,4 +1,4 @@
-"""The paper's own figures, and ours beside them."""
+"""Compare the paper's own figures with ours."""
 
 from __future__ import annotations
 

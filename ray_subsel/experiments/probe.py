@@ -1,4 +1,4 @@
-"""The fast probe: logistic regression on frozen features, in place of fine-tuning.
+"""Fit the probe: logistic regression on frozen features, in place of fine-tuning.
 
 Story cloze: with unit vectors c of the context and e of an ending, phi(c, e) = [e, c * e, |c - e|] in R^{3d}
 (c alone is the same for both endings), and an example is phi(c, e1) - phi(c, e2) with the sign of the right ending;

@@ -1,4 +1,4 @@
-"""The missing cells of an experiment as Ray tasks: what one process computes, several at a time."""
+"""Run the missing cells of an experiment as Ray tasks: what one process computes, several at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SVG -> PNG, where resvg is installed (the extra ``figures``)."""
+"""Render SVG as PNG, where resvg is installed (the extra ``figures``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An experiment at work: from cells to results, one draw at a time."""
+"""Measure the cells of an experiment, one draw of training rows at a time."""
 
 from __future__ import annotations
 

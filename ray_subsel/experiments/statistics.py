@@ -1,4 +1,4 @@
-"""Means, their intervals and paired differences over seeds."""
+"""Compute means, their confidence intervals and paired differences over seeds."""
 
 from __future__ import annotations
 

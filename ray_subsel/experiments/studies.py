@@ -1,4 +1,4 @@
-"""The studies: which cells answer which question."""
+"""List the studies: which cells answer which question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished cells -> means, intervals and paired differences, ready for JSON, tables and figures."""
+"""Summarize finished cells as means, intervals and paired differences, ready for JSON, tables and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary as plain text: tables that fit a terminal and a README, the paper's figures beside ours."""
+"""Write the summary as plain text: tables that fit a terminal and a README, the paper's figures beside ours."""
 
 from __future__ import annotations
 

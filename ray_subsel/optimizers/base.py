@@ -1,4 +1,4 @@
-"""The contract of every optimizer: a :class:`Problem` goes in, :class:`Picks` come out.
+"""Define the contract of every optimizer: a :class:`Problem` goes in, :class:`Picks` come out.
 
 An optimizer never changes its problem. Ties go to the lowest index. A gain is always that of f plus the item's
 utility, which is what :meth:`Problem.gains` returns.

@@ -1,4 +1,4 @@
-"""The shape of GreeDi where one reducer cannot hold all candidates: partitions, groups of them, groups of groups, ...
+"""Plan the reduction tree of GreeDi where one reducer cannot hold all candidates: groups of at most fan-in inputs.
 
 Letters: n ground set, k to choose, m partitions, c candidates per pick that is sought, F fan-in, L levels above the
 partitions (L = 1: the plain two rounds).

@@ -1,4 +1,4 @@
-"""The geometry of the report's charts, in shares of the plot so that they scale with the page.
+"""Lay out the report's charts, in shares of the plot so that they scale with the page.
 
 Lines are SVG without text, stretched to the plot; labels are HTML beside it and keep their size on a phone.
 """

@@ -1,4 +1,4 @@
-"""How numbers are written in the report, and how far an accuracy can be trusted."""
+"""Format the numbers of the report, and tell how far an accuracy can be trusted."""
 
 from __future__ import annotations
 

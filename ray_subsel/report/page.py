@@ -1,4 +1,4 @@
-"""report.json -> report.html."""
+"""Render report.json as report.html."""
 
 from __future__ import annotations
 

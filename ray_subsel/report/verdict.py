@@ -1,4 +1,4 @@
-"""The report's one sentence."""
+"""Word the report's one-sentence verdict."""
 
 from __future__ import annotations
 

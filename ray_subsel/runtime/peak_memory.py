@@ -1,4 +1,4 @@
-"""How much memory there is, how much a process has used, and how people write it."""
+"""Measure how much memory there is and how much a process has used."""
 
 from __future__ import annotations
 

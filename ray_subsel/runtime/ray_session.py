@@ -1,4 +1,4 @@
-"""Ray's start and end, and what its errors mean to a user."""
+"""Start and end Ray, and translate its errors for a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on Ray whose loss is told: what kills its workers every time is given up by name, whoever starts it again.
+"""Run tasks in this process or on Ray; a task that kills its workers every time is given up by name.
 
 Ray starts a lost worker's work again, three times where :func:`ray_subsel.runtime.ray_session.remote` made the task,
 but without

@@ -1,4 +1,4 @@
-"""The one call: vectors in, a chosen subset out."""
+"""Choose a subset of vectors in memory: S = argmax f(S) over feasible S, in one call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a selection returns."""
+"""Define what a selection returns."""
 
 from __future__ import annotations
 

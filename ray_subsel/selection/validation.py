@@ -1,4 +1,4 @@
-"""Checks of what :func:`ray_subsel.select` is called with. Each returns the argument as it is computed with."""
+"""Check what :func:`ray_subsel.select` is called with. Each function returns the argument as it is computed with."""
 
 from __future__ import annotations
 

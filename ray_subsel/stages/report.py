@@ -1,4 +1,4 @@
-"""What a run tells the world: selection.parquet, subset.parquet, report.json, report.html."""
+"""Publish a run: report.json and report.html from its manifest."""
 
 from __future__ import annotations
 

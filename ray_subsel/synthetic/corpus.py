@@ -1,4 +1,4 @@
-"""A synthetic corpus in Parquet files: how many rows, how many of them copies, of what kind, and in how large groups.
+"""Write a synthetic corpus in Parquet files, with copies of given number, kind and group size.
 
 Row i of the corpus is a function of (recipe, i): a pseudo-random order of all rows (:mod:`.scramble`) says whether it
 is an original or a copy and of which original, so a shard is written without knowing the others, originals and copies

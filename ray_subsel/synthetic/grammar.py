@@ -1,4 +1,4 @@
-"""The grammar of the synthetic corpora: short reports of three sentences on one of eight topics.
+"""Generate short reports of three sentences on one of eight topics.
 
 A text is a function of its number and a seed. The first sentence spells the number, scrambled, in a mixed radix whose
 digits are words, so texts of different numbers differ; the other sentences are drawn with the bits of a hash.

@@ -1,4 +1,4 @@
-"""Near copies of a text: what happens to texts that are typed again, reposted or scraped twice.
+"""Make near copies of a text, as texts are that are typed again, reposted or scraped twice.
 
 Each edit takes a list of words and a generator and changes the list in place. A near copy is the text after a few of
 them, in number about proportional to its length.

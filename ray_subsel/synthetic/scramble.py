@@ -1,4 +1,4 @@
-"""A pseudo-random order of [0, n) that needs no list: each place's item, and each item's place, in O(1).
+"""Permute [0, n) pseudo-randomly without a list: each place's item, and each item's place, in O(1).
 
 A Feistel network permutes the numbers of 2b bits for any round function; walking on from those that fall outside
 [0, n) until one falls inside keeps it a permutation of [0, n). With 4^b < 4 n that takes at most some four steps on

@@ -1,4 +1,4 @@
-"""Five-sentence stories with two endings, of which one follows: demo data in the format of Story Cloze files.
+"""Generate five-sentence stories with two endings, of which one follows, in the format of Story Cloze files.
 
 Stories come in mirrored pairs: two stories of one theme with the same two endings, of which each is right once. So
 every ending is right as often as it is wrong, and a model that reads the endings alone is at chance. Themes are as

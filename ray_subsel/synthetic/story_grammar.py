@@ -1,4 +1,4 @@
-"""The sentences of the demo stories: themes, what may happen in each, and how each course of events ends.
+"""List the sentences of the demo stories: themes, what may happen in each, and how each course of events ends.
 
 Written for this package. ``{name}``, ``{he}``, ``{him}``, ``{his}`` and capitalised forms stand for the hero,
 ``{friend}`` for someone at the hero's side, ``{when}`` for a time. A course is told by a sentence that never names its

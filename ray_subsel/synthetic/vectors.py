@@ -1,4 +1,4 @@
-"""Unit vectors with exact and near copies: what an encoder would give for a corpus too large to encode.
+"""Generate unit vectors with exact and near copies, as an encoder would give for a corpus too large to encode.
 
 An original is a function of its number: a direction that all share, as encoders' vectors do, one of its topic and one
 of its own, in integers drawn by a hash. Integers add up the same in every order, so copies equal their original to the

@@ -1,4 +1,4 @@
-"""The words of the grammar, written for this package."""
+"""List the words of the grammar, written for this package."""
 
 from __future__ import annotations
 
