@@ -9,7 +9,7 @@ import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.objectives import find_objective
-from ray_subsel.planning.policy import Policy
+from ray_subsel.planning.policy import ON_RAY
 
 MODULE = '''
 """What a user writes: an objective, and an embedder."""
@@ -187,6 +187,6 @@ def test_a_run_s_file_does_not_decide_what_is_imported(module, texts, tmp_path, 
 def test_workers_get_them_too(module, texts, tmp_path):
     here, on_ray = tmp_path / "here", tmp_path / "on-ray"
     assert main(command(texts, here)) == 0
-    assert main(command(texts, on_ray), policy=Policy(in_process_numbers=0)) == 0
+    assert main(command(texts, on_ray), policy=ON_RAY) == 0
     assert chosen(on_ray) == chosen(here)
     assert (on_ray / "candidates").exists()

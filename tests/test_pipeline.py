@@ -19,7 +19,7 @@ from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.pipeline import run
-from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -67,14 +67,6 @@ def counted(texts, tmp_path_factory):
     """The directory of a finished run over the texts with word counts, which a test may copy and damage."""
     out = tmp_path_factory.mktemp("counted") / "out"
     counted_run(texts, out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def encoded(texts, tiny_bert, tmp_path_factory):
-    """The directory of a finished run over the texts with an encoder and one worker."""
-    out = tmp_path_factory.mktemp("encoded") / "out"
-    text_run(texts, out, EmbedConfig(embedder="bert", model=tiny_bert), workers=1)
     return out
 
 
@@ -128,23 +120,22 @@ def test_the_subset_is_the_rows_in_rank_order(vectors, tmp_path):
     assert np.array_equal(np.array(subset["v"].to_pylist(), dtype=np.float32), X[ids])
 
 
-def test_workers_do_not_change_the_ids(vectors, texts, encoded, tiny_bert, tmp_path):
+def test_workers_do_not_change_the_ids(vectors, tmp_path):
     folder, _ = vectors
-    for workers in (1, 3, 8):
-        vector_run(folder, tmp_path / f"v{workers}", k=25, partitions=5, workers=workers)
-    assert chosen(tmp_path / "v1") == chosen(tmp_path / "v3") == chosen(tmp_path / "v8")
-    # Each worker loads torch and transformers, some seconds.
-    text_run(texts, tmp_path / "t3", EmbedConfig(embedder="bert", model=tiny_bert), workers=3)
-    assert chosen(encoded) == chosen(tmp_path / "t3")
-
-
-def test_ray_tasks_choose_what_the_driver_would(vectors, tmp_path):
-    folder, _ = vectors
+    for workers in (1, 3):
+        vector_run(folder, tmp_path / f"v{workers}", k=25, partitions=5, workers=workers, policy=ON_RAY)
     vector_run(folder, tmp_path / "here", k=25, partitions=5)
-    vector_run(folder, tmp_path / "ray", k=25, partitions=5, policy=Policy(in_process_numbers=0))
-    assert (tmp_path / "here" / "selection.parquet").read_bytes() == (
-        tmp_path / "ray" / "selection.parquet"
-    ).read_bytes()
+    assert chosen(tmp_path / "v1") == chosen(tmp_path / "v3") == chosen(tmp_path / "here")
+    for name in ("embeddings/part-00002.parquet", "selection.parquet"):
+        assert (tmp_path / "v3" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_with_an_encoder_do_not_change_the_ids(texts, tiny_bert, tmp_path):
+    encoder = EmbedConfig(embedder="bert", model=tiny_bert)
+    for workers in (1, 3):  # each loads torch and transformers, some seconds
+        text_run(texts, tmp_path / str(workers), encoder, workers=workers)
+    assert chosen(tmp_path / "1") == chosen(tmp_path / "3")
 
 
 def test_a_stage_that_is_left_out_is_in_no_report(vectors, tmp_path):

@@ -18,8 +18,10 @@ class Policy:
 
     Attributes
     ----------
+    in_process_bytes : int
+        Input files of up to this size together are read by the driver itself: a worker takes a second to start.
     in_process_numbers : int
-        Up to this n * d (80 MB of vectors) the driver does the work itself: a worker takes a second to start.
+        Up to this n * d (80 MB of vectors) the driver normalises ready vectors and selects itself.
     centralized_numbers : int
         Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors.
     centralized_products : int
@@ -34,6 +36,7 @@ class Policy:
         How often an actor of the exact greedy is started again before the run gives up.
     """
 
+    in_process_bytes: int = 16 << 20
     in_process_numbers: int = 20_000_000
     centralized_numbers: int = 40_000_000
     centralized_products: int = 500_000_000_000
@@ -57,3 +60,5 @@ class Policy:
 
 
 DEFAULT_POLICY = Policy()
+ON_RAY = Policy(in_process_bytes=0, in_process_numbers=0)
+"""Leaves all work to Ray, whatever its size."""

@@ -151,6 +151,13 @@ def missing_shards(rows: RowStore) -> list[int]:
     return [shard for shard in range(rows.shards) if not rows.run.exists(part_name(shard))]
 
 
+def embed_in_process(task: EmbedTask, shards: list[int], *, bar: Bar) -> None:
+    """Write the parts of some shards of ready vectors in this process."""
+    for shard in shards:
+        with attempt(task.run, _task_of(task.run, shard)):
+            bar.advance(embed_shard(task, None, shard).texts)
+
+
 def embed_missing(
     task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar, peak: PeakMemory
 ) -> None:
@@ -337,7 +344,11 @@ class EmbedStage(Stage[EmbeddingStore]):
             seed=0 if config.select is None else config.select.seed,
             device="cuda" if gpus > 0 else "cpu",
         )
+        small = self.model is None and context.policy.is_small(self.rows.n_rows, self.rows.dimension or 1)
         with bar("embed", self.rows.n_rows, "row") as progress:
+            if small:
+                embed_in_process(task, missing, bar=progress)
+                return
             embed_missing(task, missing, workers=workers, num_gpus=gpus, cpus=resources.cpus, bar=progress, peak=peak)
 
 

@@ -12,6 +12,7 @@ With WAY ``store`` nothing happens, but Ray's object store is as small as Ray al
 the run directory, into its name with ``.json`` added.
 """
 
+import dataclasses
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from ray_subsel import cli
-from ray_subsel.planning.policy import Policy
+from ray_subsel.planning.policy import ON_RAY
 from ray_subsel.storage.run_directory import BEGUN
 
 STORE_BYTES = 78 << 20
@@ -119,7 +120,7 @@ def run_while_a_node_is_lost(cluster, node, moment, out, command):
 def main():
     way, event, nth, *arguments = sys.argv[1:]
     out = arguments[arguments.index("--out") + 1]
-    on_ray = Policy(in_process_numbers=0, checkpoint_seconds=0.0)
+    on_ray = dataclasses.replace(ON_RAY, checkpoint_seconds=0.0)
     if way == "driver":
         return cli.main(arguments, policy=on_ray, watch=killing_driver(Moment(event, int(nth))))
     import ray

@@ -14,7 +14,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfi
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.pipeline import run
-from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -143,7 +143,7 @@ def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path):
         "include": file_of(tmp_path, "in.txt", [200, 31]),
     }  # fmt: skip
     limited(corpus, tmp_path / "here", **chosen)
-    limited(corpus, tmp_path / "ray", policy=Policy(in_process_numbers=0), **chosen)
+    limited(corpus, tmp_path / "ray", policy=ON_RAY, **chosen)
     assert ids_of(tmp_path / "ray") == ids_of(tmp_path / "here")
     # a run that was killed after two partitions goes on from what they handed over
     for name in ("selection.parquet", "subset.parquet", "candidates/part-00001.parquet"):

@@ -14,7 +14,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfi
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.pipeline import run
-from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 from ray_subsel.stages.deduplicate import NearTask, collapse, leaders_of
 from ray_subsel.storage.embedding_store import EmbeddingStore, write_shard
 from ray_subsel.storage.run_directory import RunDir
@@ -263,7 +263,7 @@ def test_a_run_selects_among_leaders(folder, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "groups").iterdir()}
     near_run(path, tmp_path / "out", 0.95, partitions=4, overwrite=True)
     assert {p: p.stat().st_mtime_ns for p in before} == before
-    near_run(path, tmp_path / "ray", 0.95, partitions=4, policy=Policy(in_process_numbers=0))
+    near_run(path, tmp_path / "ray", 0.95, partitions=4, policy=ON_RAY)
     for name in ("selection.parquet", "groups/part-00000.parquet"):
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 

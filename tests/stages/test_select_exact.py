@@ -14,7 +14,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfi
 from ray_subsel.core.errors import InputError
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
 from ray_subsel.pipeline import run
-from ray_subsel.planning.policy import Policy
+from ray_subsel.planning.policy import ON_RAY, Policy
 from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.stages import select_exact
 from ray_subsel.stages.select_greedi import choose, node_name
@@ -33,7 +33,7 @@ def unit_rows(n, d, seed=0):
 @pytest.fixture
 def policy(request):
     """Return the sizes of every run here; a test that uses ``on_ray`` does nothing in process."""
-    return Policy(in_process_numbers=0) if "on_ray" in request.fixturenames else Policy()
+    return ON_RAY if "on_ray" in request.fixturenames else Policy()
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_an_actor_that_dies_every_time_is_given_up_by_its_partitions(ground_set)
             os.kill(os.getpid(), signal.SIGKILL)
 
     store, job = made(3, watch=die)
-    job = dataclasses.replace(job, policy=Policy(in_process_numbers=0, attempts=1))
+    job = dataclasses.replace(job, policy=dataclasses.replace(ON_RAY, attempts=1))
     with pytest.raises(InputError, match="partitions 0 could not be kept in memory: its worker died again and again"):
         select_exact.choose_exactly(store, job, bar=NullProgress(), processes=3)
 
