@@ -169,14 +169,15 @@ def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):
     assert again["selection"]["partitions"] == 7
 
 
-def text_run(path, out, embed, *, workers=2, copies="collapse", augment=False, **chosen_by):
+def text_run(path, out, embed, *, workers=2, copies="collapse", augment=False, policy=DEFAULT_POLICY, **chosen_by):
     return run(
         RunConfig(
             corpus=CorpusConfig(data=(str(path),), text=("body",), copies=copies, augment=augment),
             embed=embed,
             select=SelectConfig(**(chosen_by or {"k": 20})),
             runtime=RuntimeConfig(out=str(out), workers=workers),
-        )
+        ),
+        policy=policy,
     )
 
 
@@ -206,7 +207,8 @@ def test_doc2vec_all_the_way_and_repeatable(texts, tmp_path):
 
 
 def test_tfidf_all_the_way_and_counted_once(texts, counted, tmp_path):
-    report = counted_run(texts, tmp_path / "out", workers=1)
+    """In the driver, as small corpora are, and in workers."""
+    report = counted_run(texts, tmp_path / "out", workers=2, policy=ON_RAY)
     assert chosen(counted) == chosen(tmp_path / "out")
     assert (report["embedding"]["embedder"], report["embedding"]["dimension"]) == ("tfidf", 24)
     with np.load(counted / "tfidf" / "state.npz") as state:

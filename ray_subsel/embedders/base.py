@@ -108,6 +108,8 @@ class Embedder(abc.ABC):
     """The settings that it reads."""
     state_file: ClassVar[str] = ""
     """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
+    cheap: ClassVar[bool] = False
+    """Whether a small corpus is embedded before a worker has started; False where a model must be loaded."""
 
     @property
     @abc.abstractmethod

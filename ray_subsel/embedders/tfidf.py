@@ -140,6 +140,7 @@ class TfidfEmbedder(Embedder):
     help: ClassVar[str] = "fastest"
     uses: ClassVar[tuple[str, ...]] = ("vector_size", "seed")
     state_file: ClassVar[str] = "tfidf/state.npz"
+    cheap: ClassVar[bool] = True
 
     def __init__(self, state: TfidfState) -> None:
         self._state = state

@@ -152,10 +152,11 @@ def missing_shards(rows: RowStore) -> list[int]:
 
 
 def embed_in_process(task: EmbedTask, shards: list[int], *, bar: Bar) -> None:
-    """Write the parts of some shards of ready vectors in this process."""
+    """Write the parts of some shards in this process."""
+    embedder = open_embedder(task, task.embed.embedder_class)
     for shard in shards:
         with attempt(task.run, _task_of(task.run, shard)):
-            bar.advance(embed_shard(task, None, shard).texts)
+            bar.advance(embed_shard(task, embedder, shard).texts)
 
 
 def embed_missing(
@@ -224,11 +225,14 @@ class _GroundSetTexts:
         Whether equal texts are items of their own.
     makes : str
         The file of the run directory that comes of reading them.
+    in_process : bool
+        Read them in this process.
     """
 
     rows: RowStore
     keep: bool
     makes: str
+    in_process: bool
 
     def __iter__(self) -> Iterator[str]:
         for shard in range(self.rows.shards):
@@ -243,12 +247,12 @@ class _GroundSetTexts:
         return texts
 
     def map_parts(self, function: Callable[[Sequence[str]], R]) -> Iterator[R]:
-        """Yield the function of each shard's texts, a Ray task each."""
+        """Yield the function of each shard's texts, in this process or a Ray task each."""
         tasks = [
             (shard, TaskSpec(f"{self.makes}-{shard:05d}", f"words of shard {shard} could not be counted", HINT))
             for shard in range(self.rows.shards)
         ]
-        for _, result, _ in run_tasks(_of_shard, (self, function), tasks, self.rows.run, in_process=False):
+        for _, result, _ in run_tasks(_of_shard, (self, function), tasks, self.rows.run, in_process=self.in_process):
             yield result
 
 
@@ -256,14 +260,14 @@ def _of_shard(texts: _GroundSetTexts, function: Callable[[Sequence[str]], R], sh
     return function(texts.of_shard(shard))
 
 
-def fit_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig) -> None:
+def fit_once(rows: RowStore, corpus: CorpusConfig, embed: EmbedConfig, *, in_process: bool = False) -> None:
     """Fit the embedder where it is one that learns from the corpus, and keep its state in the run directory.
 
     It sees the texts of the ground set: the distinct ones, or with ``copies="keep"`` all. A run does so once.
     """
     kind = embed.embedder_class
     if kind.state_file and not rows.run.exists(kind.state_file):
-        texts = _GroundSetTexts(rows, corpus.copies == "keep", kind.state_file)
+        texts = _GroundSetTexts(rows, corpus.copies == "keep", kind.state_file, in_process)
         kind.save_state(rows.run, kind.fit(texts, embed))
 
 
@@ -316,7 +320,7 @@ class EmbedStage(Stage[EmbeddingStore]):
         missing = missing_shards(rows)
         context.session.start()
         if self.model is not None:
-            fit_once(rows, config.corpus, config.embed)
+            fit_once(rows, config.corpus, config.embed, in_process=self._is_small(context))
         if missing:
             self._embed(context, missing, peak)
         store = open_embeddings(rows)
@@ -333,6 +337,13 @@ class EmbedStage(Stage[EmbeddingStore]):
         line = f"embed: {store.texts:,} distinct, {store.d} dimensions, {reused} parts from before"
         return StageResult(store, facts, line)
 
+    def _is_small(self, context: RunContext) -> bool:
+        """Tell whether the driver embeds: few vectors that cost little each are not worth the start of a worker."""
+        embed = context.config.embed
+        kind = embed.embedder_class
+        d = self.rows.dimension if self.model is None else kind.dimension_of(embed)
+        return (self.model is None or kind.cheap) and context.policy.is_small(self.rows.n_rows, d or 1)
+
     def _embed(self, context: RunContext, missing: list[int], peak: PeakMemory) -> None:
         config, resources = context.config, context.session.resources
         workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
@@ -344,9 +355,8 @@ class EmbedStage(Stage[EmbeddingStore]):
             seed=0 if config.select is None else config.select.seed,
             device="cuda" if gpus > 0 else "cpu",
         )
-        small = self.model is None and context.policy.is_small(self.rows.n_rows, self.rows.dimension or 1)
         with bar("embed", self.rows.n_rows, "row") as progress:
-            if small:
+            if self._is_small(context):
                 embed_in_process(task, missing, bar=progress)
                 return
             embed_missing(task, missing, workers=workers, num_gpus=gpus, cpus=resources.cpus, bar=progress, peak=peak)
