@@ -43,7 +43,7 @@ def ingest(
     *,
     shards: int | None = None,
     sizes: BlockSizes = DEFAULT_SIZES,
-    distributed: bool = True,
+    in_process_bytes: float = 0,
     progress: Progress | None = None,
     peak: PeakMemory | None = None,
 ) -> RowStore:
@@ -58,8 +58,9 @@ def ingest(
     shards : int, optional
         By default it follows from the size of the input.
     sizes : BlockSizes, optional
-    distributed : bool
-        Read by Ray tasks (Ray must be initialized), or else in this process, by the same function.
+    in_process_bytes : float
+        Input files of up to this size together are read in this process, larger ones by Ray tasks (Ray must be
+        initialized), by the same function.
     progress : callable, optional
     peak : PeakMemory, optional
         Told how much memory the reading tasks took.
@@ -80,6 +81,7 @@ def ingest(
             )
         _check_rejected(config, store)
         return store
+    distributed = sum(file.size for file in plan.files) > in_process_bytes
     results = _results(plan, run, distributed, progress, PeakMemory() if peak is None else peak)
     store = _assemble(plan, run, results)
     _check_rejected(config, store)

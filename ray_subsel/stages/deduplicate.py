@@ -139,20 +139,21 @@ def collapse(
     sizes = dict.fromkeys(numbers, store.n // max(1, len(numbers)))
     outputs = {number: part_name(number, LEADERS) for number in numbers}
     steps.run("collapsed", _collapse_task, (task, plan), outputs, sizes)
-    if not accounted(store):
+    leaders = accounted(store)
+    if leaders is None:
         raise InputError(
             f"{run.path(GROUPS)} must account for {store.n} items and {LEADERS} for {store.rows} rows; got "
             f"{_grouped(run)} and {leaders_of(run).rows}. Delete both and run the same command again."
         )
-    leaders = leaders_of(run)
     return leaders, NearFacts(task.threshold, store.n, leaders.n, counts.size, plan.n_buckets)
 
 
-def accounted(store: EmbeddingStore) -> bool:
-    """Tell whether every item of the embeddings is in a group and every row with a leader."""
-    if _grouped(store.run) != store.n:
-        return False
-    return bool(store.run.names(LEADERS, ".parquet")) and leaders_of(store.run).rows == store.rows
+def accounted(store: EmbeddingStore) -> EmbeddingStore | None:
+    """Return the leaders if every item of the embeddings is in a group and every row with a leader, else None."""
+    if _grouped(store.run) != store.n or not store.run.names(LEADERS, ".parquet"):
+        return None
+    leaders = leaders_of(store.run)
+    return leaders if leaders.rows == store.rows else None
 
 
 def leaders_of(run: RunDir) -> EmbeddingStore:
@@ -399,7 +400,8 @@ class DeduplicateStage(Stage[EmbeddingStore]):
 
     def resume(self, context: RunContext) -> EmbeddingStore | None:
         """Return the leaders, or None where a group or a leader is gone."""
-        return leaders_of(context.run) if accounted(self.store) else None
+        del context
+        return accounted(self.store)
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
         """Group what is not grouped yet."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, final
 
 from ray_subsel.config import fingerprint_fields
 from ray_subsel.core.errors import DoesNotFitError
-from ray_subsel.corpus.files import list_files
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import FOLDER, REJECTED, RowStore
 from ray_subsel.planning.run_plan import plan_run
@@ -50,10 +49,8 @@ class IngestStage(Stage[RowStore]):
         context.session.start()
         _tell_plan(context)
         with steps("corpus", "part") as told:
-            distributed = (
-                sum(file.size for file in list_files(context.config.corpus)[0]) > context.policy.in_process_bytes
-            )
-            rows = ingest(context.config.corpus, context.run, distributed=distributed, progress=told, peak=peak)
+            small = context.policy.in_process_bytes
+            rows = ingest(context.config.corpus, context.run, in_process_bytes=small, progress=told, peak=peak)
         line = f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added"
         return StageResult(rows, corpus_facts(rows), line)
 

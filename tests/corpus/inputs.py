@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def read(
     settings.setdefault("max_rejected", 1.0)
     config = CorpusConfig(data=data, **settings)
     run = RunDir(str(tmp_path / out))
-    return ingest(config, run, shards=shards, sizes=sizes, distributed=False, progress=progress)
+    return ingest(config, run, shards=shards, sizes=sizes, in_process_bytes=math.inf, progress=progress)
 
 
 def rejects(store: RowStore) -> list[tuple[int, int, str]]:

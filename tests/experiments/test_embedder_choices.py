@@ -20,7 +20,6 @@ from ray_subsel.experiments.grid import Cell, read_results, result_from
 from ray_subsel.experiments.methods import METHODS, rank
 from ray_subsel.experiments.samples import Redundancy, Sample
 from ray_subsel.experiments.studies import StudyConfig, cells_of
-from ray_subsel.synthetic.stories import write_stories
 
 KEPT = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*/results.json"))
 
@@ -37,14 +36,6 @@ def other_bert(tiny_bert, tmp_path_factory):
             weight.add_(0.1 * torch.randn_like(weight))
     model.save_pretrained(folder)
     return str(folder)
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stories")
-    for name, n, seed in (("train", 40, 0), ("test", 20, 1)):
-        write_stories(str(folder / f"{name}.csv"), n, seed)
-    return folder
 
 
 def experiment(files, tiny_bert, out, **study):

@@ -13,15 +13,6 @@ from ray_subsel.experiments import runner
 from ray_subsel.experiments.experiment import ExperimentConfig, run, write_summary
 from ray_subsel.experiments.grid import read_results
 from ray_subsel.experiments.studies import STUDIES, StudyConfig, cells_of
-from ray_subsel.synthetic.stories import write_stories
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stories")
-    for name, n, seed in (("train", 40, 0), ("test", 20, 1)):
-        write_stories(str(folder / f"{name}.csv"), n, seed)
-    return folder
 
 
 def experiment(files, tiny_bert, out, *, train=None, task="story-cloze", **study):

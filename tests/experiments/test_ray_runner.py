@@ -20,15 +20,6 @@ from ray_subsel.experiments.runner import Setup
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.experiments.studies import StudyConfig, cells_of
 from ray_subsel.storage.run_directory import RunDir
-from ray_subsel.synthetic.stories import write_stories
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stories")
-    for name, n, seed in (("train", 40, 0), ("test", 20, 1)):
-        write_stories(str(folder / f"{name}.csv"), n, seed)
-    return folder
 
 
 def experiment(files, tiny_bert, out, *, workers=None, **study):

@@ -2,28 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_subsel.objectives import GraphCut
-from ray_subsel.optimizers import PacedGreedy, Problem
-
-SETTINGS = settings(deadline=None, max_examples=30)
-
-
-def cloud(seed, n=200, d=6, mean=1.0):
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, d)) + mean
-    X[n // 2 :] = X[: n - n // 2]
-    return X
-
-
-def problem(X, k, lam=10.0, **more):
-    return Problem(X=X, objective=GraphCut(lam), k=k, **more)
-
-
-def value(X, picks, lam=10.0):
-    return GraphCut(lam).evaluate(X, picks.indices)
+from ray_subsel.optimizers import PacedGreedy
+from tests.optimizers.speculative.problems import SETTINGS, cloud, problem, value
 
 
 def paced_by_hand(X, k, lam):
