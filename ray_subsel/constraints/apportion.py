@@ -1,6 +1,8 @@
-"""Apportion k to groups in proportion to their sizes, or equally; the shares sum to k."""
+"""Apportion k to groups in proportion to their sizes, or equally, above floors or without; the shares sum to k."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,7 +18,7 @@ def proportional(sizes: Indices, k: int) -> Indices:
     [3, 1, 1]
     """
     sizes = np.asarray(sizes, dtype=np.int64)
-    total = int(sizes.sum())
+    total = max(1, int(sizes.sum()))
     shares, remainders = np.divmod(sizes * k, total)
     short = k - int(shares.sum())
     largest = np.argsort(-remainders, kind="stable")[:short]
@@ -45,3 +47,37 @@ def equal(sizes: Indices, k: int) -> Indices:
         shares[hungry] += gift
         left -= int(gift.sum())
     return shares
+
+
+def above_floors(rule: Callable[[Indices, int], Indices], sizes: Indices, k: int, floors: Indices) -> Indices:
+    """Apportion k by a rule, yet no group less than its floor: floors first, the rest by the rule; the sum is k.
+
+    A group whose share would be below its floor gets the floor, and the rule apportions what is left to the others,
+    until no share is below a floor. So floors at or below the shares change nothing.
+
+    Parameters
+    ----------
+    rule : callable
+        :func:`proportional` or :func:`equal`.
+    sizes, floors : int64 arrays of shape (G,)
+        Floors are at most sizes.
+    k : int
+        At least the sum of the floors, at most that of the sizes.
+
+    Examples
+    --------
+    >>> above_floors(proportional, np.array([60, 30, 10]), 10, np.array([0, 0, 4])).tolist()
+    [4, 2, 4]
+
+    Source: Balinski & Young 1982, "Fair Representation", on apportionment with minimum requirements.
+    """
+    shares = np.array(floors, dtype=np.int64)
+    others = np.arange(shares.size)
+    while True:
+        # a floor above a share takes from the others less than they have, and all floors fit: neither runs out
+        given = rule(sizes[others], k - int(shares.sum() - shares[others].sum()))
+        enough = given >= shares[others]
+        if enough.all():
+            shares[others] = given
+            return shares
+        others = others[enough]

@@ -33,7 +33,7 @@ class Constraints:
         A knapsack: the chosen items' costs may not exceed it.
     groups : int64 array of shape (n,) or None
         The group of each item, in 0..G-1; needed where quotas or floors are given.
-    costs : float64 array of shape (n,) or None
+    costs : float64 or int64 array of shape (n,) or None
         The cost of each item; needed where a budget is given.
     """
 
@@ -43,7 +43,7 @@ class Constraints:
     floors: Indices | None = None
     budget: float | None = None
     groups: Indices | None = None
-    costs: Float64s | None = None
+    costs: Float64s | Indices | None = None
 
     @property
     def grouped(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import is_number
+from ray_subsel.core.numeric import finite_number, whole_number
 
 
 def resolve_k(
@@ -36,17 +36,15 @@ def resolve_k(
     if k is not None and fraction is not None:
         raise invalid("k", "be given without fraction", Verbatim(f"k={k} and fraction={fraction}"), "Give one of them.")
     if k is not None:
-        if not is_number(k, whole=True):
-            raise invalid("k", "be a whole number of items", k, "Use fraction for a share.")
+        k = whole_number(k, "k", "be a whole number of items", "Use fraction for a share.")
         if not 1 <= k <= available:
             raise invalid("k", f"lie between 1 and {_choice(rows, items, excluded)}", k)
-        return int(k), None
+        return k, None
     if fraction is None:
         if not no_limit:
             raise invalid("k", "be given, or fraction, or costs and budget", Verbatim("none of them"))
         return available, None
-    if not (is_number(fraction) and 0 < fraction <= 1):
-        raise invalid("fraction", "lie in (0, 1]", fraction, "Use k for a number of items.")
+    fraction = finite_number(fraction, "fraction", "lie in (0, 1]", "Use k for a number of items.", above=0.0, most=1.0)
     wanted = max(1, math.floor(fraction * rows + 1e-9))  # 0.29 * 100 is 28.999...
     if wanted <= available:
         return wanted, None

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.constraints.apportion import equal, proportional
+from ray_subsel.constraints.apportion import above_floors, equal, proportional
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.labels import numbers_of
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.numeric import as_number, whole_number
 from ray_subsel.core.types import Indices
 
+ENDLESS = 1 << 62
+COUNT = "be a whole number >= 0"
 APPORTIONED = {"proportional": proportional, "equal": equal}
 """The words that stand for quotas."""
 
@@ -34,7 +38,8 @@ class ConstraintSpec:
     ----------
     quotas : "proportional", "equal", mapping, int64 array of shape (G,) or None
         "proportional": k apportioned to the groups' sizes (largest remainders, ties to the earlier group). "equal": k
-        apportioned equally, as far as groups reach. A mapping from label to the most that the group may have; groups
+        apportioned equally, as far as groups reach. Floors come first: a group whose share would be below its floor has
+        the floor, and the others share the rest. A mapping from label to the most that the group may have; groups
         that it does not name are not limited. An array: the most of each group.
     floors : int, mapping, int64 array of shape (G,) or None
         The least that each group, or each named group, must have.
@@ -85,15 +90,22 @@ class ConstraintSpec:
             return Constraints(budget=self.budget)
         assert sizes is not None
         taken = np.zeros_like(sizes) if included is None else included
-        quotas = self._quotas(k, names, sizes)
         floors = self._floors(names, sizes.size)
+        if floors is not None:
+            _check_floors(floors, sizes, names, k)
+        quotas = self._quotas(k, names, sizes, floors)
         limit = sizes if quotas is None else np.minimum(quotas, sizes)
         if floors is not None:
             _check_floors(floors, limit, names, k)
+        reach = int(limit.sum())
+        if reach < k and self.budget is None:  # a budget may end the choice before k
+            raise invalid("quotas", f"allow k = {k} items", Verbatim(f"{reach} at most"), "Raise quotas or lower k.")
         _check_included(taken, limit, floors, names, k)
         return Constraints(quotas=quotas, floors=floors, budget=self.budget)
 
-    def _quotas(self, k: int, names: Sequence[Hashable], sizes: Indices) -> Indices | None:
+    def _quotas(
+        self, k: int, names: Sequence[Hashable], sizes: Indices, floors: Indices | None
+    ) -> Indices | None:  # fmt: skip
         """Return the most of each group."""
         if self.quotas is None:
             return None
@@ -102,16 +114,10 @@ class ConstraintSpec:
         if isinstance(self.quotas, str):
             if self.quotas not in APPORTIONED:
                 raise invalid("quotas", "be 'proportional', 'equal' or a mapping from label to number", self.quotas)
-            quotas = APPORTIONED[self.quotas](sizes, k)
-        else:
-            quotas = sizes.astype(np.int64)
-            for label, number in self.quotas.items():
-                quotas[_number_of(label, names, "quotas")] = _count(number, f"quota of {label!r}")
-            if self.budget is not None:  # the budget may end the choice before k
-                return quotas
-        reach = int(np.minimum(quotas, sizes).sum())
-        if reach < k:
-            raise invalid("quotas", f"allow k = {k} items", Verbatim(f"{reach} at most"), "Raise quotas or lower k.")
+            least = np.zeros_like(sizes) if floors is None else floors
+            return above_floors(APPORTIONED[self.quotas], sizes, k, least)
+        quotas = sizes.astype(np.int64)
+        quotas[numbers_of(self.quotas, names, "quotas")] = _counts(self.quotas, "quota")
         return quotas
 
     def _floors(self, names: Sequence[Hashable], n_groups: int) -> Indices | None:
@@ -119,10 +125,10 @@ class ConstraintSpec:
         if self.floors is None or isinstance(self.floors, np.ndarray):
             return self.floors
         if not isinstance(self.floors, Mapping):
-            return np.full(n_groups, _count(self.floors, "floors"), dtype=np.int64)
+            least = min(whole_number(self.floors, "floors", COUNT, least=0), ENDLESS)
+            return np.full(n_groups, least, dtype=np.int64)
         floors = np.zeros(n_groups, dtype=np.int64)
-        for label, number in self.floors.items():
-            floors[_number_of(label, names, "floors")] = _count(number, f"floor of {label!r}")
+        floors[numbers_of(self.floors, names, "floors")] = _counts(self.floors, "floor")
         return floors
 
 
@@ -185,17 +191,10 @@ def _shown(name: Hashable) -> str:
     """Return how an error names a group."""
     if name == "":
         return "rows without a group"
-    return f"group {name}" if isinstance(name, int) else repr(name)
+    return f"group {name}" if as_number(name, whole=True) is not None else repr(name)
 
 
-def _number_of(label: Hashable, names: Sequence[Hashable], parameter: str) -> int:
-    if label not in names:
-        shown = ", ".join(repr(name) for name in names[:5])
-        raise invalid(parameter, f"name labels that occur ({shown}{', ...' if len(names) > 5 else ''})", label)
-    return names.index(label)
-
-
-def _count(number: object, parameter: str) -> int:
-    if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 0:
-        raise invalid(parameter, "be a whole number >= 0", number)
-    return int(number)
+def _counts(numbers: Mapping[Hashable, int], what: str) -> list[int]:
+    """Return how many each label may, or must, have; more than any group holds is as good as without end."""
+    counts = {label: whole_number(number, f"{what} of {label!r}", COUNT, least=0) for label, number in numbers.items()}
+    return [min(count, ENDLESS) for count in counts.values()]

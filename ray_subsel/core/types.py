@@ -1,4 +1,4 @@
-"""Name the array types that every module shares, and tell what counts as a number."""
+"""Name the array types that every module shares."""
 
 from __future__ import annotations
 
@@ -12,9 +12,3 @@ Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 NO_ITEMS: Indices = np.zeros(0, dtype=np.int64)
-
-
-def is_number(value: object, *, whole: bool = False) -> bool:
-    """Tell whether a value is a number (a whole one); a bool is not."""
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    return isinstance(value, kinds) and not isinstance(value, bool)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.numeric import check_unmasked
 from ray_subsel.core.threads import Range, Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
 
@@ -170,10 +171,15 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
 
 
 def check_matrix(X: Any, parameter: str) -> None:
-    """Raise InputError unless X is a non-empty two-dimensional array of floats."""
+    """Raise InputError unless X is a non-empty two-dimensional dense array of floats without masked entries."""
+    if hasattr(X, "tocsr"):
+        raise invalid(parameter, "be dense", Verbatim(type(X).__name__), "X.toarray() makes it so.")
     if not (isinstance(X, np.ndarray) or is_tensor(X)):
         way = "Pass numpy.asarray(vectors, dtype=numpy.float32)."
         raise invalid(parameter, "be a numpy array or a torch tensor", Verbatim(type(X).__name__), way)
+    if is_tensor(X) and str(X.layout) != "torch.strided":
+        raise invalid(parameter, "be dense", Verbatim(f"a tensor of layout {X.layout}"), "X.to_dense() makes it so.")
+    check_unmasked(X, parameter)
     if X.ndim != 2 or 0 in X.shape:
         raise invalid(
             parameter, "have shape (n, d) with n, d >= 1", Verbatim(f"shape {tuple(X.shape)}"), "One row is one item."

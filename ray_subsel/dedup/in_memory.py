@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import Indices, is_number
+from ray_subsel.core.numeric import whole_number
+from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, take_rows, to_float64, unit_rows
 from ray_subsel.dedup.buckets import Bucket, bucket_size, join_buckets, plan_buckets
 from ray_subsel.dedup.clusters import fit_tree, in_sample
@@ -92,8 +93,7 @@ def collapse_near(
     cluster of more than ``cluster_size`` kept items is split, so both bounds hold for skewed data.
     """
     check_threshold(threshold)
-    if not is_number(cluster_size, whole=True) or cluster_size < 2:
-        raise invalid("cluster_size", "be a whole number >= 2", cluster_size)
+    cluster_size = whole_number(cluster_size, "cluster_size", "be a whole number >= 2", least=2)
     rows = X if isinstance(X, UnitRows) else unit_rows(X, numbers=ids)
     ids = np.arange(rows.n) if ids is None else ids
     largest = bucket_size(rows.d) if largest is None else largest

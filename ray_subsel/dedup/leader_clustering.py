@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.errors import invalid
-from ray_subsel.core.types import Float64s, Indices, is_number
+from ray_subsel.core.numeric import finite_number
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots
 
 CLUSTER_SIZE = 2000
@@ -118,5 +118,4 @@ def single_error(d: int) -> float:
 
 def check_threshold(threshold: float, parameter: str = "threshold") -> None:
     """Raise InputError unless the threshold is a cosine in (0, 1]."""
-    if not is_number(threshold) or not 0 < threshold <= 1:
-        raise invalid(parameter, "be a cosine in (0, 1]", threshold, "0.9 suits sentence encoders.")
+    finite_number(threshold, parameter, "be a cosine in (0, 1]", "0.9 suits sentence encoders.", above=0.0, most=1.0)

@@ -100,6 +100,8 @@ class Objective(abc.ABC, Generic[S]):
     exact_over_partitions: ClassVar[bool] = False
     """Whether the exact greedy over partitions and the certificate, which are made for graph cut, can be had."""
 
+    takes_sparse: ClassVar[bool] = False
+    """Whether :meth:`init` takes scipy sparse matrices and arrays."""
     rounding: ClassVar[float] = 0.0
     """Gains that differ by less than this times max(1, gain) are ties. Zero where gains do not depend on how they were
     grouped; above it where matrix products may round equal items differently."""

@@ -73,6 +73,7 @@ class FeatureBased(Objective[FeatureBasedState]):
     label: ClassVar[str] = "feature-based"
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
+    takes_sparse: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
 
     concave: str = "sqrt"

@@ -14,6 +14,7 @@ import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
@@ -238,17 +239,15 @@ def resolve_lam(lam: float | str, n: int, k: int) -> float:
 
     With that lambda the mean of the subset can equal the mean of the ground set.
     """
-    if lam == "auto":
+    if isinstance(lam, str) and lam == "auto":
         return max(0.0, n / k - 2.0)
-    check_lam(lam)
-    return float(lam)
+    return check_lam(lam)
 
 
-def check_lam(lam: Any) -> None:
-    """Raise InputError unless lam is a finite number >= 0."""
-    number = isinstance(lam, int | float | np.integer | np.floating) and not isinstance(lam, bool)
-    if not number or not math.isfinite(lam) or lam < 0:
-        raise invalid("lam", "be a finite number >= 0, or 'auto'", lam, "The paper's value is 10.")
+def check_lam(lam: Any) -> float:
+    """Return lam as a float; raises InputError unless it is a finite number >= 0."""
+    must = "be a finite number >= 0, or 'auto'"
+    return float(finite_number(lam, "lam", must, "The paper's value is 10.", least=0.0))
 
 
 def closed_value(total: Float64s, chosen: Float64s, size: int, lam: float) -> float:

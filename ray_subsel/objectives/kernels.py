@@ -9,7 +9,6 @@ two blocks of them into similarities.
 from __future__ import annotations
 
 import abc
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s
 from ray_subsel.core.unit_rows import UnitRows, check_matrix, to_float64, unit_rows
 
@@ -122,8 +122,7 @@ class RBF(Kernel):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.gamma) and self.gamma > 0):
-            raise invalid("gamma", "be a finite number > 0", self.gamma, "1.0 suits unit vectors.")
+        finite_number(self.gamma, "gamma", "be a finite number > 0", "1.0 suits unit vectors.", above=0.0)
 
     def read(self, X: Any, parameter: str = "X") -> UnitRows:
         """Check X and return its rows."""

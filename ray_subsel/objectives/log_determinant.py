@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.base import Objective, ProblemSize
@@ -73,8 +73,7 @@ class LogDeterminant(Objective[LogDeterminantState]):
 
     def __post_init__(self) -> None:
         kernel_of(self.kernel)
-        if not (math.isfinite(self.ridge) and self.ridge > 0):
-            raise invalid("ridge", "be a finite number > 0", self.ridge, "1.0 is a start.")
+        finite_number(self.ridge, "ridge", "be a finite number > 0", "1.0 is a start.", above=0.0)
 
     def init(self, X: Floats) -> LogDeterminantState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""

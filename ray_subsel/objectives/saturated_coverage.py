@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.kernels import Kernel, kernel_of
@@ -82,8 +82,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
 
     def __post_init__(self) -> None:
         kernel_of(self.kernel)
-        if not (math.isfinite(self.alpha) and 0 < self.alpha <= 1):
-            raise invalid("alpha", "lie in (0, 1]", self.alpha, "Choose it above k / n.")
+        finite_number(self.alpha, "alpha", "lie in (0, 1]", "Choose it above k / n.", above=0.0, most=1.0)
 
     def init(self, X: Floats) -> SaturatedCoverageState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
@@ -126,6 +125,15 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
             chosen += np.maximum(to.row(item), 0.0)
         return float(np.minimum(chosen, self.alpha * everything) @ to.weights)
 
+    def weighted(self, X: Any, weights: Indices) -> SaturatedCoverage | None:
+        """Return the objective of the expanded array: a row counts as many items, in R and in V."""
+        if self.represented is not None or self.weights is not None:
+            return None
+        if self.everything is not None:
+            return replace(self, weights=weights)
+        everything = positive_similarities(represent(X, None, None, self.kernel), weights)
+        return replace(self, weights=weights, everything=everything)
+
     def representing(self, items: Vectors, statistics: Float64s | None) -> SaturatedCoverage:
         """Return saturated coverage of other items, given the sum of each one's positive similarities."""
         return replace(self, represented=items, everything=statistics)
@@ -145,10 +153,20 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         return given
 
 
-def positive_similarities(to: Represented) -> Float64s:
-    """Return for each represented item the sum of its positive similarities to the candidates, shape (m,)."""
+def positive_similarities(to: Represented, counts: Indices | None = None) -> Float64s:
+    """Return for each represented item the sum of its positive similarities to the candidates, shape (m,).
+
+    Parameters
+    ----------
+    to : Represented
+    counts : int64 array of shape (n,) or None
+        How often each candidate counts. None: once.
+    """
     everything = np.zeros(to.m)
     for start, stop in candidate_ranges(to.candidates.n):
         for part, block in to.similarities(np.arange(start, stop)):
-            everything[part] += np.maximum(block, 0.0).sum(axis=0)
+            positive = np.maximum(block, 0.0)
+            if counts is not None:
+                positive *= counts[start:stop, None]
+            everything[part] += positive.sum(axis=0)
     return everything

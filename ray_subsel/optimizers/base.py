@@ -71,14 +71,14 @@ class Problem:
 
     def gains(self, state: Any, candidates: Indices | None = None) -> Float64s:
         """Return the marginal gains of f plus utilities."""
-        gains = self.objective.gains(state, candidates)
+        gains = as_floats(self.objective.gains(state, candidates))
         if self.utility is None:
             return gains
         return gains + (self.utility if candidates is None else self.utility[candidates])
 
     def bounds(self, state: Any, candidates: Indices | None = None) -> Float64s:
         """Return numbers that no marginal gain of f plus utilities exceeds."""
-        bounds = self.objective.bounds(state, candidates)
+        bounds = as_floats(self.objective.bounds(state, candidates))
         if self.utility is None:
             return bounds
         return bounds + (self.utility if candidates is None else self.utility[candidates])
@@ -86,13 +86,20 @@ class Problem:
     def cheap_bounds(self, state: Any) -> Float64s | None:
         """Return cheap bounds of all marginal gains of f plus utilities, or None."""
         bounds = self.objective.cheap_bounds(state)
-        return bounds if bounds is None or self.utility is None else bounds + self.utility
+        if bounds is None:
+            return None
+        return as_floats(bounds) if self.utility is None else as_floats(bounds) + self.utility
 
     def available(self) -> NDArray[np.bool_]:
         """Return the mask of items that may still be chosen before the first pick."""
         mask = np.ones(self.n, dtype=np.bool_)
         mask[self.exclude] = False
         return mask
+
+
+def as_floats(gains: Any) -> Float64s:
+    """Return gains, or bounds of them, in float64: an objective of the user's may count in whole numbers."""
+    return np.asarray(gains, dtype=np.float64)
 
 
 @dataclass(frozen=True)

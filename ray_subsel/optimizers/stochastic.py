@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.numeric import finite_number
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet, first_best
 from ray_subsel.optimizers.guarantees import if_constrained, unless_monotone
@@ -64,5 +64,5 @@ class StochasticGreedy(Optimizer):
 
 def check_epsilon(epsilon: float) -> None:
     """Raise InputError unless epsilon lies in (0, 1)."""
-    if not (math.isfinite(epsilon) and 0 < epsilon < 1):
-        raise invalid("epsilon", "lie in (0, 1)", epsilon, "0.1 is usual.")
+    most = math.nextafter(1.0, 0.0)
+    finite_number(epsilon, "epsilon", "lie in (0, 1)", "0.1 is usual.", above=0.0, most=most)

@@ -19,8 +19,8 @@ from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
-from ray_subsel.core.unit_rows import check_matrix
 from ray_subsel.objectives import OBJECTIVES, GraphCut, Objective, find_objective
+from ray_subsel.objectives.graph_cut import check_lam
 from ray_subsel.objectives.registry import takers
 from ray_subsel.optimizers import OPTIMIZERS, GuaranteeWarning, Optimizer, Problem
 from ray_subsel.optimizers.base import Progress
@@ -63,9 +63,9 @@ def select(
 
     Parameters
     ----------
-    X : numpy array (a ``np.memmap`` too) or torch tensor of shape (n, d)
+    X : numpy array (a ``np.memmap`` too), torch tensor or scipy sparse matrix of shape (n, d)
         One vector per item, float16, float32 or float64. For graph cut rows need not have norm 1, since their cosine
-        is taken; X is neither copied nor changed.
+        is taken; X is neither copied nor changed. Sparse for feature-based functions only.
     k : int, optional
         How many items, 1 <= k <= n. Give one of ``k``, ``fraction`` and ``budget``.
     fraction : float, optional
@@ -87,18 +87,20 @@ def select(
     utility : float array of shape (n,), optional
         Added to f for each chosen item.
     multiplicity : int array of shape (n,), optional
-        Row i stands for this many equal items, each of which may be chosen: the result is that of the expanded array,
-        and a row may come back as often as it counts. Graph cut only; for facility location and saturated coverage it
-        is how much the row counts among the items to be represented.
+        Row i stands for this many equal items, each of which may be chosen and counts among the items that chosen ones
+        stand for: the result is that of the expanded array, so a row may come back as often as it counts. Graph cut,
+        facility location and saturated coverage. With ``near`` it is a weight alone: a row comes back once.
     groups : array of shape (n,), optional
-        The group of each row: labels, or numbers from 0.
+        The group of each row: labels, or numbers from 0. Labels keep their values: None, nan, 1, "1" and True are five
+        groups.
     quotas : "proportional", "equal", mapping or int array of shape (n_groups,), optional
-        At most so many items of each group: k apportioned to the groups' sizes, or equally; by label, groups not named
-        being unlimited; or by number.
+        At most so many items of each group: k apportioned to the groups' sizes, or equally, floors coming first; by
+        label, groups not named being unlimited; or by number.
     floors : int, mapping or int array of shape (n_groups,), optional
         At least so many items of each group.
-    costs, budget : float array of shape (n,) and float, optional
-        The chosen items' costs may not exceed the budget.
+    costs, budget : array of shape (n,) and number, optional
+        The chosen items' costs may not exceed the budget. They are summed exactly
+        (:mod:`ray_subsel.constraints.spending`).
     near : float, optional
         Collapse near copies first: of rows whose cosine is at least this, one is left to choose, the lowest or the one
         that ``include`` names (:mod:`ray_subsel.dedup.in_memory` says what that guarantees). What is left is the ground
@@ -134,17 +136,20 @@ def select(
     [4, 1]
     """
     started = time.perf_counter()
-    n = _count_rows(X)
+    validation.check_rows(X, _kind(objective))
+    n = int(X.shape[0])
     counts = validation.unit_counts(multiplicity, n)
     forced = validation.row_numbers(include, "include", n, counts)
     named_out = validation.row_numbers(exclude, "exclude", n, None)
     barred = with_equal_rows(X, named_out)
     validation.check_disjoint(forced, named_out, barred)
-    validation.check_stop(stop_when_gain)
-    validation.check_seed(seed)
-    cost_of = validation.item_costs(costs, budget, n)
+    stop_when_gain = validation.stop_level(stop_when_gain)
+    seed = validation.seed_number(seed)
+    near_weights = validation.flag(near_weights, "near_weights")
+    certificate = validation.flag(certificate, "certificate")
+    cost_of, budget = validation.priced(costs, budget, n)
     spec, named = validation.limits(groups, quotas, floors, budget, n)
-    utilities = validation.checked_numbers(utility, "utility", n)
+    utilities = validation.utilities(utility, n)
     whole = GroundSet(
         X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of
     )  # fmt: skip
@@ -164,13 +169,6 @@ def select(
     return Selection(
         rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats
     )
-
-
-def _count_rows(X: Any) -> int:
-    if hasattr(X, "tocsr"):  # scipy sparse: the objectives that take it check it
-        return int(X.shape[0])
-    check_matrix(X, "X")
-    return int(X.shape[0])
 
 
 def _size(k: int | None, fraction: float | None, whole: GroundSet, parts: GroundSet, *, no_limit: bool) -> int:
@@ -218,9 +216,11 @@ def _constraints(spec: ConstraintSpec, names: tuple[Hashable, ...], parts: Groun
 @contextmanager
 def _progress(progress: Progress | bool) -> Iterator[Progress | None]:
     """Yield what an optimizer reports to."""
-    if not isinstance(progress, bool):
+    if callable(progress):
         yield progress
         return
+    if not isinstance(progress, bool):
+        raise invalid("progress", "be True, False or a function", progress)
     if not progress:
         yield None
         return
@@ -240,21 +240,41 @@ def _progress(progress: Progress | bool) -> Iterator[Progress | None]:
 
 def _objective(objective: str | Objective[Any], lam: float | str, ground: int, k: int) -> Objective[Any]:
     named = find_objective(objective) if isinstance(objective, str) else None
+    if not (isinstance(lam, str) and lam == "auto"):
+        lam = check_lam(lam)
     if lam != PAPER_LAM and (named is None or "lam" not in named.options):
         way = "Give it to the objective itself: GraphCut(lam=...)."
         raise invalid("lam", f"be left out unless objective is {takers('lam')!r} by name", lam, way)
     if named is not None:
         return named.of_options({"lam": lam}, n=ground, k=k)
-    if isinstance(objective, Objective):
-        return objective
-    raise invalid("objective", f"be one of {', '.join(OBJECTIVES)} or an Objective", objective)
+    assert isinstance(objective, Objective)
+    return objective
 
 
-def _optimizer(optimizer: str | Optimizer) -> Optimizer:
+def _kind(objective: Any) -> type[Objective[Any]] | Objective[Any]:
+    """Return the class that an objective's name stands for, or the objective given, once that can be used."""
+    if isinstance(objective, str):
+        return find_objective(objective)
+    if not isinstance(objective, Objective):
+        way = "Give an instance: Objective(), not the class." if isinstance(objective, type) else ""
+        raise invalid("objective", f"be one of {', '.join(OBJECTIVES)} or an Objective", objective, way)
+    _check_named(objective, "objective")
+    return objective
+
+
+def _check_named(given: Any, parameter: str) -> None:
+    """Raise InputError for an instance of a class of the user's that has no name."""
+    if not isinstance(getattr(given, "name", None), str):
+        shown = Verbatim(f"{type(given).__name__} without one")
+        raise invalid(parameter, "have a name", shown, 'Add name = "..." to the class.')
+
+
+def _optimizer(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, Optimizer):
+        _check_named(optimizer, "optimizer")
         return optimizer
     by_name = OPTIMIZERS | BASELINES
-    if optimizer not in by_name:
+    if not isinstance(optimizer, str) or optimizer not in by_name:
         raise invalid("optimizer", f"be one of {', '.join(by_name)} or an Optimizer", optimizer)
     return by_name[optimizer]()
 

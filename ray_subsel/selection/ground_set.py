@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import Float64s, Indices, is_number
-from ray_subsel.core.unit_rows import take_rows
+from ray_subsel.core.numeric import finite_number
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import check_matrix, take_rows
 from ray_subsel.optimizers.speculative.copies import representatives
 
 
@@ -31,7 +33,8 @@ class GroundSet:
         Row numbers of this X.
     counts : int64 array of shape (n,) or None
         How many equal items a row stands for, each of which may be chosen.
-    utility, costs : float64 arrays of shape (n,) or None
+    utility : float64 array of shape (n,) or None
+    costs : float64 or int64 array of shape (n,) or None
     groups : int64 array of shape (n,) or None
     weights : int64 array of shape (n,) or None
         After near copies are collapsed: how many items a row represents, itself being one to choose.
@@ -44,7 +47,7 @@ class GroundSet:
     counts: Indices | None
     utility: Float64s | None
     groups: Indices | None
-    costs: Float64s | None
+    costs: Float64s | Indices | None
     weights: Indices | None = None
 
     @property
@@ -75,10 +78,28 @@ class GroundSet:
 
 def with_equal_rows(X: Any, rows: Indices) -> Indices:
     """Return some rows of X and all rows that equal one of them byte by byte, ascending. One pass over X."""
-    if not rows.size or hasattr(X, "tocsr"):
-        return np.unique(rows)
+    if not rows.size:
+        return rows
+    if hasattr(X, "tocsr"):
+        return _with_equal_sparse_rows(X, rows)
     same = representatives(X, None)
     return np.flatnonzero(np.isin(same, same[rows])).astype(np.int64)
+
+
+def _with_equal_sparse_rows(X: Any, rows: Indices) -> Indices:
+    """Return some rows of a scipy matrix and all that have the same numbers in the same columns, ascending."""
+    csr = sp.csr_array(X, copy=True)
+    csr.sum_duplicates()
+    csr.eliminate_zeros()
+
+    def key(row: int) -> tuple[bytes, bytes]:
+        part = slice(int(csr.indptr[row]), int(csr.indptr[row + 1]))
+        return csr.indices[part].tobytes(), csr.data[part].tobytes()
+
+    wanted = {key(row) for row in rows.tolist()}
+    lengths = np.diff(csr.indptr)
+    maybe = np.flatnonzero(np.isin(lengths, lengths[rows]))
+    return np.array([row for row in maybe.tolist() if key(row) in wanted], dtype=np.int64)
 
 
 def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> GroundSet:
@@ -90,8 +111,9 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> Groun
     """
     from ray_subsel.dedup.in_memory import collapse_near
 
-    if not is_number(threshold) or not 0 < threshold <= 1:
-        raise invalid("near", "lie in (0, 1]", threshold, "It is a cosine; 0.9 serves sentence embeddings.")
+    way = "It is a cosine; 0.9 serves sentence embeddings."
+    threshold = finite_number(threshold, "near", "lie in (0, 1]", way, above=0.0, most=1.0)
+    check_matrix(ground.X, "X")  # a sparse one has no cosines here
     n = ground.n
     same = representatives(ground.X, None)  # equal rows are one item, as in a run: clusters are fitted to distinct ones
     distinct, place = np.unique(same, return_inverse=True)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ray_subsel.constraints.spec import ConstraintSpec
+from ray_subsel.constraints.labels import Groups
+from ray_subsel.constraints.spec import COUNT, ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import NO_ITEMS, Float64s, Indices, is_number
+from ray_subsel.core.numeric import array_of, as_number, finite_number, whole_number
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
+from ray_subsel.core.unit_rows import check_matrix
+from ray_subsel.objectives import OBJECTIVES, Objective
 
 
 def row_numbers(rows: ArrayLike, parameter: str, n: int, counts: Indices | None) -> Indices:
     """Return row numbers that exist, none more often than it counts."""
-    given = np.asarray(rows)
+    given = array_of(rows, parameter, "be a sequence of row numbers")
     if given.size == 0:
         return NO_ITEMS
     if given.ndim != 1 or given.dtype.kind not in "iu":
@@ -37,7 +39,7 @@ def unit_counts(multiplicity: ArrayLike | None, n: int) -> Indices | None:
     """Return multiplicities, all at least 1."""
     if multiplicity is None:
         return None
-    given = np.asarray(multiplicity)
+    given = array_of(multiplicity, "multiplicity", f"be {n} integers")
     if given.shape != (n,) or given.dtype.kind not in "iu":
         raise invalid("multiplicity", f"be {n} integers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     if given.min() < 1:
@@ -45,37 +47,27 @@ def unit_counts(multiplicity: ArrayLike | None, n: int) -> Indices | None:
     return given.astype(np.int64)
 
 
-def checked_numbers(values: ArrayLike | None, parameter: str, n: int) -> Float64s | None:
-    """Return n finite numbers as float64."""
-    if values is None:
-        return None
-    given = np.asarray(values)
+def checked_numbers(values: ArrayLike, parameter: str, n: int) -> Float64s | Indices:
+    """Return n finite numbers: whole ones as int64, else as float64."""
+    given = array_of(values, parameter, f"be {n} numbers")
     if given.shape != (n,) or given.dtype.kind not in "iuf":
         raise invalid(parameter, f"be {n} numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     if not np.isfinite(given).all():
         raise invalid(
             parameter, "be finite", Verbatim(f"NaN or infinity at row {np.flatnonzero(~np.isfinite(given))[0]}")
         )
-    return given.astype(np.float64)
+    if given.dtype.kind == "u" and given.max() > np.iinfo(np.int64).max:
+        raise invalid(parameter, "be below 2^63", given.max())
+    return given.astype(np.float64) if given.dtype.kind == "f" else given.astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """The groups of the rows of X.
-
-    Attributes
-    ----------
-    names : tuple
-        The labels, in the order of their numbers; sorted, if the caller did not number the groups.
-    numbers : int64 array of shape (n,)
-    """
-
-    names: tuple[Hashable, ...]
-    numbers: Indices
+def utilities(utility: ArrayLike | None, n: int) -> Float64s | None:
+    """Return utilities in float64."""
+    return None if utility is None else checked_numbers(utility, "utility", n).astype(np.float64)
 
 
 def limits(
-    groups: ArrayLike | None, quotas: Any, floors: Any, budget: float | None, n: int
+    groups: ArrayLike | None, quotas: Any, floors: Any, budget: int | float | None, n: int
 ) -> tuple[ConstraintSpec, Groups | None]:
     """Return quotas, floors and the budget as they are resolved, and the groups; None where those do not matter.
 
@@ -87,10 +79,11 @@ def limits(
         return ConstraintSpec(budget=budget), None
     if groups is None:
         raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Give each row's group.")
-    given = np.asarray(groups)
-    by_label = isinstance(quotas, str | Mapping) or isinstance(floors, int | np.integer | Mapping)
-    if by_label or given.dtype.kind not in "iu":
-        return ConstraintSpec(_by_label(quotas, "quotas"), _by_label(floors, "floors"), budget), _labelled(given, n)
+    if any(limit is not None and not _is_array(limit) for limit in (quotas, floors)):
+        return ConstraintSpec(_by_label(quotas, "quotas"), _by_label(floors, "floors"), budget), Groups.of(groups, n)
+    given = array_of(groups, "groups", f"be {n} group numbers")
+    if given.dtype.kind not in "iu":
+        return ConstraintSpec(_by_label(quotas, "quotas"), _by_label(floors, "floors"), budget), Groups.of(groups, n)
     if given.shape != (n,):
         raise invalid("groups", f"be {n} group numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
     spec = ConstraintSpec(_per_group(quotas, "quotas", given), _per_group(floors, "floors", given), budget)
@@ -100,27 +93,27 @@ def limits(
     return spec, Groups(tuple(range(sizes.pop())), given.astype(np.int64))
 
 
-def _labelled(given: NDArray[Any], n: int) -> Groups:
-    """Return the groups of rows that come with labels."""
-    if given.shape != (n,):
-        raise invalid("groups", f"be {n} labels", Verbatim(f"{given.dtype} of shape {given.shape}"))
-    names, numbers = np.unique(given.astype(str) if given.dtype == object else given, return_inverse=True)
-    return Groups(tuple(names.tolist()), numbers.astype(np.int64))
+def _is_array(limit: Any) -> bool:
+    """Tell numbers by group from a word, a mapping and one number for all groups."""
+    return not isinstance(limit, str | Mapping) and np.ndim(limit) > 0
 
 
 def _by_label(wanted: Any, parameter: str) -> Any:
     """Return quotas or floors that go with labels: a word, a number or a mapping."""
-    if wanted is None or isinstance(wanted, str | int | np.integer | Mapping):
+    if wanted is None or isinstance(wanted, Mapping) or (isinstance(wanted, str) and parameter == "quotas"):
         return wanted
-    if np.ndim(wanted) == 0:
-        raise invalid(parameter, "be a whole number >= 0", wanted)
+    if not _is_array(wanted):
+        if parameter == "quotas":
+            must = "be 'proportional', 'equal', a mapping from label to number or an array of numbers"
+            raise invalid(parameter, must, wanted)
+        return whole_number(wanted, parameter, COUNT, least=0)
     raise invalid(parameter, "be a mapping from label to number where groups are labels", wanted)
 
 
 def _per_group(numbers: Any, parameter: str, group_of: Indices) -> Indices | None:
     if numbers is None:
         return None
-    given = np.asarray(numbers)
+    given = array_of(numbers, parameter, "be one whole number >= 0 per group")
     if given.ndim != 1 or given.dtype.kind not in "iu" or (given < 0).any():
         raise invalid(parameter, "be one whole number >= 0 per group", numbers)
     if group_of.min() < 0 or group_of.max() >= given.size:
@@ -129,16 +122,42 @@ def _per_group(numbers: Any, parameter: str, group_of: Indices) -> Indices | Non
     return given.astype(np.int64)
 
 
-def check_stop(stop_when_gain: float | None) -> None:
-    """Raise InputError unless a gain is given at which to stop, or None."""
-    if stop_when_gain is not None and not (is_number(stop_when_gain) and not math.isnan(stop_when_gain)):
+def stop_level(stop_when_gain: float | None) -> float | None:
+    """Return the gain at which to stop, or None; infinite ones are as good as any."""
+    if stop_when_gain is None:
+        return None
+    level = as_number(stop_when_gain)
+    if level is None or level != level:
         raise invalid("stop_when_gain", "be a number", stop_when_gain)
+    return float(level)
 
 
-def check_seed(seed: int) -> None:
-    """Raise InputError unless the seed is a whole number >= 0."""
-    if not is_number(seed, whole=True) or seed < 0:
-        raise invalid("seed", "be a whole number >= 0", seed)
+def seed_number(seed: int) -> int:
+    """Return the seed, a whole number >= 0."""
+    return whole_number(seed, "seed", "be a whole number >= 0", least=0)
+
+
+def flag(value: Any, parameter: str) -> bool:
+    """Return True or False, which nothing else stands for."""
+    if not isinstance(value, bool | np.bool_):
+        raise invalid(parameter, "be True or False", value)
+    return bool(value)
+
+
+def check_rows(X: Any, objective: type[Objective[Any]] | Objective[Any]) -> None:
+    """Raise InputError unless X is a matrix that the objective can take."""
+    if not hasattr(X, "tocsr"):
+        check_matrix(X, "X")
+        return
+    shown = Verbatim(f"{type(X).__name__} of shape {X.shape}")
+    if not objective.takes_sparse:
+        takers = " or ".join(repr(name) for name, kind in OBJECTIVES.items() if kind.takes_sparse)
+        way = f"Pass X.toarray(), or use objective={takers}."
+        raise invalid("X", f"be dense for objective {objective.name!r}", shown, way)
+    if len(X.shape) != 2 or 0 in X.shape:
+        raise invalid("X", "have shape (n, d) with n, d >= 1", shown, "One row is one item.")
+    if X.dtype.kind not in "iuf":
+        raise invalid("X", "hold numbers", X.dtype)
 
 
 def check_disjoint(include: Indices, exclude: Indices, barred: Indices) -> None:
@@ -151,18 +170,17 @@ def check_disjoint(include: Indices, exclude: Indices, barred: Indices) -> None:
         raise invalid("exclude", "share no row with include", Verbatim(f"row {copies[0]}, or a copy of it, in both"))
 
 
-def item_costs(costs: ArrayLike | None, budget: float | None, n: int) -> Float64s | None:
-    """Return positive costs."""
+def priced(
+    costs: ArrayLike | None, budget: float | None, n: int
+) -> tuple[Float64s | Indices | None, int | float | None]:  # fmt: skip
+    """Return positive costs and a budget; whole numbers stay whole."""
     if costs is None and budget is None:
-        return None
+        return None, None
     if costs is None or budget is None:
         raise invalid("costs and budget", "be given together", Verbatim("one of them"))
     cost_of = checked_numbers(costs, "costs", n)
-    assert cost_of is not None
     if (cost_of <= 0).any():
         raise invalid(
             "costs", "be positive", Verbatim(f"{cost_of[cost_of <= 0][0]} at row {np.flatnonzero(cost_of <= 0)[0]}")
         )
-    if not (math.isfinite(budget) and budget > 0):
-        raise invalid("budget", "be a finite number > 0", budget)
-    return cost_of
+    return cost_of, finite_number(budget, "budget", "be a finite number > 0", above=0.0)

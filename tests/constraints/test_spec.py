@@ -42,6 +42,11 @@ def test_numbers_by_hand():
     assert resolved(5, quotas="proportional").quotas.tolist() == [3, 2, 0]
     assert resolved(5, quotas="equal").quotas.tolist() == [2, 2, 1]
     assert resolved(5, floors={"c": 1}).floors.tolist() == [0, 0, 1]
+    both = resolved(5, quotas="proportional", floors={"c": 1})
+    assert both.quotas.tolist() == [3, 1, 1], "the floor first, then 4 of 9 items"
+    assert both.floors.tolist() == [0, 0, 1]
+    assert resolved(6, quotas="equal", floors=np.array([4, 0, 0])).quotas.tolist() == [4, 1, 1]
+    assert resolved(5, quotas={"a": 10**30}).quotas.tolist()[1:] == [3, 1]
     assert resolved(5, floors=1).floors.tolist() == [1, 1, 1]
     assert resolved(5, quotas={"a": 2}).quotas.tolist() == [2, 3, 1], "a label without a quota may give all it has"
     assert not ConstraintSpec(budget=3.0).resolve(5).grouped
@@ -51,6 +56,10 @@ def test_numbers_by_hand():
     ("k", "said", "message"),
     [
         (5, {"quotas": {"a": 1, "b": 1, "c": 1}}, "quotas must allow k = 5 items; got 3 at most"),
+        (5, {"quotas": np.array([1, 1, 1])}, "quotas must allow k = 5 items; got 3 at most"),
+        (5, {"quotas": "equal", "floors": {"c": 2}}, "floor of 'c' must be at most the 1 items it may have; got 2"),
+        (5, {"quotas": "equal", "floors": np.array([0, 4, 0])}, "floor of 'b' must be at most the 3 items"),
+        (5, {"quotas": {"b": 1}, "floors": {"b": 2}}, "floor of 'b' must be at most the 1 items it may have; got 2"),
         (5, {"floors": {"c": 2}}, "floor of 'c' must be at most the 1 items it may have; got 2"),
         (2, {"floors": 1}, "floors must sum to at most k = 2; got 3"),
         (5, {"floors": {"d": 1}}, r"floors must name labels that occur \('a', 'b', 'c'\); got 'd'"),
@@ -89,3 +98,36 @@ def test_a_budget_may_end_the_choice_before_the_quotas_reach_k():
 def test_select_names_labels_as_a_run_does(arguments, message):
     with pytest.raises(InputError, match=message):
         select(X, 5, groups=LABELS, objective="facility_location", **arguments)
+
+
+FORMS = {
+    "mapping": {"groups": LABELS, "quotas": {"a": 1, "b": 1, "c": 1}},
+    "array": {"groups": np.repeat([0, 1, 2], [6, 4, 2]), "quotas": np.array([1, 1, 1])},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_quotas_that_leave_too_little_room_are_refused_in_every_form(form):
+    with pytest.raises(InputError, match="quotas must allow k = 12 items; got 3 at most. Raise quotas or lower k."):
+        select(X, 12, objective="facility_location", **FORMS[form])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_room_is_counted_after_exclusions_and_near_copies(form):
+    said = FORMS[form] | {"objective": "facility_location"}
+    assert len(select(X, 3, **said)) == 3
+    with pytest.raises(InputError, match="quotas must allow k = 3 items; got 2 at most"):
+        select(X, 3, exclude=[10, 11], **said)
+    doubled = X.copy()
+    doubled[10:] = X[0]  # group c consists of near copies of an item of group a
+    with pytest.raises(InputError, match="quotas must allow k = 3 items; got 2 at most"):
+        select(doubled, 3, near=0.99, **said)
+
+
+def test_labels_keep_their_values():
+    labels = np.array([None, np.nan, 1, "1", True, None, float("nan"), 1, "1", True, 2, 2], dtype=object)
+    chosen = select(X, 6, groups=labels, quotas="equal", objective="facility_location").indices
+    assert len({0 if i in (0, 5) else 1 if i in (1, 6) else repr(labels[i]) for i in chosen.tolist()}) == 6
+    limits = {None: 0, float("nan"): 0, 1: 1, "1": 0, 2: 0}
+    chosen = select(X, 3, groups=list(labels), quotas=limits, objective="facility_location").indices.tolist()
+    assert sorted(repr(labels[i]) for i in chosen) == ["1", "True", "True"]

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import ray_subsel
 from ray_subsel import InputError, Selection, select
+from ray_subsel.baselines import BASELINES
 from ray_subsel.objectives import OBJECTIVES, GraphCut
 from ray_subsel.optimizers import OPTIMIZERS, NaiveGreedy
 from ray_subsel.selection.ground_set import GroundSet, without_near_copies
@@ -174,6 +176,25 @@ NAN_ROW[3, 2] = np.nan
         ({"costs": np.ones(40), "budget": 0.0}, "^budget must be a finite number > 0"),
         ({"k": 3, "near": 1.5}, r"^near must lie in \(0, 1\]; got 1.5"),
         ({"k": 3, "near_weights": True}, "^near_weights must go with near; got near=None. Give a cosine"),
+        ({"k": "3"}, "^k must be a whole number of items; got '3'"),
+        ({"k": np.array([3])}, "^k must be a whole number of items"),
+        ({"fraction": True}, r"^fraction must lie in \(0, 1\]; got True"),
+        ({"costs": np.ones(40), "budget": "10"}, "^budget must be a finite number > 0; got '10'"),
+        ({"costs": np.ones(40), "budget": True}, "^budget must be a finite number > 0; got True"),
+        ({"costs": ["1"] * 40, "budget": 1}, "^costs must be 40 numbers"),
+        ({"costs": np.full(40, 2**63, np.uint64), "budget": 1}, r"^costs must be below 2\^63"),
+        ({"costs": np.ma.array(np.ones(40), mask=np.arange(40) < 2), "budget": 1}, "^costs must have no masked"),
+        ({"k": 3, "utility": np.ma.array(np.ones(40), mask=np.eye(40)[7])}, "^utility must have no masked .* got 1"),
+        ({"k": 3, "utility": [[1], [1, 2]]}, "^utility must be 40 numbers; got list that is no array"),
+        ({"k": 3, "lam": np.ones(2)}, "^lam must be a finite number >= 0, or 'auto'"),
+        ({"k": 3, "near": "0.9"}, r"^near must lie in \(0, 1\]; got '0.9'"),
+        ({"k": 3, "near_weights": 1}, "^near_weights must be True or False; got 1"),
+        ({"k": 3, "certificate": "no"}, "^certificate must be True or False; got 'no'"),
+        ({"k": 3, "progress": "bar"}, "^progress must be True, False or a function; got 'bar'"),
+        ({"k": 3, "optimizer": ["lazy"]}, "^optimizer must be one of greedy, .*"),
+        ({"k": 3, "objective": GraphCut}, "^objective must be one of .* Give an instance"),
+        ({"k": 3, "stop_when_gain": "0"}, "^stop_when_gain must be a number; got '0'"),
+        ({"k": 3, "seed": True}, "^seed must be a whole number >= 0; got True"),
         ({"k": 3, "seed": -1}, "^seed must be a whole number >= 0; got -1"),
         ({"k": 3, "seed": 0.5}, "^seed must be a whole number >= 0; got 0.5"),
     ],
@@ -192,11 +213,57 @@ def test_bad_arguments_are_named_on_one_line(arguments, match):
         (np.ones(5), r"^X must have shape \(n, d\)"),
         (np.ones((3, 4), dtype=np.int32), "^X must hold floats"),
         ([[1.0]], "^X must be a numpy array or a torch tensor"),
+        (sp.csr_array(np.eye(3)), "^X must be dense for objective 'graph_cut'; .* or use objective='feature_based'"),
+        (np.ma.array(np.ones((3, 2)), mask=np.eye(3)[:, :2]), "^X must have no masked entries; got 2 masked"),
     ],
 )
 def test_bad_vectors_are_named(X, match):
     with pytest.raises(InputError, match=match):
         select(X, 1)
+
+
+def test_sparse_input_is_refused_on_one_line_where_it_is_not_taken():
+    X = sp.csr_array(np.eye(4))
+    for objective in sorted(set(OBJECTIVES) - {"feature_based"}):
+        for optimizer in OPTIMIZERS | BASELINES:
+            with pytest.raises(InputError, match="^X must be dense"):
+                select(X, 2, objective=objective, optimizer=optimizer)
+    for optimizer in ("k_center", "herding", "semdedup"):
+        with pytest.raises(InputError, match="^X must be dense; got csr_array. X.toarray"):
+            select(X, 2, objective="feature_based", optimizer=optimizer)
+    with pytest.raises(InputError, match="^X must be dense; got csr_array"):
+        select(X, 2, objective="feature_based", near=0.9)
+    for bad, match in ((sp.coo_array(np.ones(4)), r"shape \(n, d\)"), (X.astype(complex), "^X must hold numbers")):
+        with pytest.raises(InputError, match=match):
+            select(bad, 1, objective="feature_based")
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_sparse_tensors_are_refused_on_one_line(layout, objective):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(InputError, match="^X must be dense; got a tensor of layout torch.sparse.* X.to_dense"):
+        select(getattr(torch.eye(4), layout)(), 2, objective=objective)
+
+
+def test_numbers_without_dimensions_are_numbers():
+    X = cloud()
+    wanted = select(X, 4).indices.tolist()
+    for k in (np.array(4), np.int8(4), np.uint64(4)):
+        assert select(X, k).indices.tolist() == wanted
+    said = {"lam": np.array(10), "seed": np.array(0), "stop_when_gain": np.array(-np.inf)}
+    assert select(X, fraction=np.array(0.1), **said).indices.tolist() == wanted
+    groups = np.arange(40) % 2
+    assert len(select(X, 4, near=np.float32(0.99), groups=groups, floors=np.array(2))) == 4
+    assert len(select(X, costs=np.ones(40), budget=np.array(4))) <= 4
+
+
+def test_an_objective_without_a_name_is_refused():
+    class Nameless(type(GraphCut()).__base__):
+        init = gains = add = value = evaluate = None
+
+    with pytest.raises(InputError, match='^objective must have a name; got Nameless without one. Add name = "..."'):
+        select(cloud(), 3, objective=Nameless())
 
 
 def test_tables_hold_every_class_under_its_name():

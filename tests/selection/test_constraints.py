@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from ray_subsel import select
 from ray_subsel.baselines import BASELINES
 from ray_subsel.core.errors import InputError
-from ray_subsel.objectives import OBJECTIVES, FacilityLocation
+from ray_subsel.objectives import OBJECTIVES, FacilityLocation, FeatureBased
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 6))
@@ -85,6 +85,62 @@ def test_sparse_features():
     np.testing.assert_array_equal(selection.indices, select(sparse.toarray(), 5, objective="feature_based").indices)
 
 
+def test_exclude_bars_equal_rows_of_sparse_input_too():
+    dense = np.array([[0.0, 3.0, 1.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    found = select(sp.coo_matrix(dense), 2, objective="feature_based", exclude=[1])
+    assert sorted(found.indices.tolist()) == [2, 3]
+
+
+class Sparse(FeatureBased.__base__):
+    """Length of the longest chosen row, of sparse input, in whole numbers and without any flag."""
+
+    name = "sparse"
+    takes_sparse = True
+
+    def init(self, X):
+        return X.tocsr(), 0
+
+    def gains(self, state, candidates=None):
+        lengths = np.diff(state[0].indptr)
+        return np.maximum(lengths if candidates is None else lengths[candidates], state[1]) - state[1]
+
+    def add(self, state, item):
+        return state[0], max(state[1], int(np.diff(state[0].indptr)[item]))
+
+    def value(self, state):
+        return state[1]
+
+    def evaluate(self, X, subset):
+        return max(np.diff(X.tocsr().indptr)[subset], default=0)
+
+
+class SparseSubmodular(Sparse):
+    submodular = monotone = True
+
+
+@pytest.mark.parametrize("kind", [Sparse, SparseSubmodular])
+@pytest.mark.parametrize("optimizer", ["greedy", "naive", "lazy", "stochastic", "threshold", "randomized", "random"])
+def test_an_objective_of_the_user_s_may_count_in_whole_numbers(kind, optimizer):
+    X = sp.csr_array(np.array([[0, 3, 1], [0, 0, 1], [1, 1, 1]]))
+    found = select(X, 2, objective=kind(), optimizer=optimizer)
+    assert found.value == kind().evaluate(X, found.indices)
+    assert found.gains.dtype == np.float64
+    if optimizer in ("greedy", "naive", "lazy"):
+        assert found.indices.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("objective", ["graph_cut", "facility_location", "saturated_coverage"])
+def test_multiplicity_is_the_expanded_array(objective):
+    counts = np.array([3, 1, 2, 1, 4])
+    few = X[:5]
+    found = select(few, 9, objective=objective, multiplicity=counts)
+    expanded = np.repeat(np.arange(5), counts)
+    wanted = select(few[expanded], 9, objective=objective)
+    assert found.indices.tolist() == expanded[wanted.indices].tolist()
+    np.testing.assert_allclose(found.gains, wanted.gains, atol=1e-9)
+    assert np.bincount(found.indices).max() > 1, "a row comes back as often as it counts"
+
+
 def test_multiplicity_weighs_what_is_represented():
     counts = np.ones(60, dtype=int)
     counts[7] = 1000
@@ -108,6 +164,9 @@ def test_an_instance_keeps_its_parameters():
         ({"quotas": "fair", "groups": LABELS}, "quotas must be 'proportional', 'equal' or a mapping"),
         ({"quotas": {"z": 3}, "groups": LABELS}, "quotas must name labels that occur"),
         ({"floors": 2, "groups": LABELS[:5]}, "groups must be 60 labels"),
+        ({"quotas": {"a": 3}, "floors": "all", "groups": LABELS}, "floors must be a whole number >= 0; got 'all'"),
+        ({"quotas": 3, "groups": LABELS}, "quotas must be 'proportional', 'equal', a mapping .*; got 3"),
+        ({"optimizer": "exchange"}, "objective must be graph_cut for the exchange optimizer; got 'facility_location'"),
         ({"optimizer": "best"}, "optimizer must be one of greedy, .*random, .*semdedup"),
         ({"optimizer": "budgeted"}, "costs and budget must be given"),
     ],

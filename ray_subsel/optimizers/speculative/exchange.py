@@ -9,6 +9,7 @@ import numpy as np
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.numeric import whole_number
 from ray_subsel.core.threads import Workers, block_workers
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots, unit_rows
@@ -16,7 +17,7 @@ from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.speculative.copies import copies_of
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
-from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
+from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy, check_goes_with
 from ray_subsel.optimizers.speculative.paced import PacedGreedy
 from ray_subsel.optimizers.speculative.propose import all_gains
 from ray_subsel.optimizers.speculative.score import GraphCutScore
@@ -55,15 +56,13 @@ class Exchange(Optimizer):
     def __post_init__(self) -> None:
         if self.start not in _STARTS:
             raise invalid("start", f"be one of {', '.join(_STARTS)}", self.start)
-        if self.swaps < 0:
-            raise invalid("swaps", "be at least 0", self.swaps)
-        if self.look < 1:
-            raise invalid("look", "be at least 1", self.look)
+        whole_number(self.swaps, "swaps", "be at least 0", least=0)
+        whole_number(self.look, "look", "be at least 1", least=1)
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
+        check_goes_with(problem, self.name)
         picks = _STARTS[self.start]().maximize(problem)
-        assert isinstance(problem.objective, GraphCut)
         with block_workers() as workers:
             chosen = _Chosen(problem, picks.indices, workers)
             made = 0

@@ -59,13 +59,7 @@ def certified_picks(
     paced: bool = False,
 ) -> Picks:
     """Run rounds until k items are picked or a gain falls to ``stop_when_gain``."""
-    if not isinstance(problem.objective, GraphCut):
-        way = "Use optimizer='greedy', which takes the way that suits the objective."
-        raise invalid("objective", f"be graph_cut for the {name} optimizer", problem.objective.name, way)
-    if problem.constraints.limited:
-        raise invalid(
-            "optimizer", "know quotas, floors and costs when they are given", name, "Use 'greedy' or 'naive'."
-        )
+    f = check_goes_with(problem, name)
 
     def after_round(state: GreedyCheckpoint) -> None:
         if problem.progress is not None:
@@ -73,7 +67,7 @@ def certified_picks(
 
     with block_workers() as workers:
         distinct, total = distinct_rows_of(problem, workers)
-        score = GraphCutScore(total, problem.objective.lam, problem.k if paced else None)
+        score = GraphCutScore(total, f.lam, problem.k if paced else None)
         found = exact_greedy(
             LocalPool(RowShard(np.arange(problem.n), distinct, workers, sieves)),
             score,
@@ -87,6 +81,18 @@ def certified_picks(
         )
     names = ("rounds", "passes", "evaluations", "survivors", "suspects")
     return Picks(found.ids, found.gains, {name: float(getattr(found, name)) for name in names})
+
+
+def check_goes_with(problem: Problem, optimizer: str) -> GraphCut:
+    """Return the objective; raises InputError for a problem that the optimizers of graph cut do not solve."""
+    f = problem.objective
+    if not isinstance(f, GraphCut):
+        way = "Use optimizer='greedy', which takes the way that suits the objective."
+        raise invalid("objective", f"be graph_cut for the {optimizer} optimizer", f.name, way)
+    if problem.constraints.limited:
+        must = "know quotas, floors and costs when they are given"
+        raise invalid("optimizer", must, optimizer, "Use 'greedy' or 'naive'.")
+    return f
 
 
 def _included(problem: Problem, score: GraphCutScore) -> GreedyCheckpoint:
