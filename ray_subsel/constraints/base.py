@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.constraints.spending import Costs, Number, Spending
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Indices
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,8 +30,10 @@ class Constraints:
         Items that S must hold (chosen first, in the order given) and must not hold.
     quotas, floors : int64 arrays of shape (G,) or None
         At most, and at least, so many items of each group: a partition matroid.
-    budget : float or None
-        A knapsack: the chosen items' costs may not exceed it.
+    budget : int, float or None
+        A knapsack: the chosen items' costs may not exceed it (:mod:`ray_subsel.constraints.spending`).
+    spent : tuple of int or float
+        Costs that count as spent before the first pick; a negative one refunds an item that uses up no budget.
     groups : int64 array of shape (n,) or None
         The group of each item, in 0..G-1; needed where quotas or floors are given.
     costs : float64 or int64 array of shape (n,) or None
@@ -41,9 +44,10 @@ class Constraints:
     exclude: Indices = field(default_factory=lambda: NO_ITEMS)
     quotas: Indices | None = None
     floors: Indices | None = None
-    budget: float | None = None
+    budget: Number | None = None
+    spent: tuple[Number, ...] = ()
     groups: Indices | None = None
-    costs: Float64s | Indices | None = None
+    costs: Costs | None = None
 
     @property
     def grouped(self) -> bool:
@@ -60,6 +64,11 @@ class Constraints:
         """Number of groups G; 0 where they do not matter."""
         per_group = self.quotas if self.quotas is not None else self.floors
         return 0 if per_group is None else int(per_group.size)
+
+    @property
+    def spending(self) -> Spending | None:
+        """What counts as spent before the first pick; None without a budget."""
+        return None if self.budget is None else Spending(self.budget).plus(self.spent)
 
     def check(self) -> None:
         """Raise InputError where a limit lacks its column, or two limits do not go together."""
@@ -103,7 +112,7 @@ class Constraints:
     def after(self, columns: Mapping[str, NDArray[Any]], q: int) -> Constraints:
         """Return the constraints on the same items behind q more that must be chosen and use up no limit.
 
-        The q items come first: they are a group of their own, whose quota is q, and the budget grows by their costs.
+        The q items come first: they are a group of their own, whose quota is q, and their costs are refunded.
 
         Parameters
         ----------
@@ -119,8 +128,8 @@ class Constraints:
             after = replace(after, quotas=quotas, floors=floors, groups=groups)
         if self.costs is not None and self.budget is not None:
             first = columns["cost"]
-            budget = self.budget + float(first.sum())
-            after = replace(after, budget=budget, costs=np.concatenate((first, self.costs)))
+            refunds = tuple(-cost for cost in first.tolist())
+            after = replace(after, spent=self.spent + refunds, costs=np.concatenate((first, self.costs)))
         return after
 
 

@@ -22,11 +22,17 @@ Key = tuple[str, Any]
 
 def key_of(label: Hashable) -> Key:
     """Return what is equal for equal labels only: numbers are compared by value, whatever is no number by type too."""
-    if isinstance(label, np.generic) and label.dtype.kind not in "mM":
-        label = label.item()
+    label = _plain(label)
     if isinstance(label, bool) or not isinstance(label, int | float):
         return f"{type(label).__module__}.{type(label).__qualname__}", label
     return ("number", "nan" if math.isnan(label) else label)
+
+
+def _plain(label: Hashable) -> Hashable:
+    """Return a numpy scalar as a value of Python, but for times, which Python has no type for."""
+    if isinstance(label, np.generic) and label.dtype.kind not in "mM":
+        return label.item()  # type: ignore[no-any-return]
+    return label
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +112,8 @@ def numbers_of(labels: Iterable[Hashable], names: Sequence[Hashable], parameter:
         if at is None:
             shown = ", ".join(repr(name) for name in names[:5])
             more = ", ..." if len(names) > 5 else ""
-            raise invalid(parameter, f"name labels that occur ({shown}{more})", Verbatim(repr(label)))
+            raise invalid(parameter, f"name labels that occur ({shown}{more})", Verbatim(repr(_plain(label))))
         if at in found:
-            raise invalid(parameter, "name a label once", Verbatim(f"{label!r} twice"))
+            raise invalid(parameter, "name a label once", Verbatim(f"{_plain(label)!r} twice"))
         found.append(at)
     return found

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ray_subsel.constraints.apportion import above_floors, equal, proportional
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.labels import numbers_of
+from ray_subsel.constraints.spending import Number
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import as_number, whole_number
 from ray_subsel.core.types import Indices
@@ -43,13 +44,13 @@ class ConstraintSpec:
         that it does not name are not limited. An array: the most of each group.
     floors : int, mapping, int64 array of shape (G,) or None
         The least that each group, or each named group, must have.
-    budget : float or None
+    budget : int, float or None
         What the chosen items may cost together.
     """
 
     quotas: Quotas | None = None
     floors: Floors | None = None
-    budget: float | None = None
+    budget: Number | None = None
 
     @staticmethod
     def parse(quotas: Sequence[str] = (), floors: Sequence[str] = (), budget: float | None = None) -> ConstraintSpec:

@@ -45,7 +45,7 @@ class BudgetedGreedy(Optimizer):
         by_ratio = greedy(problem, lazy=lazy, per_cost=True, limit_gain=least)
         by_gain = greedy(problem, lazy=lazy, limit_gain=least)
         better = by_ratio if math.fsum(by_ratio.gains.tolist()) >= math.fsum(by_gain.gains.tolist()) else by_gain
-        spent = float(costs[better.indices].sum())
+        spent = math.fsum(costs[better.indices].tolist())
         evaluations = by_ratio.stats["evaluations"] + by_gain.stats["evaluations"]
         stats = {"evaluations": evaluations, "cost": spent, "by_ratio": float(better is by_ratio)}
         return Picks(better.indices, better.gains, stats)

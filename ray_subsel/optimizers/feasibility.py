@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.spending import Spending
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Problem
@@ -28,8 +29,8 @@ class FeasibleSet:
         How many of the equal items that a row stands for may still be chosen.
     quotas, floors : int64 arrays of shape (n_groups,) or None
         How many a group may still, and must still, receive.
-    money : float
-        What is left of the budget.
+    spending : Spending or None
+        What is spent of the budget.
     """
 
     constraints: Constraints
@@ -38,7 +39,7 @@ class FeasibleSet:
     left: Indices
     quotas: Indices | None
     floors: Indices | None
-    money: float
+    spending: Spending | None
 
     @staticmethod
     def of(problem: Problem) -> FeasibleSet:
@@ -55,8 +56,7 @@ class FeasibleSet:
         left[constraints.exclude] = 0
         quotas = None if constraints.quotas is None else constraints.quotas.copy()
         floors = None if constraints.floors is None else constraints.floors.copy()
-        money = np.inf if constraints.budget is None else float(constraints.budget)
-        feasible = FeasibleSet(constraints, left > 0, problem.k, left, quotas, floors, money)
+        feasible = FeasibleSet(constraints, left > 0, problem.k, left, quotas, floors, constraints.spending)
         feasible._check_floors()
         feasible._close(None)
         return feasible
@@ -77,8 +77,8 @@ class FeasibleSet:
         self.left[item] -= 1
         if self.left[item] == 0:
             self.open[item] = False
-        if self.constraints.costs is not None:
-            self.money -= float(self.constraints.costs[item])
+        if self.constraints.costs is not None and self.spending is not None:
+            self.spending = self.spending.plus([self.constraints.costs[item].item()])
         group = None if self.constraints.groups is None else int(self.constraints.groups[item])
         if group is not None and self.quotas is not None:
             self.quotas[group] -= 1
@@ -95,9 +95,8 @@ class FeasibleSet:
                 self.open &= ~full[groups]
         if groups is not None and self.floors is not None and int(self.floors.sum()) >= self.slots:
             self.open &= (self.floors > 0)[groups]
-        if costs is not None:
-            # a budget that sums of costs meet exactly is not missed by their rounding
-            self.open &= costs <= self.money + 1e-9 * max(1.0, float(self.constraints.budget or 0.0))
+        if costs is not None and self.spending is not None:
+            self.open &= self.spending.pays(costs)
 
     def _check_floors(self) -> None:
         """Raise InputError for floors that no k of the items can reach."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -35,7 +36,6 @@ def shares_of(
     *,
     c: float,
     costs: Iterable[Float64s] | None = None,
-    spent: float = 0.0,
 ) -> list[PartitionQuota] | None:
     """Return what each partition is to hand over, or None where nothing but k limits it.
 
@@ -44,7 +44,7 @@ def shares_of(
     k : int
         Items to choose, given ones included; where only a budget limits them, all that may be chosen.
     constraints : Constraints
-        Those of the whole problem, as numbers.
+        Those of the whole problem, as numbers; what given items cost is spent.
     counts : int64 array of shape (m, G)
         Items of each partition and group that may be chosen, without given ones; one group where they do not matter.
     given : int64 array of shape (G,)
@@ -53,8 +53,6 @@ def shares_of(
         At least 1.
     costs : iterable of m float64 arrays, optional
         With a budget: the costs of each partition's items that may be chosen.
-    spent : float
-        What given items cost.
 
     Notes
     -----
@@ -66,14 +64,22 @@ def shares_of(
     if constraints.budget is None:
         return shares
     assert costs is not None
-    left = constraints.budget - spent
-    each = c * left / len(counts)
+    spending = constraints.spending
+    assert spending is not None
+    left = float(Fraction(constraints.budget) - spending.exact)
     found = []
     for partition, own in enumerate(costs):
-        budget = min(left, max(each, float(np.max(own[own <= left], initial=0.0))))
-        paid = int(np.searchsorted(np.cumsum(np.sort(own)), budget * (1 + 1e-9), side="right"))
+        share = max(c * left / len(counts), float(np.max(own[spending.pays(own)], initial=0.0)))
+        paid = int(np.searchsorted(np.cumsum(np.sort(own)), min(left, share) * (1 + 1e-9), side="right"))
         limits = Constraints() if shares is None else shares[partition].constraints
-        found.append(PartitionQuota(min(paid, k), replace(limits, floors=None, budget=budget)))
+        whole = share >= left  # then it is what the whole budget leaves, exactly
+        limits = replace(
+            limits,
+            floors=None,
+            budget=constraints.budget if whole else share,
+            spent=constraints.spent if whole else (),
+        )
+        found.append(PartitionQuota(min(paid, k), limits))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from ray_subsel.constraints.spending import Costs
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Indices
@@ -47,7 +48,7 @@ class GroundSet:
     counts: Indices | None
     utility: Float64s | None
     groups: Indices | None
-    costs: Float64s | Indices | None
+    costs: Costs | None
     weights: Indices | None = None
 
     @property

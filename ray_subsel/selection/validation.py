@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ray_subsel.constraints.labels import Groups
 from ray_subsel.constraints.spec import COUNT, ConstraintSpec
+from ray_subsel.constraints.spending import Costs, Number
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import array_of, as_number, finite_number, whole_number
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
@@ -47,7 +48,7 @@ def unit_counts(multiplicity: ArrayLike | None, n: int) -> Indices | None:
     return given.astype(np.int64)
 
 
-def checked_numbers(values: ArrayLike, parameter: str, n: int) -> Float64s | Indices:
+def checked_numbers(values: ArrayLike, parameter: str, n: int) -> Costs:
     """Return n finite numbers: whole ones as int64, else as float64."""
     given = array_of(values, parameter, f"be {n} numbers")
     if given.shape != (n,) or given.dtype.kind not in "iuf":
@@ -67,7 +68,7 @@ def utilities(utility: ArrayLike | None, n: int) -> Float64s | None:
 
 
 def limits(
-    groups: ArrayLike | None, quotas: Any, floors: Any, budget: int | float | None, n: int
+    groups: ArrayLike | None, quotas: Any, floors: Any, budget: Number | None, n: int
 ) -> tuple[ConstraintSpec, Groups | None]:
     """Return quotas, floors and the budget as they are resolved, and the groups; None where those do not matter.
 
@@ -170,9 +171,7 @@ def check_disjoint(include: Indices, exclude: Indices, barred: Indices) -> None:
         raise invalid("exclude", "share no row with include", Verbatim(f"row {copies[0]}, or a copy of it, in both"))
 
 
-def priced(
-    costs: ArrayLike | None, budget: float | None, n: int
-) -> tuple[Float64s | Indices | None, int | float | None]:  # fmt: skip
+def priced(costs: ArrayLike | None, budget: Number | None, n: int) -> tuple[Costs | None, Number | None]:
     """Return positive costs and a budget; whole numbers stay whole."""
     if costs is None and budget is None:
         return None, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from ray_subsel.config import CorpusConfig, SelectConfig
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec
+from ray_subsel.constraints.spending import Spending
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.items import COST, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
@@ -61,8 +62,6 @@ class PartitionedConstraints:
         The row that was named for each given item.
     excluded : int
         Items that must not be chosen.
-    spent : float
-        What given items cost.
     warnings : tuple of str
     """
 
@@ -74,7 +73,6 @@ class PartitionedConstraints:
     given: ItemBatch
     asked: Indices
     excluded: int
-    spent: float
     warnings: tuple[str, ...] = ()
 
     @property
@@ -156,12 +154,14 @@ def _gather(task: TableTask, config: SelectConfig, *, items: int, corpus: Corpus
         raise invalid("include", f"name at most k = {k} items", Verbatim(f"{len(chosen)} items"), "Raise k.")
     spec = ConstraintSpec.parse(config.quotas, config.floors, config.budget)
     constraints = spec.resolve(k, task.names, counts.sum(axis=0) + included, included)
-    spent = float(chosen.columns[COST].sum()) if task.cost is not None and len(chosen) else 0.0
-    costs = None if config.budget is None else _costs(task, config.budget, spent, corpus)
-    shares = shares_of(k, constraints, counts, included, c=config.candidates, costs=costs, spent=spent)
+    if constraints.budget is not None and len(chosen):
+        constraints = replace(constraints, spent=tuple(chosen.columns[COST].tolist()))
+    costs = None if constraints.spending is None else _costs(task, constraints.spending, corpus)
+    shares = shares_of(k, constraints, counts, included, c=config.candidates, costs=costs)
+    constraints = replace(constraints, spent=())  # the reducer takes the given items itself
     warnings = (warning,) if warning is not None and excluded else ()
     return PartitionedConstraints(
-        k, constraints, task.names, shares, counts.sum(axis=1).tolist(), chosen, asked, excluded, spent, warnings
+        k, constraints, task.names, shares, counts.sum(axis=1).tolist(), chosen, asked, excluded, warnings
     )
 
 
@@ -177,11 +177,12 @@ def _in_order(given: Sequence[tuple[ItemBatch, Indices]], include: Indices, d: i
     return items.take(at), asked[at]
 
 
-def _costs(task: TableTask, budget: float, spent: float, corpus: CorpusConfig) -> Iterator[Float64s]:
+def _costs(task: TableTask, spending: Spending, corpus: CorpusConfig) -> Iterator[Float64s]:
     """Return an iterator over the costs of what may be chosen in each partition, once the budget is known to do."""
     unit = "words" if corpus.cost is None else corpus.cost
-    if budget < spent:
-        raise invalid("budget", f"pay for the included rows, {spent:g} {unit}", budget, "Raise it.")
+    if not spending.fits:
+        cost = f"{float(spending.exact):.17g} {unit}"
+        raise invalid("budget", f"pay for the included rows, {cost}", spending.budget, "Raise it.")
 
     def of_partitions() -> Iterator[Float64s]:
         cheapest = math.inf
@@ -190,7 +191,8 @@ def _costs(task: TableTask, budget: float, spent: float, corpus: CorpusConfig) -
             costs = table["cost"].to_numpy()[table["state"].to_numpy() == ItemState.AVAILABLE]
             cheapest = min(cheapest, float(np.min(costs, initial=math.inf)))
             yield costs
-        if spent == 0.0 and cheapest > budget:
-            raise invalid("budget", f"pay for at least one item; the cheapest is {cheapest:g} {unit}", budget)
+        if spending.exact == 0 and not spending.pays(np.array([cheapest])).all():
+            must = f"pay for at least one item; the cheapest is {cheapest:.17g} {unit}"
+            raise invalid("budget", must, spending.budget)
 
     return of_partitions()

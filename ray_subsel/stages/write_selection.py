@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, 
     about: dict[str, Any] = {"included": len(constraints.asked), "excluded": constraints.excluded}
     table = read_rows_of(store, outcome.result.ids)
     if whole.budget is not None:
-        about |= {"budget": whole.budget, "cost": float(table["cost"].to_numpy().sum())}
+        about |= {"budget": whole.budget, "cost": math.fsum(table["cost"].to_pylist())}
     if names:
         counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
         shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]

@@ -3,12 +3,13 @@
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.constraints.apportion import above_floors, equal, proportional
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=8), data=st.data())
 def test_shares_sum_to_k_and_no_group_gives_more_than_it_has(sizes, data):
     sizes = np.array(sizes)
@@ -31,6 +32,7 @@ def test_by_hand():
     assert above_floors(equal, np.array([60, 30, 10]), 10, np.array([0, 6, 0])).tolist() == [2, 6, 2]
 
 
+@settings(deadline=None, max_examples=50)
 @given(sizes=st.lists(st.integers(0, 30), min_size=1, max_size=7), data=st.data())
 def test_floors_come_first_and_the_rest_is_apportioned_by_the_rule(sizes, data):
     sizes = np.array(sizes)

@@ -45,7 +45,8 @@ def test_items_placed_before_use_up_no_limit():
     assert behind.quotas.tolist() == [1, 2, 2]
     assert behind.floors.tolist() == [0, 1, 0]
     priced = Constraints(budget=3.0).for_items({"cost": np.ones(2)}).after({"cost": np.array([5.0])}, 1)
-    assert priced.budget == 8.0
+    assert (priced.budget, priced.spent) == (3.0, (-5.0,)), "the first is refunded"
+    assert float(priced.spending.plus([5.0]).exact) == 0.0
     assert priced.costs.tolist() == [5.0, 1.0, 1.0]
 
 
