@@ -12,7 +12,7 @@ from ray_subsel.baselines.k_center import cosines
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import first_best
+from ray_subsel.optimizers.ties import first_best, relative_width
 
 
 @final
@@ -40,7 +40,8 @@ class Herding(Optimizer):
             chosen += rows.take(np.array([item]))[0]
         while not run.feasible.exhausted:
             wanted = (len(run.indices) + 1) * mean - chosen
-            item = first_best(np.where(run.feasible.open, cosines(rows, wanted), -np.inf), 1e-12)
+            values = np.where(run.feasible.open, cosines(rows, wanted), -np.inf)
+            item = first_best(values, relative_width(float(values.max()), 1e-12))
             if not take_one(run, item):
                 break
             chosen += rows.take(np.array([item]))[0]

@@ -12,7 +12,8 @@ from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.types import Float64s
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import first_best
+from ray_subsel.optimizers.lazy import Run
+from ray_subsel.optimizers.ties import first_best, relative_width
 
 _ROUNDING = 1e-12
 
@@ -40,12 +41,12 @@ class KCenter(Optimizer):
             np.maximum(nearest, cosines(rows, rows.take(np.array([item]))[0]), out=nearest)
         if not run.indices and not run.feasible.exhausted:
             central = cosines(rows, exact_total(rows, problem.multiplicity).vector())
-            item = first_best(np.where(run.feasible.open, central, -np.inf), _ROUNDING)
+            item = _first_open(run, central)
             if not take_one(run, item):
                 return run.picks({})
             nearest = cosines(rows, rows.take(np.array([item]))[0])
         while not run.feasible.exhausted:
-            item = first_best(np.where(run.feasible.open, -nearest, -np.inf), _ROUNDING)
+            item = _first_open(run, -nearest)
             if not take_one(run, item):
                 break
             np.maximum(nearest, cosines(rows, rows.take(np.array([item]))[0]), out=nearest)
@@ -55,3 +56,9 @@ class KCenter(Optimizer):
 def cosines(rows: UnitRows, direction: Float64s) -> Float64s:
     """Return the products of all unit rows with a vector, shape (n,); in blocks, equal rows giving equal numbers."""
     return np.concatenate([row_dots(rows.slice(start, stop), direction) for start, stop in rows.blocks()])
+
+
+def _first_open(run: Run, values: Float64s) -> int:
+    """Return the open item of the largest value."""
+    values = np.where(run.feasible.open, values, -np.inf)
+    return first_best(values, relative_width(float(values.max()), _ROUNDING))

@@ -103,8 +103,8 @@ class Objective(abc.ABC, Generic[S]):
     takes_sparse: ClassVar[bool] = False
     """Whether :meth:`init` takes scipy sparse matrices and arrays."""
     rounding: ClassVar[float] = 0.0
-    """Gains that differ by less than this times max(1, gain) are ties. Zero where gains do not depend on how they were
-    grouped; above it where matrix products may round equal items differently."""
+    """Gains that differ by less than this times the larger of gain and :meth:`unit` are ties. Zero where gains do not
+    depend on how they were grouped; above it where matrix products may round equal items differently."""
     loose_bounds: ClassVar[bool] = False
     """Whether :meth:`bounds` is something else than :meth:`gains`."""
 
@@ -129,6 +129,11 @@ class Objective(abc.ABC, Generic[S]):
     def cheap_bounds(self, state: S) -> Float64s | None:
         """Return looser bounds of all n gains at a small fraction of their cost, or None: there are none."""
         return None
+
+    def unit(self, state: S) -> float:
+        """Return the size of what gains are sums of: below :attr:`rounding` times it, rounding is all there is."""
+        del state
+        return 1.0
 
     @abc.abstractmethod
     def add(self, state: S, item: int) -> S:

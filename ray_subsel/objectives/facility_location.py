@@ -112,6 +112,10 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
 
         return to.scores(ids, better)
 
+    def unit(self, state: FacilityLocationState) -> float:
+        """Return the largest weight, that of a similarity of 1."""
+        return state.to.most_weight
+
     def bounds(self, state: FacilityLocationState, candidates: Indices | None = None) -> Float64s:
         """Return upper bounds of the gains."""
         if state.memory is None:

@@ -37,11 +37,14 @@ class FeatureBasedState:
     amounts : float64 array of shape (d,)
         Sum of the chosen rows.
     weights : float64 array of shape (d,)
+    unit : float
+        What the largest amount of a row is worth.
     """
 
     X: Any
     amounts: Float64s
     weights: Float64s
+    unit: float
 
 
 @final
@@ -88,14 +91,20 @@ class FeatureBased(Objective[FeatureBasedState]):
         if sp.issparse(X):
             X = sp.csr_array(X)
             _check_amounts(X.data, "X")
+            largest = float(X.data.max(initial=0))
             if not X.has_canonical_format:
                 X = X.copy()
                 X.sum_duplicates()
         else:
             check_matrix(X, "X")
+            largest = 0.0
             for start, stop in _blocks(X):
-                _check_amounts(to_float64(X[start:stop]), f"rows {start}-{stop - 1} of X")
-        return FeatureBasedState(X, np.zeros(int(X.shape[1])), self._weights(int(X.shape[1])))
+                amounts = to_float64(X[start:stop])
+                _check_amounts(amounts, f"rows {start}-{stop - 1} of X")
+                largest = max(largest, float(amounts.max()))
+        weights = self._weights(int(X.shape[1]))
+        unit = float(CONCAVE[self.concave](np.array([largest]))[0]) * float(weights.max())
+        return FeatureBasedState(X, np.zeros(weights.size), weights, unit)
 
     def gains(self, state: FeatureBasedState, candidates: Indices | None = None) -> Float64s:
         """Return the gains of the candidates."""
@@ -115,6 +124,10 @@ class FeatureBased(Objective[FeatureBasedState]):
             gains[start:stop] = np.sum((phi(rows + state.amounts) - base) * state.weights, axis=1)
         return gains
 
+    def unit(self, state: FeatureBasedState) -> float:
+        """Return what the largest amount of a row is worth."""
+        return state.unit
+
     def add(self, state: FeatureBasedState, item: int) -> FeatureBasedState:
         """Return the state of S + item."""
         if sp.issparse(state.X):
@@ -123,7 +136,7 @@ class FeatureBased(Objective[FeatureBasedState]):
             amounts[state.X.indices[start:stop]] += state.X.data[start:stop]
         else:
             amounts = state.amounts + _rows(state.X, np.array([item]))[0]
-        return FeatureBasedState(state.X, amounts, state.weights)
+        return FeatureBasedState(state.X, amounts, state.weights, state.unit)
 
     def value(self, state: FeatureBasedState) -> float:
         """Return f(S)."""

@@ -87,6 +87,10 @@ class LogDeterminant(Objective[LogDeterminantState]):
         residual = state.residual if candidates is None else state.residual[candidates]
         return np.log1p(residual / self.ridge)
 
+    def unit(self, state: LogDeterminantState) -> float:
+        """Return the first gain of a unit vector."""
+        return math.log1p(1.0 / self.ridge)
+
     def add(self, state: LogDeterminantState, item: int) -> LogDeterminantState:
         """Return the state of S + item."""
         kernel, rows = kernel_of(self.kernel), state.rows

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
@@ -137,6 +138,11 @@ class Represented:
     def m(self) -> int:
         """Number of represented items."""
         return self.items.n
+
+    @cached_property
+    def most_weight(self) -> float:
+        """The largest weight."""
+        return float(self.weights.max())
 
     def similarities(self, ids: Indices) -> Iterator[tuple[slice, Float64s]]:
         """Yield ``(part of the represented set, similarities)`` in float64, the latter of shape (len(ids), part)."""

@@ -102,6 +102,10 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
 
         return to.scores(ids, covered)
 
+    def unit(self, state: SaturatedCoverageState) -> float:
+        """Return the largest weight, that of a similarity of 1."""
+        return state.to.most_weight
+
     def add(self, state: SaturatedCoverageState, item: int) -> SaturatedCoverageState:
         """Return the state of S + item."""
         covered = np.minimum(np.maximum(state.to.row(item), 0.0), state.left)

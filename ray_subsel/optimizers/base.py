@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,6 +90,19 @@ class Problem:
             return None
         return as_floats(bounds) if self.utility is None else as_floats(bounds) + self.utility
 
+    def centred(self) -> tuple[Problem, float]:
+        """Return the problem whose utilities have the median 0, and what was taken from each: its gains lack as much.
+
+        Its picks are the same where it matters only which gain is larger and how many are picked is given, and there
+        a constant in all utilities costs no digit. With a budget, signs and quotients matter: nothing is taken.
+        """
+        if self.utility is None or self.constraints.budget is not None:
+            return self, 0.0
+        middle = (self.n - 1) // 2
+        shift = float(np.partition(self.utility, middle)[middle])
+        stop = None if self.stop_when_gain is None else self.stop_when_gain - shift
+        return replace(self, utility=self.utility - shift, stop_when_gain=stop), shift
+
     def available(self) -> NDArray[np.bool_]:
         """Return the mask of items that may still be chosen before the first pick."""
         mask = np.ones(self.n, dtype=np.bool_)
@@ -118,6 +131,10 @@ class Picks:
     indices: Indices
     gains: Float64s
     stats: dict[str, float]
+
+    def raised(self, shift: float) -> Picks:
+        """Return the picks of a problem from whose utilities ``shift`` was taken, as those of the problem itself."""
+        return self if shift == 0.0 else replace(self, gains=self.gains + shift)
 
 
 class Optimizer(abc.ABC):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.spending import Spending
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import Indices
 from ray_subsel.optimizers.base import Problem
 
 
@@ -113,22 +113,3 @@ class FeasibleSet:
             raise invalid(
                 "floors", f"sum to at most k = {self.slots}", int(floors.sum()), "Raise k or lower the floors."
             )
-
-
-def first_best(gains: Float64s, rounding: float) -> int:
-    """Return the first position whose gain is the largest up to rounding: ties go to the lowest index.
-
-    Parameters
-    ----------
-    gains : float64 array, not empty
-        ``-inf`` where a position does not take part.
-    rounding : float
-        :attr:`ray_subsel.objectives.base.Objective.rounding`.
-    """
-    largest = float(gains.max())
-    return int(np.argmax(gains >= tie_level(largest, rounding)))
-
-
-def tie_level(gain: float, rounding: float) -> float:
-    """Return the lowest gain that ties with a gain."""
-    return gain - rounding * max(1.0, abs(gain)) if gain > -np.inf else gain

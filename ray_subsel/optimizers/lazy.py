@@ -9,8 +9,9 @@ import numpy as np
 
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import FeasibleSet, first_best, tie_level
+from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
+from ray_subsel.optimizers.ties import first_best, tie_width
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ def greedy(
     sizes : BatchSizes
         For lazy evaluation.
     """
+    problem, shift = problem.centred()
     feasible = FeasibleSet.of(problem)
     run = Run.start(problem, feasible)
     costs = problem.constraints.costs
-    scale = 1.0 / costs if per_cost and costs is not None else None
+    scale = costs.min() / costs if per_cost and costs is not None else None  # in no unit
     queue: _Lazy | _Eager = (
         _Lazy.start(problem, feasible, run.state, scale, sizes) if lazy else _Eager(problem, feasible, scale)
     )
@@ -94,7 +96,7 @@ def greedy(
         if floors and gain <= max(floors):
             break
         run.take(item, gain)
-    return run.picks({"evaluations": float(queue.evaluations)})
+    return run.picks({"evaluations": float(queue.evaluations)}).raised(shift)
 
 
 @dataclass(eq=False)
@@ -141,7 +143,8 @@ class _Eager:
         gains = self.problem.gains(state, ids)
         keys = gains if self.scale is None else gains * self.scale[ids]
         self.evaluations += ids.size
-        place = first_best(keys, self.problem.objective.rounding)
+        top = int(np.argmax(keys))
+        place = first_best(keys, tie_width(self.problem, state, int(ids[top]), float(gains[top]), self.scale))
         return int(ids[place]), float(gains[place])
 
 
@@ -194,7 +197,7 @@ class _Lazy:
             pool = self.pool
             keys = self.bounds[pool]
             done = self.exact[pool] == self.turn
-            level = tie_level(float(keys[done].max(initial=-np.inf)), self.problem.objective.rounding)
+            level = self._tie_level(state, pool[done])
             waiting = np.flatnonzero(~done & (keys >= level))
             if waiting.size:
                 self._evaluate(state, pool[waiting], keys[waiting], batch)
@@ -209,6 +212,13 @@ class _Lazy:
         winner = int(pool[np.argmax(done & (keys >= level))])
         self.turn += 1
         return winner, float(self.gains[winner])
+
+    def _tie_level(self, state: Any, evaluated: Indices) -> float:
+        """Return the lowest key that ties with the largest of those items whose gains are known."""
+        if not evaluated.size:
+            return -np.inf
+        top = int(evaluated[np.argmax(self.bounds[evaluated])])
+        return float(self.bounds[top]) - tie_width(self.problem, state, top, float(self.gains[top]), self.scale)
 
     def _evaluate(self, state: Any, ids: Indices, keys: Float64s, batch: int) -> None:
         """Compute the gains of the top items if their bounds are of this turn, else the bounds of the next batch."""

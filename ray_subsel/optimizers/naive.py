@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.types import Float64s
-from ray_subsel.objectives.base import Objective
-from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
-from ray_subsel.optimizers.speculative.score import GraphCutScore
+from ray_subsel.optimizers.ties import first_best, tie_width
 
 
 @final
@@ -28,6 +25,7 @@ class NaiveGreedy(Optimizer):
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
+        problem, shift = problem.centred()
         feasible = FeasibleSet.of(problem)
         state = problem.objective.init(problem.X)
         indices: list[int] = []
@@ -38,7 +36,8 @@ class NaiveGreedy(Optimizer):
             ids = problem.include[len(indices) : len(indices) + 1] if forced else np.flatnonzero(feasible.open)
             candidates = problem.gains(state, ids)
             evaluations += ids.size
-            best = int(np.argmax(candidates >= candidates.max() - tie_width(problem.objective, state, candidates)))
+            top = int(np.argmax(candidates))
+            best = first_best(candidates, tie_width(problem, state, int(ids[top]), float(candidates[top])))
             item, gain = int(ids[best]), float(candidates[best])
             if not forced and problem.stop_when_gain is not None and gain <= problem.stop_when_gain:
                 break
@@ -49,11 +48,4 @@ class NaiveGreedy(Optimizer):
             if problem.progress is not None:
                 problem.progress(len(indices), problem.k)
         stats = {"evaluations": float(evaluations)}
-        return Picks(np.array(indices, dtype=np.int64), np.array(gains, dtype=np.float64), stats)
-
-
-def tie_width(objective: Objective[Any], state: Any, gains: Float64s) -> float:
-    """Return by how much gains may differ from the largest and still tie with it."""
-    if isinstance(objective, GraphCut) and isinstance(state, GraphCutState):
-        return GraphCutScore(state.total, objective.lam).tie(state.size)
-    return objective.rounding * max(1.0, abs(float(gains.max())))
+        return Picks(np.array(indices, dtype=np.int64), np.array(gains, dtype=np.float64), stats).raised(shift)

@@ -10,9 +10,10 @@ import numpy as np
 
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
-from ray_subsel.optimizers.feasibility import FeasibleSet, first_best
+from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import if_constrained, unless_monotone
 from ray_subsel.optimizers.lazy import Run
+from ray_subsel.optimizers.ties import first_best, tie_width
 
 
 @final
@@ -45,6 +46,7 @@ class StochasticGreedy(Optimizer):
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
+        problem, shift = problem.centred()
         rng = np.random.default_rng(problem.seed)
         feasible = FeasibleSet.of(problem)
         run = Run.start(problem, feasible)
@@ -55,11 +57,12 @@ class StochasticGreedy(Optimizer):
             sample = np.sort(rng.choice(ids, size=min(size, ids.size), replace=False))
             gains = problem.gains(run.state, sample)
             evaluations += sample.size
-            best = first_best(gains, problem.objective.rounding)
+            top = int(np.argmax(gains))
+            best = first_best(gains, tie_width(problem, run.state, int(sample[top]), float(gains[top])))
             if problem.stop_when_gain is not None and gains[best] <= problem.stop_when_gain:
                 break
             run.take(int(sample[best]), float(gains[best]))
-        return run.picks({"evaluations": float(evaluations)})
+        return run.picks({"evaluations": float(evaluations)}).raised(shift)
 
 
 def check_epsilon(epsilon: float) -> None:

@@ -62,6 +62,7 @@ class Exchange(Optimizer):
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
         check_goes_with(problem, self.name)
+        problem, shift = problem.centred()
         picks = _STARTS[self.start]().maximize(problem)
         with block_workers() as workers:
             chosen = _Chosen(problem, picks.indices, workers)
@@ -69,7 +70,7 @@ class Exchange(Optimizer):
             while made < self.swaps and chosen.swap(self.look):
                 made += 1
         stats = {**picks.stats, "swaps": float(made)}
-        return Picks(chosen.ids, chosen.gains() if made else picks.gains, stats)
+        return Picks(chosen.ids, chosen.gains() if made else picks.gains, stats).raised(shift)
 
 
 class _Chosen:

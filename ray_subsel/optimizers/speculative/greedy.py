@@ -60,6 +60,7 @@ def certified_picks(
 ) -> Picks:
     """Run rounds until k items are picked or a gain falls to ``stop_when_gain``."""
     f = check_goes_with(problem, name)
+    problem, shift = problem.centred()
 
     def after_round(state: GreedyCheckpoint) -> None:
         if problem.progress is not None:
@@ -80,7 +81,7 @@ def certified_picks(
             workers=workers,
         )
     names = ("rounds", "passes", "evaluations", "survivors", "suspects")
-    return Picks(found.ids, found.gains, {name: float(getattr(found, name)) for name in names})
+    return Picks(found.ids, found.gains, {name: float(getattr(found, name)) for name in names}).raised(shift)
 
 
 def check_goes_with(problem: Problem, optimizer: str) -> GraphCut:

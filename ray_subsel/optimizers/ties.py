@@ -1,0 +1,58 @@
+"""Tell gains that tie, of which the lowest index wins: |g_i - g_j| <= width, a width of the size of f's rounding.
+
+The width is relative to the objective's own gains: neither a utility that is added to them nor the unit in which costs
+or weights are counted makes different items equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ray_subsel.core.types import Float64s
+from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
+from ray_subsel.optimizers.base import Problem
+from ray_subsel.optimizers.speculative.score import ROUNDOFF, GraphCutScore
+
+
+def first_best(values: Float64s, width: float) -> int:
+    """Return the first position whose value is the largest up to a width: ties go to the lowest index.
+
+    Parameters
+    ----------
+    values : float64 array, not empty
+        ``-inf`` where a position does not take part.
+    width : float
+    """
+    return int(np.argmax(values >= values.max() - width))
+
+
+def relative_width(largest: float, rounding: float, unit: float = 1.0) -> float:
+    """Return ``rounding`` times the larger of a unit and the largest value."""
+    return rounding * max(unit, abs(largest))
+
+
+def tie_width(problem: Problem, state: Any, item: int, gain: float, scale: Float64s | None = None) -> float:
+    """Return by how much a key may be below that of the item of largest key and still tie with it.
+
+    Parameters
+    ----------
+    problem : Problem
+    state
+        The objective's, of the set that is chosen so far.
+    item : int
+    gain : float
+        The item's, utility included.
+    scale : float64 array of shape (n,) or None
+        Keys are gains times it. None: they are gains.
+    """
+    f = problem.objective
+    own = gain if problem.utility is None else gain - float(problem.utility[item])
+    if isinstance(f, GraphCut) and isinstance(state, GraphCutState):
+        width = GraphCutScore(state.total, f.lam).tie(state.size)
+    else:
+        width = relative_width(own, f.rounding, f.unit(state))
+    if scale is None:
+        return width
+    return max(width, 8 * ROUNDOFF * abs(gain)) * float(scale[item])  # a quotient is rounded too
