@@ -73,3 +73,19 @@ def test_any_choice_of_the_partitions_leaves_an_answer(data):
         union += handed
     assert (union >= floors).all()
     assert int(np.minimum(union, quotas).sum()) >= k
+
+
+def test_what_given_items_leave_of_a_budget_is_exact():
+    # 0.3 less 0.1 is less than 0.2 in floats: a partition that may spend all of it can still afford the 0.2
+    whole = Constraints(budget=0.3, spent=(0.1,))
+    [share] = shares_of(9, whole, np.array([[2]]), np.zeros(1, np.int64), c=1.0, costs=[np.array([0.2, 0.25])])
+    assert share.constraints.spending.pays(np.array([0.2, 0.25])).tolist() == [True, False]
+    # of integers that float64 cannot tell apart nothing is overspent
+    whole = Constraints(budget=2**60, spent=(2**60 - 1,))
+    [share] = shares_of(9, whole, np.array([[2]]), np.zeros(1, np.int64), c=1.0, costs=[np.array([1, 2])])
+    assert share.constraints.spending.pays(np.array([1, 2])).tolist() == [True, False]
+    # several partitions: a share of one's own, and the dearest item that the whole budget still pays for
+    whole = Constraints(budget=0.3, spent=(0.1,))
+    shares = shares_of(9, whole, np.array([[2], [1]]), np.zeros(1, np.int64), c=1.0,
+                       costs=[np.array([0.2, 0.25]), np.array([0.01])])  # fmt: skip
+    assert [share.constraints.spending.pays(np.array([0.2])).item() for share in shares] == [True, False]

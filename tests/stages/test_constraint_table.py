@@ -137,6 +137,45 @@ def test_apportioned_quotas_are_exact(corpus, tmp_path, wish):
     assert sum(counts) == 30
 
 
+@pytest.mark.parametrize("wish", ["proportional", "equal"])
+def test_floors_come_before_apportioned_quotas(corpus, tmp_path, wish):
+    _, X, groups, *_ = corpus
+    sizes = np.array([(groups[:240] == g).sum() for g in "abc"])
+    least = int(sizes[2]) - 2  # far above its share
+    limited(corpus, tmp_path / "out", k=40, quotas=(wish,), floors=(f"c={least}",), partitions=5)
+    counts = [int((groups[ids_of(tmp_path / "out")] == g).sum()) for g in "abc"]
+    assert counts[2] == least
+    assert sum(counts) == 40
+    rest = 40 - least
+    share = rest / 2 if wish == "equal" else rest * sizes[0] / sizes[:2].sum()
+    assert abs(counts[0] - share) < 1
+    wanted = select(X[:240], 40, groups=groups[:240], quotas=wish, floors={"c": least}).indices
+    assert [int((groups[wanted] == g).sum()) for g in "abc"] == counts
+
+
+def test_the_unit_of_costs_changes_no_id(tmp_path):
+    draw = np.random.default_rng(1)
+    X = (draw.normal(size=(120, D)) + 0.4).astype(np.float32)
+    costs = draw.integers(1, 10, size=120)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), D)
+    units = {"tokens": costs, "thousands": costs / 1000, "tiny": costs * 1e-12}
+    pq.write_table(pa.table({"v": column, "g": ["a"] * 120, **units}), tmp_path / "v.parquet")
+    found = set()
+    for partitions in (1, 3):
+        for name, unit in (("tokens", 1.0), ("thousands", 1e-3), ("tiny", 1e-12)):
+            chosen = SelectConfig(
+                budget=40 * unit, partitions=partitions, include=file_of(tmp_path, "in.txt", [8, 3]),
+                objective="facility_location",
+            )  # fmt: skip
+            run(_config(tmp_path / "v.parquet", tmp_path / "out", chosen, cost=name))
+            ids = ids_of(tmp_path / "out")
+            assert costs[ids].sum() <= 40
+            found.add((partitions, tuple(ids)))
+    assert len(found) == 2
+    wanted = select(X, objective="facility_location", costs=costs, budget=40, include=[8, 3]).indices
+    assert (1, tuple(wanted.tolist())) in found
+
+
 def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path):
     chosen = {
         "k": 30, "objective": "facility_location", "represented": 100, "partitions": 4, "quotas": ("a=12",),
