@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ray_subsel.constraints.spec import APPORTIONED, ConstraintSpec
 from ray_subsel.core.byte_sizes import parse_bytes
 from ray_subsel.core.errors import invalid
+from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.core.plugins import OUTSIDE
 from ray_subsel.embedders import EMBEDDERS, Embedder, find_embedder
 from ray_subsel.embedders.registry import catalogue, users
@@ -208,21 +209,21 @@ class SelectConfig:
             )
         self._check_objective()
         self._check_limits()
-        if self.k is not None and self.k < 1:
-            raise invalid("k", "be at least 1", self.k)
-        if self.fraction is not None and not 0 < self.fraction <= 1:
-            raise invalid("fraction", "lie in (0, 1]", self.fraction, "Use --k for a number of items.")
+        if self.k is not None:
+            whole_number(self.k, "k", "be at least 1", least=1)
+        if self.fraction is not None:
+            way = "Use --k for a number of items."
+            finite_number(self.fraction, "fraction", "lie in (0, 1]", way, above=0.0, most=1.0)
         if isinstance(self.lam, str):
             if self.lam != "auto":
                 raise invalid("lam", "be a number >= 0 or auto", self.lam)
-        elif not (math.isfinite(self.lam) and self.lam >= 0):
-            raise invalid("lam", "be a number >= 0 or auto", self.lam)
+        else:
+            finite_number(self.lam, "lam", "be a number >= 0 or auto", least=0.0)
         if self.partitions is not None and self.partitions < 1:
             raise invalid("partitions", "be at least 1", self.partitions)
         if self.fan_in is not None and self.fan_in < 2:
             raise invalid("fan_in", "be at least 2", self.fan_in)
-        if not (math.isfinite(self.candidates) and self.candidates >= 1):
-            raise invalid("candidates", "be at least 1", self.candidates)
+        finite_number(self.candidates, "candidates", "be at least 1", least=1.0)
 
     @property
     def grouped(self) -> bool:
@@ -263,8 +264,8 @@ class SelectConfig:
 
     def _check_limits(self) -> None:
         ConstraintSpec.parse(self.quotas, self.floors, self.budget)
-        if self.budget is not None and not (math.isfinite(self.budget) and self.budget > 0):
-            raise invalid("budget", "be a finite number above 0", self.budget)
+        if self.budget is not None:
+            finite_number(self.budget, "budget", "be a finite number above 0", above=0.0)
         if self.floors and self.budget is not None:
             raise invalid("floor", "not be combined with a budget", "both", "Use --quota, or leave one out.")
         if set(self.quotas) & set(APPORTIONED) and self.k is None and self.fraction is None:
