@@ -1,12 +1,13 @@
 """Replay rankings and gains that apricot-select 0.6.1 and submodlib-py 0.0.3 give on inputs of our own.
 
 ``facts.json`` holds the inputs and, for each run of a peer, its name, function, options, ranking and gains (10 digits);
-no peer is needed to replay them (``make_facts.py`` wrote it). Cosines were handed to the peers as a matrix. Conventions differ:
+no peer is needed to replay them (``make_facts.py`` wrote it). Cosines were handed to the peers as a matrix.
+Conventions differ:
 
 - apricot sees max(0, cosine) or (1 + cosine) / 2, as its functions refuse negative similarities; facility location here
   cuts off at 0 itself, and the other is the kernel ``shifted_cosine``;
-- graph cut: apricot's alpha = 1 / (1 + lam / 2) and submodlib's lambdaVal = 1 + lam / 2 rank as lam does. Both count the
-  pair (i, i) in the penalty: our gain is submodlib's plus lam / 2, and apricot's times 1 + lam / 2 plus lam / 2;
+- graph cut: apricot's alpha = 1 / (1 + lam / 2) and submodlib's lambdaVal = 1 + lam / 2 rank as lam does. Both count
+  the pair (i, i) in the penalty: our gain is submodlib's plus lam / 2, and apricot's times 1 + lam / 2 plus lam / 2;
 - log-determinant: submodlib's is log det(K_S + r I), whose gains are ours plus log r;
 - ties: here the lowest index wins, in a peer whatever its rounding says. Two items that only stand for each other tie
   in facility location, and so does every first pick of the log-determinant.
