@@ -21,7 +21,7 @@ from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
-from ray_subsel.runtime.ray_session import RaySession, ship
+from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
 from ray_subsel.stages.deduplicate import DeduplicateStage
 from ray_subsel.stages.embed import EmbedStage
@@ -74,8 +74,7 @@ def run(
         manifest = Manifest.open(directory, LAYOUT)
         directory.sweep()
         manifest.about = _about(config, config.command)
-        ship(_classes(config))
-        with RaySession(config.runtime) as session:
+        with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, policy)
             rows = run_stage(IngestStage(inputs), context)
             store = run_stage(EmbedStage(rows, model), context)

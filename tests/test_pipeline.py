@@ -304,6 +304,33 @@ def stories(tmp_path_factory):
     return folder
 
 
+WITHOUT_RAY = """
+import sys
+from ray_subsel.cli import main
+folder, model, *outs = sys.argv[1:]
+corpus = [f"{folder}/train.csv", "--task", "story-cloze"]
+encoder = ["--embedder", "bert", "--model", model, "--k", "6", "--partitions", "3"]
+training = ["--test", f"{folder}/test.csv", "--epochs", "1"]
+assert main(["run", *corpus, *encoder, *training, "--out", outs[0]]) == 0
+assert main(["finetune", outs[0], "--arm", "full"]) == 0
+words = ["--embedder", "tfidf", "--vector-size", "16", "--objective", "facility_location", "--near", "0.9"]
+assert main(["select", *corpus, *words, "--budget", "300", "--partitions", "2", "--out", outs[1]]) == 0
+doc2vec = ["--embedder", "doc2vec", "--vector-size", "16", "--doc2vec-epochs", "2", "--mode", "exact", "--k", "5"]
+assert main(["select", *corpus, *doc2vec, "--out", outs[2]]) == 0
+print("ray" in sys.modules)
+"""
+
+
+def test_small_data_start_no_ray(stories, tiny_bert, tmp_path):
+    """Not even its import, in any stage: with an encoder and training, words and a budget, Doc2Vec and mode exact."""
+    outs = [str(tmp_path / name) for name in ("encoder", "words", "doc2vec")]
+    call = [sys.executable, "-c", WITHOUT_RAY, str(stories), tiny_bert, *outs]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "False"
+    assert len(json.loads((tmp_path / "encoder" / "report.json").read_text())["training"]["arms"]) == 3
+
+
 def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
     out = tmp_path / "out"
     config = RunConfig(

@@ -37,13 +37,19 @@ Progress = Callable[[int, int], None]
 """Called as ``progress(splits done, splits)``."""
 
 
+def always(input_bytes: int) -> bool:
+    """Read files of any size in this process."""
+    del input_bytes
+    return True
+
+
 def ingest(
     config: CorpusConfig,
     run: RunDir,
     *,
     shards: int | None = None,
     sizes: BlockSizes = DEFAULT_SIZES,
-    in_process_bytes: float = 0,
+    in_process: Callable[[int], bool] = always,
     progress: Progress | None = None,
     peak: PeakMemory | None = None,
 ) -> RowStore:
@@ -58,9 +64,9 @@ def ingest(
     shards : int, optional
         By default it follows from the size of the input.
     sizes : BlockSizes, optional
-    in_process_bytes : float
-        Input files of up to this size together are read in this process, larger ones by Ray tasks (Ray must be
-        initialized), by the same function.
+    in_process : callable
+        Told the bytes of all input files, it says whether they are read in this process, or by Ray tasks, for which Ray
+        must then be initialized: by the same function. By default in this process.
     progress : callable, optional
     peak : PeakMemory, optional
         Told how much memory the reading tasks took.
@@ -81,8 +87,8 @@ def ingest(
             )
         _check_rejected(config, store)
         return store
-    distributed = sum(file.size for file in plan.files) > in_process_bytes
-    results = _results(plan, run, distributed, progress, PeakMemory() if peak is None else peak)
+    here = in_process(sum(file.size for file in plan.files))
+    results = _results(plan, run, here, progress, PeakMemory() if peak is None else peak)
     store = _assemble(plan, run, results)
     _check_rejected(config, store)
     if config.augment:
@@ -97,7 +103,7 @@ def ingest(
 
 
 def _results(
-    plan: IngestPlan, run: RunDir, distributed: bool, progress: Progress | None, peak: PeakMemory
+    plan: IngestPlan, run: RunDir, here: bool, progress: Progress | None, peak: PeakMemory
 ) -> list[dict[str, Any]]:
     """Return every split's counts, reading those that are not there yet."""
     if run.exists(PLAN) and run.read_json(PLAN) != plan.fingerprint:
@@ -105,7 +111,7 @@ def _results(
     run.write_json(PLAN, plan.fingerprint)
     results = {split.number: run.read_json(marker_name(split.number)) for split in _finished(plan, run)}
     pending = [split for split in plan.splits if split.number not in results]
-    reading = _by_ray(pending, run, plan.shards, peak) if distributed else _in_process(pending, run, plan.shards)
+    reading = _in_process(pending, run, plan.shards) if here else _by_ray(pending, run, plan.shards, peak)
     for number, result in reading:
         if "error" in result:
             raise InputError(result["error"])

@@ -108,8 +108,8 @@ class Embedder(abc.ABC):
     """The settings that it reads."""
     state_file: ClassVar[str] = ""
     """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
-    cheap: ClassVar[bool] = False
-    """Whether a small corpus is embedded before a worker has started; False where a model must be loaded."""
+    threaded: ClassVar[bool] = False
+    """Whether it makes use of several CPU threads in one process."""
 
     @property
     @abc.abstractmethod
@@ -162,6 +162,17 @@ class Embedder(abc.ABC):
         """Return about what it takes in a process that embeds."""
         del settings
         return 0.0
+
+    @classmethod
+    def seconds(cls, settings: EmbedSettings, texts: int) -> float:
+        """Return about how long one CPU takes for some short texts, its fitting included."""
+        del settings
+        return 0.01 * texts
+
+    @classmethod
+    def gpus_here(cls) -> int:
+        """Return how many GPUs of this machine it could use."""
+        return 0
 
     @classmethod
     def fit(cls, texts: FitTexts, settings: EmbedSettings) -> Any:

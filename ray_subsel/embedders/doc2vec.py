@@ -264,6 +264,11 @@ class Doc2VecEmbedder(Embedder):
         return settings.vector_size
 
     @classmethod
+    def seconds(cls, settings: EmbedSettings, texts: int) -> float:
+        """Return what was measured of inference; training is the driver's in any case."""
+        return 1e-4 * settings.doc2vec_epochs * texts
+
+    @classmethod
     def fit(cls, texts: FitTexts, settings: EmbedSettings) -> Doc2VecState:
         """Train on the texts."""
         return train_doc2vec(texts, settings)

@@ -30,6 +30,13 @@ def one_line(error: BaseException, limit: int = 200) -> str:
     return lines[0].strip()[:limit]
 
 
+def gpus_here() -> int:
+    """Return how many GPUs of this machine torch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def resolve_model(name: str) -> str:
     """Return the local folder of a model.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from dataclasses import dataclass, replace
 
@@ -150,7 +149,7 @@ def _write_figures(run: RunDir, figures: dict[str, str]) -> None:
 def _read(config: CorpusConfig) -> pa.Table:
     """Return the usable rows; nothing of them stays in the experiment's directory, which may be published."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = ingest(config, RunDir(folder), in_process_bytes=math.inf)
+        rows = ingest(config, RunDir(folder))
         table = rows.take(rows.ids(), [*TEXT_COLUMNS[config.task], "label"])
     if rows.n_rejected:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows.rejected_by_reason.items())

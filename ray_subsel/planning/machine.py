@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from ray_subsel.core.byte_sizes import parse_bytes
 from ray_subsel.runtime.peak_memory import available_bytes
@@ -43,11 +45,26 @@ class Machine:
         return min(self.for_one, share)
 
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Of the container, on Linux: microseconds of CPU in each period, and the period; ``max`` where there is no quota."""
+
+
+def usable_cpus(quota_file: Path = CPU_QUOTA) -> int:
+    """Return how many CPUs this process may use: of the machine, or of the container that it is in."""
+    cpus = os.cpu_count() or 1
+    with contextlib.suppress(AttributeError):  # Linux only
+        cpus = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
+        quota, period = quota_file.read_text().split()
+        cpus = min(cpus, int(quota) // int(period))
+    return max(1, cpus)
+
+
 def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine:
-    """Return what there is to run on: a connected Ray, or this machine."""
+    """Return what there is to run on: a Ray that runs already, or this machine."""
     limit = None if memory_limit is None else parse_bytes(memory_limit)
     if resources is None:
-        return Machine(os.cpu_count() or 1, 1, available_bytes(), limit)
+        return Machine(usable_cpus(), 1, available_bytes(), limit)
     cpus = max(1, int(resources.cpus))
     if resources.nodes == 1:
         return Machine(cpus, 1, available_bytes(), limit)

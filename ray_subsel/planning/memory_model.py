@@ -20,6 +20,9 @@ BASE = 180 << 20
 DRIVER = 80 << 20
 """What the driver, which has started Ray and read the corpus, takes above a worker."""
 
+PUBLISHER = 300 << 20
+"""What the driver takes above a worker when it has led a run."""
+
 ROW_BYTES = 200
 ENGINE = 1.15
 COMPACTED = 0.75

@@ -19,9 +19,13 @@ class Policy:
     Attributes
     ----------
     in_process_bytes : int
-        Input files of up to this size together are read by the driver itself: a worker takes a second to start.
+        Input files of up to this size together are read by the driver itself.
     in_process_numbers : int
-        Up to this n * d (80 MB of vectors) the driver normalises ready vectors and selects itself.
+        Up to this n * d (160 MB of vectors) the driver embeds, collapses near copies and selects itself.
+    in_process_seconds : float
+        An embedder that takes longer in the driver, roughly, is left to workers.
+    start_seconds : float
+        What workers and their models take to start, Ray included: the driver embeds where it would end before them.
     centralized_numbers : int
         Centralized greedy is computed beside GreeDi, to report its share, up to this n * d: 160 MB of vectors.
     centralized_products : int
@@ -36,8 +40,10 @@ class Policy:
         How often an actor of the exact greedy is started again before the run gives up.
     """
 
-    in_process_bytes: int = 16 << 20
-    in_process_numbers: int = 20_000_000
+    in_process_bytes: int = 128 << 20
+    in_process_numbers: int = 40_000_000
+    in_process_seconds: float = 300.0
+    start_seconds: float = 20.0
     centralized_numbers: int = 40_000_000
     centralized_products: int = 500_000_000_000
     certified_numbers: int = 4_000_000
@@ -48,6 +54,10 @@ class Policy:
     def is_small(self, n: int, d: int) -> bool:
         """Tell whether the driver solves a ground set itself."""
         return n * d <= self.in_process_numbers
+
+    def embeds_here(self, here: float, work: float) -> bool:
+        """Tell whether the driver embeds, by its rough seconds and those of workers once they have started."""
+        return here <= min(self.in_process_seconds, self.start_seconds + work)
 
     def is_certified(self, n: int, d: int) -> bool:
         """Tell whether an answer is compared with an upper bound."""
@@ -60,5 +70,5 @@ class Policy:
 
 
 DEFAULT_POLICY = Policy()
-ON_RAY = Policy(in_process_bytes=0, in_process_numbers=0)
+ON_RAY = Policy(in_process_bytes=0, in_process_numbers=0, in_process_seconds=0.0)
 """Leaves all work to Ray, whatever its size."""

@@ -12,6 +12,7 @@ from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.readers import open_parquet, read_batches
+from ray_subsel.planning.embedding_plan import plan_embedding
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k
@@ -94,7 +95,8 @@ def plan_run(
     planned = planned_k(select, k)
     sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep", policy=policy)
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
-    stages = stage_bytes(source, corpus, embed, sizes, near=select.near is not None, policy=policy)
+    embedding = plan_embedding(corpus, embed, machine, n=rows, d=dimension, policy=policy)
+    stages = stage_bytes(source, corpus, embed, sizes, embedding, near=select.near is not None, policy=policy)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
     return RunPlan(rows, counted_all, sizes, stages, assumed)

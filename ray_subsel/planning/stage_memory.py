@@ -13,8 +13,9 @@ from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.block_sizes import BlockSizes
+from ray_subsel.planning.embedding_plan import EmbeddingPlan
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.memory_model import BASE
+from ray_subsel.planning.memory_model import BASE, PUBLISHER
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.selection_plan import SelectionPlan
 
@@ -33,9 +34,6 @@ TEXT_GROWTH = 1.5
 """Bytes of a text in memory for each byte in the file."""
 
 BUCKET_COPIES = 8.0
-
-PUBLISHER = 300 << 20
-"""What the driver takes above a worker when it has led a run."""
 
 PUBLISHED_COPIES = 6.0
 
@@ -61,6 +59,7 @@ def stage_bytes(
     corpus: CorpusConfig,
     embed: EmbedConfig,
     sizes: SelectionPlan,
+    embedding: EmbeddingPlan,
     *,
     near: bool,
     policy: Policy = DEFAULT_POLICY,
@@ -71,6 +70,7 @@ def stage_bytes(
     ----------
     sizes : SelectionPlan
         What selection itself will take.
+    embedding : EmbeddingPlan
     near : bool
         Whether near copies are collapsed.
     """
@@ -90,6 +90,9 @@ def stage_bytes(
     found["select"] = sizes.predicted_peak_bytes
     published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
     found["select"] = max(found["select"], BASE + PUBLISHER + published)
+    for stage in ("near", "select"):  # small enough to be embedded here is small enough for these
+        if stage in found:
+            found[stage] += embedding.held_bytes
     return {name: int(amount) for name, amount in found.items()}
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -136,11 +136,19 @@ def _frugal_workers() -> Iterator[None]:
 class RaySession:
     """Ray for the length of a ``with`` block, started when it is first asked for.
 
-    A run of which everything is done already starts none. A Ray that the caller has started is used and left running.
+    A run that is small, or of which everything is done already, starts none. A Ray that the caller has started is used
+    and left running.
+
+    Parameters
+    ----------
+    runtime : RuntimeConfig
+    classes : sequence of classes
+        What workers are sent, which may have to take along where it is defined: :func:`ship`.
     """
 
-    def __init__(self, runtime: RuntimeConfig) -> None:
+    def __init__(self, runtime: RuntimeConfig, classes: Sequence[type] = ()) -> None:
         self._runtime = runtime
+        self._classes = classes
         self._resources: Resources | None = None
         self._began = False
 
@@ -164,6 +172,16 @@ class RaySession:
         """What the connected Ray offers."""
         return self.start()
 
+    @property
+    def there(self) -> Resources | None:
+        """What Ray offers where one runs already: the caller's, a submitted job's, that of the address; else None."""
+        runs = self._resources is not None or _in_a_cluster() or self._runtime.address not in ("auto", "local")
+        if not runs and "ray" in sys.modules:
+            import ray
+
+            runs = ray.is_initialized()
+        return self.start() if runs else None
+
     def _connect(self) -> Resources:
         ask_for_a_token(self._runtime.address)
         import ray
@@ -173,6 +191,7 @@ class RaySession:
                 _start(self._runtime.address)
             self._began = True
         _quiet()
+        ship(self._classes)
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         local = self._began and self._runtime.address in ("auto", "local") and not _in_a_cluster()

@@ -32,7 +32,7 @@ class RunContext:
     config : RunConfig
     manifest : Manifest
     session : RaySession
-        Ray is started when it is first asked for.
+        Ray is started where work is not for this process.
     policy : Policy
     """
 
@@ -48,8 +48,18 @@ class RunContext:
 
     @property
     def machine(self) -> Machine:
-        """What there is to run on."""
-        return machine_of(self.session.resources, self.config.runtime.memory_limit)
+        """What there is to run on: a Ray where one runs already, else this machine, on which one may be started."""
+        return machine_of(self.session.there, self.config.runtime.memory_limit)
+
+    def in_process(self, small: bool) -> bool:
+        """Return ``small``: whether to work in this process; where not, Ray runs from now on. All stages ask here."""
+        if not small:
+            self.session.start()
+        return small
+
+    def reads_here(self, input_bytes: int) -> bool:
+        """Tell whether input files of some size together are read in this process."""
+        return self.in_process(input_bytes <= self.policy.in_process_bytes)
 
     def fingerprint(self, stage: str) -> str:
         """Return the fingerprint of a stage that this run has entered."""

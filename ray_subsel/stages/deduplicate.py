@@ -405,9 +405,7 @@ class DeduplicateStage(Stage[EmbeddingStore]):
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
         """Group what is not grouped yet."""
-        in_process = context.policy.is_small(self.store.n, self.store.d)
-        if not in_process:
-            context.session.start()
+        in_process = context.in_process(context.policy.is_small(self.store.n, self.store.d))
         task = NearTask.of(self.store, self.threshold, self.seed, context.policy)
         with bar("near", 3 * self.store.n) as progress:
             leaders, facts = collapse(task, in_process=in_process, bar=progress, peak=peak)

@@ -20,6 +20,8 @@ from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Float32s
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import Embedder, normalise_vectors
+from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
+from ray_subsel.planning.machine import usable_cpus
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar, bar
@@ -54,6 +56,8 @@ class EmbedTask:
         The random partition by which parts are sorted.
     device : str
         ``"cpu"`` or ``"cuda"``.
+    threads : int
+        CPU threads of the embedder.
     """
 
     rows: RowStore
@@ -62,6 +66,7 @@ class EmbedTask:
     partitions: int
     seed: int
     device: str
+    threads: int = 1
 
     @property
     def run(self) -> RunDir:
@@ -74,7 +79,7 @@ def open_embedder(task: EmbedTask, kind: type[Embedder]) -> Embedder | None:
     if task.corpus.vectors is not None:
         return None
     state = kind.load_state(task.run) if kind.state_file else None
-    return kind.open(task.embed, state, device=task.device)
+    return kind.open(task.embed, state, device=task.device, threads=task.threads)
 
 
 def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> ShardMeta:
@@ -318,11 +323,12 @@ class EmbedStage(Stage[EmbeddingStore]):
         """Fit the embedder where it learns from the corpus, and embed what is missing."""
         config, rows = context.config, self.rows
         missing = missing_shards(rows)
-        context.session.start()
-        if self.model is not None:
-            fit_once(rows, config.corpus, config.embed, in_process=self._is_small(context))
         if missing:
-            self._embed(context, missing, peak)
+            plan = embedding_of(context, rows)
+            here = context.in_process(plan.in_process)
+            if self.model is not None:
+                fit_once(rows, config.corpus, config.embed, in_process=here)
+            self._embed(context, plan, missing, peak)
         store = open_embeddings(rows)
         reused = rows.shards - len(missing)
         facts = {
@@ -337,15 +343,13 @@ class EmbedStage(Stage[EmbeddingStore]):
         line = f"embed: {store.texts:,} distinct, {store.d} dimensions, {reused} parts from before"
         return StageResult(store, facts, line)
 
-    def _is_small(self, context: RunContext) -> bool:
-        """Tell whether the driver embeds: few vectors that cost little each are not worth the start of a worker."""
-        embed = context.config.embed
-        kind = embed.embedder_class
-        d = self.rows.dimension if self.model is None else kind.dimension_of(embed)
-        return (self.model is None or kind.cheap) and context.policy.is_small(self.rows.n_rows, d or 1)
-
-    def _embed(self, context: RunContext, missing: list[int], peak: PeakMemory) -> None:
-        config, resources = context.config, context.session.resources
+    def _embed(self, context: RunContext, plan: EmbeddingPlan, missing: list[int], peak: PeakMemory) -> None:
+        config = context.config
+        if plan.in_process:
+            found = 0 if self.model is None else config.embed.embedder_class.gpus_here()
+            resources = Resources(usable_cpus(), found, nodes=1, local=True)
+        else:
+            resources = context.session.resources
         workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
         task = EmbedTask(
             rows=self.rows,
@@ -354,12 +358,32 @@ class EmbedStage(Stage[EmbeddingStore]):
             partitions=_layout(context, self.rows),
             seed=0 if config.select is None else config.select.seed,
             device="cuda" if gpus > 0 else "cpu",
+            threads=1 if gpus > 0 else plan.threads,
         )
         with bar("embed", self.rows.n_rows, "row") as progress:
-            if self._is_small(context):
+            if plan.in_process:
                 embed_in_process(task, missing, bar=progress)
                 return
             embed_missing(task, missing, workers=workers, num_gpus=gpus, cpus=resources.cpus, bar=progress, peak=peak)
+
+
+def embedding_of(context: RunContext, rows: RowStore) -> EmbeddingPlan:
+    """Plan where the rows are embedded."""
+    config = context.config
+    return plan_embedding(
+        config.corpus,
+        config.embed,
+        context.machine,
+        n=rows.n_rows,
+        d=_dimension(config.corpus, config.embed, rows),
+        workers=config.runtime.workers,
+        policy=context.policy,
+    )
+
+
+def _dimension(corpus: CorpusConfig, embed: EmbedConfig, rows: RowStore) -> int:
+    d = rows.dimension if corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
+    return d or 1
 
 
 def _layout(context: RunContext, rows: RowStore) -> int:
@@ -370,11 +394,10 @@ def _layout(context: RunContext, rows: RowStore) -> int:
         return select.partitions
     n = rows.n_rows
     k, _ = resolve_k(select.k, select.fraction, rows=n, items=n, no_limit=True)
-    embed = config.embed
-    d = rows.dimension if config.corpus.vectors is not None else embed.embedder_class.dimension_of(embed)
+    d = _dimension(config.corpus, config.embed, rows)
     copies = config.corpus.copies == "keep"
     try:
         k = planned_k(select, k)
-        return plan_sizes(select, context.machine, n=n, d=d or 1, k=k, copies=copies, policy=context.policy).partitions
+        return plan_sizes(select, context.machine, n=n, d=d, k=k, copies=copies, policy=context.policy).partitions
     except DoesNotFitError:  # an upper bound does not fit; the items may, once equal ones are collapsed
         return 1

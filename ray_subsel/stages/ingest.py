@@ -46,11 +46,9 @@ class IngestStage(Stage[RowStore]):
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[RowStore]:
         """Read the input; tell first what the whole run will take."""
-        context.session.start()
         _tell_plan(context)
         with steps("corpus", "part") as told:
-            small = context.policy.in_process_bytes
-            rows = ingest(context.config.corpus, context.run, in_process_bytes=small, progress=told, peak=peak)
+            rows = ingest(context.config.corpus, context.run, in_process=context.reads_here, progress=told, peak=peak)
         line = f"corpus: {rows.n_rows:,} rows, {rows.n_rejected:,} rejected, {rows.n_augmented:,} copies added"
         return StageResult(rows, corpus_facts(rows), line)
 

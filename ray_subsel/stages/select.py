@@ -17,6 +17,7 @@ from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
+from ray_subsel.stages.embed import embedding_of
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints, partition_constraints
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, sorted_store
@@ -64,17 +65,17 @@ class SelectStage(Stage[bool]):
         k, warning = self._k()
         entered = context.manifest.stages[self.name].settings
         config = dataclasses.replace(self.asked, partitions=entered["partitions"], fan_in=entered["fan_in"])
-        context.session.start()
         began = time.perf_counter()
         n, d = self.store.n, self.store.d
         sizes = self._sizes(context, config, k)
         source = InputSize(self.rows.n_rows, self.rows.shards, sum(file["bytes"] for file in self.rows.files))
         asked = context.config
+        embedding = embedding_of(context, self.rows)
         near = config.near is not None
-        stages = stage_bytes(source, asked.corpus, asked.embed, sizes, near=near, policy=context.policy)
+        stages = stage_bytes(source, asked.corpus, asked.embed, sizes, embedding, near=near, policy=context.policy)
         for line in (*sizes.lines(), stage_memory_line(stages)):
             log_line(line)
-        in_process = context.policy.is_small(n, d)
+        in_process = context.in_process(context.policy.is_small(n, d))
         store = sorted_store(self.store, config, in_process=in_process)
         constraints = partition_constraints(
             self.rows, store, asked.corpus, config, self.lists, items=n, in_process=in_process

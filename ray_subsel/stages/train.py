@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -15,6 +16,7 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import model_name
+from ray_subsel.embedders.model_files import gpus_here
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -69,6 +71,7 @@ def finetune_arms(
     test: CorpusConfig,
     *,
     use_gpu: bool,
+    reads_here: Callable[[int], bool],
 ) -> dict[str, Any]:
     """Train and measure each arm that has no result yet; return what the report says of all.
 
@@ -76,7 +79,7 @@ def finetune_arms(
     """
     if corpus.task not in TASKS:
         raise invalid("task", f"be one of {', '.join(TASKS)} to fine-tune", corpus.task, "Use --task.")
-    test_rows = _test_rows(run, test)
+    test_rows = _test_rows(run, test, reads_here)
     columns = TASKS[corpus.task]
     test_table = test_rows.take(test_rows.ids(), columns)
     selected = run.read_table(SELECTION, ["id"])["id"].to_numpy().astype(np.int64)
@@ -111,12 +114,12 @@ def finetune_arms(
     return {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
 
 
-def _test_rows(run: RunDir, test: CorpusConfig) -> RowStore:
+def _test_rows(run: RunDir, test: CorpusConfig, reads_here: Callable[[int], bool]) -> RowStore:
     """Read the test file into ``test/``, once."""
     folder = run.inner("test")
     if folder.exists("rows/index.json"):
         return RowStore.open(folder)
-    rows = ingest(test, folder)
+    rows = ingest(test, folder, in_process=reads_here)
     if rows.n_rejected:
         log_line(f"test: {rows.n_rejected:,} rows rejected, see {folder.path('rejected.parquet')}")
     if not rows.n_rows:
@@ -165,12 +168,13 @@ class TrainStage(Stage[bool]):
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
         """Train what is missing."""
         del peak
-        config, session = context.config, context.session
-        session.start()
-        asked = config.runtime.num_gpus
-        use_gpu = session.resources.gpus >= 1 if asked is None else asked > 0
+        config, asked = context.config, context.config.runtime.num_gpus
+        here = context.in_process(config.runtime.train_workers == 0)
+        if asked is None:
+            asked = gpus_here() if here else context.session.resources.gpus
         test = test_corpus(config.corpus, self.train)
         facts = finetune_arms(
-            context.run, self.rows, config.corpus, config.embed, self.train, config.runtime, test, use_gpu=use_gpu
-        )
+            context.run, self.rows, config.corpus, config.embed, self.train, config.runtime, test,
+            use_gpu=asked > 0, reads_here=context.reads_here,
+        )  # fmt: skip
         return StageResult(True, facts)

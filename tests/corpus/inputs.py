@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def read(
     settings.setdefault("max_rejected", 1.0)
     config = CorpusConfig(data=data, **settings)
     run = RunDir(str(tmp_path / out))
-    return ingest(config, run, shards=shards, sizes=sizes, in_process_bytes=math.inf, progress=progress)
+    return ingest(config, run, shards=shards, sizes=sizes, progress=progress)
 
 
 def rejects(store: RowStore) -> list[tuple[int, int, str]]:

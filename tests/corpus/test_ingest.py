@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -168,7 +167,7 @@ def test_vectors_in_json_lines(tmp_path: Path) -> None:
 def test_bad_settings_get_one_line(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     data = (write_csv(tmp_path / "a.csv", ["id", "text"], [("1", "a")]),)
     config = CorpusConfig(**{"data": data, **settings})
-    for check in (input_fingerprint, lambda c: ingest(c, RunDir(str(tmp_path / "run")), in_process_bytes=math.inf)):
+    for check in (input_fingerprint, lambda c: ingest(c, RunDir(str(tmp_path / "run")))):
         with pytest.raises(InputError, match=message) as caught:
             check(config)
         assert "\n" not in str(caught.value)
@@ -318,7 +317,7 @@ def test_ray_and_this_process_write_the_same(tmp_path: Path) -> None:
         write(tmp_path / "in" / f"{i}.txt", "".join(f"{word}\n" if word else "\n" for word in words))
     config = CorpusConfig(data=(str(tmp_path / "in"),), text=("text",), augment=True, max_rejected=1.0)
     told: list[tuple[int, int]] = []
-    here = ingest(config, RunDir(str(tmp_path / "here")), in_process_bytes=math.inf)
+    here = ingest(config, RunDir(str(tmp_path / "here")))
     there = ingest(config, RunDir(str(tmp_path / "there")), progress=lambda *step: told.append(step))
     assert there.index == here.index
     assert told == [(i, 5) for i in range(1, 6)]

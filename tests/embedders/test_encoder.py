@@ -52,6 +52,19 @@ def test_a_list_of_texts_gives_the_same_bits_again(embedder: BertEmbedder, tiny_
     np.testing.assert_array_equal(embedder.embed(TEXTS), again)
 
 
+def test_threads_change_no_bit(embedder: BertEmbedder, tiny_bert: str) -> None:
+    texts = [" ".join(TEXTS[i % 6 : i % 6 + 2]) for i in range(40)]
+    side_by_side = BertEmbedder(tiny_bert, batch_size=3, threads=3)
+    np.testing.assert_array_equal(side_by_side.embed(texts), embedder.embed(texts))
+
+
+def test_seconds_grow_with_the_texts_and_the_model(tiny_bert: str) -> None:
+    tiny = EmbedConfig(embedder="bert", model=tiny_bert)
+    assert BertEmbedder.threaded
+    assert 0 < 10 * BertEmbedder.seconds(tiny, 100) == pytest.approx(BertEmbedder.seconds(tiny, 1000))
+    assert BertEmbedder.seconds(tiny, 1000) < 0.2  # its weights are 0.1 MB
+
+
 def test_no_texts_give_no_rows(embedder: BertEmbedder) -> None:
     assert embedder.embed([]).shape == (0, 32)
 

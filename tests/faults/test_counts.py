@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -57,7 +56,7 @@ def rewrite(run, name, change):
 @pytest.mark.parametrize("lost", ["part", "reject"])
 def test_what_is_read_is_kept_or_rejected(corpus, run, lost):
     """Input to corpus: a unit that was read before the rerun lost a part, or a reject."""
-    ingest(corpus, run, in_process_bytes=math.inf)
+    ingest(corpus, run)
     index = run.read_json("rows/index.json")
     assert (index["n_read"], sum(part["rows"] for part in index["parts"])) == (60, 50)
     run.delete("rows/index.json")
@@ -70,12 +69,12 @@ def test_what_is_read_is_kept_or_rejected(corpus, run, lost):
     }  # fmt: skip
     run.write_json("rows/unit-00000.json", marker)
     with pytest.raises(InputError, match=r"rows must account for 60 rows; got (50 and 9|0 and 10) rejected\. Delete"):
-        ingest(corpus, run, in_process_bytes=math.inf)
+        ingest(corpus, run)
 
 
 @pytest.mark.fault
 def test_a_row_that_a_part_of_the_corpus_lost_stops_whoever_reads_it(corpus, run):
-    rows = ingest(corpus, run, in_process_bytes=math.inf)
+    rows = ingest(corpus, run)
     rewrite(run, rows.index["parts"][0]["name"], lambda table: table.slice(1))
     for read in (
         lambda: rows.shard(0),
@@ -89,7 +88,7 @@ def test_a_row_that_a_part_of_the_corpus_lost_stops_whoever_reads_it(corpus, run
 
 @pytest.mark.fault
 def test_rows_that_the_embeddings_lost_stop_the_run(corpus, run):
-    rows = ingest(corpus, run, in_process_bytes=math.inf)
+    rows = ingest(corpus, run)
 
     class Ones:
         dimension = 2
@@ -173,7 +172,7 @@ def test_mode_exact_counts_the_ground_set(run, store, here):
 
 
 def test_shards_without_a_part_are_missing(corpus, run):
-    rows = ingest(corpus, run, in_process_bytes=math.inf)
+    rows = ingest(corpus, run)
     assert embed.missing_shards(rows) == list(range(rows.shards))
     assert rows.missing_parts() == []
     run.delete(rows.index["parts"][0]["name"])

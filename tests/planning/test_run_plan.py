@@ -13,7 +13,6 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import machine_of
 from ray_subsel.planning.run_plan import count_rows, plan_run
-from ray_subsel.runtime.ray_session import Resources
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +56,6 @@ def test_texts_are_counted_or_estimated(tmp_path):
 def test_the_dimension_is_the_model_s(tiny_bert):
     config = EmbedConfig(embedder="bert", model=tiny_bert)
     assert config.embedder_class.dimension_of(config) == 32
-
-
-def test_the_machine_is_ray_s_or_this_one():
-    here, connected = machine_of(None, "3GiB"), machine_of(Resources(4.0, 0.0, 1, True), None)
-    assert (here.limit, here.nodes) == (3 << 30, 1)
-    assert (connected.cpus, connected.limit) == (4, None)
-    assert connected.for_one > 0
 
 
 def test_the_command_prints_the_plan_and_writes_nothing(vectors, capsys):

@@ -6,21 +6,25 @@ import pytest
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
+from ray_subsel.planning.embedding_plan import EmbeddingPlan
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.selection_plan import plan_sizes
 from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
 
 GIB = 1 << 30
 MACHINE = Machine(cpus=2, nodes=1, available=20 * GIB, limit=None)
+BY_WORKERS = EmbeddingPlan(in_process=False, threads=1, held_bytes=0)
 VECTORS = CorpusConfig(data=("x.parquet",), vectors="v")
 TEXTS = CorpusConfig(data=("x.csv",), text=("text",))
 
 
-def stages(n=1_000_000, d=384, k=10_000, corpus=VECTORS, near=False, size=1_600_000_000, **select):
+def stages(
+    n=1_000_000, d=384, k=10_000, corpus=VECTORS, near=False, size=1_600_000_000, embedding=BY_WORKERS, **select
+):
     config = SelectConfig(k=k, **{"partitions": 8, **select})
     sizes = plan_sizes(config, MACHINE, n=n, d=d, k=k)
     source = InputSize(n, max(8, min(256, size >> 24)), size)
-    return stage_bytes(source, corpus, EmbedConfig(embedder="tfidf"), sizes, near=near)
+    return stage_bytes(source, corpus, EmbedConfig(embedder="tfidf"), sizes, embedding, near=near)
 
 
 def test_every_stage_is_told_and_near_only_where_it_is_asked_for():
@@ -43,6 +47,15 @@ def test_reading_is_bounded_by_its_parts_however_long_the_corpus():
 def test_an_embedder_takes_its_share():
     vectors = stages(d=128)["embed"]
     assert stages(d=128, corpus=TEXTS)["embed"] > vectors
+
+
+def test_what_this_process_has_loaded_to_embed_it_holds_to_the_end():
+    few = {"n": 10_000, "d": 64, "k": 100, "size": 3_000_000, "near": True}
+    told, apart = stages(**few, embedding=EmbeddingPlan(True, 2, 500 << 20)), stages(**few)
+    assert {name: told[name] - apart[name] for name in told if told[name] != apart[name]} == {
+        "near": 500 << 20,
+        "select": 500 << 20,
+    }
 
 
 @pytest.mark.parametrize(

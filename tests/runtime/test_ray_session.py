@@ -8,7 +8,7 @@ import pytest
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.runtime.ray_session import RaySession, ask_for_a_token, input_error_in
+from ray_subsel.runtime.ray_session import IN_A_JOB, RaySession, ask_for_a_token, input_error_in
 
 
 def test_the_user_s_error_is_found_however_deep_it_is_wrapped():
@@ -36,6 +36,7 @@ def test_a_ray_that_runs_already_is_used_and_left_running():
     import ray
 
     with RaySession(RuntimeConfig(out="x")) as session:
+        assert session.there is session.start()
         assert session.start().cpus == 2
         assert session.resources is session.start()
     assert ray.is_initialized()
@@ -46,12 +47,23 @@ def test_no_ray_is_started_before_it_is_asked_for():
         "import sys\n"
         "from ray_subsel.config import RuntimeConfig\n"
         "from ray_subsel.runtime.ray_session import RaySession\n"
-        "with RaySession(RuntimeConfig(out='x', address='local')):\n"
-        "    pass\n"
+        "with RaySession(RuntimeConfig(out='x', address='local'), [int]) as session:\n"
+        "    assert session.there is None\n"
         "print('ray' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+def test_a_ray_elsewhere_is_looked_up_and_a_missing_one_is_one_line(monkeypatch):
+    asked = []
+    monkeypatch.setattr(RaySession, "start", lambda session: asked.append(session))
+    for address, cluster in (("1.2.3.4:5", {}), ("auto", {"RAY_ADDRESS": "x"}), ("auto", {IN_A_JOB: "{}"})):
+        with monkeypatch.context() as environment:
+            for name, value in cluster.items():
+                environment.setenv(name, value)
+            assert RaySession(RuntimeConfig(out="x", address=address)).there is None
+    assert len(asked) == 3
 
 
 LOCAL = [("local", {}, True), ("auto", {}, True), ("1.2.3.4:5", {}, False), ("auto", {"RAY_ADDRESS": "x"}, False)]

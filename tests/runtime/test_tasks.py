@@ -1,6 +1,5 @@
 """Work on Ray: results as they come, what is lost is named, and what kills its worker every time is given up."""
 
-import math
 import os
 import signal
 import time
@@ -181,7 +180,7 @@ def test_every_task_that_is_lost_is_named(tmp_path, task):
         if task == "words":
             (tmp_path / "t.txt").write_text("red\nblue\n")
             corpus = CorpusConfig(data=(str(tmp_path / "t.txt"),), format="text")
-            rows = ingest(corpus, RunDir(str(tmp_path / "other"), dead), in_process_bytes=math.inf)
+            rows = ingest(corpus, RunDir(str(tmp_path / "other"), dead))
             fit_once(rows, corpus, EmbedConfig(embedder="tfidf"))
         elif task in ("sample", "fit"):
             collapse(NearTask.of(store, 0.9, 0), in_process=False, bar=NullProgress())

@@ -1,7 +1,5 @@
 """The embedding stage's pure parts; the pool itself is in test_pipeline."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -32,9 +30,7 @@ class Letters:
 def rows(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(["aab", "b", "aab", "abab", "b", "b", "a"] + ["a" * i for i in range(2, 12)]) + "\n")
-    return ingest(
-        CorpusConfig(data=(str(path),), format="text"), RunDir(str(tmp_path / "run")), in_process_bytes=math.inf
-    )
+    return ingest(CorpusConfig(data=(str(path),), format="text"), RunDir(str(tmp_path / "run")))
 
 
 def task(rows, copies="collapse", partitions=2):

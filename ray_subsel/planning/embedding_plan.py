@@ -1,0 +1,68 @@
+"""Plan where a corpus is embedded: in this process where work / threads <= start + work / CPUs, else by workers.
+
+Seconds are rough, of one CPU's thread, as an embedder's class tells them (``Embedder.seconds``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ray_subsel.config import CorpusConfig, EmbedConfig
+from ray_subsel.planning.machine import Machine, usable_cpus
+from ray_subsel.planning.memory_model import BASE, PUBLISHER
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+
+MOST_THREADS = 16
+"""Beyond these the threads of one process wait for its interpreter."""
+
+
+@dataclass(frozen=True)
+class EmbeddingPlan:
+    """Where a corpus is embedded.
+
+    Attributes
+    ----------
+    in_process : bool
+    threads : int
+        Of the embedder in this process; a worker has one.
+    held_bytes : int
+        What this process goes on holding in the stages that follow, libraries mostly; 0 where workers embed.
+    """
+
+    in_process: bool
+    threads: int
+    held_bytes: int
+
+
+def plan_embedding(
+    corpus: CorpusConfig,
+    embed: EmbedConfig,
+    machine: Machine,
+    *,
+    n: int,
+    d: int,
+    workers: int | None = None,
+    policy: Policy = DEFAULT_POLICY,
+) -> EmbeddingPlan:
+    """Plan where a corpus is embedded.
+
+    Parameters
+    ----------
+    machine : Machine
+        What there is to run on, workers on other machines counted.
+    n, d : int
+        Rows and dimension.
+    workers : int, optional
+        How many were asked for: in this process as many threads.
+    policy : Policy
+    """
+    small = policy.is_small(n, d)
+    if corpus.vectors is not None:
+        return EmbeddingPlan(small, 1, 0)
+    kind = embed.embedder_class
+    threads = min(MOST_THREADS, usable_cpus() if workers is None else workers) if kind.threaded else 1
+    work, held = kind.seconds(embed, n), int(kind.memory_bytes(embed))
+    # A limit is one of every process, and what a worker holds is gone when it ends.
+    fits = machine.limit is None or BASE + PUBLISHER + held <= machine.limit
+    here = small and fits and policy.embeds_here(work / threads, work / (workers or machine.cpus))
+    return EmbeddingPlan(here, threads if here else 1, held if here else 0)
