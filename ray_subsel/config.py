@@ -321,7 +321,9 @@ class RuntimeConfig:
         metavar="ADDRESS",
         identity=False,
     )
-    workers: int | None = option(None, "actors that embed; default: one a GPU, or one a CPU", identity=False)
+    workers: int | None = option(
+        None, "actors that embed, of small data threads; default: one a GPU, or one a CPU", identity=False
+    )
     num_gpus: float | None = option(
         None, "GPUs an actor; default: 1 where the cluster has GPUs, else 0", identity=False
     )

@@ -126,6 +126,8 @@ def plan_sizes(
         return _exact(machine, n, d, k, m, seconds, objective, policy)
     worker = peaks.solver(spread(n, m), m)
     processes = _side_by_side(machine, m, worker, n)
+    if policy.is_small(n, d):  # one after the other, in the driver
+        processes = 1
     fan_in, tree = _shape(config, machine, _even(n, m), k, m, peaks.reducer)
     candidates = k if tree.rounds == 1 else tree.root.available
     reducer, alone = peaks.reducer(max(k, tree.most_reduced)), peaks.solver(n, 1)

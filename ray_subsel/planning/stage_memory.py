@@ -25,7 +25,7 @@ READER = 90 << 20
 PART_COPIES = 4.3
 SHARD_COPIES = 2.0
 EMBEDDING = 130 << 20
-"""What an actor that embeds takes above a reader, without its model."""
+"""What a thread that embeds takes above a reader, without its model."""
 
 ROW_OVERHEAD = 120
 """Id, key, kind and origin of a row."""
@@ -82,7 +82,7 @@ def stage_bytes(
     embedder = 0.0 if corpus.vectors is not None else embed.embedder_class.memory_bytes(embed)
     found = {
         "corpus": BASE + READER + PART_COPIES * part,
-        "embed": BASE + READER + EMBEDDING + SHARD_COPIES * shard + embedder,
+        "embed": BASE + READER + EMBEDDING * embedding.threads + SHARD_COPIES * shard + embedder,
     }
     if near:
         numbers = min(sizes.n * sizes.d, policy.bucket_numbers)

@@ -99,7 +99,6 @@ def test_a_budget_without_k_is_planned_for_a_tenth(tmp_path):
     assert "20 are assumed" in found.text()
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_run_that_cannot_fit_is_refused_before_anything_is_read(vectors, tmp_path, capsys):
     command = ["select", str(vectors), "--vectors", "v", "--k", "20", "--out", str(tmp_path / "out")]
     assert main([*command, "--memory-limit", "200MiB"]) == 2

@@ -47,6 +47,7 @@ def test_partitions_that_are_given_are_kept_and_run_as_many_at_a_time_as_fit():
     assert plan(1_000_000, 384, 1_000, machine(2.0, cpus=8), partitions=16).processes == 5
     assert plan(1_000_000, 384, 1_000, machine(30, cpus=8), partitions=16).processes == 8
     assert plan(1_000_000, 384, 1_000, machine(30, cpus=8), partitions=3).processes == 3
+    assert plan(10_000, 384, 1_000, machine(30, cpus=8), partitions=16).processes == 1  # the driver does it all
 
 
 def test_the_tree_grows_only_where_one_reducer_does_not_fit():
