@@ -1,6 +1,8 @@
 """Run the stages in their order, each resumed where a killed run left it.
 
-corpus  ->  rows/          read, check, copy rows                       (Ray Data)
+Small data are worked on in this process throughout, and no Ray is started; larger ones as it says on the right.
+
+corpus  ->  rows/          read, check, copy rows                       (Ray Core)
 embed   ->  embeddings/    distinct texts to vectors, a file a shard    (Ray Data, a pool of actors)
 near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)

@@ -31,7 +31,7 @@ FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in f
 MATHEMATICS = ("core", "objectives", "constraints", "dedup", "optimizers", "partitioned", "selection", "baselines")
 ALLOWED = {
     "ray": (
-        *("runtime/", "stages/", "corpus/ingest.py", "planning/machine.py"),
+        *("runtime/", "stages/", "planning/machine.py"),
         *("training/ray_train.py", "experiments/ray_runner.py"),
     ),
     "torch": ("embedders/", "training/"),

@@ -1,4 +1,4 @@
-"""Ingest a corpus: input files become validated rows in the run directory, by Ray tasks that each read one split.
+"""Ingest a corpus: input files become validated rows in the run directory, by tasks that each read one split.
 
 What is read equals what is kept plus what is rejected; every rejected row is in ``rejected.parquet`` with its file,
 line and reason. ``rows/index.json`` is written last: where it is, the stage is done.
@@ -6,7 +6,6 @@ line and reason. ``rows/index.json`` is written last: where it is, the stage is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,14 +23,13 @@ from ray_subsel.corpus.files import content_hash
 from ray_subsel.corpus.ingest_plan import IngestPlan, input_fingerprint, plan_ingest
 from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part
 from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Split, marker_name, read_split, rejects_table
-from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
-from ray_subsel.runtime.tasks import TaskSpec, attempt, ray_errors_as_input_errors
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.run_directory import RunDir
 
 __all__ = ["ingest", "input_fingerprint", "plan_ingest"]
 
 PLAN = f"{FOLDER}/plan.json"
-MAX_BLOCKS = 1000
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(splits done, splits)``."""
@@ -111,11 +109,12 @@ def _results(
     run.write_json(PLAN, plan.fingerprint)
     results = {split.number: run.read_json(marker_name(split.number)) for split in _finished(plan, run)}
     pending = [split for split in plan.splits if split.number not in results]
-    reading = _in_process(pending, run, plan.shards) if here else _by_ray(pending, run, plan.shards, peak)
-    for number, result in reading:
+    tasks = [_task(split) for split in pending]
+    for split, result, used in run_tasks(_read, (run, plan.shards), tasks, run, in_process=here):
         if "error" in result:
             raise InputError(result["error"])
-        results[number] = result
+        results[split.number] = result
+        peak.add(used)
         if progress is not None:
             progress(len(results), len(plan.splits))
     lost = [split.file.uri for split in plan.splits if split.number not in results]
@@ -129,44 +128,19 @@ def _finished(plan: IngestPlan, run: RunDir) -> Iterator[Split]:
     return (split for split in plan.splits if marker_name(split.number) in done)
 
 
-def _guarded(split: Split, run: RunDir, shards: int) -> dict[str, Any]:
+def _read(run: RunDir, shards: int, split: Split) -> dict[str, Any]:
     """Read a split; what is the user's to mend comes back as a value, anything else names the file."""
-    work = TaskSpec(marker_name(split.number), f"{split.file.uri} could not be read", "Give the workers more memory")
     try:
-        with attempt(run, work):
-            return read_split(split, run, shards)
+        return read_split(split, run, shards)
     except InputError as error:
         return {"error": str(error)}
     except Exception as error:
         raise RuntimeError(f"reading {split.file.uri} failed: {error}") from error
 
 
-def _in_process(splits: list[Split], run: RunDir, shards: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    for split in splits:
-        yield split.number, _guarded(split, run, shards)
-
-
-def _by_ray(splits: list[Split], run: RunDir, shards: int, peak: PeakMemory) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read splits in Ray Data tasks, several at a time; results come in any order."""
-    if not splits:
-        return
-    import ray
-
-    def read(batch: dict[str, Any]) -> dict[str, Any]:
-        start_peak()
-        at = batch["at"].tolist()
-        results = [json.dumps(_guarded(splits[i], run, shards)) for i in at]
-        return {"at": at, "result": results, "peak": [peak_bytes()] * len(at)}
-
-    # One block a split: Ray's own file readers merge and split files as they like, in no order.
-    items = [{"at": i} for i in range(len(splits))]
-    blocks = ray.data.from_items(items, override_num_blocks=min(len(items), MAX_BLOCKS))
-    with ray_errors_as_input_errors(
-        TaskSpec(FOLDER, f"{run.path(FOLDER)} could not be made", "Give the workers more memory")
-    ):
-        for row in blocks.map_batches(read, batch_size=1, batch_format="numpy").iter_rows():
-            peak.add(int(row["peak"]))
-            yield splits[int(row["at"])].number, json.loads(row["result"])
+def _task(split: Split) -> tuple[Split, TaskSpec]:
+    failed = f"{split.file.uri} could not be read"
+    return split, TaskSpec(marker_name(split.number), failed, "Give the workers more memory")
 
 
 def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> RowStore:

@@ -1,12 +1,16 @@
 """Run tasks in this process or on Ray; a task that kills its workers every time is given up by name.
 
+All work of the stages comes through :func:`run_tasks`, or :func:`run_pool` where a worker must first open something;
+which of both ways it takes, they ask ``RunContext.in_process`` (:mod:`ray_subsel.stages.base`).
+
 Ray starts a lost worker's work again, three times where :func:`ray_subsel.runtime.ray_session.remote` made the task,
-but without
-limit in Ray Data and wherever its memory monitor killed the worker. So each start is counted in the run directory.
+but without limit in Ray Data and wherever its memory monitor killed the worker. So each start is counted in the run
+directory.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,7 +109,7 @@ def run_tasks(
     at_a_time: int | None = None,
     cpus: float = 1,
 ) -> Iterator[tuple[Any, Any, int]]:
-    """Call ``function(*shared, argument)`` for each argument: here, or in a Ray task each. The only place to decide.
+    """Call ``function(*shared, argument)`` for each argument: here, or in a Ray task each.
 
     Parameters
     ----------
@@ -156,6 +160,105 @@ def run_tasks(
     finally:
         for left in pending:
             ray.cancel(left)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Actors on Ray, each of which keeps what its first task has opened.
+
+    Attributes
+    ----------
+    whole : TaskSpec
+        What all tasks together make.
+    size : int
+        At most so many; more than there are tasks are not started.
+    gpus : float
+        Of each.
+    """
+
+    whole: TaskSpec
+    size: int
+    gpus: float = 0.0
+
+
+def run_pool(
+    open_worker: Callable[..., Callable[[Any], Any]],
+    shared: tuple[Any, ...],
+    tasks: Sequence[tuple[Any, TaskSpec]],
+    run: RunDir,
+    *,
+    in_process: bool,
+    pool: Pool,
+) -> Iterator[tuple[Any, Any, int]]:
+    """Call ``open_worker(*shared)`` once a process, and what it returns for each argument: here, or on actors.
+
+    Like :func:`run_tasks` for work that must first open something. On Ray arguments and results travel as JSON; actors
+    that are lost are replaced by Ray Data, their tasks begun again. A death while a worker opens counts for its task.
+
+    Yields
+    ------
+    tuple
+        As :func:`run_tasks`.
+
+    Raises
+    ------
+    InputError
+        Where a task's worker is lost again and again, or what a task raises is one.
+    """
+    if not tasks:
+        return
+    if in_process:
+        work = open_worker(*shared)
+        yield from run_tasks(work, (), tasks, run, in_process=True)
+        return
+    import ray
+
+    size = max(1, min(pool.size, len(tasks)))
+    cpus = float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call]
+    dataset = ray.data.from_items([{"at": at} for at in range(len(tasks))], override_num_blocks=len(tasks)).map_batches(
+        _PoolActor,
+        fn_constructor_args=(open_worker, shared, tasks, run),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=size),
+        # At most half of what there is in Ray's accounts: a pool that took all would starve the tasks that feed it.
+        num_cpus=round(min(0.5, 0.5 * cpus / size), 4),
+        num_gpus=pool.gpus or None,
+    )
+    with ray_errors_as_input_errors(pool.whole):
+        for row in dataset.iter_rows():
+            if row["error"]:
+                raise InputError(row["error"])
+            yield tasks[int(row["at"])][0], json.loads(row["result"]), int(row["peak"])
+
+
+class _PoolActor:
+    """An actor of a pool; Ray Data calls it with one row at a time."""
+
+    def __init__(
+        self,
+        open_worker: Callable[..., Callable[[Any], Any]],
+        shared: tuple[Any, ...],
+        tasks: Sequence[tuple[Any, TaskSpec]],
+        run: RunDir,
+    ) -> None:
+        self._open = open_worker, shared
+        self._tasks, self._run = tasks, run
+        self._work: Callable[[Any], Any] | None = None
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        [at] = [int(at) for at in batch["at"]]
+        argument, spec = self._tasks[at]
+        result, error = None, ""
+        try:
+            with attempt(self._run, spec):
+                if self._work is None:
+                    open_worker, shared = self._open
+                    self._work = open_worker(*shared)
+                start_peak()
+                result = self._work(argument)
+        except InputError as refused:  # as a value: of an exception Ray Data hands over its own words only
+            error = str(refused)
+        return {"at": [at], "result": [json.dumps(result)], "peak": [peak_bytes()], "error": [error]}
 
 
 def map_tasks(

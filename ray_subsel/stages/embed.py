@@ -1,4 +1,4 @@
-"""Embed texts: a pool of actors, each of which embeds one shard after the other.
+"""Embed texts: in this process, or by a pool of actors, each of which embeds one shard after the other.
 
 A shard holds all rows of its texts, so equal texts are found and embedded once without any process seeing the whole
 corpus. A shard's file is written whole or not at all; a run that was killed embeds the missing shards only.
@@ -23,10 +23,10 @@ from ray_subsel.embedders import Embedder, normalise_vectors
 from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
 from ray_subsel.planning.machine import usable_cpus
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
-from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes, start_peak
-from ray_subsel.runtime.progress import Bar, bar
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.runtime.progress import bar
 from ray_subsel.runtime.ray_session import Resources
-from ray_subsel.runtime.tasks import TaskSpec, attempt, ray_errors_as_input_errors, run_tasks
+from ray_subsel.runtime.tasks import Pool, TaskSpec, run_pool, run_tasks
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.storage.embedding_store import (
     FOLDER,
@@ -112,8 +112,8 @@ def _ground_set(
     return items, [[one] for one in ids.tolist()]
 
 
-class EmbedActor:
-    """A worker of the pool: loads the embedder with its first shard, so that a death over that counts, too.
+def shard_worker(task: EmbedTask, kind: type[Embedder]) -> Callable[[int], int]:
+    """Open the embedder and return what embeds a shard and tells its distinct texts.
 
     Parameters
     ----------
@@ -121,29 +121,8 @@ class EmbedActor:
     kind : class
         Of the embedder; one from outside the package comes with it (:func:`ray_subsel.runtime.ray_session.ship`).
     """
-
-    def __init__(self, task: EmbedTask, kind: type[Embedder]) -> None:
-        self.task = task
-        self.kind = kind
-        self.embedder: Embedder | None = None
-
-    def ready(self) -> Embedder | None:
-        """Return the embedder; None where the corpus brings its vectors."""
-        if self.embedder is None:
-            self.embedder = open_embedder(self.task, self.kind)
-        return self.embedder
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Embed the shard of a batch; Ray Data calls this with one row at a time."""
-        [shard] = [int(shard) for shard in batch["shard"]]
-        try:
-            with attempt(self.task.run, _task_of(self.task.run, shard)):
-                embedder = self.ready()
-                start_peak()
-                texts, error = embed_shard(self.task, embedder, shard).texts, ""
-        except InputError as refused:  # as a value: of an exception Ray Data hands over its own words only
-            texts, error = 0, str(refused)
-        return {"texts": [texts], "peak": [peak_bytes()], "error": [error]}
+    embedder = open_embedder(task, kind)
+    return lambda shard: embed_shard(task, embedder, shard).texts
 
 
 def _task_of(run: RunDir, shard: int) -> TaskSpec:
@@ -154,53 +133,6 @@ def _task_of(run: RunDir, shard: int) -> TaskSpec:
 def missing_shards(rows: RowStore) -> list[int]:
     """Return the shards that have no finished part yet."""
     return [shard for shard in range(rows.shards) if not rows.run.exists(part_name(shard))]
-
-
-def embed_in_process(task: EmbedTask, shards: list[int], *, bar: Bar) -> None:
-    """Write the parts of some shards in this process."""
-    embedder = open_embedder(task, task.embed.embedder_class)
-    for shard in shards:
-        with attempt(task.run, _task_of(task.run, shard)):
-            bar.advance(embed_shard(task, embedder, shard).texts)
-
-
-def embed_missing(
-    task: EmbedTask, shards: list[int], *, workers: int, num_gpus: float, cpus: float, bar: Bar, peak: PeakMemory
-) -> None:
-    """Embed some shards on a pool of actors.
-
-    Parameters
-    ----------
-    workers : int
-        Size of the pool; more than there are shards is not started.
-    num_gpus : float
-        GPUs an actor.
-    cpus : float
-        CPUs of the cluster. The pool takes at most half of what they offer in Ray's accounts: a pool that took all
-        would starve the tasks that feed it and hang.
-    bar : Bar
-        Of rows.
-    peak : PeakMemory
-        Told how much memory the actors took.
-    """
-    import ray
-
-    size = max(1, min(workers, len(shards)))
-    blocks = [{"shard": shard} for shard in shards]
-    dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
-        EmbedActor,
-        fn_constructor_args=(task, task.embed.embedder_class),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=size),
-        num_cpus=round(min(0.5, 0.5 * cpus / size), 4),
-        num_gpus=num_gpus or None,
-    )
-    with ray_errors_as_input_errors(TaskSpec(FOLDER, f"{task.run.path(FOLDER)} could not be made", HINT)):
-        for row in dataset.iter_rows():
-            if row["error"]:
-                raise InputError(row["error"])
-            bar.advance(int(row["texts"]))
-            peak.add(int(row["peak"]))
 
 
 def pool_size(workers: int | None, num_gpus: float | None, resources: Resources) -> tuple[int, float]:
@@ -360,11 +292,14 @@ class EmbedStage(Stage[EmbeddingStore]):
             device="cuda" if gpus > 0 else "cpu",
             threads=1 if gpus > 0 else plan.threads,
         )
+        tasks = [(shard, _task_of(self.rows.run, shard)) for shard in missing]
+        pool = Pool(TaskSpec(FOLDER, f"{self.rows.run.path(FOLDER)} could not be made", HINT), workers, gpus)
+        shared = (task, config.embed.embedder_class)
+        ended = run_pool(shard_worker, shared, tasks, self.rows.run, in_process=plan.in_process, pool=pool)
         with bar("embed", self.rows.n_rows, "row") as progress:
-            if plan.in_process:
-                embed_in_process(task, missing, bar=progress)
-                return
-            embed_missing(task, missing, workers=workers, num_gpus=gpus, cpus=resources.cpus, bar=progress, peak=peak)
+            for _, texts, used in ended:
+                progress.advance(texts)
+                peak.add(used)
 
 
 def embedding_of(context: RunContext, rows: RowStore) -> EmbeddingPlan:

@@ -317,8 +317,15 @@ def test_ray_and_this_process_write_the_same(tmp_path: Path) -> None:
         write(tmp_path / "in" / f"{i}.txt", "".join(f"{word}\n" if word else "\n" for word in words))
     config = CorpusConfig(data=(str(tmp_path / "in"),), text=("text",), augment=True, max_rejected=1.0)
     told: list[tuple[int, int]] = []
+    asked: list[int] = []
+
+    def on_ray(input_bytes: int) -> bool:
+        asked.append(input_bytes)
+        return False
+
     here = ingest(config, RunDir(str(tmp_path / "here")))
-    there = ingest(config, RunDir(str(tmp_path / "there")), progress=lambda *step: told.append(step))
+    there = ingest(config, RunDir(str(tmp_path / "there")), in_process=on_ray, progress=lambda *step: told.append(step))
+    assert asked == [sum(file["bytes"] for file in there.files)]
     assert there.index == here.index
     assert told == [(i, 5) for i in range(1, 6)]
     for shard in range(here.shards):
@@ -336,4 +343,4 @@ def test_an_unreadable_file_fails_the_ray_run_by_name(tmp_path: Path) -> None:
     Path(path).write_bytes(bytes(content))
     config = CorpusConfig(data=(str(tmp_path / "in"),), text=("text",))
     with pytest.raises(InputError, match=r"b\.parquet must be a readable parquet file"):
-        ingest(config, RunDir(str(tmp_path / "run")))
+        ingest(config, RunDir(str(tmp_path / "run")), in_process=lambda _: False)

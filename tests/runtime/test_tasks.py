@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import uuid
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime import tasks
 from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.runtime.ray_session import input_error_in
-from ray_subsel.runtime.tasks import ATTEMPTS, TaskSpec, attempt, map_tasks, result_of, run_tasks
+from ray_subsel.runtime.tasks import ATTEMPTS, Pool, TaskSpec, attempt, map_tasks, result_of, run_pool, run_tasks
 from ray_subsel.stages.deduplicate import NearTask, collapse
 from ray_subsel.stages.embed import fit_once
 from ray_subsel.stages.select_greedi import choose, sorted_store
@@ -103,6 +104,36 @@ def test_what_a_task_raises_arrives_as_it_is(run):
         list(run_tasks(refuse, (), [(0, WORK)], run, in_process=False))
     assert str(input_error_in(caught.value)) == "k must be at least 1; got 0."
     assert not run.exists(COUNT)
+
+
+def opened(log, factor):
+    """Note that a worker opens, and return what multiplies."""
+    (log / str(uuid.uuid4())).touch()
+
+    def times(number):
+        if number == 7:
+            raise InputError("number must not be 7; got 7.")
+        return factor * number
+
+    return times
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_pool_opens_once_a_worker_and_here_once(run, tmp_path):
+    pool = Pool(TaskSpec("a", "", ""), size=1)
+    works = [(number, TaskSpec(f"a/{number}", "", "")) for number in range(5)]
+    for name, in_process in (("here", True), ("there", False)):
+        log = tmp_path / name
+        log.mkdir()
+        found = list(run_pool(opened, (log, 3), works, run, in_process=in_process, pool=pool))
+        assert sorted((number, result) for number, result, _ in found) == [(n, 3 * n) for n in range(5)]
+        assert all((peak > 1 << 20) != in_process for _, _, peak in found)
+        assert len(list(log.iterdir())) == 1
+        with pytest.raises(InputError, match="number must not be 7; got 7"):
+            list(run_pool(opened, (log, 3), [(7, WORK)], run, in_process=in_process, pool=pool))
+        assert list(run_pool(opened, (log, 3), [], run, in_process=in_process, pool=pool)) == []
+        assert len(list(log.iterdir())) == 2
+    assert run.names("a") == []
 
 
 def die(*_):
