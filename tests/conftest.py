@@ -45,8 +45,12 @@ def ray_session() -> Iterator[None]:
     import ray
     from ray.data import DataContext
 
-    # "local", not None: a file left by a Ray that is gone would make a plain init connect to it.
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    # "local", not None: a file left by a Ray that is gone would make a plain init connect to it. Workers that wait for
+    # the next task are kept: each that starts imports for a second or more.
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        _system_config={"num_workers_soft_limit": 6, "idle_worker_killing_time_threshold_ms": 600_000},
+    )  # fmt: skip
     context = DataContext.get_current()
     context.enable_progress_bars = False
     # A pipeline that waits for a CPU which its own actors hold waits forever: fail instead, within the test's timeout.

@@ -132,7 +132,6 @@ BAD = {
 }
 
 
-@pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_costs_one_line_and_nothing_is_lost(case, files, tmp_path, capsys):
     arguments, message = BAD[case]
@@ -151,7 +150,6 @@ def test_bad_input_costs_one_line_and_nothing_is_lost(case, files, tmp_path, cap
     assert sorted(files.rglob("*")) == before
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_another_run_s_directory_is_refused_until_overwrite_is_said(files, tmp_path, capsys):
     command = ["select", str(files / "good.parquet"), *V, "--out", str(tmp_path / "out")]
     assert main([*command, "--k", "3"]) == 0
@@ -164,7 +162,6 @@ def test_another_run_s_directory_is_refused_until_overwrite_is_said(files, tmp_p
     assert pq.read_table(tmp_path / "out" / "selection.parquet").num_rows == 4
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_limits_are_told_in_one_line(files, tmp_path, capsys):
     texts = files / "grouped.jsonl"
     rows = [{"body": f"word {i} " + "and more " * (i % 3), "kind": "ab"[i % 2]} for i in range(12)]
@@ -184,7 +181,6 @@ def test_limits_are_told_in_one_line(files, tmp_path, capsys):
     assert sum(len(text.split()) for text in subset["body"].to_pylist()) == int(found[1])
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_changed_input_is_noticed(files, tmp_path, capsys):
     command = ["select", str(files / "good.parquet"), *V, "--k", "3", "--out", str(tmp_path / "out")]
     assert main(command) == 0

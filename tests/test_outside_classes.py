@@ -92,7 +92,6 @@ def chosen(out):
     return pq.read_table(out / "selection.parquet")["id"].to_pylist()
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_classes_of_a_module_over_partitions(module, texts, tmp_path):
     out = tmp_path / "out"
     assert main(command(texts, out)) == 0
@@ -107,7 +106,6 @@ def test_classes_of_a_module_over_partitions(module, texts, tmp_path):
     assert chosen(out) == ids
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_change_of_their_code_is_noticed(module, texts, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(command(texts, out)) == 0
@@ -117,7 +115,6 @@ def test_a_change_of_their_code_is_noticed(module, texts, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_an_installed_package_registers_them_by_name(module, texts, tmp_path):
     metadata = module / "my_package-1.0.dist-info"
     metadata.mkdir()
@@ -172,7 +169,6 @@ def test_ready_vectors_are_no_embedder(texts, tmp_path, capsys):
     assert "Use --vectors COLUMN" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_run_s_file_does_not_decide_what_is_imported(module, texts, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(command(texts, out)) == 0
@@ -187,6 +183,6 @@ def test_a_run_s_file_does_not_decide_what_is_imported(module, texts, tmp_path, 
 def test_workers_get_them_too(module, texts, tmp_path):
     here, on_ray = tmp_path / "here", tmp_path / "on-ray"
     assert main(command(texts, here)) == 0
-    assert main(command(texts, on_ray), policy=ON_RAY) == 0
+    assert main(command(texts, on_ray, "--workers", "1"), policy=ON_RAY) == 0
     assert chosen(on_ray) == chosen(here)
     assert (on_ray / "candidates").exists()

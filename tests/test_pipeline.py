@@ -1,4 +1,4 @@
-"""A run from files to a subset, on Ray: the same ids whatever the workers, the restarts and the way."""
+"""A run from files to a subset, here and on Ray: the same ids whatever the workers, the restarts and the way."""
 
 import dataclasses
 import json
@@ -20,8 +20,6 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfi
 from ray_subsel.core.errors import InputError
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def chosen(out) -> list[int]:
@@ -120,22 +118,27 @@ def test_the_subset_is_the_rows_in_rank_order(vectors, tmp_path):
     assert np.array_equal(np.array(subset["v"].to_pylist(), dtype=np.float32), X[ids])
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_workers_do_not_change_the_ids(vectors, tmp_path):
     folder, _ = vectors
-    for workers in (1, 3):
-        vector_run(folder, tmp_path / f"v{workers}", k=25, partitions=5, workers=workers, policy=ON_RAY)
+    vector_run(folder, tmp_path / "there", k=25, partitions=5, workers=2, policy=ON_RAY)
     vector_run(folder, tmp_path / "here", k=25, partitions=5)
-    assert chosen(tmp_path / "v1") == chosen(tmp_path / "v3") == chosen(tmp_path / "here")
+    assert chosen(tmp_path / "there") == chosen(tmp_path / "here")
     for name in ("embeddings/part-00002.parquet", "selection.parquet"):
-        assert (tmp_path / "v3" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
 @pytest.mark.slow
-def test_workers_with_an_encoder_do_not_change_the_ids(texts, tiny_bert, tmp_path):
-    encoder = EmbedConfig(embedder="bert", model=tiny_bert)
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("embedder", ["bert", "doc2vec"])
+def test_workers_with_other_embedders_do_not_change_the_ids(texts, tiny_bert, tmp_path, embedder):
+    config = EmbedConfig(embedder=embedder, model=tiny_bert, vector_size=16, doc2vec_epochs=5)
     for workers in (1, 3):  # each loads torch and transformers, some seconds
-        text_run(texts, tmp_path / str(workers), encoder, workers=workers)
-    assert chosen(tmp_path / "1") == chosen(tmp_path / "3")
+        text_run(texts, tmp_path / str(workers), config, workers=workers, policy=ON_RAY)
+    text_run(texts, tmp_path / "here", config, workers=2)
+    assert chosen(tmp_path / "1") == chosen(tmp_path / "3") == chosen(tmp_path / "here")
+    parts = [(tmp_path / name / "embeddings" / "part-00002.parquet").read_bytes() for name in ("1", "3", "here")]
+    assert parts[0] == parts[1] == parts[2]
 
 
 def test_a_stage_that_is_left_out_is_in_no_report(vectors, tmp_path):
@@ -201,14 +204,15 @@ def test_equal_texts_are_embedded_once(texts, counted, tmp_path):
 
 def test_doc2vec_all_the_way_and_repeatable(texts, tmp_path):
     doc2vec = EmbedConfig(embedder="doc2vec", vector_size=16, doc2vec_epochs=5)
-    for workers in (1, 3):
-        text_run(texts, tmp_path / str(workers), doc2vec, workers=workers, k=10)
-    assert chosen(tmp_path / "1") == chosen(tmp_path / "3")
+    for name in ("one", "other"):
+        text_run(texts, tmp_path / name, doc2vec, k=10)
+    assert chosen(tmp_path / "one") == chosen(tmp_path / "other")
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_tfidf_all_the_way_and_counted_once(texts, counted, tmp_path):
     """In the driver, as small corpora are, and in workers."""
-    report = counted_run(texts, tmp_path / "out", workers=2, policy=ON_RAY)
+    report = counted_run(texts, tmp_path / "out", workers=1, policy=ON_RAY)
     assert chosen(counted) == chosen(tmp_path / "out")
     assert (report["embedding"]["embedder"], report["embedding"]["dimension"]) == ("tfidf", 24)
     with np.load(counted / "tfidf" / "state.npz") as state:

@@ -47,10 +47,10 @@ def figures(out):
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("via", ["probe", "finetune"])
 def test_tasks_give_what_one_process_gives(via, files, tiny_bert, tmp_path):
-    study = {"via": via, "methods": ("random", "near-graph-cut", "graph-cut-doc2vec"), "seeds": 2}
+    study = {"via": via, "methods": ("random", "near-graph-cut", "graph-cut-doc2vec"), "seeds": 1}
     study["choosers"] = ("encoder", "tfidf")
     if via == "finetune":
-        study |= {"seeds": 1, "sizes": (0.1,), "kinds": ("near",), "methods": ("random", "near-graph-cut")}
+        study |= {"sizes": (0.1,), "kinds": ("near",), "methods": ("random", "near-graph-cut")}
     run(experiment(files, tiny_bert, tmp_path / "one", **study))
     run(experiment(files, tiny_bert, tmp_path / "many", workers=2, **study))
     assert figures(tmp_path / "many") == figures(tmp_path / "one")

@@ -73,5 +73,5 @@ def chosen(out):
 
 
 @pytest.fixture(scope="session")
-def runs(ray_session, tmp_path_factory):
+def runs(tmp_path_factory):
     return Runs(tmp_path_factory.mktemp("faults"))

@@ -26,7 +26,6 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.fault
-@pytest.mark.usefixtures("ray_session")
 def test_a_full_disk_is_one_line_and_a_rerun_goes_on(small_disk, tmp_path, capsys):
     X = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
     column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 16)

@@ -69,7 +69,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_chooses_what_it_always_has(name: str, corpus: Path, ray_session: None) -> None:
+def test_a_command_chooses_what_it_always_has(name: str, corpus: Path) -> None:
     assert chosen(corpus.parent, corpus, name) == json.loads(FILE.read_text())[name]
 
 

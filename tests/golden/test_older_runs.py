@@ -14,7 +14,6 @@ import pytest
 from ray_subsel.cli import main
 
 FROZEN = Path(__file__).with_name("run-0.1.0.zip")
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture

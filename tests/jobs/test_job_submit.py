@@ -130,7 +130,7 @@ def corpus(tmp_path):
 
 
 @pytest.mark.timeout(START_SECONDS + JOB_SECONDS + 60)
-def test_a_submitted_job_chooses_what_a_local_run_chooses(cluster, corpus, ray_session):
+def test_a_submitted_job_chooses_what_a_local_run_chooses(cluster, corpus):
     flags = [str(corpus / "data.parquet"), "--vectors", "vector", "--k", "24", "--partitions", "3"]
     done = submit(cluster, "python", "select_subset.py", *flags, "--out", str(corpus / "job"))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

@@ -16,8 +16,6 @@ from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 
-pytestmark = pytest.mark.usefixtures("ray_session")
-
 N, D = 300, 6
 
 
@@ -176,6 +174,7 @@ def test_the_unit_of_costs_changes_no_id(tmp_path):
     assert (1, tuple(wanted.tolist())) in found
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_neither_workers_nor_ray_nor_a_restart_change_the_ids(corpus, tmp_path):
     chosen = {
         "k": 30, "objective": "facility_location", "represented": 100, "partitions": 4, "quotas": ("a=12",),
