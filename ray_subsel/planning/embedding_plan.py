@@ -25,6 +25,8 @@ class EmbeddingPlan:
     in_process : bool
     threads : int
         Of the embedder in this process; a worker has one.
+    gpus : float
+        Above 0 where this process embeds on a GPU.
     held_bytes : int
         What this process goes on holding in the stages that follow, libraries mostly; 0 where workers embed.
     """
@@ -32,6 +34,7 @@ class EmbeddingPlan:
     in_process: bool
     threads: int
     held_bytes: int
+    gpus: float = 0.0
 
 
 def plan_embedding(
@@ -42,6 +45,7 @@ def plan_embedding(
     n: int,
     d: int,
     workers: int | None = None,
+    num_gpus: float | None = None,
     policy: Policy = DEFAULT_POLICY,
 ) -> EmbeddingPlan:
     """Plan where a corpus is embedded.
@@ -54,15 +58,21 @@ def plan_embedding(
         Rows and dimension.
     workers : int, optional
         How many were asked for: in this process as many threads.
+    num_gpus : float, optional
+        GPUs that were asked for; workers are, where this process cannot use any. By default one, where there is one.
     policy : Policy
     """
     small = policy.is_small(n, d)
     if corpus.vectors is not None:
-        return EmbeddingPlan(small, 1, 0)
+        return EmbeddingPlan(small and not num_gpus, 1, 0)
     kind = embed.embedder_class
     threads = min(MOST_THREADS, usable_cpus() if workers is None else workers) if kind.threaded else 1
     work, held = kind.seconds(embed, n), int(kind.memory_bytes(embed))
     # A limit is one of every process, and what a worker holds is gone when it ends.
     fits = machine.limit is None or BASE + PUBLISHER + held <= machine.limit
     here = small and fits and policy.embeds_here(work / threads, work / (workers or machine.cpus))
-    return EmbeddingPlan(here, threads if here else 1, held if here else 0)
+    found = kind.gpus_here() if here and num_gpus != 0 else 0
+    if not here or (num_gpus or 0) > found:
+        return EmbeddingPlan(False, 1, 0)
+    gpus = min(1.0, found) if num_gpus is None else num_gpus
+    return EmbeddingPlan(True, 1 if gpus else threads, held, gpus)

@@ -21,7 +21,6 @@ from ray_subsel.core.types import Float32s
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.embedders import Embedder, normalise_vectors
 from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
-from ray_subsel.planning.machine import usable_cpus
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar
@@ -256,7 +255,7 @@ class EmbedStage(Stage[EmbeddingStore]):
         config, rows = context.config, self.rows
         missing = missing_shards(rows)
         if missing:
-            plan = embedding_of(context, rows)
+            plan = embedding_of(context, rows, _dimension(config.corpus, config.embed, rows))
             here = context.in_process(plan.in_process)
             if self.model is not None:
                 fit_once(rows, config.corpus, config.embed, in_process=here)
@@ -278,11 +277,10 @@ class EmbedStage(Stage[EmbeddingStore]):
     def _embed(self, context: RunContext, plan: EmbeddingPlan, missing: list[int], peak: PeakMemory) -> None:
         config = context.config
         if plan.in_process:
-            found = 0 if self.model is None else config.embed.embedder_class.gpus_here()
-            resources = Resources(usable_cpus(), found, nodes=1, local=True)
+            workers, gpus = 1, plan.gpus
         else:
             resources = context.session.resources
-        workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
+            workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
         task = EmbedTask(
             rows=self.rows,
             corpus=config.corpus,
@@ -290,7 +288,7 @@ class EmbedStage(Stage[EmbeddingStore]):
             partitions=_layout(context, self.rows),
             seed=0 if config.select is None else config.select.seed,
             device="cuda" if gpus > 0 else "cpu",
-            threads=1 if gpus > 0 else plan.threads,
+            threads=plan.threads,
         )
         tasks = [(shard, _task_of(self.rows.run, shard)) for shard in missing]
         pool = Pool(TaskSpec(FOLDER, f"{self.rows.run.path(FOLDER)} could not be made", HINT), workers, gpus)
@@ -302,16 +300,17 @@ class EmbedStage(Stage[EmbeddingStore]):
                 peak.add(used)
 
 
-def embedding_of(context: RunContext, rows: RowStore) -> EmbeddingPlan:
-    """Plan where the rows are embedded."""
+def embedding_of(context: RunContext, rows: RowStore, d: int) -> EmbeddingPlan:
+    """Plan where the rows are embedded, to d dimensions."""
     config = context.config
     return plan_embedding(
         config.corpus,
         config.embed,
         context.machine,
         n=rows.n_rows,
-        d=_dimension(config.corpus, config.embed, rows),
+        d=d,
         workers=config.runtime.workers,
+        num_gpus=config.runtime.num_gpus,
         policy=context.policy,
     )
 

@@ -70,7 +70,7 @@ class SelectStage(Stage[bool]):
         sizes = self._sizes(context, config, k)
         source = InputSize(self.rows.n_rows, self.rows.shards, sum(file["bytes"] for file in self.rows.files))
         asked = context.config
-        embedding = embedding_of(context, self.rows)
+        embedding = embedding_of(context, self.rows, d)
         near = config.near is not None
         stages = stage_bytes(source, asked.corpus, asked.embed, sizes, embedding, near=near, policy=context.policy)
         for line in (*sizes.lines(), stage_memory_line(stages)):

@@ -40,6 +40,16 @@ class Encoder(BertEmbedder):
         return 500e6
 
 
+class OnTwoGpus(Encoder):
+    """The same on a machine with two GPUs."""
+
+    name = "two"
+
+    @classmethod
+    def gpus_here(cls):
+        return 2
+
+
 @pytest.fixture
 def encoder():
     return EmbedConfig(embedder=f"{__name__}:Encoder")
@@ -69,6 +79,18 @@ def test_an_encoder_uses_the_cpus_of_this_process(encoder):
     cluster = dataclasses.replace(TWO, cpus=64, nodes=32)
     assert planned(4_000, encoder, cluster).in_process  # 20 s
     assert not planned(10_000, encoder, cluster).in_process
+
+
+@pytest.mark.usefixtures("two_cpus")
+def test_gpus_of_this_machine_are_used_and_others_are_left_to_workers(encoder):
+    two = EmbedConfig(embedder=f"{__name__}:OnTwoGpus")
+    found = [planned(4_000, two, num_gpus=asked) for asked in (None, 0.0, 0.5, 2.0)]
+    assert [(plan.threads, plan.gpus) for plan in found] == [(1, 1.0), (2, 0.0), (1, 0.5), (1, 2.0)]
+    assert all(plan.in_process for plan in found)
+    assert not planned(4_000, two, num_gpus=3.0).in_process
+    for embedder, corpus in ((encoder, TEXTS), (EmbedConfig(embedder="tfidf"), TEXTS), (two, VECTORS)):
+        assert planned(100, embedder, corpus=corpus, num_gpus=0.0).in_process
+        assert not planned(100, embedder, corpus=corpus, num_gpus=1.0).in_process
 
 
 @pytest.mark.usefixtures("two_cpus")
