@@ -63,8 +63,11 @@ class ExactSum:
 def _split(vectors: Float64s) -> tuple[Float64s, Float64s]:
     """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61."""
     high_anchor, low_anchor = 1.5 * 2.0**22, 1.5 * 2.0**-8  # adding 1.5 * 2^52 units rounds to whole units
-    high = (vectors + high_anchor) - high_anchor
-    low = ((vectors - high) + low_anchor) - low_anchor
+    high = vectors + high_anchor
+    high -= high_anchor
+    low = vectors - high
+    low += low_anchor
+    low -= low_anchor
     return high, low
 
 

@@ -11,9 +11,9 @@ Torch is not imported here: a tensor brings its own methods.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,11 @@ from ray_subsel.core.types import Float64s, Floats, Indices
 BLOCK_BYTES = 1 << 20
 """A block is about this large in float64: it stays in a core's cache, and a memory map is never read whole."""
 
+PASS_NUMBERS = 1 << 20
+"""Numbers of a block of a pass that several threads share."""
+
 _SMALLEST = 1e-300
+_SAFE_SQUARE = 1e-200  # a sum of squares above it, and below its inverse, has lost nothing that it shows
 _EXTREME = 2.0**60  # norms beyond which products of float32 might underflow or overflow
 
 
@@ -50,6 +54,11 @@ def _low_precision_products() -> bool:
 def take_rows(X: Any, ids: Indices) -> Any:
     """Return some rows of an array or tensor as an array or tensor."""
     return X[ids.tolist()] if is_tensor(X) else X[ids]
+
+
+def _discard(results: list[None]) -> None:
+    """Return nothing."""
+    del results
 
 
 def row_dots(A: Float64s, b: Float64s) -> Float64s:
@@ -123,12 +132,53 @@ class UnitRows:
         out *= self.scale[which].astype(np.float32)[:, None]
         return np.asarray(out)
 
+    def multiplier(self, out: Floats, workers: Workers = serial) -> Callable[[Float64s], None]:
+        """Return a function that writes <x, p> of all rows to ``out``, a :attr:`working_dtype` array of shape (n,).
+
+        The numbers are those of :meth:`products`, with its error. Made once for many passes, it costs little beside
+        the product.
+        """
+        if is_tensor(self.X) or self.X.dtype != self.working_dtype or not self._as_is:
+            blocks = list(ranges(self.n, max(1024, PASS_NUMBERS // self.d)))
+
+            def fill(start: int, stop: int, p: Float64s) -> None:
+                out[start:stop] = self.products(slice(start, stop), p[:, None])[:, 0]
+
+            return lambda p: _discard(workers(partial(fill, p=p), blocks))
+        X, scale, dtype = self.X, self.scale.astype(self._working), self._working
+
+        def multiply(start: int, stop: int, p: Float64s) -> None:
+            part = out[start:stop]
+            np.dot(X[start:stop], p.astype(dtype), out=part)
+            np.multiply(part, scale[start:stop], out=part)
+
+        if workers is serial:
+            return lambda p: multiply(0, self.n, p)
+        blocks = list(ranges(self.n, max(1024, PASS_NUMBERS // self.d)))
+        return lambda p: _discard(workers(partial(multiply, p=p), blocks))
+
+    @cached_property
+    def working_dtype(self) -> Any:
+        """The type that :meth:`products` computes with."""
+        return np.dtype(self._working)
+
+    @cached_property
+    def _as_is(self) -> bool:
+        """Whether products of rows that are not scaled yet neither overflow nor lose small numbers."""
+        return bool(self.scale.max() <= _EXTREME and self.scale.min() >= 1.0 / _EXTREME) if self.n else True
+
     def _tensor_products(self, which: slice | Indices, P: Float64s) -> Floats:
         """Multiply where the tensor lives; only the product comes back."""
         block = self.X[which] if isinstance(which, slice) else take_rows(self.X, which)
         block = (block.double() if self._working is np.float64 else block.float()).detach()
         scale, columns = (block.new_tensor(part) for part in (self.scale[which], P))
         return np.asarray(((block * scale[:, None]) @ columns).cpu().numpy())
+
+    def row(self, i: int) -> Float64s:
+        """Return the unit vector of one row in float64, shape (d,): bit by bit that of :meth:`take`."""
+        if is_tensor(self.X):
+            return np.asarray(self.take(np.array([i]))[0])
+        return np.asarray(np.multiply(self.X[i], self.scale[i], dtype=np.float64))
 
     def slice(self, start: int, stop: int) -> Float64s:
         """Return the unit vectors of consecutive rows in float64, shape (stop - start, d)."""
@@ -157,6 +207,11 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
 
     def fill(start: int, stop: int) -> None:
         block = to_float64(X[start:stop])
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = row_dots(block, block)
+        if squares.min() > _SAFE_SQUARE and squares.max() < 1.0 / _SAFE_SQUARE:  # NaN compares false
+            scale[start:stop] = 1.0 / np.sqrt(squares)
+            return
         largest = np.maximum(block.max(axis=1), -block.min(axis=1))
         bad = np.flatnonzero(~((largest > _SMALLEST) & (largest < 1.0 / _SMALLEST)))  # NaN compares false
         if bad.size:

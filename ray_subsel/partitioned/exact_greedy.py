@@ -15,12 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import row_dots
 from ray_subsel.optimizers.speculative.copies import Copies, starts_of
-from ray_subsel.optimizers.speculative.draft import Candidates
+from ray_subsel.optimizers.speculative.draft import Candidates, draft_picks
+from ray_subsel.optimizers.speculative.one_by_one import Walk
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest, RowShard
 from ray_subsel.optimizers.speculative.verify import Verification
+
+_ROWS_FOR_ONE = 8
+"""Rows that are proposed where one pick is made of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +122,24 @@ class DividedPool(abc.ABC):
         """Return the candidates of all shards."""
         share = replace(request, size=rows_per_shard(request.size, self.shards))
         return merge_proposals(self.proposals(share), request)
+
+    def walk(self, request: ProposalRequest) -> Walk:
+        """Return some picks, with a question to all shards a pick."""
+        ids, gains, sums = np.empty(request.units, dtype=np.int64), np.empty(request.units), [request.chosen]
+        kept = evaluations = 0
+        highest, size = NO_ITEMS, request.size
+        for turn in range(request.units):
+            start, picked = request.n_chosen + turn, np.concatenate((request.picked, ids[:turn]))
+            asked = replace(request, chosen=sums[-1], n_chosen=start, picked=picked, size=size)
+            candidates = self.propose(asked if turn == 0 else replace(asked, units=1))
+            draft = draft_picks(candidates, request.score, sums[-1], start, 1)
+            ids[turn], gains[turn] = draft.ids[0], draft.gains[0]
+            sums.append(draft.sums[1])
+            if turn == 0:
+                highest, size = candidates.copies.ids, _ROWS_FOR_ONE
+            kept += kept == turn and ids[turn] in highest
+            evaluations += candidates.evaluations
+        return Walk(ids, gains, np.array(sums), kept, evaluations)
 
     def verify(self, request: DraftRequest) -> Verification:
         """Return the first turn of a draft that a shard rejects."""

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from ray_subsel import select
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.types import NO_ITEMS
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import Problem
 from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
-from ray_subsel.optimizers.speculative.shard import RowShard
+from ray_subsel.optimizers.speculative.shard import ProposalRequest, RowShard
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import Verification
 from ray_subsel.partitioned.exact_greedy import DividedPool, proposal_of
@@ -105,6 +106,27 @@ def test_more_ties_than_a_pool_holds():
     alone = select(X, 30, lam=1.0).indices.tolist()
     for parts in (1, 2, 5):
         assert exact(X, 30, parts, lam=1.0).ids.tolist() == alone
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_without_a_common_direction_picks_are_made_one_by_one(parts):
+    X = corpus(2_000, 12, 8, mean=0.0)
+    X -= X.mean(axis=0)
+    found, alone = exact(X, 200, parts), select(X, 200)
+    assert found.ids.tolist() == alone.indices.tolist()
+    assert np.array_equal(found.gains, alone.gains)
+    assert found.passes <= 1.2 * 200
+    assert found.rounds <= 20
+
+
+def test_what_a_draft_would_have_kept_is_told_by_one_shard_and_by_several():
+    X = corpus(600, 8, 1)
+    ids, request = np.arange(600), ProposalRequest(score_of(X), np.zeros(8), 0, NO_ITEMS, 64, 32)
+    alone = LocalPool(RowShard.of(ids, X.copy())).walk(request)
+    several = pool_of(X, 3).walk(request)
+    assert several.ids.tolist() == alone.ids.tolist()
+    assert several.kept == alone.kept > 1
+    assert np.array_equal(several.sums, alone.sums)
 
 
 def test_a_prefix_is_the_result_for_a_smaller_k_and_a_run_goes_on_from_any_round():

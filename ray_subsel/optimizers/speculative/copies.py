@@ -39,7 +39,7 @@ class Copies:
 
     def unit(self, row: int, taken: int) -> int:
         """Return the id that a row is picked as next when ``taken`` of its units are gone."""
-        return int(self.ids[np.searchsorted(self.ends, self.first[row] + taken, side="right")])
+        return int(self.ids[self.ends.searchsorted(self.first[row] + taken, side="right")])
 
     def units(self, rows: Indices, taken: Indices) -> Indices:
         """Return the same for many rows."""

@@ -1,21 +1,24 @@
-"""Choose how many picks to draft: twice as many after a draft that was accepted, about what was accepted after others.
+"""Choose how many picks to draft: four times as many after one that was accepted, about what was accepted after others.
 
-A draft of one is one pass over the rows; a longer one takes a second pass, to verify it. Where fewer than three picks
-of a draft are accepted, as among vectors without a common direction, drafts of one are cheaper: they are made for a
-while, and a short draft tries again, after ever longer whiles in vain.
+Where drafts are not worth their cost, as among vectors without a common direction, picks are made one by one, a pass
+each (:mod:`.one_by_one`). Such a walk tells at no cost what a draft would have kept, and drafts begin again when that
+is twice what makes them worth it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.speculative.score import MOST_PICKS
 
-_WORTH_VERIFYING = 3
-_TRIAL = 4
-_FIRST_WAIT = 4
-_LONGEST_WAIT = 64
+WALK = 32
+"""Picks that are made one by one before what a draft would have kept is looked at."""
+_NUMBERS_PER_MICROSECOND = 6000.0  # of a pass, in float32; sizes only decide which way is taken
+_DRAFT_MICROSECONDS = 400.0  # of a draft and its verification beside passes
+_PICK_MICROSECONDS = 40.0  # of a single pick beside its pass
+_DRAFT_PASSES = 3.0  # one to propose, a product with some directions to verify
 
 
 @dataclass(frozen=True)
@@ -28,22 +31,28 @@ class DraftSizes:
         How many picks to draft in the first round and at most.
     candidates_per_pick : int
         Rows that are proposed for each pick.
+    worth : int
+        How many picks a draft must keep to cost less than as many picks one by one.
     """
 
-    first: int = 64
+    first: int = 16
     most: int = MOST_PICKS
     candidates_per_pick: int = 4
+    worth: int = 3
 
     @staticmethod
-    def for_rows(rows: UnitRows, first: int = 64, candidates_per_pick: int = 3) -> DraftSizes:
+    def for_rows(rows: UnitRows, first: int = 16, candidates_per_pick: int = 3) -> DraftSizes:
         """Return sizes for rows of this process: the Gram matrix stays below an eighth of X, or half a MiB."""
         bytes_of_x = rows.n * rows.d * (4 if rows.unit_roundoff > 2.0**-30 else 8)
         candidates = max(256, int((bytes_of_x / 8 / 8) ** 0.5))
-        return DraftSizes(first, min(MOST_PICKS, max(64, candidates // candidates_per_pick)), candidates_per_pick)
+        most = min(MOST_PICKS, max(64, candidates // candidates_per_pick))
+        a_pass = rows.n * rows.d / _NUMBERS_PER_MICROSECOND
+        worth = (_DRAFT_PASSES * a_pass + _DRAFT_MICROSECONDS) / (a_pass + _PICK_MICROSECONDS)
+        return DraftSizes(first, most, candidates_per_pick, math.ceil(worth))
 
     def candidates(self, length: int) -> int:
         """Return how many rows are proposed for a draft."""
-        return max(64, self.candidates_per_pick * length) if length > 1 else 8
+        return max(64, self.candidates_per_pick * length)
 
 
 USUAL_SIZES = DraftSizes()
@@ -59,23 +68,22 @@ class DraftLength:
     Attributes
     ----------
     next : int
+        1: make :data:`WALK` picks one by one.
     """
 
     def __init__(self, sizes: DraftSizes) -> None:
         self.next = min(sizes.first, sizes.most)
         self._most = sizes.most
-        self._wait = _FIRST_WAIT  # drafts of one after the next failure
-        self._left = 0  # drafts of one until the next trial
+        self._worth = sizes.worth
 
     def learn(self, drafted: int, accepted: int) -> None:
         """Take note of how many picks of a draft were accepted."""
-        if self._left:
-            self._left -= 1
-            self.next = 1 if self._left else min(_TRIAL, self._most)
-        elif accepted == drafted or accepted >= _WORTH_VERIFYING:
-            longer = max(self.next, 2 * drafted) if accepted == drafted else (3 * accepted) // 2
-            self.next = min(self._most, longer)
-            self._wait = _FIRST_WAIT
+        if accepted == drafted:
+            self.next = min(self._most, max(self.next, 4 * drafted))
         else:
-            self.next, self._left = 1, self._wait
-            self._wait = min(2 * self._wait, _LONGEST_WAIT)
+            self.next = min(self._most, (3 * accepted) // 2) if accepted >= self._worth else 1
+
+    def learn_walk(self, kept: int) -> None:
+        """Take note of how many picks of a walk a draft would have kept."""
+        if kept >= 2 * self._worth:
+            self.next = min(self._most, (3 * kept) // 2)

@@ -22,7 +22,8 @@ import numpy as np
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.optimizers.speculative.draft import Draft, draft_picks
-from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftLength, DraftSizes
+from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, WALK, DraftLength, DraftSizes
+from ray_subsel.optimizers.speculative.one_by_one import Walk
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest
 from ray_subsel.optimizers.speculative.shard_pool import ShardPool
@@ -109,16 +110,24 @@ def exact_greedy(
     ids[: state.ids.size], gains[: state.ids.size] = state.ids, state.gains
     stopped = False
     while state.ids.size < k and not stopped:
-        drafted = min(length.next, k - state.ids.size)
-        draft, turn, state = _round(pool, score, state, included, drafted, sizes.candidates(drafted), workers)
-        length.learn(drafted, turn)
-        low = NO_ITEMS if stop_when_gain is None else np.flatnonzero(draft.gains[:turn] <= stop_when_gain)
+        made: Draft | Walk
+        before, open_slots = state.ids.size, k - state.ids.size
+        if length.next > 1:
+            drafted = min(length.next, open_slots)
+            draft, turn, state = _round(pool, score, state, included, drafted, sizes.candidates(drafted), workers)
+            length.learn(drafted, turn)
+            made = draft
+        else:
+            walk, turn, state = _walk(pool, score, state, included, min(WALK, open_slots), sizes.candidates(WALK))
+            length.learn_walk(walk.kept)
+            made = walk
+        low = NO_ITEMS if stop_when_gain is None else np.flatnonzero(made.gains[:turn] <= stop_when_gain)
         stopped = low.size > 0
         turn = int(low[0]) if stopped else turn
-        before, after = state.ids.size, state.ids.size + turn
-        ids[before:after], gains[before:after] = draft.ids[:turn], draft.gains[:turn]
+        after = before + turn
+        ids[before:after], gains[before:after] = made.ids[:turn], made.gains[:turn]
         # views: what was picked is never changed again
-        state = replace(state, ids=ids[:after], gains=gains[:after], chosen=draft.sums[turn].copy())
+        state = replace(state, ids=ids[:after], gains=gains[:after], chosen=made.sums[turn].copy())
         after_round(state)
     return state
 
@@ -154,3 +163,12 @@ def _round(
         suspects=state.suspects + found.suspects,
     )
     return draft, found.turn, state
+
+
+def _walk(
+    pool: ShardPool, score: GraphCutScore, state: GreedyCheckpoint, included: int, picks: int, size: int
+) -> tuple[Walk, int, GreedyCheckpoint]:
+    """Return picks that were made one by one, how many, and the checkpoint with this round's work counted."""
+    walk = pool.walk(ProposalRequest(score, state.chosen, state.ids.size, state.ids[included:], size, picks))
+    passes, evaluations = state.passes + len(walk), state.evaluations + walk.evaluations
+    return walk, len(walk), replace(state, rounds=state.rounds + 1, passes=passes, evaluations=evaluations)

@@ -40,7 +40,7 @@ class CertifiedGreedy(Optimizer):
 
     name: ClassVar[str] = "certified"
 
-    picks: int = 64
+    picks: int = 16
     pool: int = 3
     sieves: SieveSizes = USUAL_SIZES
 

@@ -33,7 +33,7 @@ class PacedGreedy(Optimizer):
 
     name: ClassVar[str] = "paced"
 
-    picks: int = 64
+    picks: int = 16
     pool: int = 3
 
     def maximize(self, problem: Problem) -> Picks:

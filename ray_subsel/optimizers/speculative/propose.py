@@ -11,7 +11,6 @@ from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
 
-_BLOCK_NUMBERS = 1 << 20
 _EXACT_ROWS = 4096
 
 
@@ -27,13 +26,8 @@ def all_gains(distinct: DistinctRows, direction: Float64s, taken: Indices, worke
         Units of each row that are gone.
     """
     rows = distinct.rows
-    P = np.ascontiguousarray(direction[:, None])
-    gains = np.empty(rows.n, dtype=np.float32 if rows.unit_roundoff > 2.0**-30 else np.float64)
-
-    def fill(start: int, stop: int) -> None:
-        gains[start:stop] = rows.products(slice(start, stop), P)[:, 0]
-
-    workers(fill, ranges(rows.n, max(1024, _BLOCK_NUMBERS // rows.d)))
+    gains = np.empty(rows.n, dtype=rows.working_dtype)
+    rows.multiplier(gains, workers)(direction)
     gains -= 1
     if distinct.utility is not None:
         gains += distinct.utility.astype(gains.dtype)
@@ -78,18 +72,23 @@ def _undominated(
     The item of largest gain and the one that wins a tie with it are among them; also where rows of another process
     have a larger gain yet, so that fewer of these tie with it.
     """
-    exact = np.concatenate(
-        [
-            row_dots(distinct.rows.take(contenders[start:stop]), direction)
-            for start, stop in ranges(contenders.size, _EXACT_ROWS)
-        ]
-    )
-    exact -= 1.0
-    if distinct.utility is not None:
-        exact += distinct.utility[contenders]
+    exact = exact_gains(distinct, contenders, direction)
     tied = exact >= exact.max() - score.tie(picked)
     contenders, exact = contenders[tied], exact[tied]
     ids = distinct.copies.units(contenders, taken[contenders])
     order = np.lexsort((ids, -exact))
     lowest = np.minimum.accumulate(ids[order])
     return np.asarray(contenders[order[ids[order] == lowest]], dtype=np.int64)
+
+
+def exact_gains(distinct: DistinctRows, which: Indices, direction: Float64s) -> Float64s:
+    """Return <x, direction> - 1 and the utility of some rows in float64: what decides between them."""
+    if which.size <= _EXACT_ROWS:
+        exact = row_dots(distinct.rows.take(which), direction)
+    else:
+        parts = ranges(which.size, _EXACT_ROWS)
+        exact = np.concatenate([row_dots(distinct.rows.take(which[start:stop]), direction) for start, stop in parts])
+    exact -= 1.0
+    if distinct.utility is not None:
+        exact += distinct.utility[which]
+    return exact

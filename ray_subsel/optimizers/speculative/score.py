@@ -41,10 +41,16 @@ class GraphCutScore:
         """What a pick's similarity costs another item: 2 + lam."""
         return 2.0 + self.lam
 
+    @property
+    def drift(self) -> float:
+        """How far t moves from one pick to the next: |t| / k of a paced greedy."""
+        return 0.0 if self.pace is None else self._norm / self.pace
+
     def direction(self, chosen: Float64s, picked: int) -> Float64s:
         """Return the vector whose products with unit rows, less one, are compared when ``picked`` items make up s."""
         total = self.total if self.pace is None else (picked + 1) / self.pace * self.total
-        return np.asarray(total - self.penalty * chosen, dtype=np.float64)
+        direction: Float64s = total - self.penalty * chosen
+        return direction
 
     def directions(self, sums: Float64s, start: int) -> Float64s:
         """Return :meth:`direction` for each row of ``sums``, where ``start``, ``start + 1``, ... items were picked."""

@@ -15,6 +15,7 @@ from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows, distinct_rows_in_place
 from ray_subsel.optimizers.speculative.draft import Draft
+from ray_subsel.optimizers.speculative.one_by_one import Walk, pick_one_by_one
 from ray_subsel.optimizers.speculative.propose import all_gains, highest_rows
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import USUAL_SIZES, SieveSizes, Verification, first_rejection
@@ -113,6 +114,13 @@ class RowShard:
         direction = request.score.direction(request.chosen, request.n_chosen)
         gains = all_gains(self.distinct, direction, taken, self._workers)
         return highest_rows(self.distinct, gains, request.score, direction, request.n_chosen, taken, request.size)
+
+    def walk(self, request: ProposalRequest) -> Walk:
+        """Return the next ``request.units`` picks where no other shard has rows. One pass over the rows a pick."""
+        taken, score, n_chosen = self.taken(request.picked), request.score, request.n_chosen
+        return pick_one_by_one(
+            self.distinct, score, request.chosen, n_chosen, taken, request.units, request.size, self._workers
+        )
 
     def verify(self, request: DraftRequest, shard: int = 0) -> Verification:
         """Return the first turn of a draft at which a row that was not proposed wins. One pass over the rows.

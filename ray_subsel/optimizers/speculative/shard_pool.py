@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ray_subsel.optimizers.speculative.draft import Candidates
+from ray_subsel.optimizers.speculative.one_by_one import Walk
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest, RowShard
 from ray_subsel.optimizers.speculative.verify import Verification
 
@@ -17,6 +18,9 @@ class ShardPool(Protocol):
 
     def propose(self, request: ProposalRequest) -> Candidates:
         """Return the rows of highest gain, and what is needed for the best item to be among them."""
+
+    def walk(self, request: ProposalRequest) -> Walk:
+        """Return the next ``request.units`` picks, made one by one, and what a draft of ``request.size`` rows keeps."""
 
     def verify(self, request: DraftRequest) -> Verification:
         """Return the first turn of a draft at which a row outside the candidates wins."""
@@ -35,6 +39,10 @@ class LocalPool:
         taken = self.shard.taken(request.picked)[rows]
         vectors = distinct.rows.take(rows)
         return Candidates(vectors, utility, rows, distinct.copies, taken, (rows,), distinct.rows.n)
+
+    def walk(self, request: ProposalRequest) -> Walk:
+        """Return the shard's picks: it has all rows."""
+        return self.shard.walk(request)
 
     def verify(self, request: DraftRequest) -> Verification:
         """Return the shard's answer."""

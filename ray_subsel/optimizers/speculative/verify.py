@@ -14,6 +14,7 @@ code on their own rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ class SieveSizes:
 
 
 USUAL_SIZES = SieveSizes()
+_EARLY_TURNS = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class Verification:
     evaluations: int = 0
 
 
-def rounding(rows: UnitRows, norms: Float64s, utility: float) -> Float64s:
+Norms = TypeVar("Norms", float, Float64s)
+
+
+def rounding(rows: UnitRows, norms: Norms, utility: float) -> Norms:
     """Return a bound on the error of a gain computed by :meth:`UnitRows.products` against directions of these norms."""
     return rows.unit_roundoff * (rows.d + 16) * (norms + 1.0 + utility)
 
@@ -180,21 +185,28 @@ def _first_rejected(
     draft: Draft,
     sizes: SieveSizes,
 ) -> int:
-    """Compute the suspects' gains in float64 and return the first turn that one of them wins."""
-    first = len(draft)
-    picked = draft.start + np.arange(first)
+    """Compute the suspects' gains in float64 and return the first turn that one of them wins.
+
+    Early turns first, of all suspects: where drafts are rejected early, that is all there is to compute.
+    """
+    picked = draft.start + np.arange(len(draft))
     ties, slacks = score.ties(picked), score.slacks(picked)
-    step = max(64, sizes.block_numbers // max(1, first, distinct.rows.d))
-    for start, stop in ranges(suspects.size, step):
-        some = suspects[start:stop]
-        gains = distinct.rows.take(some) @ draft.directions.T - 1.0
-        if distinct.utility is not None:
-            gains += distinct.utility[some, None]
-        ids = distinct.copies.units(some, taken[some])
-        wins = gains > draft.scores + ties - 2 * slacks
-        wins |= (gains >= draft.tops - ties - 2 * slacks) & (ids[:, None] < draft.ids)
-        wins[:, 0] = False
-        turns = wins.any(axis=0)
-        if turns.any():
-            first = min(first, int(turns.argmax()))
+    begin, end, first = 1, min(_EARLY_TURNS, len(draft)), len(draft)
+    while begin < len(draft) and suspects.size:
+        step = max(64, sizes.block_numbers // max(1, end - begin, distinct.rows.d))
+        turns = slice(begin, end)
+        for start, stop in ranges(suspects.size, step):
+            some = suspects[start:stop]
+            gains = distinct.rows.take(some) @ draft.directions[turns].T - 1.0
+            if distinct.utility is not None:
+                gains += distinct.utility[some, None]
+            ids = distinct.copies.units(some, taken[some])
+            wins = gains > draft.scores[turns] + ties[turns] - 2 * slacks[turns]
+            wins |= (gains >= (draft.tops - ties - 2 * slacks)[turns]) & (ids[:, None] < draft.ids[turns])
+            won = wins.any(axis=0)
+            if won.any():
+                first = min(first, begin + int(won.argmax()))
+        if first < end:
+            break
+        begin, end = end, min(8 * end, len(draft))
     return first

@@ -1,9 +1,9 @@
-"""Drafts grow while they are accepted and shrink to one where verifying them does not pay."""
+"""Drafts grow while they are accepted and give way to single picks where verifying them does not pay."""
 
 import numpy as np
 
 from ray_subsel.core.unit_rows import UnitRows
-from ray_subsel.optimizers.speculative.draft_length import DraftLength, DraftSizes
+from ray_subsel.optimizers.speculative.draft_length import WALK, DraftLength, DraftSizes
 from ray_subsel.optimizers.speculative.score import MOST_PICKS
 
 
@@ -16,34 +16,38 @@ def lengths(accepted_of, rounds, sizes=None):
     return seen
 
 
-def test_accepted_drafts_double_up_to_the_most():
-    assert lengths(lambda drafted: drafted, 6) == [64, 128, 256, 512, 1024, 1024]
-    assert lengths(lambda drafted: drafted, 4, DraftSizes(first=1, most=4)) == [1, 2, 4, 4]
+def test_accepted_drafts_grow_to_the_most():
+    assert lengths(lambda drafted: drafted, 5) == [16, 64, 256, 1024, 1024]
+    assert lengths(lambda drafted: drafted, 3, DraftSizes(first=2, most=4)) == [2, 4, 4]
 
 
 def test_rejected_drafts_shrink_to_half_more_than_was_accepted():
-    assert lengths(lambda drafted: min(drafted, 20), 3) == [64, 30, 30]
+    assert lengths(lambda drafted: min(drafted, 20), 4) == [16, 64, 30, 30]
 
 
-def test_where_nothing_is_accepted_most_drafts_are_of_one():
-    seen = lengths(lambda _: 1, 500)
-    assert seen[:7] == [64, 1, 1, 1, 1, 4, 1]
-    assert sum(length > 1 for length in seen) <= 15
-    assert max(seen[1:]) == 4
-
-
-def test_drafts_grow_again_when_a_trial_is_accepted():
-    length = DraftLength(DraftSizes())
-    length.learn(64, 1)
-    while length.next == 1:
-        length.learn(1, 1)
-    for expected in (4, 8, 16):
+def test_a_draft_that_is_not_worth_it_is_followed_by_single_picks_until_drafts_would_keep_twice_as_much():
+    length = DraftLength(DraftSizes(worth=5))
+    length.learn(16, 4)
+    assert length.next == 1
+    for kept, expected in ((1, 1), (9, 1), (10, 15)):
+        length.learn_walk(kept)
         assert length.next == expected
-        length.learn(expected, expected)
 
 
 def test_a_draft_never_exceeds_the_most():
-    assert max(lengths(lambda _: 1, 50, DraftSizes(first=2, most=2))) == 2
+    assert max(lengths(lambda drafted: drafted, 50, DraftSizes(first=2, most=2))) == 2
+    length = DraftLength(DraftSizes(first=16, most=20))
+    length.learn(16, 1)
+    length.learn_walk(32)
+    assert length.next == 20
+
+
+def test_drafts_of_few_numbers_must_keep_more_to_be_worth_it():
+    rows = {n: UnitRows(np.empty((1, 64), dtype=np.float32), np.ones(n)) for n in (100, 10_000, 10**6)}
+    worth = [DraftSizes.for_rows(some).worth for some in rows.values()]
+    assert worth == sorted(worth, reverse=True)
+    assert worth[0] >= 2 * worth[-1] >= 6
+    assert 2 * worth[0] <= WALK  # else a walk never tells that drafts pay
 
 
 def test_drafts_stay_within_what_the_rounding_allows_for():

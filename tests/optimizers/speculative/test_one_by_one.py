@@ -1,0 +1,84 @@
+"""Picks that are made one a pass are the greedy's, and tell what a draft would have kept."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ray_subsel.constraints.base import Constraints
+from ray_subsel.core.threads import ranges
+from ray_subsel.optimizers import NaiveGreedy
+from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
+from ray_subsel.optimizers.speculative.one_by_one import pick_one_by_one
+from ray_subsel.optimizers.speculative.score import GraphCutScore
+from tests.optimizers.speculative.problems import SETTINGS, cloud, problem
+
+
+def walk(asked, picks, size=16, **more):
+    """Return the first picks of a problem."""
+    distinct, total = distinct_rows_of(asked)
+    score = GraphCutScore(total, asked.objective.lam, more.pop("pace", None))
+    nothing = np.zeros(distinct.rows.n, dtype=np.int64)
+    return pick_one_by_one(distinct, score, np.zeros(distinct.rows.d), 0, nothing, picks, size, **more)
+
+
+@SETTINGS
+@given(
+    seed=st.integers(0, 10**6),
+    mean=st.sampled_from([0.0, 1.0]),
+    lam=st.sampled_from([0.0, 3.0, 10.0]),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64]),
+    utilities=st.booleans(),
+    scale=st.sampled_from([1.0, 1e-30]),
+)
+def test_the_picks_and_gains_are_those_of_the_definition(seed, mean, lam, dtype, utilities, scale):
+    X = (cloud(seed, mean=mean) * (1.0 if dtype == np.float16 else scale)).astype(dtype)
+    X[X.any(axis=1) == 0] = 1
+    rng = np.random.default_rng(seed)
+    utility = np.round(rng.normal(size=len(X)), 1) if utilities else None
+    limits = Constraints(exclude=np.flatnonzero(rng.random(len(X)) < 0.1))
+    asked = problem(X, 40, lam, utility=utility, constraints=limits)
+    found, naive = walk(asked, 40), NaiveGreedy().maximize(asked)
+    assert found.ids.tolist() == naive.indices.tolist()
+    assert found.gains == pytest.approx(naive.gains, abs=1e-9)
+    assert found.sums.shape == (41, X.shape[1])
+
+
+def test_what_a_draft_would_have_kept_are_the_picks_before_the_first_outside_the_rows_of_highest_gain():
+    X = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32)
+    asked = problem(X, 30)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    highest = set(np.argsort(-(unit @ unit.sum(axis=0)))[:20].tolist())
+    found = walk(asked, 30, size=20)
+    outside = [pick not in highest for pick in found.ids.tolist()]
+    assert 0 < found.kept == outside.index(True) < 30
+    assert walk(asked, 30, size=500).kept == 30
+
+
+def test_blocks_of_several_threads_and_a_pool_of_all_change_nothing():
+    X = cloud(3, n=5_000, d=24, mean=0.0).astype(np.float32)
+
+    def backwards(function, parts):
+        return [function(start, stop) for start, stop in reversed([*parts])][::-1]
+
+    found, alone = walk(problem(X, 50), 50, workers=backwards), walk(problem(X, 50), 50)
+    assert found.ids.tolist() == alone.ids.tolist()
+    assert np.array_equal(found.gains, alone.gains)
+    assert len(list(ranges(5_000, 1024))) > 1
+
+
+def test_a_paced_walk_compares_the_paced_gain_and_returns_that_of_f():
+    X = cloud(5)
+    found = walk(problem(X, 10), 10, pace=10)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    total, chosen = unit.sum(axis=0), np.zeros(X.shape[1])
+    for turn, pick in enumerate(found.ids.tolist()):
+        paced = unit @ ((turn + 1) / 10 * total - 12 * chosen)
+        assert paced[pick] >= np.delete(paced, found.ids[:turn]).max() - 1e-9
+        assert found.gains[turn] == pytest.approx(unit[pick] @ (total - 12 * chosen) - 1)
+        chosen += unit[pick]
+
+
+def test_fewer_picks_come_back_where_all_units_are_gone():
+    X = cloud(1, n=6)
+    assert sorted(walk(problem(X, 6), 9).ids.tolist()) == list(range(6))
