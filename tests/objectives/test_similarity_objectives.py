@@ -105,6 +105,8 @@ def test_feature_based_adds_up_duplicate_entries_of_a_sparse_matrix():
         (lambda: SaturatedCoverage(alpha=0.0), r"alpha must lie in \(0, 1\]; got 0.0"),
         (lambda: SaturatedCoverage(alpha=float("nan")), "alpha must lie in"),
         (lambda: LogDeterminant(ridge=0.0), "ridge must be a finite number > 0; got 0.0"),
+        (lambda: LogDeterminant(ridge=1e-16), "ridge must be at least 1e-15 with kernel 'cosine'; got 1e-16"),
+        (lambda: LogDeterminant(ridge=1e-9, kernel="rbf"), "ridge must be at least 1e-08 with kernel 'rbf'; got 1e-09"),
         (lambda: RBF(gamma=-1.0), "gamma must be a finite number > 0"),
         (lambda: kernel_of("linear"), "kernel must be one of"),
     ],
