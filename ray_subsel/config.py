@@ -260,7 +260,8 @@ class SelectConfig:
         if self.represented is not None and self.represented < 1:
             raise invalid("represented", "be at least 1", self.represented)
         if self.mode == "exact" and not found.exact_over_partitions:
-            raise invalid("mode", "be greedi unless objective is graph_cut", self.mode, "Leave --mode out.")
+            exact = " or ".join(name for name, known in OBJECTIVES.items() if known.exact_over_partitions)
+            raise invalid("mode", f"be greedi unless objective is {exact}", self.mode, "Leave --mode out.")
 
     def _check_limits(self) -> None:
         ConstraintSpec.parse(self.quotas, self.floors, self.budget)

@@ -104,7 +104,7 @@ BAD = {
     ),
     "exact facility location": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--mode", "exact", "--objective", "facility_location"],
-        "mode must be greedi unless objective is graph_cut",
+        "mode must be greedi unless objective is graph_cut or log_determinant",
     ),
     "quota without a group": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--quota", "equal"],

@@ -98,7 +98,9 @@ class Objective(abc.ABC, Generic[S]):
     needs_statistics: ClassVar[bool] = False
     """Whether :meth:`reference_statistics` is to be summed over the ground set."""
     exact_over_partitions: ClassVar[bool] = False
-    """Whether the exact greedy over partitions and the certificate, which are made for graph cut, can be had."""
+    """Whether mode exact, the centralized greedy over partitions, can be had."""
+    has_certificate: ClassVar[bool] = False
+    """Whether an answer can be compared with an upper bound, which is made for graph cut."""
 
     takes_sparse: ClassVar[bool] = False
     """Whether :meth:`init` takes scipy sparse matrices and arrays."""
@@ -193,6 +195,11 @@ class Objective(abc.ABC, Generic[S]):
         """Return about what it takes beside the vectors, in a process that makes some picks from some items."""
         del size
         return 0
+
+    def rounds(self, n: int, k: int) -> float:
+        """Return about how many rounds mode exact takes for k of n items: by default one a pick."""
+        del n
+        return float(k)
 
     def multiplications(self, size: ProblemSize) -> float:
         """Return about how many the greedy takes: by default a pass over the vectors a pick."""

@@ -81,6 +81,7 @@ class GraphCut(Objective[GraphCutState]):
     label: ClassVar[str] = "graph cut"
     options: ClassVar[tuple[str, ...]] = ("lam",)
     exact_over_partitions: ClassVar[bool] = True
+    has_certificate: ClassVar[bool] = True
 
     lam: float = 10.0
     total: Float64s | None = None

@@ -14,7 +14,7 @@ from typing import Any
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, Verbatim, invalid
-from ray_subsel.objectives import GraphCut, Objective, ProblemSize
+from ray_subsel.objectives import Objective, ProblemSize
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree
 from ray_subsel.planning.machine import USABLE, Machine
 from ray_subsel.planning.memory_model import (
@@ -280,7 +280,6 @@ def _exact(
             "Use --mode greedi, which holds one partition a CPU, or more machines."
         )
     pool = min(n, POOL_ROWS)
-    assert isinstance(objective, GraphCut), "the configuration refuses other objectives in this mode"
     rounds = max(1, math.ceil(objective.rounds(n, k)))
     seconds /= min(processes, machine.cpus)
     return SelectionPlan(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)

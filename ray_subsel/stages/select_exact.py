@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,22 +21,33 @@ import pyarrow as pa
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.threads import Workers, block_workers, serial
-from ray_subsel.objectives.graph_cut import ScaledGraphCut
-from ray_subsel.optimizers.speculative.draft_length import DraftSizes
+from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.graph_cut import GraphCut
+from ray_subsel.objectives.log_determinant import LogDeterminant
+from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest, RowShard
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import Verification
 from ray_subsel.partitioned.exact_greedy import DividedPool, Proposal, proposal_of
+from ray_subsel.partitioned.exact_log_determinant import (
+    LeverageProposal,
+    LeverageRequest,
+    LeverageShard,
+    LocalLeveragePool,
+    exact_log_determinant,
+)
 from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, result_of
+from ray_subsel.stages.sampling import random_value
 from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
 from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.run_directory import RunDir
 
+Shard = RowShard | LeverageShard
 CHECKPOINT = f"{FOLDER}/exact.parquet"
 _CHOSEN = b"ray_subsel.chosen"
 _ROUNDS = b"ray_subsel.rounds"
@@ -56,20 +67,18 @@ def choose_exactly(store: EmbeddingStore, job: SelectionJob, *, bar: Bar, proces
     InputError
         Where the same actor is lost again and again, or the partitions do not hold the ground set.
     """
-    objective = job.objective
-    assert isinstance(objective, ScaledGraphCut), "the configuration refuses other objectives in this mode"
-    score, begin = GraphCutScore(job.total, objective.lam), read_checkpoint(store.run, job)
-    bar.advance(begin.ids.size)
-    seconds = job.policy.checkpoint_seconds
-    writer = CheckpointWriter(store.run, bar, begin.ids.size, seconds, time.monotonic())
-    drive = partial(exact_greedy, score=score, k=job.k, begin=begin, after_round=writer.after_round)
+    objective, begin = job.objective.full(), read_checkpoint(store.run, job)
+    assert objective.exact_over_partitions, "the configuration refuses other objectives in this mode"
+    done = 0 if begin is None else begin.ids.size
+    bar.advance(done)
+    writer = CheckpointWriter(store.run, bar, done, job.policy.checkpoint_seconds, time.monotonic())
+    drive = partial(_drive, job=job, objective=objective, begin=begin, after_round=writer.after_round)
     start_peak()
     with block_workers() as workers:
         if job.in_process:
-            shard = load_shard(store, range(job.m), workers)
+            shard = load_shard(store, range(job.m), objective, workers)
             _check_items(store.run, shard.n_items, job)
-            sizes = DraftSizes.for_rows(shard.distinct.rows)
-            found = drive(LocalPool(shard), sizes=sizes, workers=workers)
+            found = drive(shard, workers=workers)
             peak = peak_bytes()
         else:
             with actor_pool(store, job, processes) as actors:
@@ -79,13 +88,39 @@ def choose_exactly(store: EmbeddingStore, job: SelectionJob, *, bar: Bar, proces
     value = math.fsum(found.gains)
     where = partition_of(found.ids, job.m, job.seed)
     result = GreediResult(found.ids, where, found.gains, value, max(found.candidates, job.k), None, "exact")
-    expected = objective.random_value(job.n, job.k)
+    expected = random_value(store, job.objective, job.k, seed=job.seed)
     return SelectionOutcome(job, result, expected, value, found.rounds, peak)
 
 
-def load_shard(store: EmbeddingStore, partitions: Sequence[int], workers: Workers = serial) -> RowShard:
+def _drive(
+    rows: Shard | ActorPool,
+    *,
+    job: SelectionJob,
+    objective: Objective[Any],
+    begin: GreedyCheckpoint | None,
+    after_round: Callable[[GreedyCheckpoint], None],
+    workers: Workers,
+) -> GreedyCheckpoint:
+    """Run the driver that the objective has."""
+    if isinstance(objective, LogDeterminant):
+        shards = LocalLeveragePool([rows]) if isinstance(rows, LeverageShard) else rows
+        assert not isinstance(shards, RowShard)
+        return exact_log_determinant(shards, objective, job.d, job.k, begin=begin, after_round=after_round)
+    assert isinstance(objective, GraphCut)
+    assert not isinstance(rows, LeverageShard)
+    sizes = DraftSizes.for_rows(rows.distinct.rows) if isinstance(rows, RowShard) else USUAL_SIZES
+    pool = LocalPool(rows) if isinstance(rows, RowShard) else rows
+    score = GraphCutScore(job.total, objective.lam)
+    return exact_greedy(pool, score, job.k, begin=begin, sizes=sizes, after_round=after_round, workers=workers)
+
+
+def load_shard(
+    store: EmbeddingStore, partitions: Sequence[int], objective: Objective[Any], workers: Workers = serial
+) -> Shard:
     """Read some partitions."""
     items = store.read_partitions(partitions)
+    if isinstance(objective, LogDeterminant):
+        return LeverageShard(items.ids, items.vectors, objective)
     return RowShard.of(items.ids, items.vectors, workers)
 
 
@@ -100,11 +135,11 @@ def _check_items(run: RunDir, found: int, job: SelectionJob) -> None:
 class ShardActor:
     """An actor. It reads its partitions when it is first asked, so that an unreadable one is an error that arrives."""
 
-    def __init__(self, store: EmbeddingStore, partitions: list[int]) -> None:
-        self._source = (store, partitions)
-        self._shard: RowShard | None = None
+    def __init__(self, store: EmbeddingStore, objective: Objective[Any], partitions: list[int]) -> None:
+        self._source = (store, partitions, objective)
+        self._shard: Shard | None = None
 
-    def _loaded(self) -> RowShard:
+    def _loaded(self) -> Shard:
         if self._shard is None:
             start_peak()
             self._shard = load_shard(*self._source)
@@ -114,13 +149,20 @@ class ShardActor:
         """Read the partitions and return their number of items."""
         return self._loaded().n_items
 
-    def propose(self, request: ProposalRequest) -> Proposal:
+    def propose(self, request: ProposalRequest | LeverageRequest) -> Proposal | LeverageProposal:
         """Return the rows of highest gain."""
-        return proposal_of(self._loaded(), request)
+        shard = self._loaded()
+        if isinstance(shard, LeverageShard):
+            assert isinstance(request, LeverageRequest)
+            return shard.propose(request)
+        assert isinstance(request, ProposalRequest)
+        return proposal_of(shard, request)
 
     def verify(self, request: DraftRequest, shard: int) -> Verification:
         """Return the first turn of a draft that a row of this actor rejects."""
-        return self._loaded().verify(request, shard)
+        kept = self._loaded()
+        assert isinstance(kept, RowShard), "gains of the other objective only shrink: nothing is verified"
+        return kept.verify(request, shard)
 
     def peak(self) -> int:
         """Return the peak of this process in bytes."""
@@ -150,7 +192,7 @@ class ActorPool(DividedPool):
         """Have every actor read its partitions and return the number of items of all."""
         return sum(self._all([handle.load.remote() for handle in self.handles]))
 
-    def proposals(self, request: ProposalRequest) -> list[Proposal]:
+    def proposals(self, request: ProposalRequest | LeverageRequest) -> list[Any]:
         """Return every actor's proposal."""
         import ray
 
@@ -192,7 +234,8 @@ def actor_pool(store: EmbeddingStore, job: SelectionJob, processes: int) -> Iter
     # Restarts bound what is tried: a call alone would use up its retries before a lost node is known to be lost.
     actor = ray.remote(num_cpus=share, max_restarts=job.policy.attempts, max_task_retries=-1)(ShardActor)
     shared = ray.put(store)
-    pool = ActorPool([actor.remote(shared, group) for group in groups], groups)
+    full = job.objective.full()
+    pool = ActorPool([actor.remote(shared, full, group) for group in groups], groups)
     try:
         _check_items(store.run, pool.load(), job)
         yield pool
@@ -242,10 +285,10 @@ def write_checkpoint(run: RunDir, state: GreedyCheckpoint) -> None:
     run.write_table(CHECKPOINT, table.replace_schema_metadata(about))
 
 
-def read_checkpoint(run: RunDir, job: SelectionJob) -> GreedyCheckpoint:
-    """Return how far an earlier start of the same run came."""
+def read_checkpoint(run: RunDir, job: SelectionJob) -> GreedyCheckpoint | None:
+    """Return how far an earlier start of the same run came; None where there was none."""
     if not run.exists(CHECKPOINT):
-        return GreedyCheckpoint.start(job.d)
+        return None
     table = run.read_table(CHECKPOINT)
     about = table.schema.metadata or {}
     if _CHOSEN not in about or _ROUNDS not in about:
@@ -253,6 +296,7 @@ def read_checkpoint(run: RunDir, job: SelectionJob) -> GreedyCheckpoint:
     chosen = np.frombuffer(bytes.fromhex(about[_CHOSEN].decode()), dtype=np.float64)
     rounds, candidates = (int(number) for number in about[_ROUNDS].split())
     ids, gains = table["id"].to_numpy().astype(np.int64), table["gain"].to_numpy().astype(np.float64)
-    if ids.size > job.k or chosen.shape != (job.d,):
+    numbers = job.d**2 if isinstance(job.objective.full(), LogDeterminant) else job.d
+    if ids.size > job.k or chosen.shape != (numbers,):
         raise InputError(f"{run.path(CHECKPOINT)} must be of this run. Delete it and run the same command again.")
     return GreedyCheckpoint(ids, gains, chosen, rounds, candidates)

@@ -194,7 +194,7 @@ def reduce(store: EmbeddingStore, job: SelectionJob, beside: bool = True) -> Sel
     elif beside:
         centralized = centralized_value(store, job)
     proof = None
-    certified = job.objective.full().exact_over_partitions and job.policy.is_certified(job.n, job.d)
+    certified = job.objective.full().has_certificate and job.policy.is_certified(job.n, job.d)
     if certified and job.constraints is None:
         proof = certificate(store, job, result.ids)
     return SelectionOutcome(job, result, expected, centralized, job.tree.rounds, certificate=proof)

@@ -1,4 +1,4 @@
-"""The log-determinant in d x d numbers: values of 50 digits, the picks of a factor, states that may be left and resumed."""
+"""The log-determinant in d x d numbers: values of 50 digits, picks of a factor, states that may be left and resumed."""
 
 import mpmath
 import numpy as np

@@ -77,6 +77,30 @@ def test_actors_pick_what_one_machine_would(ground_set, partitions, processes):
     assert outcome.result.ids.tolist() == select(X, 200).indices.tolist()
 
 
+@pytest.mark.parametrize("partitions", [1, 5])
+def test_in_process_exact_log_determinant_is_select(ground_set, partitions):
+    _, X, made = ground_set
+    store, job = made(partitions, objective="log_determinant")
+    outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
+    alone = select(X, 200, objective="log_determinant")
+    assert outcome.result.ids.tolist() == alone.indices.tolist()
+    assert outcome.result.value == pytest.approx(alone.value)
+    assert outcome.share_of_centralized == 1.0
+    assert 0 < outcome.random_value < outcome.result.value
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_actors_pick_by_log_determinant_what_one_machine_would_and_a_run_goes_on(ground_set):
+    directory, X, made = ground_set
+    store, job = made(5, objective="log_determinant")
+    select_exact.choose_exactly(store, dataclasses.replace(job, k=50), bar=NullProgress(), processes=3)
+    assert select_exact.read_checkpoint(directory, job).ids.size == 50
+    outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
+    assert outcome.result.ids.tolist() == select(X, 200, objective="log_determinant").indices.tolist()
+    with pytest.raises(InputError, match="must be of this run"):
+        select_exact.read_checkpoint(directory, dataclasses.replace(job, d=9))
+
+
 @pytest.mark.fault
 @pytest.mark.usefixtures("on_ray")
 def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, tmp_path):
@@ -230,6 +254,9 @@ def test_a_run_in_mode_exact_and_what_it_reports(vectors, tmp_path):
     assert report["peak_bytes"] > 0
     assert report["predicted_peak_bytes"] > 100 << 20
     assert report["selection"]["mode"] == "exact"
+    expected = select(X, 40, objective="log_determinant").indices.tolist()
+    _, ids = vector_run(folder, tmp_path / "d", k=40, mode="exact", partitions=6, objective="log_determinant")
+    assert ids == expected
 
 
 def test_what_memory_decided_is_kept_when_a_run_goes_on(vectors, tmp_path):

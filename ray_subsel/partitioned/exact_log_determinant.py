@@ -1,0 +1,297 @@
+"""Run exact greedy of the log-determinant over divided rows: gains only shrink, so what was not proposed stays below.
+
+A round:
+
+1. every shard proposes the rows of highest gain and tells the highest gain among its other rows;
+2. the driver picks among the candidates as long as the best is above what all shards told; nothing is verified,
+   because no gain grows (Minoux, 1978).
+
+The chosen set is one d x d matrix to everybody (:mod:`ray_subsel.objectives.ridge_leverage`), so a question is small.
+Picks are those of ``select(X, k, objective="log_determinant")`` on all rows in ascending order of id, ties included,
+however the rows are divided. For kernels that are affine in the rows' dot product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives.kernels import kernel_of
+from ray_subsel.objectives.log_determinant import LogDeterminant
+from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
+from ray_subsel.optimizers.feasibility import tie_level
+from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
+from ray_subsel.partitioned.exact_greedy import rows_per_shard
+
+PROPOSED = 2048
+"""Candidates of a round: their vectors are all that the driver holds beside the d x d matrix."""
+_LOOK = 64  # candidates that are brought up to date together
+
+
+@dataclass(frozen=True, eq=False)
+class LeverageRequest:
+    """What a shard must know to propose rows, and what spares it work if it answered the question before.
+
+    Attributes
+    ----------
+    objective : LogDeterminant
+    root : InverseRoot
+    picked : int64 array
+        Ids of all picks so far, in their order.
+    directions : float64 array of shape (J, d)
+        u of the J latest picks.
+    rows : int
+        How many to propose; more come where ties demand it.
+    """
+
+    objective: LogDeterminant
+    root: InverseRoot
+    picked: Indices
+    directions: Float64s
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class LeverageProposal:
+    """Rows of highest gain of one shard.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (b,)
+    vectors : array of shape (b, d)
+        As stored.
+    scale : float64 array of shape (b,)
+        What makes them unit vectors.
+    highest : float
+        A gain that no other row of the shard exceeds, now or later; minus infinity where there is none.
+    evaluations : int
+        Items whose gain was looked at.
+    """
+
+    ids: Indices
+    vectors: NDArray[np.float32]
+    scale: Float64s
+    highest: float
+    evaluations: int
+
+
+class LeverageShard:
+    """Some rows of the ground set, in one process.
+
+    Parameters
+    ----------
+    ids : int64 array of shape (n,)
+        In any order, distinct.
+    X : float32 array of shape (n, d), n >= 1
+    objective : LogDeterminant
+    """
+
+    def __init__(self, ids: Indices, X: NDArray[np.float32], objective: LogDeterminant) -> None:
+        self._ids, self._order = ids, np.argsort(ids, kind="stable")
+        self._sorted = ids[self._order]
+        self._rows, self._cache = _vectors(X, objective)
+        self._open = np.ones(ids.size, dtype=np.bool_)
+        self._picked = 0
+
+    @property
+    def n_items(self) -> int:
+        """How many items."""
+        return int(self._ids.size)
+
+    def propose(self, request: LeverageRequest) -> LeverageProposal:
+        """Return the rows of highest gain. An old score bounds the new one, so few are computed."""
+        self._follow(request)
+        cache, size = self._cache, request.picked.size
+        stale = np.where(self._open, cache.scores, -np.inf)
+        n_open = int(np.count_nonzero(self._open))
+        looked = np.flatnonzero(self._open)
+        if n_open > 4 * request.rows:
+            looked = np.argpartition(-stale, 4 * request.rows)[: 4 * request.rows]
+            scores = cache.of(looked, request.root, size)
+            last = float(np.partition(scores, scores.size - request.rows)[scores.size - request.rows])
+            level = float(np.expm1(tie_level(float(np.log1p(last)), 2 * request.objective.rounding)))
+            looked = np.flatnonzero(stale >= level)
+            unseen = float(stale[stale < level].max(initial=-np.inf))
+        else:
+            unseen = -np.inf
+        if looked.size == 0:
+            return LeverageProposal(self._ids[:0], self._rows.X[:0], self._rows.scale[:0], -np.inf, 0)
+        gains = np.log1p(cache.of(looked, request.root, size))
+        chosen = self._highest(looked, gains, request)
+        rest = np.ones(looked.size, dtype=np.bool_)
+        rest[chosen] = False
+        others = float(gains[rest].max(initial=-np.inf))
+        highest = max(others, float(np.log1p(unseen)) if unseen > -np.inf else -np.inf)
+        rows = looked[chosen]
+        return LeverageProposal(self._ids[rows], self._rows.X[rows], self._rows.scale[rows], highest, looked.size)
+
+    def _highest(self, looked: Indices, gains: Float64s, request: LeverageRequest) -> Indices:
+        """Return the places of the largest gains and, of those that tie with the best, all no other beats by id too."""
+        ids = self._ids[looked]
+        order = np.lexsort((ids, -gains))
+        tied = order[gains[order] >= tie_level(float(gains[order[0]]), 2 * request.objective.rounding)]
+        lowest = tied[ids[tied] == np.minimum.accumulate(ids[tied])]
+        return np.union1d(order[: request.rows], lowest)
+
+    def _follow(self, request: LeverageRequest) -> None:
+        """Take note of what was picked; begin anew where this process did not see the picks before the latest."""
+        picked = request.picked
+        known = picked.size - len(request.directions)
+        if self._cache.size == known:
+            for direction in request.directions:
+                self._cache = self._cache.after(self._cache.size, direction)
+        elif self._cache.size != picked.size:
+            self._cache.seen[:] = -1
+            self._cache.first = self._cache.size = picked.size
+            self._open[:], self._picked = True, 0
+        fresh = picked[self._picked :]
+        at = np.minimum(np.searchsorted(self._sorted, fresh), self._sorted.size - 1)
+        self._open[self._order[at[self._sorted[at] == fresh]]] = False
+        self._picked = picked.size
+
+
+class LeveragePool(Protocol):
+    """All rows of the ground set, wherever they are."""
+
+    @property
+    def shards(self) -> int:
+        """How many shards hold them."""
+
+    def proposals(self, request: LeverageRequest) -> Sequence[LeverageProposal]:
+        """Return every shard's proposal."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalLeveragePool:
+    """Shards of this process."""
+
+    kept: Sequence[LeverageShard]
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return len(self.kept)
+
+    def proposals(self, request: LeverageRequest) -> Sequence[LeverageProposal]:
+        """Return every shard's proposal."""
+        return [shard.propose(request) for shard in self.kept]
+
+
+def exact_log_determinant(
+    pool: LeveragePool,
+    objective: LogDeterminant,
+    d: int,
+    k: int,
+    *,
+    begin: GreedyCheckpoint | None = None,
+    after_round: Callable[[GreedyCheckpoint], Any] = lambda _: None,
+    proposed: int = PROPOSED,
+) -> GreedyCheckpoint:
+    """Pick k items.
+
+    Parameters
+    ----------
+    pool : LeveragePool
+    objective : LogDeterminant
+        Of an affine kernel.
+    d : int
+        The dimension of the rows.
+    k : int
+        At least 1, at most what the pool holds.
+    begin : GreedyCheckpoint, optional
+        What an earlier run of the same items handed to ``after_round``; its ``chosen`` is the root, flattened.
+    after_round : callable
+        Called with the checkpoint after each round.
+    proposed : int
+        Candidates of a round; the picks do not depend on it.
+
+    Notes
+    -----
+    O(n d) for each pick that an item must be looked at again for, O(n) memory beside the rows; the driver takes
+    O(d^2) a pick.
+    """
+    root = InverseRoot.start(_dimension(objective, d), objective.ridge)
+    state = begin or GreedyCheckpoint(np.zeros(0, dtype=np.int64), np.zeros(0), root.matrix.ravel())
+    if state.ids.size:
+        root = InverseRoot(state.chosen.reshape(root.matrix.shape))
+    directions = np.zeros((0, root.matrix.shape[0]))
+    share = rows_per_shard(proposed, pool.shards)
+    while state.ids.size < k:
+        answers = pool.proposals(LeverageRequest(objective, root, state.ids, directions, share))
+        ids, gains, root, directions = _pick(answers, objective, root, state.ids.size, k)
+        state = replace(
+            state,
+            ids=np.concatenate((state.ids, ids)),
+            gains=np.concatenate((state.gains, gains)),
+            chosen=root.matrix.ravel(),
+            rounds=state.rounds + 1,
+            candidates=max(state.candidates, sum(answer.ids.size for answer in answers)),
+            passes=state.passes + 1,
+            evaluations=state.evaluations + sum(answer.evaluations for answer in answers),
+        )
+        after_round(state)
+    return state
+
+
+def _pick(
+    answers: Sequence[LeverageProposal], objective: LogDeterminant, root: InverseRoot, size: int, k: int
+) -> tuple[Indices, Float64s, InverseRoot, Float64s]:
+    """Return ids, gains, the root after them and the directions of all picks that these candidates are enough for."""
+    ids = np.concatenate([answer.ids for answer in answers])
+    order = np.argsort(ids)
+    ids = ids[order]
+    X = np.concatenate([answer.vectors for answer in answers])[order]
+    affine = kernel_of(objective.kernel).affine()
+    assert affine is not None
+    vectors = AffineRows(UnitRows(X, np.concatenate([answer.scale for answer in answers])[order]), *affine)
+    scores = root.scores(vectors.take(np.arange(ids.size)))
+    never, width = np.full(ids.size, size), root.matrix.shape[0]
+    cache = LeverageCache(vectors, scores, scores.copy(), never, np.empty((2 * width, width)), size, size)
+    outside = max(answer.highest for answer in answers)
+    alive = np.ones(ids.size, dtype=np.bool_)
+    picked: list[int] = []
+    gains: list[float] = []
+    directions: list[Float64s] = []
+    while size < k and alive.any():
+        at = _best(cache, root, size, alive, objective.rounding)
+        after, score, direction = root.add(vectors.take(np.array([at]))[0])
+        gain = float(np.log1p(score))
+        if picked and tie_level(gain, 3 * objective.rounding) <= outside:
+            break  # an item that was not proposed may be the best, or tie with it; the first pick is certain
+        root, cache = after, cache.after(size, direction)
+        alive[at] = False
+        size += 1
+        picked.append(int(ids[at]))
+        gains.append(gain)
+        directions.append(direction)
+    return np.array(picked, dtype=np.int64), np.array(gains), root, np.array(directions)
+
+
+def _best(cache: LeverageCache, root: InverseRoot, size: int, alive: NDArray[np.bool_], rounding: float) -> int:
+    """Return the first of the candidates whose gain is the largest up to rounding; old scores are bounds."""
+    stale = np.where(alive, cache.scores, -np.inf)
+    look = np.flatnonzero(stale >= -np.partition(-stale, min(_LOOK, stale.size) - 1)[min(_LOOK, stale.size) - 1])
+    look = look[alive[look]]
+    best = float(np.log1p(cache.of(look, root, size).max()))
+    look = np.flatnonzero(alive & (stale >= np.expm1(tie_level(best, 2 * rounding))))
+    gains = np.log1p(cache.of(look, root, size))
+    return int(look[np.argmax(gains >= tie_level(float(gains.max()), rounding))])
+
+
+def _vectors(X: NDArray[np.float32], objective: LogDeterminant) -> tuple[UnitRows, LeverageCache]:
+    """Return the rows as the kernel reads them, and the scores of the empty set."""
+    state = objective.init(X)
+    cache = state.cache  # type: ignore[union-attr]  # an affine kernel's
+    return cache.vectors.rows, cache
+
+
+def _dimension(objective: LogDeterminant, d: int) -> int:
+    affine = kernel_of(objective.kernel).affine()
+    assert affine is not None, "mode exact is for kernels that are affine in the dot product"
+    return d + (affine[1] > 0)
