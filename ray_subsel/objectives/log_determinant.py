@@ -8,6 +8,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
