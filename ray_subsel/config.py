@@ -17,6 +17,7 @@ from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.core.plugins import OUTSIDE
 from ray_subsel.embedders import EMBEDDERS, Embedder, find_embedder
+from ray_subsel.embedders.encoder import PRECISIONS
 from ray_subsel.embedders.registry import catalogue, users
 from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
 from ray_subsel.objectives.registry import representing, takers
@@ -38,13 +39,15 @@ def option(
     flag: str = "",
     metavar: str = "",
     identity: bool = True,
+    later: bool = False,
 ) -> T:
     """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity.
 
-    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named.
+    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named. A field that
+    came ``later`` is part of the identity where it is not at its default, so that older run directories are resumed.
     """
     shown = metavar or "|".join((*known, OUTSIDE) if known else choices)
-    metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity}
+    metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity, "later": later}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -123,6 +126,12 @@ class EmbedConfig:
     )
     batch_size: int = option(64, "texts a forward pass")
     max_length: int = option(256, "tokens after which a text is cut")
+    embed_precision: str = option(
+        "float32",
+        "arithmetic of an encoder: int8 for CPUs, bfloat16 for GPUs and CPUs that multiply in it; vectors change",
+        choices=PRECISIONS,
+        later=True,
+    )
     vector_size: int = option(100, f"dimension of {users('vector_size')} vectors")
     doc2vec_epochs: int = option(20, "passes over the corpus when doc2vec is trained")
     seed: int = option(0, f"seed of {users('seed')}")
@@ -374,6 +383,8 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
 
 def fingerprint_fields(config: Any) -> dict[str, Any]:
     """Return the fields of a configuration that decide its result, ready for JSON."""
+    deciding = [field for field in dataclasses.fields(config) if field.metadata.get("identity", True)]
+    values = {field.name: getattr(config, field.name) for field in deciding}
     return _plain(
-        {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.metadata.get("identity", True)}
+        {f.name: values[f.name] for f in deciding if not f.metadata.get("later") or values[f.name] != f.default}
     )

@@ -47,6 +47,10 @@ class EmbedSettings(Protocol):
         """Tokens after which a text is cut."""
 
     @property
+    def embed_precision(self) -> str:
+        """Arithmetic of an encoder."""
+
+    @property
     def vector_size(self) -> int:
         """Dimension, where it can be chosen."""
 

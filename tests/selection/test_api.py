@@ -342,3 +342,19 @@ def test_a_penalty_that_nothing_would_use_is_refused(objective):
     X = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
     with pytest.raises(InputError, match="lam must be left out unless objective is 'graph_cut' by name; got 3.0"):
         select(X, 2, objective=objective, lam=3.0)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_half_precision_tensors_give_the_ids_of_their_numbers(objective: str, kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    X = torch.from_numpy(np.abs(np.random.default_rng(0).standard_normal((80, 8)))).to(getattr(torch, kind))
+    found, wide = select(X, 12, objective=objective), select(X.float().numpy(), 12, objective=objective)
+    assert found.indices.tolist() == wide.indices.tolist()
+    np.testing.assert_allclose(found.gains, wide.gains)
+
+
+def test_near_copies_among_half_precision_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    X = torch.from_numpy(np.random.default_rng(1).standard_normal((60, 4))).to(torch.bfloat16)
+    assert select(X, 5, near=0.8).indices.tolist() == select(X.float().numpy(), 5, near=0.8).indices.tolist()
