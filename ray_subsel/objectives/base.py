@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.objectives.scaled import ScaledObjective, Unscaled
 
 S = TypeVar("S")
@@ -127,6 +128,11 @@ class Objective(abc.ABC, Generic[S]):
         Lazy optimizers rank by bounds and ask for the gains of the few items at the top only.
         """
         return self.gains(state, candidates)
+
+    def dense_gains(self, X: Floats) -> DenseGains | None:
+        """Return gains that are kept up in memory, or None: there are none, or memory is not to be used for them."""
+        del X
+        return None
 
     def cheap_bounds(self, state: S) -> Float64s | None:
         """Return looser bounds of all n gains at a small fraction of their cost, or None: there are none."""

@@ -11,14 +11,25 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
+from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.moment_bounds import cheap_bounds
-from ray_subsel.objectives.represented import Represented, RepresentingObjective, represent
+from ray_subsel.objectives.represented import (
+    DENSE_BYTES,
+    Represented,
+    RepresentingObjective,
+    represent,
+    similarity_block,
+)
 
 Singles = NDArray[np.float32]
+
+BLOCK_BYTES = 60 << 20
+"""Blocks of similarities on their way, of all threads."""
 
 CACHE_BYTES = 340 << 20
 """What it remembers of its bounds, with what Python adds to it, and blocks of similarities (measured)."""
@@ -86,6 +97,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     represented: Floats | None = None
     weights: Any = None
     kernel: str | Kernel = "cosine"
+    dense_bytes: int = field(default=DENSE_BYTES, repr=False)
     cache: CacheSizes = field(default=CacheSizes(), repr=False)
 
     def __post_init__(self) -> None:
@@ -151,11 +163,110 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
             value += float(np.maximum(block.max(axis=0), 0.0) @ to.weights[part])
         return value
 
+    def dense_gains(self, X: Floats) -> DenseGains | None:
+        """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
+        to = represent(X, self.represented, self.weights, self.kernel)
+        error = to.kernel.single_error(to.items.d)
+        dtype = np.float64 if error is None else np.float32
+        if to.m * to.candidates.n * np.dtype(dtype).itemsize > self.dense_bytes:
+            return None
+        with block_workers() as workers:
+            block = similarity_block(to, dtype, workers)
+        if error is not None and to.kernel.affine() == (1.0, 0.0) and to.never_negative:
+            block[block == 0.0] = -1.0  # no product in it rounds: it represents nothing, and that is known
+        return DenseGains(_Nearest.start(to, block, error), block, to.weights)
+
     def representing(self, items: Vectors, statistics: Float64s | None) -> FacilityLocation:
         """Return facility location of other items."""
         del statistics
         return replace(self, represented=items)
 
     def memory_bytes(self, size: ProblemSize) -> int:
-        """Return what it takes beside the vectors: sample and represented items, and the memory of its bounds."""
-        return int(CACHE_BYTES + 4 * size.d * (size.represented + size.reference) + 600 * size.items)
+        """Return what it takes beside the vectors: represented items, and all similarities or what bounds remember."""
+        dense = 4 * size.items * size.represented
+        kept = dense + BLOCK_BYTES if dense <= self.dense_bytes else CACHE_BYTES + 600 * size.items
+        return int(kept + 4 * size.d * (size.items + size.represented + size.reference))
+
+
+@final
+@dataclass(eq=False)
+class _Nearest(Levels):
+    """The similarity of each represented item to its nearest chosen one.
+
+    Attributes
+    ----------
+    to : Represented
+    block : array of shape (m, n)
+    error : float or None
+        Of the block's similarities; None where they are those of float64.
+    best : float64 array of shape (m,)
+    floor, settled : arrays of shape (m,), of the block's dtype
+        best, less the error, rounded down; and as it was when the sums over the block were brought up to date.
+    even : bool
+        Whether all weights are 1.
+    """
+
+    to: Represented
+    block: NDArray[Any]
+    error: float | None
+    best: Float64s
+    floor: NDArray[Any]
+    settled: NDArray[Any]
+    even: bool
+
+    @staticmethod
+    def start(to: Represented, block: NDArray[Any], error: float | None) -> _Nearest:
+        best = np.zeros(to.m)
+        floor = _lowered(best, error)
+        return _Nearest(to, block, error, best, floor, floor.copy(), bool((to.weights == 1.0).all()))
+
+    def left(self) -> Change:
+        return Change(np.arange(self.to.m), self.floor, np.full_like(self.floor, np.inf))
+
+    def bound(self, item: int) -> float:
+        better = np.maximum(self._column(item) - self.floor, 0.0)
+        if not self.even:
+            better *= self.to.weights.astype(better.dtype)
+        return float(np.add.reduce(better)) * (1.0 + 2.0**-17)  # a pairwise sum of some thousands loses less
+
+    def gain(self, item: int) -> float:
+        items, similarities = self._improved(item)
+        return float(np.sum(np.maximum(similarities - self.best[items], 0.0) * self.to.weights[items]))
+
+    def take(self, item: int) -> None:
+        items, similarities = self._improved(item)
+        better = similarities > self.best[items]
+        items, similarities = items[better], similarities[better]
+        self.best[items], self.floor[items] = similarities, _lowered(similarities, self.error)
+
+    @property
+    def moved(self) -> int:
+        return int(np.count_nonzero(self.floor > self.settled))
+
+    def settle(self) -> Change:
+        items = np.flatnonzero(self.floor > self.settled)
+        change = Change(items, self.settled[items], self.floor[items])
+        self.settled = self.floor.copy()
+        return change
+
+    def _improved(self, item: int) -> tuple[Indices, Float64s]:
+        """Return a superset of the represented items that one candidate improves, and its similarities to them."""
+        to = self.to
+        column = self._column(item)
+        items = np.flatnonzero(column > self.floor)
+        if self.error is None:
+            return items, column[items]
+        vector = to.candidates.take(np.array([item]))
+        if 2 * items.size > to.m:  # reading in order beats gathering
+            return items, to.row(item)[items]
+        return items, to.kernel.of(vector, to.items.take(items))[0]
+
+    def _column(self, item: int) -> NDArray[Any]:
+        return self.block[item] if self.to.items is self.to.candidates else self.block[:, item]
+
+
+def _lowered(best: Float64s, error: float | None) -> NDArray[Any]:
+    """Return best, less the error of a float32 similarity, in float32 and not rounded up."""
+    if error is None:
+        return np.array(best)
+    return np.asarray(np.nextafter((best - error).astype(np.float32), np.float32(-np.inf)), dtype=np.float32)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number
-from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.threads import block_workers
+from ray_subsel.core.types import Float64s, Floats, Indices, Mask
 from ray_subsel.objectives.base import ProblemSize, Vectors
+from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.represented import Represented, RepresentingObjective, candidate_ranges, represent
+from ray_subsel.objectives.represented import (
+    DENSE_BYTES,
+    Represented,
+    RepresentingObjective,
+    candidate_ranges,
+    represent,
+    similarity_block,
+)
 
 BLOCK_BYTES = 50 << 20
 """Blocks of similarities, of all threads."""
@@ -79,6 +88,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     weights: Any = None
     kernel: str | Kernel = "cosine"
     everything: Float64s | None = None
+    dense_bytes: int = field(default=DENSE_BYTES, repr=False)
 
     def __post_init__(self) -> None:
         kernel_of(self.kernel)
@@ -138,6 +148,18 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         everything = positive_similarities(represent(X, None, None, self.kernel), weights)
         return replace(self, weights=weights, everything=everything)
 
+    def dense_gains(self, X: Floats) -> DenseGains | None:
+        """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
+        to = represent(X, self.represented, self.weights, self.kernel)
+        if to.m * to.candidates.n * 8 > self.dense_bytes:
+            return None
+        with block_workers() as workers:
+            block = similarity_block(to, np.float64, workers)
+        np.maximum(block, 0.0, out=block)
+        everything = block.sum(axis=1) if self.everything is None else self._given_everything(to.m)
+        until = self.alpha * everything
+        return DenseGains(_Left(to, block, block.max(axis=1), until, until), block, to.weights)
+
     def representing(self, items: Vectors, statistics: Float64s | None) -> SaturatedCoverage:
         """Return saturated coverage of other items, given the sum of each one's positive similarities."""
         return replace(self, represented=items, everything=statistics)
@@ -147,8 +169,10 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         return positive_similarities(represent(rows, reference, None, self.kernel))
 
     def memory_bytes(self, size: ProblemSize) -> int:
-        """Return what it takes beside the vectors: the sample, and three numbers for each item of it."""
-        return int(BLOCK_BYTES + 4 * size.d * size.reference + 40 * size.reference)
+        """Return what it takes beside the vectors: the sample, numbers for each item of it, and all similarities."""
+        dense = 8 * size.items * size.represented
+        kept = dense + 8 * size.d * size.items if dense <= self.dense_bytes else 0
+        return int(BLOCK_BYTES + kept + (8 * size.d + 40) * size.reference)
 
     def _given_everything(self, m: int) -> Float64s:
         given = np.asarray(self.everything, dtype=np.float64)
@@ -174,3 +198,55 @@ def positive_similarities(to: Represented, counts: Indices | None = None) -> Flo
                 positive *= counts[start:stop, None]
             everything[part] += positive.sum(axis=0)
     return everything
+
+
+@final
+@dataclass(eq=False)
+class _Left(Levels):
+    """What is left until each represented item is saturated.
+
+    Attributes
+    ----------
+    to : Represented
+    block : float64 array of shape (m, n)
+        Similarities, negative ones as 0.
+    highest : float64 array of shape (m,)
+        The largest one of each represented item.
+    until, settled : float64 arrays of shape (m,)
+        And as it was when the sums over the block were brought up to date.
+    """
+
+    to: Represented
+    block: Float64s
+    highest: Float64s
+    until: Float64s
+    settled: Float64s
+
+    def left(self) -> Change:
+        return Change(np.arange(self.to.m), np.zeros(self.to.m), self.until.copy())
+
+    def bound(self, item: int) -> float:
+        return self.gain(item)
+
+    def gain(self, item: int) -> float:
+        return float(np.sum(np.minimum(self._row(item), self.until) * self.to.weights))
+
+    def take(self, item: int) -> None:
+        self.until = self.until - np.minimum(self._row(item), self.until)
+
+    @property
+    def moved(self) -> int:
+        return int(np.count_nonzero(self._moved()))
+
+    def settle(self) -> Change:
+        items = np.flatnonzero(self._moved())
+        change = Change(items, self.until[items], self.settled[items])
+        self.settled = self.until
+        return change
+
+    def _moved(self) -> Mask:
+        """Tell which levels have come below a similarity: above all of them no gain depends on the level."""
+        return (self.until < self.settled) & (self.until < self.highest)
+
+    def _row(self, item: int) -> Float64s:
+        return self.block[item] if self.to.items is self.to.candidates else self.block[:, item]

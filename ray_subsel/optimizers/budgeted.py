@@ -10,6 +10,7 @@ from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.guarantees import unless_monotone
 from ray_subsel.optimizers.lazy import greedy
+from ray_subsel.optimizers.ties import relative_width
 
 
 @final
@@ -44,7 +45,9 @@ class BudgetedGreedy(Optimizer):
         least = -math.ulp(0.0)  # gains of zero may come in, negative ones may not
         by_ratio = greedy(problem, lazy=lazy, per_cost=True, limit_gain=least)
         by_gain = greedy(problem, lazy=lazy, limit_gain=least)
-        better = by_ratio if math.fsum(by_ratio.gains.tolist()) >= math.fsum(by_gain.gains.tolist()) else by_gain
+        value = math.fsum(by_gain.gains.tolist())
+        least_value = value - relative_width(value, problem.objective.rounding, 0.0)
+        better = by_ratio if math.fsum(by_ratio.gains.tolist()) >= least_value else by_gain
         spent = math.fsum(costs[better.indices].tolist())
         evaluations = by_ratio.stats["evaluations"] + by_gain.stats["evaluations"]
         stats = {"evaluations": evaluations, "cost": spent, "by_ratio": float(better is by_ratio)}

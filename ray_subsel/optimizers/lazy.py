@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
 
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.dense import DenseRanking
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
 from ray_subsel.optimizers.ties import first_best, tie_width
@@ -84,43 +85,52 @@ def greedy(
     """
     problem, shift = problem.centred()
     feasible = FeasibleSet.of(problem)
-    run = Run.start(problem, feasible)
     costs = problem.constraints.costs
     scale = costs.min() / costs if per_cost and costs is not None else None  # in no unit
-    queue: _Lazy | _Eager = (
-        _Lazy.start(problem, feasible, run.state, scale, sizes) if lazy else _Eager(problem, feasible, scale)
-    )
+    ranking = _rank(problem, feasible, scale, lazy, sizes)
+    picked = Picked(problem, feasible)
+    for item in problem.include.tolist():
+        picked.take(item, ranking.gain(item), forced=True)
+        ranking.take(item)
     floors = [level for level in (problem.stop_when_gain, limit_gain) if level is not None]
     while not feasible.exhausted:
-        item, gain = queue.best(run.state)
+        item, gain = ranking.best()
         if floors and gain <= max(floors):
             break
-        run.take(item, gain)
-    return run.picks({"evaluations": float(queue.evaluations)}).raised(shift)
+        picked.take(item, gain)
+        ranking.take(item)
+    return picked.picks({"evaluations": float(ranking.evaluations)}).raised(shift)
+
+
+class _Ranking(Protocol):
+    evaluations: int
+
+    def gain(self, item: int) -> float: ...
+
+    def take(self, item: int) -> None: ...
+
+    def best(self) -> tuple[int, float]: ...
+
+
+def _rank(problem: Problem, feasible: FeasibleSet, scale: Float64s | None, lazy: bool, sizes: BatchSizes) -> _Ranking:
+    """Return the items ranked in the fastest way; ``scale`` is what gains are multiplied with."""
+    if not lazy:
+        return _Eager(problem, feasible, scale, problem.objective.init(problem.X))
+    return DenseRanking.start(problem, feasible, scale) or _Lazy.start(problem, feasible, scale, sizes)
 
 
 @dataclass(eq=False)
-class Run:
-    """Picks as they accumulate, from the included items on."""
+class Picked:
+    """Picks as they accumulate."""
 
     problem: Problem
     feasible: FeasibleSet
-    state: Any
     indices: list[int] = field(default_factory=list)
     gains: list[float] = field(default_factory=list)
-
-    @staticmethod
-    def start(problem: Problem, feasible: FeasibleSet) -> Run:
-        """Initialise the objective and take the items that must be in the set."""
-        run = Run(problem, feasible, problem.objective.init(problem.X))
-        for item in problem.include.tolist():
-            run.take(item, float(problem.gains(run.state, np.array([item]))[0]), forced=True)
-        return run
 
     def take(self, item: int, gain: float, *, forced: bool = False) -> None:
         """Choose an item whose gain is known."""
         self.feasible.take(item, forced=forced)
-        self.state = self.problem.objective.add(self.state, item)
         self.indices.append(item)
         self.gains.append(gain)
         if self.problem.progress is not None:
@@ -132,19 +142,53 @@ class Run:
 
 
 @dataclass(eq=False)
+class Run(Picked):
+    """Picks as they accumulate from the included items on, and the objective's state."""
+
+    state: Any = None
+
+    @staticmethod
+    def start(problem: Problem, feasible: FeasibleSet) -> Run:
+        """Initialise the objective and take the items that must be in the set."""
+        run = Run(problem, feasible, state=problem.objective.init(problem.X))
+        for item in problem.include.tolist():
+            run.take(item, _gain(problem, run.state, item), forced=True)
+        return run
+
+    def take(self, item: int, gain: float, *, forced: bool = False) -> None:
+        """Choose an item whose gain is known."""
+        super().take(item, gain, forced=forced)
+        self.state = self.problem.objective.add(self.state, item)
+
+
+def _gain(problem: Problem, state: Any, item: int) -> float:
+    return float(problem.gains(state, np.array([item]))[0])
+
+
+@dataclass(eq=False)
 class _Eager:
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None
+    state: Any
     evaluations: int = 0
 
-    def best(self, state: Any) -> tuple[int, float]:
+    def gain(self, item: int) -> float:
+        """Return the marginal gain of an item."""
+        return _gain(self.problem, self.state, item)
+
+    def take(self, item: int) -> None:
+        """Choose an item."""
+        self.state = self.problem.objective.add(self.state, item)
+
+    def best(self) -> tuple[int, float]:
+        """Return the open item of largest key and its gain."""
         ids = np.flatnonzero(self.feasible.open)
-        gains = self.problem.gains(state, ids)
+        gains = self.problem.gains(self.state, ids)
         keys = gains if self.scale is None else gains * self.scale[ids]
         self.evaluations += ids.size
         top = int(np.argmax(keys))
-        place = first_best(keys, tie_width(self.problem, state, int(ids[top]), float(gains[top]), self.scale))
+        place = first_best(keys, tie_width(self.problem, self.state, int(ids[top]), float(gains[top]), self.scale))
         return int(ids[place]), float(gains[place])
 
 
@@ -165,6 +209,7 @@ class _Lazy:
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None
+    state: Any
     sizes: BatchSizes
     bounds: Float64s
     bounded: Indices
@@ -177,19 +222,29 @@ class _Lazy:
     has_cheap_bounds: bool = False
 
     @staticmethod
-    def start(problem: Problem, feasible: FeasibleSet, state: Any, scale: Float64s | None, sizes: BatchSizes) -> _Lazy:
+    def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None, sizes: BatchSizes) -> _Lazy:
+        state = problem.objective.init(problem.X)
         never = np.full(problem.n, -1, dtype=np.int64)
         cheap_bounds = problem.cheap_bounds(state)
         gains = problem.bounds(state) if cheap_bounds is None else cheap_bounds
         bounds = gains if scale is None else gains * scale
         bounded = np.zeros_like(never) if cheap_bounds is None else never
         exact = never if problem.objective.loose_bounds else bounded
-        queue = _Lazy(problem, feasible, scale, sizes, bounds.copy(), bounded.copy(), exact.copy(), gains)
+        queue = _Lazy(problem, feasible, scale, state, sizes, bounds.copy(), bounded.copy(), exact.copy(), gains)
         queue.has_cheap_bounds = cheap_bounds is not None
         queue.evaluations = 0 if queue.has_cheap_bounds else problem.n
         return queue
 
-    def best(self, state: Any) -> tuple[int, float]:
+    def gain(self, item: int) -> float:
+        """Return the marginal gain of an item."""
+        return _gain(self.problem, self.state, item)
+
+    def take(self, item: int) -> None:
+        """Choose an item: every gain may be another now."""
+        self.state = self.problem.objective.add(self.state, item)
+        self.turn += 1
+
+    def best(self) -> tuple[int, float]:
         """Return the open item of largest key and its gain."""
         batch, size, level = self.sizes.first, self.sizes.pool, -np.inf
         self.pool = self.pool[self.feasible.open[self.pool]]
@@ -197,43 +252,42 @@ class _Lazy:
             pool = self.pool
             keys = self.bounds[pool]
             done = self.exact[pool] == self.turn
-            level = self._tie_level(state, pool[done])
+            level = self._tie_level(pool[done])
             waiting = np.flatnonzero(~done & (keys >= level))
             if waiting.size:
-                self._evaluate(state, pool[waiting], keys[waiting], batch)
+                self._evaluate(pool[waiting], keys[waiting], batch)
                 batch = min(2 * batch, self.sizes.largest)
             elif self.outside >= level and self.outside > -np.inf:
                 if size > self.sizes.pool:
-                    self._lower_bounds(state, level)
+                    self._lower_bounds(level)
                 self._refill(size)
                 size = 2 * size
             else:
                 break
         winner = int(pool[np.argmax(done & (keys >= level))])
-        self.turn += 1
         return winner, float(self.gains[winner])
 
-    def _tie_level(self, state: Any, evaluated: Indices) -> float:
+    def _tie_level(self, evaluated: Indices) -> float:
         """Return the lowest key that ties with the largest of those items whose gains are known."""
         if not evaluated.size:
             return -np.inf
         top = int(evaluated[np.argmax(self.bounds[evaluated])])
-        return float(self.bounds[top]) - tie_width(self.problem, state, top, float(self.gains[top]), self.scale)
+        return float(self.bounds[top]) - tie_width(self.problem, self.state, top, float(self.gains[top]), self.scale)
 
-    def _evaluate(self, state: Any, ids: Indices, keys: Float64s, batch: int) -> None:
+    def _evaluate(self, ids: Indices, keys: Float64s, batch: int) -> None:
         """Compute the gains of the top items if their bounds are of this turn, else the bounds of the next batch."""
         stale = self.bounded[ids] != self.turn
         highest = float(keys[stale].max(initial=-np.inf))
         ready = ids[~stale & (keys >= highest)]
         if ready.size:
             top = ready[np.argsort(-self.bounds[ready], kind="stable")[:4]]
-            self._store(top, self.problem.gains(state, top), final=True)
+            self._store(top, self.problem.gains(self.state, top), final=True)
             return
         old, stale_keys = ids[stale], keys[stale]
         if old.size > batch:
             old = old[np.argpartition(-stale_keys, batch - 1)[:batch]]
         old = np.sort(old)
-        self._store(old, self.problem.bounds(state, old), final=not self.problem.objective.loose_bounds)
+        self._store(old, self.problem.bounds(self.state, old), final=not self.problem.objective.loose_bounds)
 
     def _store(self, ids: Indices, values: Float64s, *, final: bool) -> None:
         keys = values if self.scale is None else values * self.scale[ids]
@@ -245,9 +299,9 @@ class _Lazy:
             self.exact[ids] = self.turn
             self.gains[ids] = values
 
-    def _lower_bounds(self, state: Any, level: float) -> None:
+    def _lower_bounds(self, level: float) -> None:
         """Lower all bounds at once where a turn would look at more items than the pool holds; never again if idle."""
-        cheap_bounds = self.problem.cheap_bounds(state) if self.has_cheap_bounds else None
+        cheap_bounds = self.problem.cheap_bounds(self.state) if self.has_cheap_bounds else None
         if cheap_bounds is None:
             return
         before = np.count_nonzero(self.bounds >= level)
@@ -265,4 +319,4 @@ class _Lazy:
         self.outside = float(self.bounds[open_ids[order[size]]])
 
 
-__all__ = ["LazyGreedy", "Run", "greedy"]
+__all__ = ["LazyGreedy", "Picked", "Run", "greedy"]

@@ -48,11 +48,19 @@ def tie_width(problem: Problem, state: Any, item: int, gain: float, scale: Float
         Keys are gains times it. None: they are gains.
     """
     f = problem.objective
-    own = gain if problem.utility is None else gain - float(problem.utility[item])
     if isinstance(f, GraphCut) and isinstance(state, GraphCutState):
-        width = GraphCutScore(state.total, f.lam).tie(state.size)
-    else:
-        width = relative_width(own, f.rounding, f.unit(state))
+        return _of_key(GraphCutScore(state.total, f.lam).tie(state.size), item, gain, scale)
+    return tie_width_in(problem, f.unit(state), item, gain, scale)
+
+
+def tie_width_in(problem: Problem, unit: float, item: int, gain: float, scale: Float64s | None) -> float:
+    """Return the same for gains that are sums of numbers of the size of a unit."""
+    own = gain if problem.utility is None else gain - float(problem.utility[item])
+    return _of_key(relative_width(own, problem.objective.rounding, unit), item, gain, scale)
+
+
+def _of_key(width: float, item: int, gain: float, scale: Float64s | None) -> float:
+    """Return the width of an item's key, given that of its gain."""
     if scale is None:
         return width
     return max(width, 8 * ROUNDOFF * abs(gain)) * float(scale[item])  # a quotient is rounded too

@@ -1,0 +1,53 @@
+"""Greedy by gains that are kept up picks what naive greedy picks, and evaluates few items on any data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ray_subsel import select
+from ray_subsel.objectives import FacilityLocation, SaturatedCoverage
+from tests.objectives.test_dense_gains import KINDS, OBJECTIVES, vectors
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(KINDS),
+    st.sampled_from(range(len(OBJECTIVES))),
+    st.integers(6, 60),
+    st.integers(0, 99),
+    st.sampled_from(("plain", "utility", "groups", "budget", "include", "multiplicity")),
+)
+def test_the_picks_are_those_of_naive_and_of_lazy_greedy(kind: str, number: int, n: int, seed: int, what: str) -> None:
+    X, rng = vectors(kind, n, seed), np.random.default_rng(seed)
+    objective: Any = OBJECTIVES[number]
+    bounded: Any = type(objective)(kernel=objective.kernel, dense_bytes=0)
+    if isinstance(objective, SaturatedCoverage):
+        bounded = SaturatedCoverage(objective.alpha, kernel=objective.kernel, dense_bytes=0)
+    more: dict[str, Any] = {
+        "plain": {"k": n},
+        "utility": {"k": n // 2, "utility": rng.random(n)},
+        "groups": {"k": n // 3, "groups": np.arange(n) % 3, "quotas": "equal"},
+        "budget": {"budget": 5.0, "costs": rng.uniform(0.5, 2.0, n)},
+        "include": {"k": n // 2, "include": [n - 1, 0], "exclude": [2] if kind == "gaussian" else []},
+        "multiplicity": {"k": n, "multiplicity": rng.integers(1, 3, n)},
+    }[what]
+    dense = select(X, objective=objective, **more)
+    lazy = select(X, objective=bounded, **more)
+    np.testing.assert_array_equal(dense.indices, lazy.indices)
+    np.testing.assert_allclose(dense.gains, lazy.gains, atol=1e-9)
+    if what != "budget":
+        other = "naive" if what != "groups" else "quotas"
+        np.testing.assert_array_equal(dense.indices, select(X, objective=objective, optimizer=other, **more).indices)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("objective", [FacilityLocation(), SaturatedCoverage()], ids=lambda f: str(f.name))
+def test_few_items_are_evaluated_on_any_data_even_when_all_is_covered(kind: str, objective: Any) -> None:
+    n = 600
+    chosen = select(vectors(kind, n, 3), 400, objective=objective)
+    assert chosen.stats["evaluations"] <= 4 * n
