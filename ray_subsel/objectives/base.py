@@ -184,6 +184,15 @@ class Objective(abc.ABC, Generic[S]):
         del X, weights
         return None
 
+    def cluster_items(self, n: int) -> int | None:
+        """Return the items of a usual cluster, where n are too many for one block and f is maximized by clusters.
+
+        None: it is not. Only a function of items that represent each other may be
+        (:mod:`ray_subsel.partitioned.by_clusters`).
+        """
+        del n
+        return None
+
     def reference_statistics(self, reference: Vectors, rows: Vectors) -> Float64s:
         """Return what the objective must know of some rows of the ground set; it is summed over all of them."""
         raise NotImplementedError(f"{type(self).__name__} has needs_statistics without reference_statistics")

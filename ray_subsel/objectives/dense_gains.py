@@ -88,11 +88,14 @@ class DenseGains:
     block : array of shape (m, n)
         W.
     weights : float64 array of shape (m,)
+    unit : float
+        The largest weight, that of a similarity of 1.
     """
 
     levels: Levels
     block: NDArray[Any]
     weights: Float64s
+    unit: float = field(init=False)
     _kept: Float64s = field(init=False)
     _rounded: float = field(init=False, default=0.0)  # the most that sums may be too low
     _settled: int = field(init=False, default=0)  # levels, since the sums were made
@@ -101,6 +104,7 @@ class DenseGains:
 
     def __post_init__(self) -> None:
         m, n = self.block.shape
+        self.unit = float(self.weights.max())
         self._scratch = np.empty((min(_ROWS, m), n), dtype=self.block.dtype)
         self._sum()
 
@@ -119,11 +123,6 @@ class DenseGains:
     def take(self, item: int) -> None:
         """Choose a candidate; bounds stay as they are until :meth:`settle`."""
         self.levels.take(item)
-
-    @property
-    def unit(self) -> float:
-        """The largest weight, that of a similarity of 1."""
-        return float(self.weights.max())
 
     @property
     def rounds(self) -> bool:

@@ -89,6 +89,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     name: ClassVar[str] = "facility_location"
     label: ClassVar[str] = "facility location"
     comparisons: ClassVar[float] = 2.0
+    similarity_bytes: ClassVar[int] = 4
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11

@@ -7,6 +7,7 @@ cost of one gain at O(m d) however large the ground set is, and makes partitions
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,8 +43,13 @@ class RepresentingObjective(Objective[S]):
     comparisons: ClassVar[float]
     """How often the greedy compares an item with all that are represented (measured)."""
 
+    similarity_bytes: ClassVar[int]
+    """Of one similarity, where all are kept."""
+
     represented: Floats | None
     weights: Any
+    kernel: str | Kernel
+    dense_bytes: int
 
     @abc.abstractmethod
     def representing(self, items: Vectors, statistics: Float64s | None) -> Objective[Any]:
@@ -55,6 +61,12 @@ class RepresentingObjective(Objective[S]):
         if self.represented is not None or self.weights is not None:
             return None
         return replace(self, weights=weights)  # type: ignore[type-var]
+
+    def cluster_items(self, n: int) -> int | None:
+        """Return a quarter of the items whose similarities are kept, where n are more; None where others are given."""
+        most = math.isqrt(self.dense_bytes // self.similarity_bytes)
+        own = self.represented is None and self.weights is None and kernel_of(self.kernel).affine() is not None
+        return max(1, most // 4) if own and n > most else None
 
     def scaled(self, ground: GroundSummary) -> ScaledObjective:
         """Return the objective of the reference sample."""

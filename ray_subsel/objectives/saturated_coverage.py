@@ -79,6 +79,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     label: ClassVar[str] = "saturated coverage"
     needs_statistics: ClassVar[bool] = True
     comparisons: ClassVar[float] = 8.0
+    similarity_bytes: ClassVar[int] = 8
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11

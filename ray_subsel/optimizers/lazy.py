@@ -87,7 +87,7 @@ def greedy(
     feasible = FeasibleSet.of(problem)
     costs = problem.constraints.costs
     scale = costs.min() / costs if per_cost and costs is not None else None  # in no unit
-    ranking = _rank(problem, feasible, scale, lazy, sizes)
+    ranking = rank_items(problem, feasible, scale, lazy, sizes)
     picked = Picked(problem, feasible)
     for item in problem.include.tolist():
         picked.take(item, ranking.gain(item), forced=True)
@@ -102,17 +102,24 @@ def greedy(
     return picked.picks({"evaluations": float(ranking.evaluations)}).raised(shift)
 
 
-class _Ranking(Protocol):
+class Ranking(Protocol):
+    """The items that may be chosen, by marginal gain or by gain times a scale."""
+
     evaluations: int
 
-    def gain(self, item: int) -> float: ...
+    def gain(self, item: int) -> float:
+        """Return the marginal gain of an item."""
 
-    def take(self, item: int) -> None: ...
+    def take(self, item: int) -> None:
+        """Choose an item."""
 
-    def best(self) -> tuple[int, float]: ...
+    def best(self) -> tuple[int, float]:
+        """Return the open item of largest key, the lowest of several, and its gain."""
 
 
-def _rank(problem: Problem, feasible: FeasibleSet, scale: Float64s | None, lazy: bool, sizes: BatchSizes) -> _Ranking:
+def rank_items(
+    problem: Problem, feasible: FeasibleSet, scale: Float64s | None, lazy: bool, sizes: BatchSizes = BatchSizes()
+) -> Ranking:
     """Return the items ranked in the fastest way; ``scale`` is what gains are multiplied with."""
     if not lazy:
         return _Eager(problem, feasible, scale, problem.objective.init(problem.X))
@@ -319,4 +326,4 @@ class _Lazy:
         self.outside = float(self.bounds[open_ids[order[size]]])
 
 
-__all__ = ["LazyGreedy", "Picked", "Run", "greedy"]
+__all__ = ["LazyGreedy", "Picked", "Ranking", "Run", "greedy", "rank_items"]

@@ -22,10 +22,11 @@ from ray_subsel.core.types import Indices
 from ray_subsel.objectives import OBJECTIVES, GraphCut, Objective, find_objective
 from ray_subsel.objectives.graph_cut import check_lam
 from ray_subsel.objectives.registry import takers
-from ray_subsel.optimizers import OPTIMIZERS, GuaranteeWarning, Optimizer, Problem
+from ray_subsel.optimizers import OPTIMIZERS, Greedy, GuaranteeWarning, Optimizer, Problem
 from ray_subsel.optimizers.base import Progress
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
+from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.result import Selection
 
@@ -128,6 +129,10 @@ def select(
     -----
     The same input and seed give the same rows, for any number of threads. Ties go to the lowest row.
 
+    Facility location and saturated coverage of more items than :attr:`dense_bytes` keeps the similarities of (16,384
+    and 11,585) are maximized by clusters of some 4,096 items, as over partitions
+    (:mod:`ray_subsel.partitioned.by_clusters`); ``optimizer="lazy"`` takes the whole function at any size.
+
     Examples
     --------
     >>> import numpy as np
@@ -155,14 +160,20 @@ def select(
     )  # fmt: skip
     parts = whole if near is None else without_near_copies(whole, near, seed)
     k = _size(k, fraction, whole, parts, no_limit=budget is not None)
-    f = _weigh(objective, lam, parts, k, near_weights, near)
-    constraints = _constraints(spec, () if named is None else named.names, parts, k)
+    weights = _weights(parts, near_weights, near)
+    base = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
     algorithm = _optimizer(optimizer)
+    cluster_items = base.cluster_items(parts.n) if isinstance(algorithm, Greedy) else None
+    f = base if cluster_items or weights is None else _weighted(base, parts.X, weights, near_weights)
+    constraints = _constraints(spec, () if named is None else named.names, parts, k)
     with _progress(progress) as report:
         problem = Problem(parts.X, f, k, constraints, stop_when_gain, parts.utility, parts.counts, seed, report)
         for caveat in algorithm.caveats(problem):
             warnings.warn(caveat, GuaranteeWarning, stacklevel=2)
-        picks = algorithm.maximize(problem)
+        if cluster_items is None:
+            picks = algorithm.maximize(problem)
+        else:
+            picks = greedy_by_clusters(problem, cluster_items, weights)
     proof = _certify(problem, picks.indices) if certificate else None
     rows = parts.rows_of(picks.indices)
     stats = {**picks.stats, "seconds": time.perf_counter() - started}
@@ -182,22 +193,11 @@ def _size(k: int | None, fraction: float | None, whole: GroundSet, parts: Ground
     return found
 
 
-def _weigh(
-    objective: str | Objective[Any],
-    lam: float | Literal["auto"],
-    parts: GroundSet,
-    k: int,
-    near_weights: bool,
-    near: float | None,
-) -> Objective[Any]:
-    """Return the objective with everything that it depends on."""
+def _weights(parts: GroundSet, near_weights: bool, near: float | None) -> Indices | None:
+    """Return how many items each row counts as; None where each is one."""
     if near_weights and near is None:
         raise invalid("near_weights", "go with near", Verbatim("near=None"), "Give a cosine, say near=0.9.")
-    weights = parts.weights if near_weights else parts.counts
-    f = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
-    if weights is None:
-        return f
-    return _weighted(f, parts.X, weights, "near_weights" if near_weights else "multiplicity")
+    return parts.weights if near_weights else parts.counts
 
 
 def _constraints(spec: ConstraintSpec, names: tuple[Hashable, ...], parts: GroundSet, k: int) -> Constraints:
@@ -279,9 +279,10 @@ def _optimizer(optimizer: Any) -> Optimizer:
     return by_name[optimizer]()
 
 
-def _weighted(f: Objective[Any], X: Any, weights: Indices, parameter: str) -> Objective[Any]:
+def _weighted(f: Objective[Any], X: Any, weights: Indices, near_weights: bool) -> Objective[Any]:
     weighted = f.weighted(X, weights)
     if weighted is None:
+        parameter = "near_weights" if near_weights else "multiplicity"
         raise invalid(parameter, "go with an objective that weighs items", f.name, "Expand X with numpy.repeat.")
     return weighted
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,21 @@ def part_name(shard: int, folder: str = FOLDER) -> str:
     return f"{folder}/part-{shard:05d}.parquet"
 
 
+class Layout(Protocol):
+    """A partition of the ground set that is not random. Picklable."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others: equal names mean equal partitions."""
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+
+    def of(self, items: ItemBatch) -> Indices:
+        """Return the partition of each item."""
+
+
 @dataclass(frozen=True)
 class ShardMeta:
     """What the metadata of one shard's file says, without its vectors being read.
@@ -53,6 +68,8 @@ class ShardMeta:
         The sum of the vectors; None where the shard is empty.
     folder : str
         Where the file is.
+    layout : str
+        What names the partition where it is not the random one of the seed.
     """
 
     shard: int
@@ -64,6 +81,7 @@ class ShardMeta:
     partition_items: tuple[int, ...]
     total: ExactSum | None
     folder: str = FOLDER
+    layout: str = ""
 
     @property
     def name(self) -> str:
@@ -72,7 +90,7 @@ class ShardMeta:
 
     def sorted_by(self, partitions: int, seed: int) -> bool:
         """Tell whether the file's row groups are these partitions."""
-        return self.seed == seed and len(self.partition_items) == partitions
+        return not self.layout and self.seed == seed and len(self.partition_items) == partitions
 
     def row_group_of(self, partition: int) -> int | None:
         """Return the number of a partition's row group, or None where it has no items here: such are not written."""
@@ -238,6 +256,25 @@ class EmbeddingStore:
             folder=self.folder,
         )
 
+    def arrange(self, layout: Layout, shard: int) -> ShardMeta:
+        """Sort the file of a shard by a partition that looks at vectors."""
+        meta = read_meta(self.run, shard, self.folder)
+        if meta.layout == layout.name:
+            return meta
+        table = self.read_shard(shard)
+        items = _items_of(table)
+        return write_shard(
+            self.run,
+            shard,
+            items,
+            table["rows"].to_pylist(),
+            texts=meta.texts,
+            partitions=layout.partitions,
+            seed=meta.seed,
+            folder=self.folder,
+            layout=layout,
+        )
+
 
 def write_shard(
     run: RunDir,
@@ -249,6 +286,7 @@ def write_shard(
     partitions: int,
     seed: int,
     folder: str = FOLDER,
+    layout: Layout | None = None,
 ) -> ShardMeta:
     """Write the file of one shard and return its metadata.
 
@@ -263,14 +301,17 @@ def write_shard(
     partitions, seed : int
         The random partition: :func:`ray_subsel.core.hashing.partition_of`.
     folder : str
+    layout : Layout, optional
+        Another partition than the random one.
     """
-    where = partition_of(items.ids, partitions, seed)
+    where = partition_of(items.ids, partitions, seed) if layout is None else layout.of(items)
     order = np.lexsort((items.ids, where))
     counts = np.bincount(where, minlength=partitions).tolist()
     n, d = items.vectors.shape
     total = exact_total(unit_rows(items.vectors, parameter="vectors")) if n else None
     multiplicity = items.columns[MULTIPLICITY]
-    meta = ShardMeta(shard, n, int(multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder)
+    name = "" if layout is None else layout.name
+    meta = ShardMeta(shard, n, int(multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder, name)
     flat = pa.array(np.ascontiguousarray(items.vectors[order], dtype=np.float32).reshape(-1))
     table = pa.table(
         {
@@ -336,6 +377,7 @@ def _to_json(meta: ShardMeta) -> dict[str, Any]:
         "seed": meta.seed,
         "partition_items": list(meta.partition_items),
         "total": total,
+        **({"layout": meta.layout} if meta.layout else {}),
     }
 
 
@@ -352,4 +394,5 @@ def _from_json(content: dict[str, Any], folder: str) -> ShardMeta:
         tuple(content["partition_items"]),
         exact,
         folder,
+        content.get("layout", ""),
     )

@@ -1,0 +1,424 @@
+r"""Maximize a coverage function over all items by clusters: f(S) = \sum_c f_c(S \cap c), w_ij = 0 across clusters.
+
+With no similarity across clusters a pick in one changes no gain in another. So the greedy on f *is* the merge, by gain,
+of the clusters' own greedy sequences: a process needs one cluster at a time, k has no limit, and the answer for a
+smaller k is a prefix.
+
+A cluster hands over its first picks, somewhat more than its share of k (:func:`follow`); the merge (:func:`merge`) asks
+those for more that it has used up. Quotas and floors close groups of items: at the level of gain at which the merge
+closes a group, every cluster is told to do without it and goes its way again. What closes in the last of a few such
+rounds is skipped. Pure functions: :func:`choose_by_clusters` is given what runs the clusters.
+
+Source: functions that decompose over parts, Mirzasoleiman et al., JMLR 2016, section 4.4, with clusters as the parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.constraints.base import UNLIMITED, Constraints
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
+from ray_subsel.optimizers.base import Problem
+from ray_subsel.optimizers.feasibility import FeasibleSet
+from ray_subsel.optimizers.lazy import Picked, rank_items
+
+COPIES = 0.95
+"""Items of the sample whose cosine reaches this count once when centres of clusters are placed."""
+
+_SHARE, _LEAST = 1.5, 16
+_PART_BITS = 24
+_CLOSINGS = 3
+"""Rounds in which clusters are told what closes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a cluster is asked for.
+
+    Attributes
+    ----------
+    cluster : int
+    picks : int
+        To hand over beside those that must be chosen.
+    closes : float64 array of shape (G,) or None
+        Below this key (gain, or gain per cost) no item of a group may be chosen any more; -inf: it does not close.
+    along : int64 array or None
+        Choose the items of these ids, in this order, and nothing else.
+    """
+
+    cluster: int
+    picks: int
+    closes: Float64s | None = None
+    along: Indices | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterSequence:
+    """The first picks of a cluster's greedy, those that had to be chosen first.
+
+    Attributes
+    ----------
+    cluster, size : int
+        Its number, and how many items it has.
+    ids : int64 array of shape (p,)
+    gains, keys : float64 arrays of shape (p,)
+        Marginal gains within the cluster, and what they are ranked by.
+    groups : int64 array of shape (p,)
+    costs : array of shape (p,)
+    included : int
+        How many had to be chosen.
+    complete : bool
+        Whether nothing more could be picked.
+    """
+
+    cluster: int
+    size: int
+    ids: Indices
+    gains: Float64s
+    keys: Float64s
+    groups: Indices
+    costs: NDArray[Any]
+    included: int
+    complete: bool
+
+    @property
+    def offered(self) -> int:
+        """How many picks did not have to be chosen."""
+        return int(self.ids.size) - self.included
+
+
+def first_picks(size: int, n: int, k: int) -> int:
+    """Return how many picks a cluster hands over at first: half more than its share of k of n items."""
+    return min(size, _LEAST + math.ceil(_SHARE * k * size / max(1, n)))
+
+
+def cut(clusters: Indices, largest: int) -> Indices:
+    """Return numbers of clusters of which none has more than so many items: a larger one is cut in order of its items.
+
+    Parameters
+    ----------
+    clusters : int64 array of shape (n,)
+        The cluster of each item, all items of a cluster being there, in ascending order of id.
+    largest : int
+    """
+    order = np.argsort(clusters, kind="stable")
+    starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    sizes = np.diff(np.append(starts, clusters.size))
+    parts = -(-sizes // largest)
+    place = np.arange(clusters.size) - np.repeat(starts, sizes)
+    numbers = np.empty(clusters.size, dtype=np.int64)
+    numbers[order] = (clusters[order] << _PART_BITS) + place * np.repeat(parts, sizes) // np.repeat(sizes, sizes)
+    return numbers
+
+
+def follow(problem: Problem, ids: Indices, request: Request, *, unit_cost: float = 1.0) -> ClusterSequence:
+    """Run the greedy on one cluster.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the cluster's items, with those to include and to exclude, and the groups and costs that matter; its limits
+        are those of the merge and are not looked at.
+    ids : int64 array of shape (n,)
+        What the items are called in the answer, ascending.
+    request : Request
+    unit_cost : float
+        Keys are gains times this over the cost, where there are costs: the same number for all clusters.
+    """
+    limits = problem.constraints
+    n, included = problem.n, limits.include.size
+    free = replace(UNLIMITED, include=limits.include, exclude=limits.exclude)
+    problem = replace(problem, constraints=free, k=included + request.picks, stop_when_gain=None)
+    feasible = FeasibleSet.of(problem)
+    scale = None if limits.costs is None else unit_cost / limits.costs
+    ranking = rank_items(problem, feasible, scale, lazy=problem.objective.submodular)
+    picked = Picked(problem, feasible)
+    groups = np.zeros(n, dtype=np.int64) if limits.groups is None else limits.groups
+    for item in limits.include.tolist():
+        picked.take(item, ranking.gain(item), forced=True)
+        ranking.take(item)
+    for item in () if request.along is None else np.searchsorted(ids, request.along).tolist():
+        picked.take(item, ranking.gain(item))
+        ranking.take(item)
+    while request.along is None and not feasible.exhausted:
+        item, gain = ranking.best()
+        key = gain if scale is None else gain * float(scale[item])
+        if request.closes is not None and key < request.closes[groups[item]]:
+            feasible.open &= groups != groups[item]
+            continue
+        picked.take(item, gain)
+        ranking.take(item)
+    places = np.array(picked.indices, dtype=np.int64)
+    gains = np.array(picked.gains, dtype=np.float64)
+    costs = np.ones(places.size) if limits.costs is None else limits.costs[places]
+    keys = gains if scale is None else gains * scale[places]
+    complete = not feasible.open.any()
+    return ClusterSequence(request.cluster, n, ids[places], gains, keys, groups[places], costs, included, complete)
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """The merge of some sequences, as far as they go.
+
+    Attributes
+    ----------
+    sequences, places : int64 arrays of shape (k,)
+        Which sequence each pick comes of, and its place there, in the order of the picks.
+    short : list of int
+        Sequences that may have more to offer.
+    passed : list of int
+        Sequences of which an item was passed over before one that was taken: later gains of theirs are too low.
+    closes : float64 array of shape (G,)
+        The key below which nothing of a group was taken because it may not be.
+    """
+
+    sequences: Indices
+    places: Indices
+    short: list[int]
+    passed: list[int]
+    closes: Float64s
+
+
+def merge(
+    found: Sequence[ClusterSequence], k: int, constraints: Constraints = UNLIMITED, stop_when_gain: float | None = None
+) -> Merged:
+    """Take k items by key: those that had to be chosen, then the best that the constraints allow.
+
+    Ties go to the lowest id. O(p log p) for p items that are offered.
+
+    Parameters
+    ----------
+    found : sequence of ClusterSequence
+    k : int
+        The included items count.
+    constraints : Constraints
+        Quotas, floors and the budget; groups and costs are those of the sequences.
+    stop_when_gain : float, optional
+    """
+    forced = [(number, place) for number, one in enumerate(found) for place in range(one.included)]
+    offers = _Offers.of(found)
+    state = _Merge(k, constraints, max(1, constraints.n_groups))
+    for number, place in forced:
+        state.take(int(found[number].groups[place]), found[number].costs[place].item())
+    taken, skipped = list(forced), np.zeros(len(found), dtype=np.bool_)
+    passed: set[int] = set()
+    lowest = math.inf
+    for at in offers.order.tolist():
+        if state.slots == 0:
+            break
+        number, place = int(offers.sequences[at]), int(offers.places[at])
+        one = found[number]
+        if stop_when_gain is not None and one.gains[place] <= stop_when_gain:
+            break
+        lowest = float(offers.keys[at])
+        group, cost = int(one.groups[place]), one.costs[place].item()
+        if not state.allows(group, cost):
+            skipped[number] = True
+            continue
+        if skipped[number]:
+            passed.add(number)
+        state.take(group, cost)
+        state.close(lowest)
+        taken.append((number, place))
+    else:
+        lowest = -math.inf if state.slots else lowest
+    short = [
+        number
+        for number, one in enumerate(found)
+        if not one.complete and (one.offered == 0 or float(np.min(one.keys[one.included :])) >= lowest)
+    ]
+    where = np.array(taken, dtype=np.int64).reshape(-1, 2)
+    return Merged(where[:, 0], where[:, 1], short, sorted(passed), state.closes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Offers:
+    """All items that are offered, and the order in which the merge looks at them."""
+
+    sequences: Indices
+    places: Indices
+    keys: Float64s
+    order: Indices
+
+    @staticmethod
+    def of(found: Sequence[ClusterSequence]) -> _Offers:
+        sequences, places, keys, ids = [NO_ITEMS], [NO_ITEMS], [np.zeros(0)], [NO_ITEMS]
+        for number, one in enumerate(found):
+            own = np.minimum.accumulate(one.keys[one.included :])  # rounding aside, they fall already
+            sequences.append(np.full(own.size, number))
+            places.append(np.arange(one.included, one.ids.size))
+            keys.append(own)
+            ids.append(_rising(one.ids[one.included :], own))
+        key, place = np.concatenate(keys), np.concatenate(places)
+        return _Offers(np.concatenate(sequences), place, key, np.lexsort((place, np.concatenate(ids), -key)))
+
+
+def _rising(ids: Indices, keys: Float64s) -> Indices:
+    """Return ids of which no later one of the same key is lower: a cluster's order stays among ties."""
+    equal = np.flatnonzero(np.diff(keys, prepend=np.nan) != 0)
+    if equal.size == ids.size:
+        return ids
+    return np.concatenate([np.maximum.accumulate(run) for run in np.split(ids, equal[1:])])
+
+
+@dataclass(eq=False)
+class _Merge:
+    """What may still be taken."""
+
+    slots: int
+    constraints: Constraints
+    n_groups: int
+    quotas: Indices | None = field(init=False)
+    floors: Indices | None = field(init=False)
+    closes: Float64s = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = self.constraints
+        self.quotas = None if limits.quotas is None else limits.quotas.copy()
+        self.floors = None if limits.floors is None else limits.floors.copy()
+        self.closes = np.full(self.n_groups, -np.inf)
+        self.spending = limits.spending
+
+    def allows(self, group: int, cost: float) -> bool:
+        if self._full(group):
+            return False
+        return self.spending is None or bool(self.spending.pays(np.array([cost]))[0])
+
+    def _full(self, group: int) -> bool:
+        if self.quotas is not None and self.quotas[group] <= 0:
+            return True
+        return self.floors is not None and self.floors[group] <= 0 and int(self.floors.sum()) >= self.slots
+
+    def take(self, group: int, cost: float) -> None:
+        self.slots -= 1
+        if self.quotas is not None:
+            self.quotas[group] -= 1
+        if self.floors is not None:
+            self.floors[group] = max(0, self.floors[group] - 1)
+        if self.spending is not None:
+            self.spending = self.spending.plus([cost])
+
+    def close(self, key: float) -> None:
+        """Note which groups the last pick, of this key, has closed."""
+        if self.quotas is None and self.floors is None:
+            return
+        for group in np.flatnonzero(self.closes == -np.inf).tolist():
+            if self._full(group):
+                self.closes[group] = key
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenByClusters:
+    """The answer, in the order of the picks.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (k,)
+    clusters : int64 array of shape (k,)
+    gains : float64 array of shape (k,)
+        Marginal gains within the clusters; they sum to f of all items.
+    rounds : int
+    exact : bool
+        Whether these are the picks of the greedy on f, given what the constraints allow: false where an item that a
+        cluster had picked was passed over at the end.
+    n_clusters : int
+    """
+
+    ids: Indices
+    clusters: Indices
+    gains: Float64s
+    rounds: int
+    exact: bool
+    n_clusters: int
+
+    @property
+    def value(self) -> float:
+        """The value of f."""
+        return math.fsum(self.gains.tolist())
+
+
+def choose_by_clusters(
+    run: Callable[[Sequence[Request] | None], Sequence[ClusterSequence]],
+    k: int,
+    constraints: Constraints = UNLIMITED,
+    *,
+    first: Indices = NO_ITEMS,
+    stop_when_gain: float | None = None,
+) -> ChosenByClusters:
+    """Choose k items by clusters.
+
+    Parameters
+    ----------
+    run : callable
+        Answers some requests, each for another cluster, in any order; ``None`` asks every cluster for
+        :func:`first_picks`.
+    k : int
+    constraints : Constraints
+        Of the whole problem.
+    first : int64 array
+        The ids of included items, in the order in which the answer is to begin.
+    stop_when_gain : float, optional
+    """
+    found = {one.cluster: one for one in run(None)}
+    wanted = {one.cluster: one.offered for one in found.values()}
+    closes: Float64s | None = None
+    rounds, closings = 1, 0
+    while True:
+        sequences = [found[cluster] for cluster in sorted(found)]
+        merged = merge(sequences, k, constraints, stop_when_gain)
+        due = [sequences[number].cluster for number in merged.short]
+        if due:
+            for cluster in due:
+                wanted[cluster] = min(found[cluster].size, 2 * wanted[cluster] + 1)
+        elif merged.passed and closings < _CLOSINGS:
+            closes, closings, due = merged.closes, closings + 1, sorted(found)
+        elif _closed_too_much(merged, k, closes, stop_when_gain):
+            closes, closings, due = None, _CLOSINGS, sorted(found)
+        else:
+            break
+        found |= {one.cluster: one for one in run([Request(cluster, wanted[cluster], closes) for cluster in due])}
+        rounds += 1
+    answer = _answer(sequences, merged, first, rounds)
+    return _true_gains(answer, run, [sequences[number] for number in merged.passed])
+
+
+def _closed_too_much(merged: Merged, k: int, closes: Float64s | None, stop_when_gain: float | None) -> bool:
+    told = closes is not None and bool(np.isfinite(closes).any())
+    return told and len(merged.places) < k and stop_when_gain is None
+
+
+def _answer(found: Sequence[ClusterSequence], merged: Merged, first: Indices, rounds: int) -> ChosenByClusters:
+    pairs = list(zip(merged.sequences.tolist(), merged.places.tolist(), strict=True))
+    ids = np.array([found[s].ids[p] for s, p in pairs], dtype=np.int64)
+    gains = np.array([found[s].gains[p] for s, p in pairs], dtype=np.float64)
+    clusters = np.array([found[s].cluster for s, _ in pairs], dtype=np.int64)
+    order = np.arange(ids.size)
+    if first.size:
+        rank = {int(one): place for place, one in enumerate(first)}
+        order[: first.size] = np.argsort([rank[int(one)] for one in ids[: first.size]], kind="stable")
+    return ChosenByClusters(ids[order], clusters[order], gains[order], rounds, not merged.passed, len(found))
+
+
+def _true_gains(
+    answer: ChosenByClusters,
+    run: Callable[[Sequence[Request] | None], Sequence[ClusterSequence]],
+    passed: Sequence[ClusterSequence],
+) -> ChosenByClusters:
+    """Return the answer with the gains of what was chosen, where a cluster had counted on an item passed over."""
+    if not passed:
+        return answer
+    gains = answer.gains.copy()
+    own = {one.cluster: np.flatnonzero(answer.clusters == one.cluster) for one in passed}
+    asked = [
+        Request(one.cluster, own[one.cluster].size - one.included, along=answer.ids[own[one.cluster]][one.included :])
+        for one in passed
+    ]
+    for one in run(asked):
+        gains[own[one.cluster]] = one.gains
+    return replace(answer, gains=gains)

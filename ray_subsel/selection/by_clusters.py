@@ -1,0 +1,90 @@
+"""Run the greedy by clusters on vectors in memory: f(S) = sum_c f_c(S in c)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ray_subsel.core.types import Indices
+from ray_subsel.core.unit_rows import UnitRows, take_rows, unit_rows
+from ray_subsel.dedup.clusters import fit_tree, in_sample
+from ray_subsel.optimizers.base import Picks, Problem
+from ray_subsel.partitioned.by_clusters import (
+    COPIES,
+    ClusterSequence,
+    Request,
+    choose_by_clusters,
+    cut,
+    first_picks,
+    follow,
+)
+
+
+def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | None = None) -> Picks:
+    """Return the picks of the greedy by clusters.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its objective is that of rows that count once.
+    cluster_items : int
+        Items of a usual cluster; none has more than twice as many.
+    weights : int64 array of shape (n,) or None
+        How many items each row counts as among those to be represented.
+    """
+    clusters = cut(clusters_of(problem.X, cluster_items, problem.seed), 2 * cluster_items)
+    order = np.argsort(clusters, kind="stable")
+    numbers, starts = np.unique(clusters[order], return_index=True)
+    places = dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
+    done = 0
+
+    def run(requests: Sequence[Request] | None) -> list[ClusterSequence]:
+        nonlocal done
+        first = [Request(number, first_picks(own.size, problem.n, problem.k)) for number, own in places.items()]
+        found = []
+        for request in first if requests is None else requests:
+            found.append(_follow(problem, weights, places[request.cluster], request))
+            done += 1
+            if problem.progress is not None:
+                problem.progress(min(problem.k - 1, problem.k * done // max(1, len(places))), problem.k)
+        return found
+
+    chosen = choose_by_clusters(
+        run, problem.k, problem.constraints, first=problem.include, stop_when_gain=problem.stop_when_gain
+    )
+    if problem.progress is not None:
+        problem.progress(problem.k, problem.k)
+    stats = {"clusters": float(chosen.n_clusters), "rounds": float(chosen.rounds), "exact": float(chosen.exact)}
+    return Picks(chosen.ids, chosen.gains, stats)
+
+
+def clusters_of(X: object, cluster_items: int, seed: int) -> Indices:
+    """Return the cluster of each row, shape (n,): that of the nearest centre of k-means on a sample drawn by hash."""
+    rows = unit_rows(X)
+    ids = np.arange(rows.n)
+    drawn = np.flatnonzero(in_sample(ids, n=rows.n, d=rows.d, cluster_size=cluster_items, seed=seed))
+    sample = UnitRows(take_rows(rows.X, drawn), rows.scale[drawn])
+    tree = fit_tree(
+        sample, n=rows.n, threshold=COPIES, cluster_size=cluster_items, largest=2 * cluster_items, seed=seed
+    )  # fmt: skip
+    return tree.clusters_of(rows)
+
+
+def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Request) -> ClusterSequence:
+    """Run the greedy on the rows of one cluster."""
+    X = take_rows(problem.X, own)
+    objective = problem.objective if weights is None else problem.objective.weighted(X, weights[own])
+    assert objective is not None
+    costs = problem.constraints.costs
+    part = dataclasses.replace(
+        problem,
+        X=X,
+        objective=objective,
+        constraints=problem.constraints.take(own),
+        utility=None if problem.utility is None else problem.utility[own],
+        multiplicity=None if problem.multiplicity is None else problem.multiplicity[own],
+        progress=None,
+    )
+    return follow(part, own, request, unit_cost=1.0 if costs is None else float(costs.min()))
