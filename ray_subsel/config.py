@@ -169,12 +169,12 @@ class SelectConfig:
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
     represented: int | None = option(
         None,
-        f"{representing()}: size of the sample of items to be represented, the same for all partitions; default: 4 k, "
-        "at least 10000",
+        f"{representing()}: represent a sample of so many items, the same for all partitions; default: all items, "
+        "cluster by cluster",
     )
     represent: str = option(
         "sample",
-        "what a partition represents while it chooses candidates: the sample, or its own items",
+        "what a partition represents while it chooses candidates for a sample: the sample, or its own items",
         choices=("sample", "own"),
     )
     near: float | None = option(
@@ -248,6 +248,11 @@ class SelectConfig:
     def objective_class(self) -> type[Objective[Any]]:
         """The class that ``objective`` names."""
         return find_objective(self.objective)
+
+    @property
+    def by_clusters(self) -> bool:
+        """Whether all items are represented, cluster by cluster, and not a sample of them."""
+        return self.objective_class.clustered and self.represented is None and self.represent == "sample"
 
     def objective_of(self, n: int, k: int) -> Objective[Any]:
         """Return the objective with its options, for k of n items."""

@@ -96,6 +96,8 @@ class Objective(abc.ABC, Generic[S]):
     """Fields of the configuration that :meth:`of_options` reads, beside those about the reference sample."""
     needs_reference: ClassVar[bool] = False
     """Whether it wants items represented: over partitions, a random sample of the ground set."""
+    clustered: ClassVar[bool] = False
+    """Whether it may be maximized by clusters, each of which represents itself, instead of by a sample."""
     needs_statistics: ClassVar[bool] = False
     """Whether :meth:`reference_statistics` is to be summed over the ground set."""
     exact_over_partitions: ClassVar[bool] = False

@@ -40,6 +40,7 @@ class RepresentingObjective(Objective[S]):
     """An objective that compares candidates with represented items: all rows, or over partitions a random sample."""
 
     needs_reference: ClassVar[bool] = True
+    clustered: ClassVar[bool] = True
     comparisons: ClassVar[float]
     """How often the greedy compares an item with all that are represented (measured)."""
 

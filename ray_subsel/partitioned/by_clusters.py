@@ -117,7 +117,7 @@ def cut(clusters: Indices, largest: int) -> Indices:
     return numbers
 
 
-def follow(problem: Problem, ids: Indices, request: Request, *, unit_cost: float = 1.0) -> ClusterSequence:
+def follow(problem: Problem, ids: Indices, request: Request) -> ClusterSequence:
     """Run the greedy on one cluster.
 
     Parameters
@@ -128,15 +128,13 @@ def follow(problem: Problem, ids: Indices, request: Request, *, unit_cost: float
     ids : int64 array of shape (n,)
         What the items are called in the answer, ascending.
     request : Request
-    unit_cost : float
-        Keys are gains times this over the cost, where there are costs: the same number for all clusters.
     """
     limits = problem.constraints
     n, included = problem.n, limits.include.size
     free = replace(UNLIMITED, include=limits.include, exclude=limits.exclude)
     problem = replace(problem, constraints=free, k=included + request.picks, stop_when_gain=None)
     feasible = FeasibleSet.of(problem)
-    scale = None if limits.costs is None else unit_cost / limits.costs
+    scale = None if limits.costs is None else 1.0 / limits.costs
     ranking = rank_items(problem, feasible, scale, lazy=problem.objective.submodular)
     picked = Picked(problem, feasible)
     groups = np.zeros(n, dtype=np.int64) if limits.groups is None else limits.groups

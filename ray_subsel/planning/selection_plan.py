@@ -25,6 +25,7 @@ from ray_subsel.planning.memory_model import (
     driver_bytes,
     held_row_bytes,
     reducer_bytes,
+    solver_bytes,
     spread,
 )
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
@@ -115,6 +116,8 @@ def plan_sizes(
         When it cannot fit; it says what would.
     """
     _check_room(machine)
+    if config.by_clusters:
+        return _by_clusters(config, machine, n, d, k, policy)
     objective, size = config.objective_of(n, k), _problem_size(config, n, d, k)
     peaks = ProcessBytes(objective, size, config.candidates, config.represent == "own", copies)
     if config.partitions is not None:
@@ -283,6 +286,38 @@ def _exact(
     rounds = max(1, math.ceil(objective.rounds(n, k)))
     seconds /= min(processes, machine.cpus)
     return SelectionPlan(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
+
+
+def _by_clusters(config: SelectConfig, machine: Machine, n: int, d: int, k: int, policy: Policy) -> SelectionPlan:
+    """Plan tasks that read a partition of whole clusters each, and hold the similarities of one at a time."""
+    objective = config.objective_of(n, k)
+    usual = objective.cluster_items(n)
+    largest = n if usual is None else min(n, 2 * usual)
+    block = objective.memory_bytes(ProblemSize(largest, min(k, largest), d, represented=largest))
+
+    def worker(m: int) -> int:
+        items = n if m == 1 else min(n, math.ceil(n / m) + largest)
+        return solver_bytes(items, d, copies=False) + block
+
+    clusters = 1 if usual is None else math.ceil(n / usual)
+    if usual is None:
+        m = 1
+    elif config.partitions is not None:
+        m = min(config.partitions, clusters)
+    else:
+        m = min(clusters, max(1, math.ceil(n * d / policy.bucket_numbers)))
+        while m < clusters and worker(m) > machine.for_each(min(m, machine.cpus)):
+            m = min(clusters, 2 * m)
+    processes = 1 if policy.is_small(n, d) else _side_by_side(machine, m, worker(m), n)
+    offered = math.ceil(1.5 * k) + 16 * clusters
+    merging, solving = BASE + DRIVER + 200 * offered, worker(m)
+    if policy.is_small(n, d):
+        solving, merging = solving + DRIVER, max(merging, solving + DRIVER)
+    products = 2.0 * n * min(n, largest if usual is None else usual) * d
+    seconds = n * d * 4 / 1.5e8 + 1.0 + objective.seconds(ProblemSize(n, k, d, reference=1)) + products / 1e10
+    return SelectionPlan(
+        n, d, k, "clusters", m, processes, max(2, m), offered, 1, solving, merging, False, seconds / processes
+    )
 
 
 def _seconds(config: SelectConfig, objective: Objective[Any], size: ProblemSize, m: int) -> float:

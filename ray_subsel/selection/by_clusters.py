@@ -77,7 +77,6 @@ def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Re
     X = take_rows(problem.X, own)
     objective = problem.objective if weights is None else problem.objective.weighted(X, weights[own])
     assert objective is not None
-    costs = problem.constraints.costs
     part = dataclasses.replace(
         problem,
         X=X,
@@ -87,4 +86,4 @@ def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Re
         multiplicity=None if problem.multiplicity is None else problem.multiplicity[own],
         progress=None,
     )
-    return follow(part, own, request, unit_cost=1.0 if costs is None else float(costs.min()))
+    return follow(part, own, request)

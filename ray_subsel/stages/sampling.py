@@ -45,9 +45,25 @@ def scale_objective(
     _, reference = draw(store, wanted, seed=config.seed + SAMPLE_STREAM, in_process=in_process)
     statistics = None
     if objective.needs_statistics:
-        shared = (store, objective, reference)
-        statistics = sum(_each_shard(_statistics, shared, store, "sums", "compared with", in_process=in_process))
+        statistics = statistics_of(store, objective, reference, in_process=in_process)
     return objective.scaled(GroundSummary(total, reference, statistics, config.represent == "own"))
+
+
+def statistics_of(
+    store: EmbeddingStore, objective: Objective[Any], reference: Float32s, *, in_process: bool
+) -> Float64s:
+    """Return what the objective must know of the ground set, for the items of a sample."""
+    shared = (store, objective, reference)
+    found: Float64s = sum(_each_shard(_statistics, shared, store, "sums", "compared with", in_process=in_process))
+    return found
+
+
+def vectors_of_items(store: EmbeddingStore, ids: Indices, *, in_process: bool) -> Float32s:
+    """Return the vectors of some items, in the order of ``ids``."""
+    found = _each_shard(_those, (store, np.sort(ids)), store, "those", "read", in_process=in_process)
+    there, vectors = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(there, kind="stable")
+    return np.asarray(vectors[order[np.searchsorted(there, ids, sorter=order)]])
 
 
 def draw(store: EmbeddingStore, wanted: int, *, seed: int, in_process: bool) -> tuple[Indices, Float32s]:
@@ -92,6 +108,17 @@ def _below(store: EmbeddingStore, highest: np.uint64, seed: int, shard: int) -> 
         chosen = np.flatnonzero(mix(some, seed) <= highest)
         ids.append(some[chosen])
         vectors.append(vectors_of(table["vector"].take(pa.array(chosen))))
+    return np.concatenate(ids), np.concatenate(vectors)
+
+
+def _those(store: EmbeddingStore, wanted: Indices, shard: int) -> tuple[Indices, Float32s]:
+    """Return those items of a shard that are wanted."""
+    ids, vectors = [NO_ITEMS], [np.zeros((0, store.d), dtype=np.float32)]
+    for table in store.row_groups(shard, ["id", "vector"]):
+        some = table["id"].to_numpy().astype(np.int64)
+        there = np.flatnonzero(np.isin(some, wanted))
+        ids.append(some[there])
+        vectors.append(vectors_of(table["vector"].take(pa.array(there))))
     return np.concatenate(ids), np.concatenate(vectors)
 
 

@@ -19,6 +19,14 @@ from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
 from ray_subsel.stages.embed import embedding_of
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints, partition_constraints
+from ray_subsel.stages.select_clusters import (
+    VERSION,
+    ClusterJob,
+    arranged_store,
+    choose_clustered,
+    cluster_layout,
+    plan_clusters,
+)
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import FOLDER, SelectionJob, SelectionOutcome, plan_selection
@@ -76,15 +84,29 @@ class SelectStage(Stage[bool]):
         for line in (*sizes.lines(), stage_memory_line(stages)):
             log_line(line)
         in_process = context.in_process(context.policy.is_small(n, d))
-        store = sorted_store(self.store, config, in_process=in_process)
+        objective = config.objective_of(n, k)
+        cluster_items, layout = objective.cluster_items(n) if config.by_clusters else None, None
+        if cluster_items is not None:
+            layout = cluster_layout(
+                self.store, config, cluster_items=cluster_items, partitions=sizes.partitions, in_process=in_process
+            )
+            store = arranged_store(self.store, layout, in_process=in_process)
+        else:
+            store = sorted_store(self.store, config, in_process=in_process)
         constraints = partition_constraints(
             self.rows, store, asked.corpus, config, self.lists, items=n, in_process=in_process
         )
-        job = plan_selection(store, config, k, constraints, context.policy)
-        if constraints is not None and job.tree.rounds > 1:
-            sizes = self._with_candidates(context, config, sizes, job, constraints)
-            stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
-        outcome = _choose(store, config, job, sizes)
+        if config.by_clusters:
+            job = plan_clusters(store, objective, config, k, constraints, context.policy)
+            clusters = ClusterJob.of(objective, job, cluster_items, None if layout is None else layout.tree)
+            with bar("select", job.m, "partition") as progress:
+                outcome = choose_clustered(store, job, clusters, bar=progress, processes=sizes.processes)
+        else:
+            job = plan_selection(store, config, k, constraints, context.policy)
+            if constraints is not None and job.tree.rounds > 1:
+                sizes = self._with_candidates(context, config, sizes, job, constraints)
+                stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
+            outcome = _choose(store, config, job, sizes)
         facts = write_selection(self.rows, store, outcome, config)
         peak.add(outcome.peak_bytes or 0)
         facts["predicted_peak_bytes"] = max(stages.values())
@@ -102,7 +124,8 @@ class SelectStage(Stage[bool]):
 
     def _asked(self, context: RunContext) -> dict[str, Any]:
         upstream = context.fingerprint("embed" if self.asked.near is None else "near")
-        return {**fingerprint_fields(self.asked), **self.lists.fingerprints, "embed": upstream}
+        clusters = {"clusters": VERSION} if self.asked.by_clusters else {}
+        return {**fingerprint_fields(self.asked), **self.lists.fingerprints, **clusters, "embed": upstream}
 
     def _sizes(self, context: RunContext, config: SelectConfig, k: int) -> SelectionPlan:
         copies = context.config.corpus.copies == "keep"
@@ -120,7 +143,7 @@ class SelectStage(Stage[bool]):
             )
         k, _ = self._k()
         sizes = self._sizes(context, config, k)
-        layout = self.store.partitions
+        layout = 0 if config.by_clusters else self.store.partitions
         if config.partitions is None and layout > sizes.partitions > 1:  # sorted by more than is needed: no matter
             config = dataclasses.replace(config, partitions=layout)
             sizes = self._sizes(context, config, k)

@@ -25,6 +25,7 @@ from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.clusters import ClusterTree, fit_tree, in_sample
 from ray_subsel.objectives import Objective, ScaledObjective
+from ray_subsel.objectives.represented import RepresentingObjective
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.partitioned.by_clusters import (
     COPIES,
@@ -36,14 +37,19 @@ from ray_subsel.partitioned.by_clusters import (
     follow,
 )
 from ray_subsel.partitioned.greedi import GreediResult
+from ray_subsel.partitioned.reduction_tree import grow_tree
+from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime.peak_memory import peak_bytes
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks, run_tasks
 from ray_subsel.stages.constraint_table import ItemState, read_constrained
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints
-from ray_subsel.stages.sampling import RANDOM_STREAM
+from ray_subsel.stages.sampling import RANDOM_STREAM, SAMPLE_STREAM, draw, statistics_of, vectors_of_items
 from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
 from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, vectors_of
+
+SAMPLE = 2_000
+"""Items to which the answer is compared across clusters."""
 
 VERSION = 1
 """Of what decides the clusters and the merge: part of the stage's settings."""
@@ -95,8 +101,6 @@ class ClusterJob:
     tree : ClusterTree or None
         None: all items are one cluster.
     constraints : PartitionedConstraints or None
-    unit_cost : float
-        The smallest cost.
     highest : int
         Items whose hash is not above it are a random subset of about k.
     seed : int
@@ -108,9 +112,17 @@ class ClusterJob:
     cluster_items: int
     tree: ClusterTree | None
     constraints: PartitionedConstraints | None
-    unit_cost: float
     highest: int
     seed: int
+
+    @staticmethod
+    def of(
+        objective: Objective[Any], job: SelectionJob, cluster_items: int | None, tree: ClusterTree | None
+    ) -> ClusterJob:
+        """Return what the tasks of a selection need to know."""
+        highest = min(2**64 - 1, (job.k << 64) // job.n)
+        items = job.n if cluster_items is None else cluster_items
+        return ClusterJob(objective, job.n, job.k, items, tree, job.constraints, highest, job.seed)
 
 
 @final
@@ -124,12 +136,16 @@ class Clustered(ScaledObjective):
     n : int
     n_clusters : int
     exact : bool
+        Whether the answer is the greedy's of the sum over clusters.
+    across : dict or None
+        What the answer and as many random items are worth to a sample of all items, clusters aside.
     """
 
     objective: Objective[Any]
     n: int
     n_clusters: int = 1
     exact: bool = True
+    across: dict[str, float] | None = None
 
     def full(self) -> Objective[Any]:
         """Return the function itself, of all items."""
@@ -142,7 +158,13 @@ class Clustered(ScaledObjective):
 
     def about(self) -> dict[str, Any]:
         """Return what is represented, and by how many clusters."""
-        return {"represented": self.n, "clusters": self.n_clusters}
+        return {
+            "mode": "clusters",
+            "represented": self.n,
+            "clusters": self.n_clusters,
+            "merge_is_exact": self.exact,
+            "across_clusters": self.across,
+        }
 
     def warnings(self, gains: Any, n: int) -> list[str]:
         """Return what to know of picks that added nothing."""
@@ -151,6 +173,23 @@ class Clustered(ScaledObjective):
         if not useless:
             return []
         return [f"{useless:,} picks added nothing: all items had all that they can have. A smaller k does as well."]
+
+
+def plan_clusters(
+    store: EmbeddingStore,
+    objective: Objective[Any],
+    config: SelectConfig,
+    k: int,
+    constraints: PartitionedConstraints | None,
+    policy: Policy,
+) -> SelectionJob:
+    """Describe the selection: partitions of whole clusters, one reducer."""
+    k = k if constraints is None else constraints.k
+    tree = grow_tree(store.partition_sizes, k=k, c=1.0, fan_in=max(2, store.partitions))
+    return SelectionJob(
+        store.n, store.d, k, store.partitions, Clustered(objective, store.n), k, store.total(), config.seed, tree,
+        constraints, policy,
+    )  # fmt: skip
 
 
 def cluster_layout(
@@ -245,7 +284,8 @@ def choose_clustered(
     assert len(np.unique(chosen.ids)) == len(chosen.ids)
     assert given is None or np.array_equal(chosen.ids[: len(given)], given.ids)
     assert len(chosen.ids) == job.k or job.whole.budget is not None
-    objective = Clustered(clusters.objective, job.n, chosen.n_clusters, chosen.exact)
+    across = None if chosen.n_clusters == 1 else across_clusters(store, clusters.objective, chosen.ids, job)
+    objective = Clustered(clusters.objective, job.n, chosen.n_clusters, chosen.exact, across)
     peaks.append(peak_bytes() if job.in_process else 0)
     return SelectionOutcome(
         dataclasses.replace(job, objective=objective),
@@ -294,7 +334,7 @@ def _follow(job: ClusterJob, items: ItemBatch, state: Indices, request: Request)
         include = np.searchsorted(items.ids, asked)
         limits = dataclasses.replace(limits, include=include, exclude=np.flatnonzero(state == ItemState.EXCLUDED))
         problem = dataclasses.replace(problem, constraints=limits)
-    return follow(problem, items.ids, request, unit_cost=job.unit_cost)
+    return follow(problem, items.ids, request)
 
 
 def _random_value(job: ClusterJob, items: ItemBatch) -> float:
@@ -334,3 +374,20 @@ def _read(store: EmbeddingStore, name: str, items: int | None) -> tuple[list[Clu
         found.append(ClusterSequence(cluster, size, ids, gains, keys, groups, costs, included, complete))
         start += count
     return found, float(about["random"])
+
+
+def across_clusters(
+    store: EmbeddingStore, objective: Objective[Any], ids: Indices, job: SelectionJob
+) -> dict[str, float]:
+    """Return f of the chosen, and of as many random items, to a sample of all items, per item of the sample."""
+    assert isinstance(objective, RepresentingObjective)
+    size = min(store.n, SAMPLE)
+    _, sample = draw(store, size, seed=job.seed + SAMPLE_STREAM, in_process=job.in_process)
+    statistics = None
+    if objective.needs_statistics:
+        statistics = statistics_of(store, objective, sample, in_process=job.in_process)
+    of_sample = objective.representing(sample, statistics)
+    chosen = vectors_of_items(store, ids, in_process=job.in_process)
+    _, random = draw(store, ids.size, seed=job.seed + RANDOM_STREAM, in_process=job.in_process)
+    values = [float(of_sample.evaluate(vectors, np.arange(ids.size))) / size for vectors in (chosen, random)]
+    return {"sample": size, "chosen": values[0], "random": values[1]}
