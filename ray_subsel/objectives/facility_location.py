@@ -90,6 +90,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     label: ClassVar[str] = "facility location"
     comparisons: ClassVar[float] = 2.0
     similarity_bytes: ClassVar[int] = 4
+    clustered: ClassVar[bool] = True
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11

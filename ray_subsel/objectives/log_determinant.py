@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import finite_number
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.base import Objective, ProblemSize
 from ray_subsel.objectives.kernels import Kernel, kernel_of
+from ray_subsel.objectives.represented import Represented, similarity_block
 from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
 
 
@@ -36,13 +39,44 @@ class PrimalState:
     value: float
 
 
+@dataclass(eq=False)
+class KernelRows:
+    """Rows of the kernel matrix K, shape (n, n), which is kept where it fits once that many rows were asked for.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    rows : UnitRows
+    """
+
+    kernel: Kernel
+    rows: UnitRows
+    _asked: int = 0
+    _block: NDArray[np.float64] | None = None
+
+    def of(self, item: int) -> Float64s:
+        """Return the similarities of a row to all, shape (n,)."""
+        self._asked += 1
+        n = self.rows.n
+        if self._block is None and self._asked > _ROWS_BEFORE_BLOCK and 8 * n * n <= _BLOCK_BYTES:
+            ones = np.ones(n)
+            with block_workers() as workers:
+                self._block = similarity_block(
+                    Represented(self.kernel, self.rows, self.rows, ones), np.float64, workers
+                )
+        if self._block is not None:
+            return np.asarray(self._block[item], dtype=np.float64)
+        vector = self.rows.take(np.array([item]))
+        return np.concatenate([self.kernel.of(self.rows.slice(a, b), vector)[:, 0] for a, b in self.rows.blocks()])
+
+
 @dataclass(frozen=True, eq=False)
 class DualState:
     """The value of the log-determinant on a chosen set, and one row of a Cholesky factor for each chosen item.
 
     Attributes
     ----------
-    rows : UnitRows
+    rows : KernelRows
     factor : tuple of k float64 arrays of shape (n,)
         Row t of the factor of the chosen items' kernel matrix plus ridge, against all n items.
     residual : float64 array of shape (n,)
@@ -50,7 +84,7 @@ class DualState:
     value : float
     """
 
-    rows: UnitRows
+    rows: KernelRows
     factor: tuple[Float64s, ...]
     residual: Float64s
     value: float
@@ -58,6 +92,9 @@ class DualState:
 
 LogDeterminantState = PrimalState | DualState
 _LEAST_RIDGE = {True: 1e-15, False: 1e-8}  # of affine kernels, and of others, whose errors of 1e-16 are divided by r
+_DUAL_RIDGE = 1e-4
+_ROWS_BEFORE_BLOCK = 16
+_BLOCK_BYTES = 1 << 28
 _TIE = 1e-11
 
 
@@ -114,14 +151,20 @@ class LogDeterminant(Objective[LogDeterminantState]):
     def init(self, X: Floats) -> LogDeterminantState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
         kernel = kernel_of(self.kernel)
-        rows, affine = kernel.read(X), kernel.affine()
-        own = np.concatenate([kernel.own(rows.slice(start, stop)) for start, stop in rows.blocks()])
-        if affine is None:
-            return DualState(rows, (), own, 0.0)
+        rows = kernel.read(X)
+        # A row of the factor costs O(n d), a change of the d x d matrix O(d^2); the former asks for a larger ridge.
+        if kernel.affine() is not None and (rows.d <= rows.n or self.ridge < _DUAL_RIDGE):
+            return self.primal_state(rows)
+        return DualState(KernelRows(kernel, rows), (), _own(kernel, rows), 0.0)
+
+    def primal_state(self, rows: UnitRows) -> PrimalState:
+        """Return the state of the empty set in which what is chosen is one d x d matrix; for affine kernels."""
+        kernel = kernel_of(self.kernel)
+        affine = kernel.affine()
+        assert affine is not None
         vectors = AffineRows(rows, *affine)
-        return PrimalState(
-            InverseRoot.start(vectors.d, self.ridge), LeverageCache.start(vectors, own, self.ridge), 0, 0.0
-        )
+        cache = LeverageCache.start(vectors, _own(kernel, rows), self.ridge)
+        return PrimalState(InverseRoot.start(vectors.d, self.ridge), cache, 0, 0.0)
 
     def gains(self, state: LogDeterminantState, candidates: Indices | None = None) -> Float64s:
         """Return the gains of the candidates."""
@@ -146,15 +189,14 @@ class LogDeterminant(Objective[LogDeterminantState]):
             root, score, direction = state.root.add(state.cache.vectors.take(np.array([item]))[0])
             cache = state.cache.after(state.size, direction)
             return PrimalState(root, cache, state.size + 1, state.value + math.log1p(score))
-        kernel, rows = kernel_of(self.kernel), state.rows
-        vector = rows.take(np.array([item]))
-        column = np.concatenate([kernel.of(rows.slice(a, b), vector)[:, 0] for a, b in rows.blocks()])
-        for row in state.factor:
-            column -= row[item] * row
+        column = state.rows.of(item)
+        if state.factor:
+            factor = np.array(state.factor)
+            column = column - factor[:, item] @ factor
         column /= math.sqrt(self.ridge + float(state.residual[item]))
         residual = np.maximum(state.residual - column**2, 0.0)
         value = state.value + float(self.gains(state, np.array([item]))[0])
-        return DualState(rows, (*state.factor, column), residual, value)
+        return DualState(state.rows, (*state.factor, column), residual, value)
 
     def value(self, state: LogDeterminantState) -> float:
         """Return f(S)."""
@@ -185,5 +227,11 @@ class LogDeterminant(Objective[LogDeterminantState]):
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: a few numbers an item, and the matrices or the factor."""
         if kernel_of(self.kernel).affine() is None:
-            return int(8 * size.items * (size.picks + 4))
+            block = 8 * size.items**2
+            return int(8 * size.items * (2 * size.picks + 4) + (2 * block if block <= _BLOCK_BYTES else 0))
         return int(8 * 5 * (size.d + 1) ** 2 + 40 * size.items)
+
+
+def _own(kernel: Kernel, rows: UnitRows) -> Float64s:
+    """Return the similarity of each row with itself, shape (n,)."""
+    return np.concatenate([kernel.own(rows.slice(start, stop)) for start, stop in rows.blocks()])

@@ -40,7 +40,6 @@ class RepresentingObjective(Objective[S]):
     """An objective that compares candidates with represented items: all rows, or over partitions a random sample."""
 
     needs_reference: ClassVar[bool] = True
-    clustered: ClassVar[bool] = True
     comparisons: ClassVar[float]
     """How often the greedy compares an item with all that are represented (measured)."""
 
@@ -66,8 +65,8 @@ class RepresentingObjective(Objective[S]):
     def cluster_items(self, n: int) -> int | None:
         """Return a quarter of the items whose similarities are kept, where n are more; None where others are given."""
         most = math.isqrt(self.dense_bytes // self.similarity_bytes)
-        own = self.represented is None and self.weights is None and kernel_of(self.kernel).affine() is not None
-        return max(1, most // 4) if own and n > most else None
+        free = self.represented is None and self.weights is None and kernel_of(self.kernel).affine() is not None
+        return max(1, most // 4) if self.clustered and free and n > most else None
 
     def scaled(self, ground: GroundSummary) -> ScaledObjective:
         """Return the objective of the reference sample."""

@@ -33,6 +33,7 @@ COPIES = 0.95
 
 _SHARE, _LEAST = 1.5, 16
 _PART_BITS = 24
+_TIE = 1e-11
 _CLOSINGS = 3
 """Rounds in which clusters are told what closes."""
 
@@ -147,7 +148,7 @@ def follow(problem: Problem, ids: Indices, request: Request) -> ClusterSequence:
     while request.along is None and not feasible.exhausted:
         item, gain = ranking.best()
         key = gain if scale is None else gain * float(scale[item])
-        if request.closes is not None and key < request.closes[groups[item]]:
+        if request.closes is not None and key + _TIE * max(1.0, abs(key)) < request.closes[groups[item]]:
             feasible.open &= groups != groups[item]
             continue
         picked.take(item, gain)
@@ -246,23 +247,36 @@ class _Offers:
 
     @staticmethod
     def of(found: Sequence[ClusterSequence]) -> _Offers:
-        sequences, places, keys, ids = [NO_ITEMS], [NO_ITEMS], [np.zeros(0)], [NO_ITEMS]
+        sequences, places, keys = [NO_ITEMS], [NO_ITEMS], [np.zeros(0)]
         for number, one in enumerate(found):
             own = np.minimum.accumulate(one.keys[one.included :])  # rounding aside, they fall already
             sequences.append(np.full(own.size, number))
             places.append(np.arange(one.included, one.ids.size))
             keys.append(own)
-            ids.append(_rising(one.ids[one.included :], own))
         key, place = np.concatenate(keys), np.concatenate(places)
-        return _Offers(np.concatenate(sequences), place, key, np.lexsort((place, np.concatenate(ids), -key)))
+        level = _levels(key)
+        ends = np.cumsum([own.size for own in keys[1:]])[:-1]
+        ids = [_rising(one.ids[one.included :], own) for one, own in zip(found, np.split(level, ends), strict=True)]
+        return _Offers(
+            np.concatenate(sequences), place, key, np.lexsort((place, np.concatenate([NO_ITEMS, *ids]), level))
+        )
 
 
-def _rising(ids: Indices, keys: Float64s) -> Indices:
-    """Return ids of which no later one of the same key is lower: a cluster's order stays among ties."""
-    equal = np.flatnonzero(np.diff(keys, prepend=np.nan) != 0)
-    if equal.size == ids.size:
+def _levels(keys: Float64s) -> Indices:
+    """Return numbers by which keys fall; those that differ by no more than rounding have one."""
+    order = np.argsort(-keys, kind="stable")
+    falling = keys[order]
+    level = np.empty(keys.size, dtype=np.int64)
+    level[order] = np.cumsum(-np.diff(falling, prepend=falling[:1]) > _TIE * np.maximum(1.0, np.abs(falling)))
+    return level
+
+
+def _rising(ids: Indices, level: Indices) -> Indices:
+    """Return ids of which no later one of the same level is lower: a cluster's order stays among ties."""
+    starts = np.flatnonzero(np.diff(level, prepend=-1) != 0)
+    if starts.size == ids.size:
         return ids
-    return np.concatenate([np.maximum.accumulate(run) for run in np.split(ids, equal[1:])])
+    return np.concatenate([np.maximum.accumulate(run) for run in np.split(ids, starts[1:])])
 
 
 @dataclass(eq=False)

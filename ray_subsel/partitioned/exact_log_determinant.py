@@ -293,8 +293,7 @@ def _best(
 
 def _vectors(X: NDArray[np.float32], objective: LogDeterminant) -> tuple[UnitRows, LeverageCache]:
     """Return the rows as the kernel reads them, and the scores of the empty set."""
-    state = objective.init(X)
-    cache = state.cache  # type: ignore[union-attr]  # an affine kernel's
+    cache = objective.primal_state(kernel_of(objective.kernel).read(X)).cache
     return cache.vectors.rows, cache
 
 

@@ -129,9 +129,9 @@ def select(
     -----
     The same input and seed give the same rows, for any number of threads. Ties go to the lowest row.
 
-    Facility location and saturated coverage of more items than :attr:`dense_bytes` keeps the similarities of (16,384
-    and 11,585) are maximized by clusters of some 4,096 items, as over partitions
-    (:mod:`ray_subsel.partitioned.by_clusters`); ``optimizer="lazy"`` takes the whole function at any size.
+    Facility location of more items than those whose similarities are kept (16,384) is maximized by clusters of some
+    4,096 items, as over partitions (:mod:`ray_subsel.partitioned.by_clusters`); ``optimizer="lazy"`` takes the whole
+    function at any size.
 
     Examples
     --------
