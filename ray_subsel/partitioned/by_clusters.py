@@ -34,7 +34,7 @@ COPIES = 0.95
 _SHARE, _LEAST = 1.5, 16
 _PART_BITS = 24
 _TIE = 1e-11
-_CLOSINGS = 3
+_CLOSINGS = 4
 """Rounds in which clusters are told what closes."""
 
 
@@ -94,6 +94,11 @@ class ClusterSequence:
         return int(self.ids.size) - self.included
 
 
+def _below(key: float) -> float:
+    """Return the lowest key that rounding cannot tell from a key."""
+    return key - _TIE * max(1.0, abs(key)) if math.isfinite(key) else key
+
+
 def first_picks(size: int, n: int, k: int) -> int:
     """Return how many picks a cluster hands over at first: half more than its share of k of n items."""
     return min(size, _LEAST + math.ceil(_SHARE * k * size / max(1, n)))
@@ -148,7 +153,7 @@ def follow(problem: Problem, ids: Indices, request: Request) -> ClusterSequence:
     while request.along is None and not feasible.exhausted:
         item, gain = ranking.best()
         key = gain if scale is None else gain * float(scale[item])
-        if request.closes is not None and key + _TIE * max(1.0, abs(key)) < request.closes[groups[item]]:
+        if request.closes is not None and key < _below(float(request.closes[groups[item]])):
             feasible.open &= groups != groups[item]
             continue
         picked.take(item, gain)
@@ -172,7 +177,7 @@ class Merged:
     short : list of int
         Sequences that may have more to offer.
     passed : list of int
-        Sequences of which an item was passed over before one that was taken: later gains of theirs are too low.
+        Sequences of which an item was passed over: later gains of theirs count on it and are too low.
     closes : float64 array of shape (G,)
         The key below which nothing of a group was taken because it may not be.
     """
@@ -205,7 +210,7 @@ def merge(
     state = _Merge(k, constraints, max(1, constraints.n_groups))
     for number, place in forced:
         state.take(int(found[number].groups[place]), found[number].costs[place].item())
-    taken, skipped = list(forced), np.zeros(len(found), dtype=np.bool_)
+    taken = list(forced)
     passed: set[int] = set()
     lowest = math.inf
     for at in offers.order.tolist():
@@ -218,10 +223,8 @@ def merge(
         lowest = float(offers.keys[at])
         group, cost = int(one.groups[place]), one.costs[place].item()
         if not state.allows(group, cost):
-            skipped[number] = True
-            continue
-        if skipped[number]:
             passed.add(number)
+            continue
         state.take(group, cost)
         state.close(lowest)
         taken.append((number, place))
@@ -230,7 +233,7 @@ def merge(
     short = [
         number
         for number, one in enumerate(found)
-        if not one.complete and (one.offered == 0 or float(np.min(one.keys[one.included :])) >= lowest)
+        if not one.complete and (one.offered == 0 or float(np.min(one.keys[one.included :])) >= _below(lowest))
     ]
     where = np.array(taken, dtype=np.int64).reshape(-1, 2)
     return Merged(where[:, 0], where[:, 1], short, sorted(passed), state.closes)
@@ -388,16 +391,28 @@ def choose_by_clusters(
         if due:
             for cluster in due:
                 wanted[cluster] = min(found[cluster].size, 2 * wanted[cluster] + 1)
-        elif merged.passed and closings < _CLOSINGS:
-            closes, closings, due = merged.closes, closings + 1, sorted(found)
+        elif (merged.passed or not _agree(closes, merged)) and closings < _CLOSINGS:
+            closes, closings, due = _told(closes, merged, last=closings == _CLOSINGS - 1), closings + 1, sorted(found)
         elif _closed_too_much(merged, k, closes, stop_when_gain):
             closes, closings, due = None, _CLOSINGS, sorted(found)
         else:
             break
         found |= {one.cluster: one for one in run([Request(cluster, wanted[cluster], closes) for cluster in due])}
         rounds += 1
-    answer = _answer(sequences, merged, first, rounds)
+    answer = _answer(sequences, merged, first, rounds, exact=not merged.passed and _agree(closes, merged))
     return _true_gains(answer, run, [sequences[number] for number in merged.passed])
+
+
+def _agree(closes: Float64s | None, merged: Merged) -> bool:
+    """Tell whether no cluster was told to do without a group above the level at which the merge has closed it."""
+    if closes is None:
+        return True
+    return all(new >= _below(told) for told, new in zip(closes.tolist(), merged.closes.tolist(), strict=True))
+
+
+def _told(closes: Float64s | None, merged: Merged, *, last: bool) -> Float64s:
+    """Return the levels to tell next; the last time a group may rather be passed over than be missed."""
+    return np.minimum(closes, merged.closes) if last and closes is not None else merged.closes
 
 
 def _closed_too_much(merged: Merged, k: int, closes: Float64s | None, stop_when_gain: float | None) -> bool:
@@ -405,7 +420,9 @@ def _closed_too_much(merged: Merged, k: int, closes: Float64s | None, stop_when_
     return told and len(merged.places) < k and stop_when_gain is None
 
 
-def _answer(found: Sequence[ClusterSequence], merged: Merged, first: Indices, rounds: int) -> ChosenByClusters:
+def _answer(
+    found: Sequence[ClusterSequence], merged: Merged, first: Indices, rounds: int, *, exact: bool
+) -> ChosenByClusters:
     pairs = list(zip(merged.sequences.tolist(), merged.places.tolist(), strict=True))
     ids = np.array([found[s].ids[p] for s, p in pairs], dtype=np.int64)
     gains = np.array([found[s].gains[p] for s, p in pairs], dtype=np.float64)
@@ -414,7 +431,7 @@ def _answer(found: Sequence[ClusterSequence], merged: Merged, first: Indices, ro
     if first.size:
         rank = {int(one): place for place, one in enumerate(first)}
         order[: first.size] = np.argsort([rank[int(one)] for one in ids[: first.size]], kind="stable")
-    return ChosenByClusters(ids[order], clusters[order], gains[order], rounds, not merged.passed, len(found))
+    return ChosenByClusters(ids[order], clusters[order], gains[order], rounds, exact, len(found))
 
 
 def _true_gains(
