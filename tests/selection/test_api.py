@@ -358,3 +358,39 @@ def test_near_copies_among_half_precision_tensors() -> None:
     torch = pytest.importorskip("torch")
     X = torch.from_numpy(np.random.default_rng(1).standard_normal((60, 4))).to(torch.bfloat16)
     assert select(X, 5, near=0.8).indices.tolist() == select(X.float().numpy(), 5, near=0.8).indices.tolist()
+
+
+def laid_out(X, layout, folder):
+    """Return the numbers of X, laid out otherwise in memory."""
+    if layout == "Fortran":
+        return np.asfortranarray(X)
+    if layout == "columns of a wider array":
+        return np.repeat(X, 2, axis=1)[:, ::2]
+    if layout == "other byte order":
+        return X.astype(X.dtype.newbyteorder())
+    if layout == "read-only":
+        X = X.copy()
+        X.setflags(write=False)
+        return X
+    np.save(folder / "X.npy", np.asfortranarray(X) if layout == "Fortran map" else X)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "layout", ["Fortran", "columns of a wider array", "other byte order", "read-only", "map", "Fortran map"]
+)
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_how_an_array_lies_in_memory_does_not_change_the_ids(objective, layout, dtype, tmp_path):
+    X = np.abs(np.random.default_rng(2).standard_normal((90, 7))).astype(dtype)
+    found = select(laid_out(X, layout, tmp_path), 12, objective=objective)
+    same = select(X, 12, objective=objective)
+    assert found.indices.tolist() == same.indices.tolist()
+    assert found.gains.tolist() == same.gains.tolist()
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_float16_gives_the_ids_of_its_numbers_in_float32(objective):
+    X = np.abs(np.random.default_rng(3).standard_normal((90, 7))).astype(np.float16)
+    found, wide = select(X, 12, objective=objective), select(X.astype(np.float32), 12, objective=objective)
+    assert found.indices.tolist() == wide.indices.tolist()
