@@ -188,7 +188,7 @@ def _add_experiment(commands: Any) -> None:
         title="corpus",
         skip=("data", "vectors", "group", "id", "copies", "augment", "augment_share", "augment_copies", "seed"),
     )
-    _add_flags(command, EmbedConfig, title="embedding", skip=("seed",))
+    _add_flags(command, EmbedConfig, title="embedding", skip=("seed", "vectors_dtype"))
     _add_flags(command, TrainConfig, title="training", skip=("arms", "train_seed"))
 
 

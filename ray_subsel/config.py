@@ -16,6 +16,7 @@ from ray_subsel.core.byte_sizes import parse_bytes
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.core.plugins import OUTSIDE
+from ray_subsel.core.types import VECTOR_DTYPES
 from ray_subsel.embedders import EMBEDDERS, Embedder, find_embedder
 from ray_subsel.embedders.encoder import PRECISIONS
 from ray_subsel.embedders.registry import catalogue, users
@@ -130,6 +131,12 @@ class EmbedConfig:
         "float32",
         "arithmetic of an encoder: int8 for CPUs, bfloat16 for GPUs and CPUs that multiply in it; vectors change",
         choices=PRECISIONS,
+        later=True,
+    )
+    vectors_dtype: str = option(
+        "float32",
+        "numbers of the vectors on disk, ready ones too: float16 takes half the space; vectors are rounded",
+        choices=VECTOR_DTYPES,
         later=True,
     )
     vector_size: int = option(100, f"dimension of {users('vector_size')} vectors")

@@ -13,7 +13,7 @@ def batch(ids, vectors, multiplicity=None):
     return ItemBatch(ids, np.asarray(vectors, dtype=np.float32), {MULTIPLICITY: times})
 
 
-def write_store(run, X, *, shards, partitions, seed=0):
+def write_store(run, X, *, shards, partitions, seed=0, dtype="float32"):
     """Write item i of X into shard i modulo the number of shards, sorted by partitions."""
     ids = np.arange(len(X))
     metas = []
@@ -28,6 +28,7 @@ def write_store(run, X, *, shards, partitions, seed=0):
                 texts=len(mine),
                 partitions=partitions,
                 seed=seed,
+                dtype=dtype,
             )
         )
     return EmbeddingStore(run, tuple(metas))

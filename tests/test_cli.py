@@ -211,6 +211,11 @@ def test_help_says_what_every_flag_is(command, capsys):
     assert "1 % of the items" in " ".join(text.split()) or command not in ("run", "select", "embed")
 
 
+def test_what_is_not_kept_on_disk_has_no_type_there(capsys):
+    assert main(["experiment", "x", "--vectors-dtype", "float16", "--out", "o"]) == 2
+    assert "unrecognized arguments: --vectors-dtype" in capsys.readouterr().err
+
+
 def test_help_of_the_whole_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -64,6 +64,13 @@ def test_places_and_workers_are_not_part_of_a_run_s_identity():
     assert fingerprint_fields(CorpusConfig(text=("t",)))["text"] == ["t"]
 
 
+def test_float16_on_disk_is_part_of_a_run_s_identity_and_the_default_is_not():
+    assert "vectors_dtype" not in fingerprint_fields(EmbedConfig())
+    assert fingerprint_fields(EmbedConfig(vectors_dtype="float16"))["vectors_dtype"] == "float16"
+    with pytest.raises(InputError, match="vectors_dtype must be one of float32, float16; got 'float8'"):
+        EmbedConfig(vectors_dtype="float8")
+
+
 @pytest.mark.parametrize("config", [CorpusConfig, EmbedConfig, SelectConfig, TrainConfig, RuntimeConfig])
 def test_every_field_explains_itself(config):
     for field in dataclasses.fields(config):

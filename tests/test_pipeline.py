@@ -18,6 +18,7 @@ from ray_subsel import select
 from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.core.errors import InputError
+from ray_subsel.embedders import normalise_vectors
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 
@@ -68,11 +69,13 @@ def counted(texts, tmp_path_factory):
     return out
 
 
-def vector_run(folder, out, *, workers=1, copies="collapse", policy=DEFAULT_POLICY, **chosen_by):
+def vector_run(
+    folder, out, *, workers=1, copies="collapse", policy=DEFAULT_POLICY, vectors_dtype="float32", **chosen_by
+):
     return run(
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v", copies=copies),
-            embed=EmbedConfig(),
+            embed=EmbedConfig(vectors_dtype=vectors_dtype),
             select=SelectConfig(**chosen_by),
             runtime=RuntimeConfig(out=str(out), workers=workers),
         ),
@@ -139,6 +142,78 @@ def test_workers_with_other_embedders_do_not_change_the_ids(texts, tiny_bert, tm
     assert chosen(tmp_path / "1") == chosen(tmp_path / "3") == chosen(tmp_path / "here")
     parts = [(tmp_path / name / "embeddings" / "part-00002.parquet").read_bytes() for name in ("1", "3", "here")]
     assert parts[0] == parts[1] == parts[2]
+
+
+HALVES = {
+    "greedi": {},
+    "near": {"near": 0.98},
+    "log-determinant": {"objective": "log_determinant"},
+    "feature-based": {"objective": "feature_based"},
+    "clusters": {"objective": "facility_location"},
+    "sample": {"objective": "saturated_coverage", "represented": 400},
+    "exact": {"mode": "exact", "partitions": 3},
+    "exact log-determinant": {"mode": "exact", "partitions": 3, "objective": "log_determinant"},
+    "clusters over partitions": {"partitions": 3, "objective": "facility_location"},
+}
+
+
+@pytest.fixture(scope="module")
+def halves(vectors, tmp_path_factory):
+    """Vectors without negative numbers: files of float32 and of float16, and the array of these."""
+    folder, X = tmp_path_factory.mktemp("halves"), np.abs(vectors[1])
+    half = normalise_vectors(X).astype(np.float16)
+    for name, numbers in (("wide", X), ("half", half)):
+        column = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), X.shape[1])
+        pq.write_table(pa.table({"v": column}), folder / f"{name}.parquet")
+    lists = column.cast(pa.list_(pa.float16()))
+    pq.write_table(pa.table({"v": lists}), folder / "lists.parquet")
+    return folder, half
+
+
+@pytest.mark.parametrize("way", HALVES)
+def test_a_run_on_halves_is_select_on_the_array_of_float16(halves, tmp_path, way):
+    """Vectors of float32 are rounded; those that are float16 already, and of norm 1, stay as they are."""
+    folder, half = halves
+    settings = {"k": 30, "partitions": 1, **HALVES[way]}
+    for name in ("wide", "half", "lists"):
+        report = vector_run(
+            folder / f"{name}.parquet", tmp_path / name, copies="keep", vectors_dtype="float16", **settings
+        )
+    objective, near = settings.get("objective", "graph_cut"), settings.get("near")
+    exact = select(half, 30, objective=objective, near=near).indices.tolist()
+    assert chosen(tmp_path / "wide") == chosen(tmp_path / "half") == chosen(tmp_path / "lists") == exact
+    assert report["embedding"]["vectors_dtype"] == "float16"
+    for file in [*tmp_path.glob("*/embeddings/*.parquet"), *tmp_path.glob("*/leaders/*.parquet")]:
+        assert pq.read_schema(file).field("vector").type.value_type == pa.float16()
+
+
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("way", [{"near": 0.98}, {"mode": "exact"}], ids=["near, greedi", "exact"])
+def test_workers_do_not_change_the_ids_of_halves(halves, tmp_path, way):
+    folder, _ = halves
+    shared = {"k": 25, "partitions": 5, "vectors_dtype": "float16", **way}
+    vector_run(folder / "half.parquet", tmp_path / "there", workers=2, policy=ON_RAY, **shared)
+    vector_run(folder / "half.parquet", tmp_path / "here", **shared)
+    assert chosen(tmp_path / "there") == chosen(tmp_path / "here")
+
+
+def test_a_run_on_halves_goes_on_and_refuses_another_type(vectors, tmp_path):
+    folder, _ = vectors
+    out = tmp_path / "out"
+    vector_run(folder, out, k=25, partitions=2, vectors_dtype="float16")
+    first = chosen(out)
+    part = out / "embeddings" / "part-00001.parquet"
+    kept = part.read_bytes()
+    part.unlink()
+    vector_run(folder, out, k=25, partitions=2, vectors_dtype="float16")
+    assert (part.read_bytes(), chosen(out)) == (kept, first)
+    with pytest.raises(InputError, match=r"(?s)vectors_dtype.*float16.*--overwrite") as refused:
+        vector_run(folder, out, k=25, partitions=2)
+    assert "\n" not in str(refused.value)
+    vector_run(folder, tmp_path / "wide", k=25, partitions=2)
+    part.write_bytes((tmp_path / "wide" / "embeddings" / part.name).read_bytes())
+    with pytest.raises(InputError, match=r"must hold vectors of float16 as the first part does; got float32\. Delete"):
+        vector_run(folder, out, k=25, partitions=2, vectors_dtype="float16")
 
 
 def test_a_stage_that_is_left_out_is_in_no_report(vectors, tmp_path):

@@ -6,7 +6,7 @@ from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, TextLis
 from ray_subsel.embedders.doc2vec import Doc2VecEmbedder, Doc2VecState, load_doc2vec, save_doc2vec, train_doc2vec
 from ray_subsel.embedders.encoder import BertEmbedder, MinilmEmbedder
 from ray_subsel.embedders.model_files import model_fingerprint, resolve_model
-from ray_subsel.embedders.precomputed import normalise_vectors
+from ray_subsel.embedders.precomputed import normalise_halves, normalise_vectors
 from ray_subsel.embedders.registry import EMBEDDERS, build_embedder, find_embedder, model_name
 from ray_subsel.embedders.tfidf import (
     TfidfEmbedder,
@@ -37,6 +37,7 @@ __all__ = [
     "load_tfidf",
     "model_fingerprint",
     "model_name",
+    "normalise_halves",
     "normalise_vectors",
     "resolve_model",
     "save_doc2vec",

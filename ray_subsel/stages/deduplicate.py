@@ -36,7 +36,14 @@ from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, part_name, vectors_of, write_shard
+from ray_subsel.storage.embedding_store import (
+    METADATA,
+    EmbeddingStore,
+    part_name,
+    vector_type,
+    vectors_of,
+    write_shard,
+)
 from ray_subsel.storage.run_directory import RunDir
 
 SCRATCH = "near"
@@ -214,7 +221,7 @@ def _buckets_name(shard: int) -> str:
 def _sample(task: NearTask, shard: int) -> None:
     """Keep the items of a part that belong to the sample: those whose hash is low enough."""
     n, d = task.store.n, task.store.d
-    kind = pa.list_(pa.float32(), d)
+    kind = vector_type(d, task.store.dtype)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
     for table in task.store.row_groups(shard, ["id", "vector"]):
         ids = table["id"].to_numpy().astype(np.int64)
@@ -357,6 +364,7 @@ def _collapse_task(task: NearTask, plan: BucketPlan, number: int) -> None:
         partitions=task.store.partitions,
         seed=task.store.seed,
         folder=LEADERS,
+        dtype=task.store.dtype,
     )
 
 

@@ -19,7 +19,7 @@ from ray_subsel.core.errors import DoesNotFitError, InputError
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Float32s
 from ray_subsel.corpus.rows import RowStore, group_equal
-from ray_subsel.embedders import Embedder, normalise_vectors
+from ray_subsel.embedders import Embedder, normalise_halves, normalise_vectors
 from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
 from ray_subsel.runtime.peak_memory import PeakMemory
@@ -91,10 +91,18 @@ def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> Shard
         texts = firsts["text"].to_pylist()
         vectors = embedder.embed(texts) if texts else np.zeros((0, embedder.dimension), dtype=np.float32)
     else:
-        vectors = normalise_vectors(vectors_of(firsts["vector"])) if len(firsts) else vectors_of(firsts["vector"])
+        normalise = normalise_halves if task.embed.vectors_dtype == "float16" else normalise_vectors
+        vectors = normalise(vectors_of(firsts["vector"])) if len(firsts) else vectors_of(firsts["vector"])
     items, members = _ground_set(groups.leads, groups.members, vectors, keep=task.corpus.copies == "keep")
     return write_shard(
-        task.run, shard, items, members, texts=len(groups.leads), partitions=task.partitions, seed=task.seed
+        task.run,
+        shard,
+        items,
+        members,
+        texts=len(groups.leads),
+        partitions=task.partitions,
+        seed=task.seed,
+        dtype=task.embed.vectors_dtype,
     )
 
 
@@ -218,6 +226,12 @@ def open_embeddings(rows: RowStore) -> EmbeddingStore:
     dimensions = sorted({meta.dimension for meta in store.shards if meta.items})
     if len(dimensions) > 1:
         raise InputError(f"vectors must have one length; got {dimensions}. Embed them with one model.")
+    odd = next((meta for meta in store.shards if meta.dtype != store.dtype), None)
+    if odd is not None:
+        raise InputError(
+            f"{rows.run.path(odd.name)} must hold vectors of {store.dtype} as the first part does; got {odd.dtype}. "
+            f"Delete {rows.run.path(FOLDER)} and run the same command again."
+        )
     return store
 
 
@@ -242,7 +256,9 @@ class EmbedStage(Stage[EmbeddingStore]):
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the vectors."""
         config = context.config
-        how = {"vectors": config.corpus.vectors} if self.model is None else fingerprint_fields(config.embed)
+        how = fingerprint_fields(config.embed)
+        if self.model is None:
+            how = {"vectors": config.corpus.vectors, **{name: how[name] for name in ("vectors_dtype",) if name in how}}
         return {**how, "model_fingerprint": self.model, "corpus": context.fingerprint("corpus")}
 
     def resume(self, context: RunContext) -> EmbeddingStore | None:
@@ -266,6 +282,7 @@ class EmbedStage(Stage[EmbeddingStore]):
             "embedder": "precomputed" if self.model is None else config.embed.embedder,
             "model": self.model,
             "dimension": store.d,
+            "vectors_dtype": store.dtype,
             "embedded": store.texts,
             "items": store.n,
             "parts": rows.shards,

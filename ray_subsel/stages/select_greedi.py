@@ -37,8 +37,7 @@ from ray_subsel.runtime.tasks import TaskSpec, map_tasks, run_tasks
 from ray_subsel.stages.constraint_table import ItemState, read_constrained
 from ray_subsel.stages.sampling import random_value
 from ray_subsel.stages.selection_job import FOLDER, HINT, SelectionJob, SelectionOutcome
-from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, vectors_of
-from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, vector_column, vectors_of
 
 
 def node_name(node: Node) -> str:
@@ -63,7 +62,7 @@ def sorted_store(store: EmbeddingStore, config: SelectConfig, *, in_process: boo
 def solve_node(store: EmbeddingStore, job: SelectionJob, node: Node) -> None:
     """Solve a partition, or reduce what the nodes below a reducer handed over, and keep the candidates."""
     solution = _solve_partition(store, job, node.number) if node.level == 0 else _merge(store, job, node)
-    _write_node(store.run, node, solution)
+    _write_node(store, node, solution)
 
 
 def _solve_partition(store: EmbeddingStore, job: SelectionJob, partition: int) -> LocalSolution:
@@ -110,18 +109,14 @@ def _merge(store: EmbeddingStore, job: SelectionJob, node: Node) -> LocalSolutio
     )
 
 
-def _write_node(run: RunDir, node: Node, solution: LocalSolution) -> None:
+def _write_node(store: EmbeddingStore, node: Node, solution: LocalSolution) -> None:
     chosen = solution.chosen
-    flat = pa.array(chosen.vectors.reshape(-1))
-    columns = {
-        "id": pa.array(chosen.ids, pa.int64()),
-        "vector": pa.FixedSizeListArray.from_arrays(flat, chosen.vectors.shape[1]),
-    }
+    columns = {"id": pa.array(chosen.ids, pa.int64()), "vector": vector_column(chosen.vectors, store.dtype)}
     if GROUP in chosen.columns and COST in chosen.columns:
         columns[GROUP] = pa.array(chosen.columns[GROUP], pa.int64())
         columns[COST] = pa.array(chosen.columns[COST], pa.float64())
     about = {METADATA: f"{solution.items} {len(chosen)}".encode()}
-    run.write_table(node_name(node), pa.table(columns).replace_schema_metadata(about))
+    store.run.write_table(node_name(node), pa.table(columns).replace_schema_metadata(about))
 
 
 def read_node(store: EmbeddingStore, node: Node) -> LocalSolution:

@@ -1,7 +1,8 @@
 """Store the embedded ground set of a run: one Parquet file a shard, in it one row group a partition.
 
 ``embeddings/part-<shard>.parquet`` holds the items of one shard: ``id`` (the lowest row id among equal texts),
-``vector`` (unit, FixedSizeList<float32>[d]), ``multiplicity`` and ``rows`` (every row id that the item stands for).
+``vector`` (unit, FixedSizeList[d] of float32 or float16), ``multiplicity`` and ``rows`` (every row id that the item
+stands for). Vectors of float16 are widened to float32 when they are read, which changes no number.
 Rows are sorted into row groups by partition and by id inside, so a partition reads its own row group of each file and
 nothing else. The file's metadata carries the number of items of each partition and the exact sum of the vectors, from
 which t is reduced without another pass.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +22,12 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import ExactSum, exact_total
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
-from ray_subsel.core.types import Float32s, Float64s, Indices
+from ray_subsel.core.types import VECTOR_DTYPES, Float32s, Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "embeddings"
+_ARROW = {"float32": pa.float32(), "float16": pa.float16()}
 METADATA = b"ray_subsel"
 
 
@@ -70,6 +72,8 @@ class ShardMeta:
         Where the file is.
     layout : str
         What names the partition where it is not the random one of the seed.
+    dtype : str
+        Of the vectors on disk, one of :data:`ray_subsel.core.types.VECTOR_DTYPES`.
     """
 
     shard: int
@@ -82,6 +86,7 @@ class ShardMeta:
     total: ExactSum | None
     folder: str = FOLDER
     layout: str = ""
+    dtype: str = "float32"
 
     @property
     def name(self) -> str:
@@ -153,6 +158,11 @@ class EmbeddingStore:
     def d(self) -> int:
         """The dimension."""
         return max((meta.dimension for meta in self.shards), default=0)
+
+    @property
+    def dtype(self) -> str:
+        """Type of the numbers of the vectors on disk."""
+        return self.shards[0].dtype
 
     @property
     def partitions(self) -> int:
@@ -254,6 +264,7 @@ class EmbeddingStore:
             partitions=partitions,
             seed=seed,
             folder=self.folder,
+            dtype=meta.dtype,
         )
 
     def arrange(self, layout: Layout, shard: int) -> ShardMeta:
@@ -273,6 +284,7 @@ class EmbeddingStore:
             seed=meta.seed,
             folder=self.folder,
             layout=layout,
+            dtype=meta.dtype,
         )
 
 
@@ -287,6 +299,7 @@ def write_shard(
     seed: int,
     folder: str = FOLDER,
     layout: Layout | None = None,
+    dtype: str = "float32",
 ) -> ShardMeta:
     """Write the file of one shard and return its metadata.
 
@@ -303,7 +316,10 @@ def write_shard(
     folder : str
     layout : Layout, optional
         Another partition than the random one.
+    dtype : str
+        Of the vectors on disk; what a partition looks at and what sums to t are the rounded ones.
     """
+    items = replace(items, vectors=items.vectors.astype(dtype, copy=False))
     where = partition_of(items.ids, partitions, seed) if layout is None else layout.of(items)
     order = np.lexsort((items.ids, where))
     counts = np.bincount(where, minlength=partitions).tolist()
@@ -311,12 +327,12 @@ def write_shard(
     total = exact_total(unit_rows(items.vectors, parameter="vectors")) if n else None
     multiplicity = items.columns[MULTIPLICITY]
     name = "" if layout is None else layout.name
-    meta = ShardMeta(shard, n, int(multiplicity.sum()), texts, d if n else 0, seed, tuple(counts), total, folder, name)
-    flat = pa.array(np.ascontiguousarray(items.vectors[order], dtype=np.float32).reshape(-1))
+    rows = int(multiplicity.sum())
+    meta = ShardMeta(shard, n, rows, texts, d if n else 0, seed, tuple(counts), total, folder, name, dtype)
     table = pa.table(
         {
             "id": pa.array(items.ids[order], pa.int64()),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, max(d, 1)),
+            "vector": vector_column(items.vectors[order], dtype),
             MULTIPLICITY: pa.array(multiplicity[order], pa.int64()),
             "rows": pa.array([list(members[i]) for i in order], pa.list_(pa.int64())),
         }
@@ -330,13 +346,23 @@ def read_meta(run: RunDir, shard: int, folder: str = FOLDER) -> ShardMeta:
     """Read the metadata of a shard's file, and check that the file has as many items as it says."""
     name = part_name(shard, folder)
     with run.parquet(name) as file:
-        metadata, rows = file.schema_arrow.metadata or {}, file.metadata.num_rows
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    metadata = schema.metadata or {}
     if METADATA not in metadata:
         raise InputError(
             f"{run.path(name)} must be a part that this program wrote; its metadata says nothing. "
             "Delete it and run the same command again."
         )
-    meta = _from_json(json.loads(metadata[METADATA]), folder)
+    content = json.loads(metadata[METADATA])
+    kind, d = schema.field("vector").type if "vector" in schema.names else pa.null(), content["dimension"]
+    fits = pa.types.is_fixed_size_list(kind) and (not d or kind.list_size == d)
+    found = [dtype for dtype in VECTOR_DTYPES if fits and kind.value_type == _ARROW[dtype]]
+    if not found:
+        raise InputError(
+            f"{run.path(name)} must hold vectors of {d} numbers of {' or '.join(VECTOR_DTYPES)}; got {kind}. "
+            "Delete it and run the same command again."
+        )
+    meta = _from_json(content, folder, found[0])
     if not rows == meta.items == sum(meta.partition_items):
         raise InputError(
             f"{run.path(name)} must hold {meta.items} items; got {rows}. Delete it and run the same command again."
@@ -344,8 +370,19 @@ def read_meta(run: RunDir, shard: int, folder: str = FOLDER) -> ShardMeta:
     return meta
 
 
+def vector_type(d: int, dtype: str) -> pa.DataType:
+    """Return the type of a column of vectors: FixedSizeList[d], of one number where there are no vectors."""
+    return pa.list_(_ARROW[dtype], max(d, 1))
+
+
+def vector_column(vectors: Floats, dtype: str) -> pa.Array:
+    """Return vectors of shape (n, d) as a column; :func:`vectors_of` reads it back."""
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=dtype).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, type=vector_type(vectors.shape[1], dtype))
+
+
 def vectors_of(column: pa.ChunkedArray) -> Float32s:
-    """Return a FixedSizeList<float32> column as an array of shape (n, d)."""
+    """Return a column of vectors, of whichever type, as a float32 array of shape (n, d)."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # what no chunk at all becomes
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
@@ -381,7 +418,7 @@ def _to_json(meta: ShardMeta) -> dict[str, Any]:
     }
 
 
-def _from_json(content: dict[str, Any], folder: str) -> ShardMeta:
+def _from_json(content: dict[str, Any], folder: str, dtype: str) -> ShardMeta:
     total = content["total"]
     exact = None if total is None else ExactSum(np.array(total["high"], np.int64), np.array(total["low"], np.int64))
     return ShardMeta(
@@ -395,4 +432,5 @@ def _from_json(content: dict[str, Any], folder: str) -> ShardMeta:
         exact,
         folder,
         content.get("layout", ""),
+        dtype,
     )

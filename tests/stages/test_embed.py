@@ -33,8 +33,8 @@ def rows(tmp_path):
     return ingest(CorpusConfig(data=(str(path),), format="text"), RunDir(str(tmp_path / "run")))
 
 
-def task(rows, copies="collapse", partitions=2):
-    return EmbedTask(rows, CorpusConfig(format="text", copies=copies), EmbedConfig(), partitions, 0, "cpu")
+def task(rows, copies="collapse", partitions=2, **embed):
+    return EmbedTask(rows, CorpusConfig(format="text", copies=copies), EmbedConfig(**embed), partitions, 0, "cpu")
 
 
 def all_items(rows, partitions=2):
@@ -65,6 +65,19 @@ def test_kept_copies_share_the_one_vector(rows):
     assert multiplicity.tolist() == [1] * 17
     assert np.array_equal(vectors[0], vectors[2])
     assert np.array_equal(vectors[1], vectors[5])
+
+
+def test_vectors_of_texts_are_rounded_to_the_type_on_disk(rows):
+    for shard in range(rows.shards):
+        embed_shard(task(rows), Letters(), shard)
+    ids, wide, _ = all_items(rows)
+    for shard in range(rows.shards):
+        embed_shard(task(rows, vectors_dtype="float16"), Letters(), shard)
+    assert open_embeddings(rows).dtype == "float16"
+    again, halves, _ = all_items(rows)
+    assert np.array_equal(again, ids)
+    assert np.array_equal(halves, wide.astype(np.float16))
+    assert not np.array_equal(halves, wide)
 
 
 def test_only_missing_shards_are_made_and_lost_rows_are_noticed(rows):

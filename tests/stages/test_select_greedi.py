@@ -1,6 +1,7 @@
 """The selection stage without Ray: budgets, plans, what an answer is worth."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ray_subsel import select
@@ -51,6 +52,17 @@ def test_what_is_kept_is_what_is_reduced_and_is_not_solved_again(ground_set):
     first = choose(store, job, bar=NullProgress())
     assert store.run.read_bytes(name) == kept
     assert first.result.ids.tolist() == choose(store, job, bar=NullProgress()).result.ids.tolist()
+
+
+def test_candidates_are_kept_in_the_type_of_the_store(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    store = write_store(RunDir(str(tmp_path)), X, shards=2, partitions=2, dtype="float16")
+    job = plan_selection(store, SelectConfig(k=10, partitions=2), 10)
+    node = job.tree.levels[0][1]
+    solve_node(store, job, node)
+    assert store.run.read_table(node_name(node)).schema.field("vector").type == pa.list_(pa.float16(), 6)
+    chosen, items = read_node(store, node).chosen, store.read_partition(1)
+    assert np.array_equal(chosen.vectors, items.vectors[np.searchsorted(items.ids, chosen.ids)])
 
 
 def test_worth(ground_set):

@@ -10,6 +10,7 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.types import VECTOR_DTYPES
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, read_meta, vectors_of, write_shard
 from ray_subsel.storage.run_directory import RunDir
@@ -24,7 +25,7 @@ def items(n, d=3, seed=0):
     return batch(ids, vectors, draw.integers(1, 4, size=n))
 
 
-def write(run, shards, partitions, seed=0):
+def write(run, shards, partitions, seed=0, dtype="float32"):
     metas = [
         write_shard(
             run,
@@ -34,6 +35,7 @@ def write(run, shards, partitions, seed=0):
             texts=len(some),
             partitions=partitions,
             seed=seed,
+            dtype=dtype,
         )
         for shard, some in enumerate(shards)
     ]
@@ -45,18 +47,20 @@ def split(whole, shards):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 40), st.integers(1, 4), st.integers(1, 6), st.integers(0, 99))
-def test_partitions_hold_every_item_once_in_order(tmp_path_factory, n, shards, partitions, seed):
+@given(st.integers(0, 40), st.integers(1, 4), st.integers(1, 6), st.integers(0, 99), st.sampled_from(VECTOR_DTYPES))
+def test_partitions_hold_every_item_once_in_order(tmp_path_factory, n, shards, partitions, seed, dtype):
     run = RunDir(str(tmp_path_factory.mktemp("run")))
     whole = items(n, seed=seed)
-    store = write(run, split(whole, shards), partitions, seed)
+    store = write(run, split(whole, shards), partitions, seed, dtype)
+    rounded = whole.vectors.astype(dtype).astype(np.float32)
     found = [store.read_partition(q) for q in range(partitions)]
     for q, part in enumerate(found):
         mine = partition_of(whole.ids, partitions, seed) == q
         assert np.array_equal(part.ids, whole.ids[mine])
         assert np.array_equal(part.columns[MULTIPLICITY], whole.columns[MULTIPLICITY][mine])
         if mine.any():
-            assert np.array_equal(part.vectors, whole.vectors[mine])
+            assert np.array_equal(part.vectors, rounded[mine])
+            assert part.vectors.dtype == np.float32
     assert [len(part) for part in found] == store.partition_sizes
     assert sum(store.partition_sizes) == store.n == n
 
@@ -115,3 +119,52 @@ def test_vectors_of_a_slice_are_those_of_the_slice():
     table = pa.table({"v": column}).slice(1, 2)
     assert vectors_of(table["v"]).tolist() == [[2, 3], [4, 5]]
     assert vectors_of(table.slice(0, 0)["v"]).shape == (0, 2)
+
+
+def test_halves_take_half_the_bytes_of_the_column_however_the_files_are_sorted(tmp_path):
+    sizes, whole = {}, items(500, d=64)
+    for dtype in VECTOR_DTYPES:
+        run = RunDir(str(tmp_path / dtype))
+        store = write(run, split(whole, 2), partitions=3, dtype=dtype)
+        store = store.replaced([store.repartition(4, 1, shard) for shard in store.numbers])
+        store = store.replaced([store.arrange(ByFirst(), shard) for shard in store.numbers])
+        again = EmbeddingStore.open(run, store.numbers)
+        assert {meta.dtype for meta in (*store.shards, *again.shards)} == {dtype}
+        assert np.array_equal(again.read_all().vectors, whole.vectors.astype(dtype))
+        assert np.array_equal(again.total(), exact_total(unit_rows(whole.vectors.astype(dtype))).vector())
+        with run.parquet(part_name(0)) as file:
+            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        columns = [group.column(i) for group in groups for i in range(group.num_columns)]
+        sizes[dtype] = sum(c.total_compressed_size for c in columns if c.path_in_schema.startswith("vector"))
+    assert sizes["float16"] < 0.55 * sizes["float32"]
+
+
+class ByFirst:
+    """Partition 1 where the first number is positive."""
+
+    name, partitions = "first", 2
+
+    def of(self, some):
+        return (some.vectors[:, 0] > 0).astype(np.int64)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64(), 3), pa.list_(pa.float16(), 2), pa.list_(pa.float16()), None])
+def test_a_column_of_other_vectors_is_named(tmp_path, kind):
+    run = RunDir(str(tmp_path))
+    write(run, [items(6)], partitions=1, dtype="float16")
+    table = run.read_table(part_name(0))
+    other = table.drop_columns(["vector"])
+    if kind is not None:
+        width = 2 if kind == pa.list_(pa.float16(), 2) else 3
+        other = other.append_column("vector", pa.array([[0.5] * width] * 6, kind))
+    run.write_table(part_name(0), other)
+    with pytest.raises(
+        InputError, match=r"part-00000\.parquet must hold vectors of 3 numbers of float32 or float16; got"
+    ):
+        read_meta(run, 0)
+
+
+def test_an_empty_shard_of_halves_keeps_its_type(tmp_path):
+    run = RunDir(str(tmp_path))
+    assert write(run, [items(0), items(5)], partitions=2, dtype="float16").dtype == "float16"
+    assert read_meta(run, 0).dtype == "float16"
