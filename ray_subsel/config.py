@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ray_subsel.constraints.spec import APPORTIONED, ConstraintSpec
 from ray_subsel.core.byte_sizes import parse_bytes
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.core.plugins import OUTSIDE
 from ray_subsel.core.types import VECTOR_DTYPES
@@ -188,6 +188,12 @@ class SelectConfig:
         None,
         "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders",
     )
+    near_within: str | None = option(
+        None,
+        "with --near: join near copies of one label only; the column that --label or --group names",
+        metavar="COLUMN",
+        identity=False,  # part of the identity of the stage that collapses them, on which selection depends
+    )
     quotas: tuple[str, ...] = option(
         (),
         "at most so many items of a group (--group, else --label): proportional, equal, or LABEL=N, repeated",
@@ -217,6 +223,8 @@ class SelectConfig:
     def __post_init__(self) -> None:
         _check_choices(self)
         _check_share(self, "near")
+        if self.near_within is not None and self.near is None:
+            raise invalid("near_within", "go with near", Verbatim("no --near"), "Give a cosine, say --near 0.9.")
         if self.k is not None and self.fraction is not None:
             raise invalid("k, fraction", "be given, exactly one of them", "both", "Use --k N or --fraction F.")
         if self.k is None and self.fraction is None and self.budget is None:

@@ -18,14 +18,14 @@ from importlib.metadata import version
 from typing import Any
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig
-from ray_subsel.corpus.constraint_columns import check_corpus
+from ray_subsel.corpus.constraint_columns import check_corpus, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
-from ray_subsel.stages.deduplicate import DeduplicateStage
+from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels
 from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.report import publish
@@ -83,7 +83,10 @@ def run(
             if (select := config.select) is not None:
                 without: tuple[str, ...] = (DeduplicateStage.name,)
                 if select.near is not None:
-                    store, without = run_stage(DeduplicateStage(store, select.near, select.seed), context), ()
+                    column = near_column(config.corpus, select)
+                    labels = None if column is None else ItemLabels(rows, column, select.near_within is not None)
+                    store = run_stage(DeduplicateStage(store, select.near, select.seed, labels), context)
+                    without = ()
                 run_stage(SelectStage(rows, store, select, lists), context, leave_out=without)
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)

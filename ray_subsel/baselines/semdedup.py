@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_in_turn
 from ray_subsel.dedup.in_memory import collapse_near
-from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE, check_threshold
+from ray_subsel.dedup.settings import CLUSTER_SIZE, NearSettings, check_threshold
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 
 
@@ -41,7 +41,8 @@ class SemDeDup(Optimizer):
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
         available = np.flatnonzero(problem.available())
-        groups = collapse_near(problem.X[available], self.threshold, seed=problem.seed, cluster_size=self.cell_size)
+        settings = NearSettings(self.threshold, problem.seed, self.cell_size)
+        groups = collapse_near(problem.X[available], settings)
         leader = np.arange(problem.n)
         leader[available] = available[groups.leader]
         kept = available[groups.leaders]

@@ -50,7 +50,7 @@ class Groups:
     numbers: Indices
 
     @staticmethod
-    def of(labels: Any, n: int) -> Groups:
+    def of(labels: Any, n: int, parameter: str = "groups") -> Groups:
         """Return the groups of n rows that come with labels, sorted: within a kind by value, kinds by their names.
 
         Raises
@@ -60,7 +60,7 @@ class Groups:
         """
         given = _as_labels(labels)
         if given.shape != (n,):
-            raise invalid("groups", f"be {n} labels", Verbatim(f"{given.dtype} of shape {given.shape}"))
+            raise invalid(parameter, f"be {n} labels", Verbatim(f"{given.dtype} of shape {given.shape}"))
         if given.dtype != object:
             names, numbers = np.unique(given, return_inverse=True)
             shown = list(names) if given.dtype.kind in "mM" else names.tolist()

@@ -102,6 +102,10 @@ class UnitRows:
         """Yield (start, stop) of consecutive blocks that cover all rows."""
         return ranges(self.n, self.rows_per_block(columns))
 
+    def rows(self, ids: Indices) -> UnitRows:
+        """Return some of the rows as unit rows."""
+        return UnitRows(take_rows(self.X, ids), self.scale[ids])
+
     def take(self, ids: Indices) -> Float64s:
         """Return the unit vectors of some rows in float64, shape (len(ids), d)."""
         return to_float64(take_rows(self.X, ids)) * self.scale[ids, None]

@@ -18,6 +18,19 @@ def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
         group_column(corpus)
     if config.budget is not None:
         cost_column(corpus)
+    near_column(corpus, config)
+
+
+def near_column(corpus: CorpusConfig, config: SelectConfig) -> str | None:
+    """Return the column of rows that tells the labels of near copies: what ``near_within`` names, else ``label``."""
+    if config.near_within is None:
+        return None if corpus.label is None else "label"
+    if config.near_within == corpus.label:
+        return "label"
+    if config.near_within == corpus.group:
+        return "group"
+    way = f"Use --group {config.near_within} too."
+    raise invalid("near_within", "be the column of --label or --group", config.near_within, way)
 
 
 def group_column(corpus: CorpusConfig) -> str:

@@ -2,7 +2,7 @@
 
 - small clusters are put together into buckets of about that size, in order (:func:`plan_buckets`);
 - a cluster that is larger is cut by id into several buckets, which one task goes through in order of id, taking with
-  it only the items that lead (:func:`join_buckets`).
+  it only the items that lead (:func:`join_buckets`). Where all pairs are compared there is one cluster.
 
 Every step depends on the items, the threshold and the seed only, so groups are the same for any number of workers.
 """
@@ -17,16 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import row_dots, unit_rows
-from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE, join_leaders
-
-BUCKET_NUMBERS = 16_000_000
-"""n * d of a bucket: 64 MB of float32, some 300 MB in the process that collapses it."""
-
-
-def bucket_size(d: int, numbers: int = BUCKET_NUMBERS) -> int:
-    """Return how many items of d numbers a bucket holds: numbers / d, at least a usual cluster."""
-    return max(CLUSTER_SIZE, numbers // d)
+from ray_subsel.core.unit_rows import UnitRows, unit_rows
+from ray_subsel.dedup.leader_clustering import join_leaders
+from ray_subsel.dedup.pairs import cosines_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +52,11 @@ class BucketPlan:
             inside = np.flatnonzero(clusters == cluster)
             buckets[inside] += np.searchsorted(edges, ids[inside], side="right")
         return buckets
+
+    def task_of(self, ids: Indices, clusters: Indices) -> Indices:
+        """Return the task of each item."""
+        firsts = np.array([task.start for task in self.tasks], dtype=np.int64)
+        return np.asarray(np.searchsorted(firsts, self.bucket_of(ids, clusters), side="right") - 1)
 
 
 def plan_buckets(counts: Indices, largest: int, ids_of: Callable[[int], Indices]) -> BucketPlan:
@@ -100,17 +98,40 @@ class Bucket:
     Attributes
     ----------
     ids, clusters : int64 arrays of shape (p,)
+    labels : int64 array of shape (p,)
+        Near copies join within a label only; all 0 where labels do not matter.
+    neighbours : int32 array of shape (p, q)
+        Other clusters near each item: :meth:`ray_subsel.dedup.clusters.Centres.assign`.
     vectors : float array of shape (p, d)
     """
 
     ids: Indices
     clusters: Indices
+    labels: Indices
+    neighbours: NDArray[np.int32]
     vectors: NDArray[np.floating[Any]]
+
+    @property
+    def n(self) -> int:
+        """How many items there are."""
+        return int(self.ids.size)
+
+    def take(self, places: Indices | NDArray[np.bool_]) -> Bucket:
+        """Return some of the items."""
+        return Bucket(*(column[places] for column in self._columns))
+
+    def append(self, other: Bucket) -> Bucket:
+        """Return the items of both, in the order of the two."""
+        return Bucket(*(np.concatenate(pair) for pair in zip(self._columns, other._columns, strict=True)))
+
+    @property
+    def _columns(self) -> tuple[Any, ...]:
+        return self.ids, self.clusters, self.labels, self.neighbours, self.vectors
 
 
 @dataclass(frozen=True, eq=False)
-class BucketGroups:
-    """The groups of one bucket.
+class Groups:
+    """Items and the groups that they are in.
 
     Attributes
     ----------
@@ -118,42 +139,63 @@ class BucketGroups:
         Each item, ascending, and the item that leads its group.
     cosine : float64 array of shape (p,)
         Between the two; 1 for leaders.
-    part : int64 array of shape (p,)
-        Part of its cluster in which an item was compared; 0 where the cluster was not split.
     """
 
     ids: Indices
     leaders: Indices
     cosine: Float64s
-    part: Indices
+
+    @property
+    def leads(self) -> NDArray[np.bool_]:
+        """Which items lead."""
+        return np.asarray(self.ids == self.leaders)
 
 
-def join_buckets(buckets: Iterable[Bucket], threshold: float, *, cluster_size: int) -> Iterator[BucketGroups]:
+def join_buckets(buckets: Iterable[Bucket], threshold: float, *, most_kept: int) -> Iterator[Groups]:
     """Yield the groups of the buckets of one task, in their order.
 
     One bucket may hold many clusters, each grouped by itself. Several buckets hold one cluster, in order of id: each is
-    grouped
-    with the leaders of those before. Every item's cosine to its leader reaches the threshold, and a leader's id is the
-    lowest of its group. Memory: a bucket, the leaders of those before, and the largest cluster in float64.
+    grouped with the leaders of those before. Every item's cosine to its leader reaches the threshold, and a leader's id
+    is the lowest of its group. Memory: a bucket and the leaders of those before, twice, in float32.
+
+    Parameters
+    ----------
+    most_kept : int
+        Of :func:`ray_subsel.dedup.leader_clustering.join_leaders`.
     """
-    before = Bucket(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
+    before: Bucket | None = None
     for bucket in buckets:
-        old = before.ids.size
-        ids, clusters = np.concatenate([before.ids, bucket.ids]), np.concatenate([before.clusters, bucket.clusters])
-        vectors = np.concatenate([before.vectors, bucket.vectors]) if old else bucket.vectors
-        rows = unit_rows(vectors, parameter="vectors", numbers=ids)
-        leader, cosine, part = np.arange(ids.size), np.ones(ids.size), np.zeros(ids.size, dtype=np.int64)
-        order = np.argsort(clusters, kind="stable")  # ids stay ascending within a cluster
-        starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
-        for start, stop in zip(starts, np.append(starts[1:], ids.size), strict=True):
-            places = order[start:stop]
-            unit = rows.take(places)
-            local, part[places] = join_leaders(unit, threshold, cluster_size=cluster_size)
-            # A leader of an earlier bucket stays one, whatever it meets now: its group is already made.
-            local[places < old] = np.flatnonzero(places < old)
-            leader[places] = places[local]
-            joined = np.flatnonzero(local != np.arange(local.size))
-            cosine[places[joined]] = row_dots(unit[joined], unit[local[joined]])
-        yield BucketGroups(bucket.ids, ids[leader[old:]], cosine[old:], part[old:])
-        leads = np.flatnonzero(leader == np.arange(ids.size))
-        before = Bucket(ids[leads], clusters[leads], vectors[leads])
+        old = 0 if before is None else before.n
+        together = bucket if before is None else before.append(bucket)
+        groups = join_within_clusters(together, threshold, most_kept=most_kept, kept=old)
+        yield Groups(bucket.ids, groups.leaders[old:], groups.cosine[old:])
+        before = together.take(groups.leads)
+
+
+def join_within_clusters(bucket: Bucket, threshold: float, *, most_kept: int, kept: int = 0) -> Groups:
+    """Return the groups of a bucket: each cluster, and in it each label, by the leader algorithm.
+
+    Parameters
+    ----------
+    kept : int
+        So many items at the start are known to lead.
+    """
+    rows = unit_rows(bucket.vectors, parameter="vectors", numbers=bucket.ids)
+    leader = np.arange(bucket.n)
+    order = np.lexsort((leader, bucket.labels, bucket.clusters))  # ids stay ascending within a cluster
+    keys = np.stack([bucket.clusters[order], bucket.labels[order]])
+    starts = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
+    for start, stop in zip(starts, np.append(starts[1:], bucket.n), strict=True):
+        places = order[start:stop]
+        known = int(np.count_nonzero(places < kept))
+        part = rows if starts.size == 1 else rows.rows(places)
+        leader[places] = places[join_leaders(part, threshold, most_kept=most_kept, kept=known)]
+    return Groups(bucket.ids, bucket.ids[leader], cosine_to(rows, leader))
+
+
+def cosine_to(rows: UnitRows, leader: Indices) -> Float64s:
+    """Return the cosine of each row to the row at ``leader``, 1 where that is itself."""
+    cosine = np.ones(leader.size)
+    joined = np.flatnonzero(leader != np.arange(leader.size))
+    cosine[joined] = cosines_of(rows, joined, rows, leader[joined])
+    return cosine

@@ -1,8 +1,9 @@
-"""Assign items to k-means clusters fitted to a sample: argmax over centres c of <x, c>.
+"""Assign items to k-means clusters, argmax over centres c of <x, c>, and find the clusters next to them.
 
 - :func:`in_sample` draws the sample by a hash of the id, so that it does not depend on who reads the items;
-- :func:`fit_tree` puts centres into it, and centres of their own into clusters that would be too large;
-- :meth:`ClusterTree.clusters_of` gives each item, in blocks of any size, the cluster of its nearest centre.
+- :func:`fit_centres` puts centres into it, and centres of their own into clusters that would be too large;
+- :meth:`Centres.assign` gives each item, in blocks of any size, the cluster of its nearest centre, and the next ones
+  that may hold near copies of it.
 
 Source: Abbas et al. 2023, "SemDeDup", which bounds the number of comparisons in the same way.
 """
@@ -11,17 +12,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, row_dots, take_rows
-from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE, join_leaders, single_error
+from ray_subsel.core.types import Float32s, Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows, row_dots
+from ray_subsel.dedup.leader_clustering import join_leaders
+from ray_subsel.dedup.pairs import single_error
+from ray_subsel.dedup.settings import CLUSTER_SIZE, NearSettings
 
 SAMPLE_NUMBERS = 32_000_000
 """n * d of the sample, which one process holds."""
+
+NEIGHBOURS = 6
+"""In how many clusters beside its own an item is looked for, at most."""
+
+NO_CLUSTER = -1
 
 _SAMPLE_PER_CENTRE = 64
 _LEAST_SAMPLE = 1000
@@ -70,9 +79,9 @@ def fit_clusters(
     sample = np.sort(rng.choice(rows.n, size=min(rows.n, _SAMPLE_PER_CENTRE * centres), replace=False))
     if centres == 1:
         return rows.take(sample[:1])
-    buckets = [rows.take(sample[start : start + cluster_size]) for start in range(0, sample.size, cluster_size)]
-    kept = [np.unique(join_leaders(bucket, threshold, cluster_size=cluster_size)[0]) for bucket in buckets]
-    vectors = np.concatenate([bucket[ids] for bucket, ids in zip(buckets, kept, strict=True)]).astype(np.float32)
+    parts = [sample[start : start + cluster_size] for start in range(0, sample.size, cluster_size)]
+    kept = [part[np.unique(join_leaders(rows.rows(part), threshold, most_kept=part.size))] for part in parts]
+    vectors = rows.take(np.concatenate(kept)).astype(np.float32)
     centres = min(centres, vectors.shape[0])
     with threadpool_limits(1):  # sums over threads round in any order
         model = MiniBatchKMeans(
@@ -83,89 +92,124 @@ def fit_clusters(
     return _unit(np.asarray(model.cluster_centers_, dtype=np.float64))
 
 
-def assign_clusters(rows: UnitRows, centres: Float64s) -> Indices:
-    """Return the cluster of each row: the first centre of largest cosine; shape (n,). O(n n_clusters d)."""
-    single = np.ascontiguousarray(centres, dtype=np.float32)
-    clusters = np.empty(rows.n, dtype=np.int64)
-    margin = 2.0 * single_error(rows.d)
-    for start, stop in rows.blocks(columns=centres.shape[0]):
-        block = rows.slice(start, stop)
-        cosines = block.astype(np.float32) @ single.T
-        clusters[start:stop] = cosines.argmax(axis=1)
-        close = cosines >= cosines.max(axis=1, keepdims=True) - np.float32(margin)
-        for row in np.flatnonzero(close.sum(axis=1) > 1).tolist():
-            rivals = np.flatnonzero(close[row])
-            clusters[start + row] = rivals[int(np.argmax(row_dots(centres[rivals], block[row])))]
-    return clusters
-
-
 @dataclass(frozen=True, eq=False)
-class ClusterTree:
-    """Centres of clusters, some of which are cut into clusters of their own.
+class Centres:
+    """Centres of clusters.
 
     Attributes
     ----------
-    centres : float64 array of shape (c, d)
-    splits : dict of int to float64 array of shape (s, d)
-        The centres inside a cluster that is cut.
+    vectors : float64 array of shape (c, d)
+        Of norm 1.
     """
 
-    centres: Float64s
-    splits: dict[int, Float64s]
-
-    @property
-    def firsts(self) -> Indices:
-        """Return the number of each centre's first cluster, and at the end the number of clusters; shape (c + 1,)."""
-        widths = [
-            self.splits[cluster].shape[0] if cluster in self.splits else 1 for cluster in range(self.centres.shape[0])
-        ]
-        return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+    vectors: Float64s
 
     @property
     def n_clusters(self) -> int:
         """How many clusters there are."""
-        return int(self.firsts[-1])
+        return int(self.vectors.shape[0])
 
-    def clusters_of(self, rows: UnitRows) -> Indices:
-        """Return the cluster of each row, shape (n,)."""
-        outer = assign_clusters(rows, self.centres)
-        clusters = self.firsts[outer]
-        for cluster, centres in self.splits.items():
-            inside = np.flatnonzero(outer == cluster)
-            if inside.size:
-                clusters[inside] += assign_clusters(_rows_of(rows, inside), centres)
-        return clusters
+    @cached_property
+    def distances(self) -> Float32s:
+        """Distance of each two centres, shape (c, c)."""
+        products = np.stack([row_dots(self.vectors, centre) for centre in self.vectors])
+        return np.asarray(np.sqrt(np.maximum(0.0, 2.0 - 2.0 * products)), dtype=np.float32)
+
+    def assign(self, rows: UnitRows, reach: float, neighbours: int = NEIGHBOURS) -> tuple[Indices, NDArray[np.int32]]:
+        """Return the cluster of each row, and the next ones in which a near copy of it may lie. O(n c d).
+
+        An item x of cluster h and a near copy of it in cluster c, at a distance of at most 2 reach, lie on two sides of
+        the plane between the centres, so one of them is within ``reach`` of it: ``<x, h - c> <= reach |h - c|``. With a
+        smaller reach fewer clusters are looked into, and a copy may be missed.
+
+        Parameters
+        ----------
+        reach : float
+            :attr:`ray_subsel.dedup.settings.NearSettings.reach`.
+        neighbours : int
+            At most so many, those of largest cosine.
+
+        Returns
+        -------
+        clusters : int64 array of shape (n,)
+            The first centre of largest cosine.
+        neighbours : int32 array of shape (n, min(neighbours, c - 1))
+            By falling cosine, then :data:`NO_CLUSTER`.
+        """
+        wanted = min(neighbours + 1, self.n_clusters)
+        clusters = np.zeros(rows.n, dtype=np.int64)
+        near = np.full((rows.n, wanted - 1), NO_CLUSTER, dtype=np.int32)
+        if self.n_clusters == 1:
+            return clusters, near
+        single = np.ascontiguousarray(self.vectors, dtype=np.float32)
+        for start, stop in rows.blocks(columns=self.n_clusters):
+            row, centre, cosine = self._nearest(rows.slice(start, stop), single, wanted)
+            first = np.searchsorted(row, np.arange(stop - start))
+            own, best = centre[first], cosine[first]
+            rank = np.arange(row.size) - first[row]
+            close = best[row] - cosine <= reach * self.distances[own[row], centre]
+            beside = close & (rank > 0) & (rank < wanted)
+            clusters[start:stop] = own
+            near[start + row[beside], rank[beside] - 1] = centre[beside]
+        return clusters, near
+
+    def assign_none(self, neighbours: int = NEIGHBOURS) -> tuple[Indices, NDArray[np.int32]]:
+        """Return what :meth:`assign` gives of no rows."""
+        wanted = min(neighbours, self.n_clusters - 1)
+        return np.zeros(0, dtype=np.int64), np.zeros((0, wanted), dtype=np.int32)
+
+    def _nearest(self, block: Float64s, single: Float32s, wanted: int) -> tuple[Indices, Indices, Float64s]:
+        """Return the ``wanted`` nearest centres of each row at least, by row and falling cosine, and that cosine."""
+        cosines = block.astype(np.float32) @ single.T
+        last = np.partition(cosines, self.n_clusters - wanted, axis=1)[:, self.n_clusters - wanted, None]
+        row, centre = np.nonzero(cosines >= last - np.float32(2.0 * single_error(block.shape[1])))
+        cosine = row_dots(block[row], self.vectors[centre])
+        order = np.lexsort((centre, -cosine, row))
+        return row[order], centre[order], cosine[order]
 
 
-def fit_tree(sample: UnitRows, *, n: int, threshold: float, cluster_size: int, largest: int, seed: int) -> ClusterTree:
-    """Return the clusters of a ground set of n items from a sample of it.
+def fit_centres(sample: UnitRows, settings: NearSettings, *, n: int) -> Centres:
+    """Return the centres of the clusters of a ground set of n items from a sample of it.
+
+    One where all pairs are compared. A cluster of more than four usual ones, by the sample, gets centres of its own.
 
     Parameters
     ----------
     sample : UnitRows
         In order of id, so that the centres do not depend on who read it.
+    settings : NearSettings
     n : int
-    threshold : float
-        Near copies count once when centres are placed: a dense cluster of copies draws no centre.
-    cluster_size, largest : int
-        Items of a usual cluster, and items from which a cluster is cut into usual ones.
-    seed : int
     """
-    centres = fit_clusters(sample, threshold, cluster_size=cluster_size, seed=seed, n=n)
-    splits: dict[int, Float64s] = {}
-    outer = assign_clusters(sample, centres)
-    sizes = np.bincount(outer, minlength=centres.shape[0]) * (n / sample.n)
-    for cluster in np.flatnonzero(sizes > largest).tolist():
-        inside = np.flatnonzero(outer == cluster)
-        part = _rows_of(sample, inside)
-        own = fit_clusters(part, threshold, cluster_size=cluster_size, seed=seed, n=int(sizes[cluster]))
-        if own.shape[0] > 1:
-            splits[cluster] = own
-    return ClusterTree(centres, splits)
+    if settings.is_exact(n, sample.d):
+        return Centres(sample.take(np.zeros(1, dtype=np.int64)))
+    size = settings.cluster_size
+    outer = Centres(fit_clusters(sample, settings.threshold, cluster_size=size, seed=settings.seed, n=n))
+    where = outer.assign(sample, 0.0, 0)[0]
+    sizes = np.bincount(where, minlength=outer.n_clusters) * (n / sample.n)
+    found = []
+    for cluster in range(outer.n_clusters):
+        found.append(outer.vectors[cluster : cluster + 1])
+        if sizes[cluster] > 4 * size:
+            part = sample.rows(np.flatnonzero(where == cluster))
+            found[-1] = fit_clusters(
+                part, settings.threshold, cluster_size=size, seed=settings.seed, n=int(sizes[cluster])
+            )
+    vectors = np.concatenate(found)
+    return Centres(vectors[_side_by_side(vectors, np.arange(vectors.shape[0]))])
 
 
-def _rows_of(rows: UnitRows, places: Indices) -> UnitRows:
-    return UnitRows(take_rows(rows.X, places), rows.scale[places])
+def _side_by_side(vectors: Float64s, some: Indices) -> Indices:
+    """Return centres in an order in which neighbours are near each other, so that few buckets meet: halves of halves.
+
+    Each half is what lies on one side along the axis of largest variance.
+    """
+    if some.size <= 2:
+        return some
+    centred = vectors[some] - vectors[some].mean(axis=0)
+    axis = np.linalg.svd(centred, full_matrices=False)[2][0]
+    order = some[np.argsort(centred @ (axis * np.sign(axis[np.argmax(np.abs(axis))])), kind="stable")]
+    half = some.size // 2
+    return np.concatenate([_side_by_side(vectors, order[:half]), _side_by_side(vectors, order[half:])])
 
 
 def _unit(vectors: Float64s) -> Float64s:

@@ -1,31 +1,30 @@
-"""Collapse near copies of an array: leader(i) = the first kept j with <x_i, x_j> >= threshold, else i itself.
+"""Collapse near copies of an array: leader(i) = the first kept j < i with <x_i, x_j> >= threshold, else i itself.
 
-The SemDeDup scheme (Abbas et al. 2023) in the steps that a run takes over files, with the same functions: draw a sample
-by hash of the id and fit clusters to it (:mod:`ray_subsel.dedup.clusters`), plan buckets of clusters and join them
-(:mod:`ray_subsel.dedup.buckets`) by the leader algorithm (:mod:`ray_subsel.dedup.leader_clustering`).
-
-Clusters bound the work, and near copies that lie on both sides of a cluster's border stay apart: the guarantee is that
-**no two kept items that were compared have a cosine at or above the threshold**. All items of a cluster are compared
-with its kept items unless more than ``cluster_size`` of these are left, where it is split. The same items, ids,
-threshold and seed give the same groups here and in a run.
+Up to some 100,000 rows all pairs count: no two kept rows reach the threshold, and each row joins the first that does.
+Above, in the SemDeDup scheme (Abbas et al. 2023), rows are grouped cluster by cluster
+(:mod:`ray_subsel.dedup.buckets`) and then joined across the borders of clusters (:mod:`ray_subsel.dedup.borders`): **no
+two kept rows of one cluster, or of clusters next to one of them, reach the threshold**, and what is missed is measured
+(:mod:`ray_subsel.dedup.recall`). Either way each row reaches its leader, which is never a later one. A run over files
+takes the same steps with the same functions: the same items, ids and settings give the same groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.numeric import whole_number
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, take_rows, to_float64, unit_rows
-from ray_subsel.dedup.buckets import Bucket, bucket_size, join_buckets, plan_buckets
-from ray_subsel.dedup.clusters import fit_tree, in_sample
-from ray_subsel.dedup.leader_clustering import CLUSTER_SIZE, check_threshold
+from ray_subsel.dedup.borders import Clusters, Edges, Round, Side, edges_between, is_in, join_orphans, mend_borders
+from ray_subsel.dedup.buckets import Bucket, Groups, join_buckets, plan_buckets
+from ray_subsel.dedup.clusters import fit_centres, in_sample
+from ray_subsel.dedup.recall import Recall, in_recall_sample, missed
+from ray_subsel.dedup.settings import NearSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,43 +39,36 @@ class DuplicateGroups:
         Rows that lead, ascending.
     multiplicity : int64 array of shape (n_kept,)
         Size of each leader's group, the rows' own multiplicities counted.
-    cluster : int64 array of shape (n,)
-        Number of the cluster, or of the part of a split or oversized one, in which each row's leader was compared.
+    recall : Recall or None
+        How many near copies were found, on a sample; None where all pairs were compared.
     """
 
     leader: Indices
     leaders: Indices
     multiplicity: Indices
-    cluster: Indices
+    recall: Recall | None
 
 
 def collapse_near(
     X: Any,
-    threshold: float,
+    settings: NearSettings,
     *,
-    seed: int = 0,
-    cluster_size: int = CLUSTER_SIZE,
-    largest: int | None = None,
     ids: Indices | None = None,
     multiplicity: ArrayLike | None = None,
+    labels: Indices | None = None,
 ) -> DuplicateGroups:
     """Group the rows of X by near copies.
 
     Parameters
     ----------
     X : numpy array or torch tensor of shape (n, d), or UnitRows
-    threshold : float
-        Cosine in (0, 1] from which an item is a near copy. 0.9 suits sentence encoders; 1 joins equal directions only.
-    seed : int, default=0
-        Of the sample and of k-means.
-    cluster_size : int, default=2000
-        About how many items a cluster should hold. Up to this many rows all pairs are compared.
-    largest : int, optional
-        Items that are worked on at once, by default :func:`ray_subsel.dedup.buckets.bucket_size`.
+    settings : NearSettings
     ids : int64 array of shape (n,), optional
         Ascending numbers by which rows are sampled and errors name them; by default their positions.
     multiplicity : int array of shape (n,), optional
         How many equal items each row stands for already.
+    labels : int64 array of shape (n,), optional
+        Rows join rows of their label only.
 
     Returns
     -------
@@ -85,62 +77,112 @@ def collapse_near(
     Raises
     ------
     InputError
-        For a threshold, cluster size or multiplicity that makes no sense, and for rows that have no cosine.
+        For multiplicities that make no sense, and for rows that have no cosine.
 
     Notes
     -----
-    About n^2 d / cluster_size for finding clusters and n d cluster_size for comparing; beyond X, memory of a bucket. A
-    cluster of more than ``cluster_size`` kept items is split, so both bounds hold for skewed data.
+    O(n n_kept d) where all pairs are compared. Above, about n^2 d / cluster_size for finding clusters and n d
+    cluster_size for each cluster that is compared; beyond X, memory of the rows that lead, twice.
     """
-    check_threshold(threshold)
-    cluster_size = whole_number(cluster_size, "cluster_size", "be a whole number >= 2", least=2)
+    from threadpoolctl import threadpool_limits
+
     rows = X if isinstance(X, UnitRows) else unit_rows(X, numbers=ids)
     ids = np.arange(rows.n) if ids is None else ids
-    largest = bucket_size(rows.d) if largest is None else largest
+    labels = np.zeros(rows.n, dtype=np.int64) if labels is None else labels
     counts = _counts(multiplicity, rows.n)
-    leader, cluster = _grouped(rows, ids, threshold, seed, cluster_size, largest)
+    with threadpool_limits(1):  # products are small: several threads cost more than they give
+        array = _ArrayClusters(rows, ids, labels, settings)
+        mended = mend_borders(array, most=settings.largest(rows.d))
+        groups = mended.apply(array.groups)
+        recall = None if settings.is_exact(rows.n, rows.d) else array.recall(groups)
+    leader = np.searchsorted(ids, groups.leaders)
     leaders, group = np.unique(leader, return_inverse=True)
     sizes = np.zeros(leaders.size, dtype=np.int64)
     np.add.at(sizes, group, counts)
-    return DuplicateGroups(leader, leaders.astype(np.int64), sizes, cluster)
+    return DuplicateGroups(leader, leaders.astype(np.int64), sizes, recall)
 
 
-def _grouped(
-    rows: UnitRows, ids: Indices, threshold: float, seed: int, cluster_size: int, largest: int
-) -> tuple[Indices, Indices]:
-    """Return the position of each row's leader, and the number of the part in which that was compared."""
-    from threadpoolctl import threadpool_limits
+@final
+class _ArrayClusters(Clusters):
+    """Clusters of the rows of an array."""
 
-    drawn = np.flatnonzero(in_sample(ids, n=rows.n, d=rows.d, cluster_size=cluster_size, seed=seed))
-    sample = UnitRows(take_rows(rows.X, drawn), rows.scale[drawn])
-    leader, part = np.empty(rows.n, dtype=np.int64), np.empty((rows.n, 3), dtype=np.int64)
-    with threadpool_limits(1):  # clusters are small: several threads cost more than they give
-        tree = fit_tree(
-            sample, n=rows.n, threshold=threshold, cluster_size=cluster_size, largest=largest, seed=seed
-        )  # fmt: skip
-        clusters = tree.clusters_of(rows)
-        plan = plan_buckets(
-            np.bincount(clusters, minlength=tree.n_clusters), largest, lambda cluster: ids[clusters == cluster]
+    def __init__(self, rows: UnitRows, ids: Indices, labels: Indices, settings: NearSettings) -> None:
+        self.rows, self.ids, self.labels, self.settings = rows, ids, labels, settings
+        drawn = in_sample(ids, n=rows.n, d=rows.d, cluster_size=settings.cluster_size, seed=settings.seed)
+        centres = fit_centres(rows.rows(np.flatnonzero(drawn)), settings, n=rows.n)
+        self.clusters, self.neighbours = centres.assign(rows, settings.reach)
+        counts = np.bincount(self.clusters, minlength=centres.n_clusters)
+        self.plan = plan_buckets(counts, settings.largest(rows.d), lambda one: ids[self.clusters == one])
+        self.bucket_of = self.plan.bucket_of(ids, self.clusters)
+        self.groups = self._grouped()
+        self.new: Indices = np.zeros(0, dtype=np.int64)  # orphans that came to lead
+
+    def _grouped(self) -> Groups:
+        leaders, cosine = self.ids.copy(), np.ones(self.rows.n)
+        most_kept = self.settings.most_kept(self.rows.n, self.rows.d)
+        for task in self.plan.tasks:
+            buckets = (self.bucket(np.flatnonzero(self.bucket_of == number)) for number in task)
+            for groups in join_buckets(buckets, self.settings.threshold, most_kept=most_kept):
+                places = np.searchsorted(self.ids, groups.ids)
+                leaders[places], cosine[places] = groups.leaders, groups.cosine
+        return Groups(self.ids, leaders, cosine)
+
+    def bucket(self, places: Indices) -> Bucket:
+        """Return some rows as a bucket."""
+        vectors = take_rows(self.rows.X, places)
+        return Bucket(
+            self.ids[places],
+            self.clusters[places],
+            self.labels[places],
+            self.neighbours[places],
+            to_float64(vectors) if is_tensor(vectors) else np.asarray(vectors),
         )
-        bucket_of = plan.bucket_of(ids, clusters)
-        for task in plan.tasks:
-            joined = join_buckets(_buckets(rows, ids, clusters, bucket_of, task), threshold, cluster_size=cluster_size)
-            for number, groups in zip(task, joined, strict=True):
-                places = np.searchsorted(ids, groups.ids)
-                leader[places] = np.searchsorted(ids, groups.leaders)
-                part[places] = np.stack([clusters[places], np.full(places.size, number), groups.part], axis=1)
-    _, compared = np.unique(part, axis=0, return_inverse=True)
-    return leader, compared.reshape(-1).astype(np.int64)[leader]
 
+    def blocks(self, ids: Indices) -> Iterator[Bucket]:
+        """Yield some items (ascending), those of a task together."""
+        places = np.searchsorted(self.ids, ids)
+        for task in self.plan.tasks:
+            number = self.bucket_of[places]
+            yield self.bucket(places[(number >= task.start) & (number < task.stop)])
 
-def _buckets(rows: UnitRows, ids: Indices, clusters: Indices, bucket_of: Indices, task: range) -> Iterator[Bucket]:
-    for number in task:
-        places = np.flatnonzero(bucket_of == number)
-        yield Bucket(ids[places], clusters[places], _as_numpy(take_rows(rows.X, places)))
+    def leaders(self) -> Indices:
+        return self.ids[self.groups.leads]
 
+    def edges(self) -> Edges:
+        tasks = len(self.plan.tasks)
+        if tasks and not self.neighbours.shape[1]:
+            return Edges.union([])
+        found = []
+        sides = [Side.of(block) for block in self.blocks(self.leaders())]
+        for a, left in enumerate(sides):
+            for right in sides[a:]:
+                found.append(edges_between(left, right, self.settings.threshold, same_cluster=False))
+        return Edges.union(found)
 
-def _as_numpy(vectors: Any) -> NDArray[np.floating[Any]]:
-    return to_float64(vectors) if is_tensor(vectors) else np.asarray(vectors)
+    def led_by(self, leaders: Indices) -> Indices:
+        return self.ids[is_in(self.groups.leaders, leaders) & ~self.groups.leads]
+
+    def join(self, number: int, orphans: Indices, kept: Indices) -> Round:
+        del number
+        known = np.union1d(self.leaders(), self.new)
+        round_ = join_orphans(
+            self.bucket(np.searchsorted(self.ids, orphans)),
+            self.blocks(known),
+            kept,
+            self.settings.threshold,
+            most_kept=self.settings.most_kept(self.rows.n, self.rows.d),
+        )
+        self.new = np.union1d(self.new, orphans[round_.groups.leads])
+        return round_
+
+    def recall(self, groups: Groups) -> Recall:
+        """Measure what was missed."""
+        drawn = in_recall_sample(self.ids, n=self.rows.n, seed=self.settings.seed)
+        sample = self.bucket(np.flatnonzero(drawn & groups.leads))
+        lost = np.zeros(sample.n, dtype=np.bool_)
+        for block in self.blocks(self.ids[groups.leads]):
+            lost |= missed(sample, block, self.settings.threshold)
+        return Recall(int(drawn.sum()), int(drawn.sum()) - sample.n, int(lost.sum()))
 
 
 def _counts(multiplicity: ArrayLike | None, n: int) -> Indices:

@@ -11,6 +11,7 @@ import numpy as np
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.embedders.base import Float32s
 from ray_subsel.experiments.embedder_choices import OWN, near_threshold
 from ray_subsel.experiments.samples import Sample
@@ -165,7 +166,7 @@ def _ground(method: Method, sample: Sample, X: Float32s) -> Indices:
     if method.collapse == "exact":
         return np.unique(sample.lead)
     assert method.collapse == "near"
-    return collapse_near(X, near_threshold(method.embedder)).leaders
+    return collapse_near(X, NearSettings(near_threshold(method.embedder))).leaders
 
 
 def _select(method: Method, X: Float32s, k: int, seed: int, note: Callable[[int, int], None]) -> Indices:

@@ -24,12 +24,10 @@ from numpy.typing import NDArray
 
 from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.lazy import Picked, rank_items
-
-COPIES = 0.95
-"""Items of the sample whose cosine reaches this count once when centres of clusters are placed."""
 
 _SHARE, _LEAST = 1.5, 16
 _PART_BITS = 24
@@ -102,6 +100,11 @@ def _below(key: float) -> float:
 def first_picks(size: int, n: int, k: int) -> int:
     """Return how many picks a cluster hands over at first: half more than its share of k of n items."""
     return min(size, _LEAST + math.ceil(_SHARE * k * size / max(1, n)))
+
+
+def cluster_settings(cluster_items: int, seed: int) -> NearSettings:
+    """Return the settings of clusters: in the sample that they are fitted to, items of cosine 0.95 count once."""
+    return NearSettings(0.95, seed, cluster_size=max(2, cluster_items), exact_items=0)
 
 
 def cut(clusters: Indices, largest: int) -> Indices:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel.dedup.buckets import BUCKET_NUMBERS
+from ray_subsel.dedup.settings import BUCKET_NUMBERS
 from ray_subsel.objectives import Objective, ProblemSize
 
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.report.charts import Bar, bars, gain_curve
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
+from ray_subsel.report.terminal import recall_note
 from ray_subsel.report.verdict import ARM_NAMES, verdict
 
 Pairs = list[tuple[str, str]]
@@ -104,7 +105,8 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         share = percent(corpus["duplicate_rows"] / corpus["rows"])
         tiles.append(("Repeated rows", count(corpus["duplicate_rows"]), f"{share} of {count(corpus['rows'])} rows"))
     if near := report.get("near"):
-        note = f"cosine of {near['threshold']:g} or more; {count(near['kept'])} of {count(near['items'])} items left"
+        left = f"{count(near['kept'])} of {count(near['items'])} items left{recall_note(near)}"
+        note = f"cosine of {near['threshold']:g} or more; {left}"
         tiles.append(("Near copies", count(near["near_collapsed"]), note))
     return tiles
 

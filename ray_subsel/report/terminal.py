@@ -18,6 +18,7 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
     if near := report["near"]:
         lines.append(
             f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
+            f"{recall_note(near)}"
         )
     if selection:
         chance, lift = selection["random_value"], selection["lift_over_random"]
@@ -36,6 +37,13 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
     lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]
     return "\n".join(lines)
+
+
+def recall_note(near: Mapping[str, Any]) -> str:
+    """Return how surely near copies were found, after what was: nothing in reports of versions that did not tell."""
+    if near.get("recall") is not None:
+        return f"; recall {near['recall']:.2%} on a sample of {near['recall_sample']:,}"
+    return "; all pairs compared" if near.get("exact") else ""
 
 
 def _limits(limits: Mapping[str, Any] | None) -> list[str]:

@@ -55,6 +55,7 @@ def select(
     costs: ArrayLike | None = None,
     budget: float | None = None,
     near: float | None = None,
+    near_within: ArrayLike | None = None,
     near_weights: bool = False,
     seed: int = 0,
     certificate: bool = False,
@@ -105,7 +106,10 @@ def select(
     near : float, optional
         Collapse near copies first: of rows whose cosine is at least this, one is left to choose, the lowest or the one
         that ``include`` names (:mod:`ray_subsel.dedup.in_memory` says what that guarantees). What is left is the ground
-        set, so k is at most its size; ``fraction`` is still a share of the rows of X.
+        set, so k is at most its size; ``fraction`` is still a share of the rows of X. Above some 100,000 rows
+        ``stats["near_recall"]`` tells the share of near copies that was found, on a sample.
+    near_within : array of shape (n,), optional
+        With ``near``, a label of each row: near copies, equal rows included, join within a label only.
     near_weights : bool, default=False
         With ``near`` and graph cut, let a row that is left weigh as much as its group in the corpus sum t.
     seed : int, default=0
@@ -158,7 +162,8 @@ def select(
     whole = GroundSet(
         X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of
     )  # fmt: skip
-    parts = whole if near is None else without_near_copies(whole, near, seed)
+    labels = validation.near_labels(near_within, near, n)
+    parts = whole if near is None else without_near_copies(whole, near, seed, labels)
     k = _size(k, fraction, whole, parts, no_limit=budget is not None)
     weights = _weights(parts, near_weights, near)
     base = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
@@ -177,6 +182,8 @@ def select(
     proof = _certify(problem, picks.indices) if certificate else None
     rows = parts.rows_of(picks.indices)
     stats = {**picks.stats, "seconds": time.perf_counter() - started}
+    if parts.near_recall is not None:
+        stats["near_recall"] = parts.near_recall
     return Selection(
         rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats
     )

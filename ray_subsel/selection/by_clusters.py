@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ray_subsel.core.types import Indices
-from ray_subsel.core.unit_rows import UnitRows, take_rows, unit_rows
-from ray_subsel.dedup.clusters import fit_tree, in_sample
+from ray_subsel.core.unit_rows import take_rows, unit_rows
+from ray_subsel.dedup.clusters import fit_centres, in_sample
 from ray_subsel.optimizers.base import Picks, Problem
 from ray_subsel.partitioned.by_clusters import (
-    COPIES,
     ClusterSequence,
     Request,
     choose_by_clusters,
+    cluster_settings,
     cut,
     first_picks,
     follow,
@@ -63,13 +63,10 @@ def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | 
 def clusters_of(X: object, cluster_items: int, seed: int) -> Indices:
     """Return the cluster of each row, shape (n,): that of the nearest centre of k-means on a sample drawn by hash."""
     rows = unit_rows(X)
-    ids = np.arange(rows.n)
-    drawn = np.flatnonzero(in_sample(ids, n=rows.n, d=rows.d, cluster_size=cluster_items, seed=seed))
-    sample = UnitRows(take_rows(rows.X, drawn), rows.scale[drawn])
-    tree = fit_tree(
-        sample, n=rows.n, threshold=COPIES, cluster_size=cluster_items, largest=2 * cluster_items, seed=seed
-    )  # fmt: skip
-    return tree.clusters_of(rows)
+    settings = cluster_settings(cluster_items, seed)
+    drawn = in_sample(np.arange(rows.n), n=rows.n, d=rows.d, cluster_size=settings.cluster_size, seed=seed)
+    centres = fit_centres(rows.rows(np.flatnonzero(drawn)), settings, n=rows.n)
+    return centres.assign(rows, 0.0, 0)[0]
 
 
 def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Request) -> ClusterSequence:

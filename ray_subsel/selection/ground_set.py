@@ -39,6 +39,8 @@ class GroundSet:
     groups : int64 array of shape (n,) or None
     weights : int64 array of shape (n,) or None
         After near copies are collapsed: how many items a row represents, itself being one to choose.
+    near_recall : float or None
+        Share of the near copies that were found, on a sample; None where all pairs were compared, and where none were.
     """
 
     X: Any
@@ -50,6 +52,7 @@ class GroundSet:
     groups: Indices | None
     costs: Costs | None
     weights: Indices | None = None
+    near_recall: float | None = None
 
     @property
     def n(self) -> int:
@@ -103,23 +106,29 @@ def _with_equal_sparse_rows(X: Any, rows: Indices) -> Indices:
     return np.array([row for row in maybe.tolist() if key(row) in wanted], dtype=np.int64)
 
 
-def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> GroundSet:
-    """Return the items that are left when near copies are collapsed, in order of their rows.
+def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: Indices | None = None) -> GroundSet:
+    """Return the items that are left when near copies are collapsed, in order of their rows; of ``labels`` within each.
 
     A group with an excluded row is barred as a whole. Another has the vector, group, cost and utility of its leader,
     the lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity says how
     much a row weighs, no longer how often it may be chosen: equal items are near copies too.
     """
     from ray_subsel.dedup.in_memory import collapse_near
+    from ray_subsel.dedup.settings import NearSettings
 
     way = "It is a cosine; 0.9 serves sentence embeddings."
     threshold = finite_number(threshold, "near", "lie in (0, 1]", way, above=0.0, most=1.0)
     check_matrix(ground.X, "X")  # a sparse one has no cosines here
     n = ground.n
     same = representatives(ground.X, None)  # equal rows are one item, as in a run: clusters are fitted to distinct ones
+    if labels is not None:
+        _, first, which = np.unique(np.stack([same, labels], axis=1), axis=0, return_index=True, return_inverse=True)
+        same = first[which.reshape(-1)]
     distinct, place = np.unique(same, return_inverse=True)
     X = ground.X if distinct.size == n else take_rows(ground.X, distinct)
-    leader = distinct[collapse_near(X, threshold, seed=seed, ids=distinct).leader][place]
+    within = None if labels is None else labels[distinct]
+    groups = collapse_near(X, NearSettings(threshold, seed), ids=distinct, labels=within)
+    leader = distinct[groups.leader][place]
     shown = np.full(n, -1, dtype=np.int64)  # by leader: the row that stands for its group
     leaders = np.unique(leader)
     shown[leaders] = leaders
@@ -148,4 +157,5 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int) -> Groun
         groups=None if ground.groups is None else ground.groups[leaders],
         costs=None if ground.costs is None else ground.costs[leaders],
         weights=weights,
+        near_recall=None if groups.recall is None else groups.recall.share,
     )

@@ -123,6 +123,15 @@ def _per_group(numbers: Any, parameter: str, group_of: Indices) -> Indices | Non
     return given.astype(np.int64)
 
 
+def near_labels(near_within: ArrayLike | None, near: float | None, n: int) -> Indices | None:
+    """Return a number for the label of each row, within which near copies join."""
+    if near_within is None:
+        return None
+    if near is None:
+        raise invalid("near_within", "go with near", Verbatim("near=None"), "Give a cosine, say near=0.9.")
+    return Groups.of(near_within, n, "near_within").numbers
+
+
 def stop_level(stop_when_gain: float | None) -> float | None:
     """Return the gain at which to stop, or None; infinite ones are as good as any."""
     if stop_when_gain is None:

@@ -121,7 +121,7 @@ def write_table(task: TableTask, shard: int) -> None:
     members = task.store.members(shard)
     ids = members["id"].to_numpy().astype(np.int64)
     columns = [name for name in (task.group, task.cost) if name is not None]
-    known = _columns_of(task, shard, ids, columns)
+    known = columns_of(task.rows, task.store, shard, ids, columns)
     group = np.zeros(len(ids), dtype=np.int64)
     if task.group is not None:
         names = np.array([value or "" for value in known[task.group].to_pylist()], dtype=object)
@@ -158,13 +158,13 @@ def _states(task: TableTask, members: pa.Table) -> tuple[Indices, Indices]:
     return state, asked
 
 
-def _columns_of(task: TableTask, shard: int, ids: Indices, columns: list[str]) -> pa.Table:
+def columns_of(rows: RowStore, store: EmbeddingStore, shard: int, ids: Indices, columns: list[str]) -> pa.Table:
     """Return columns of the rows that lead the items of a shard, in the order of the items."""
     if not columns or not len(ids):
         return pa.table({name: pa.array([], pa.string()) for name in columns})
-    if task.store.folder != EMBEDDINGS:  # leaders of near copies come from all shards
-        return task.rows.take(ids, columns)
-    table = task.rows.shard(shard, ["id", *columns])
+    if store.folder != EMBEDDINGS:  # leaders of near copies come from all shards
+        return rows.take(ids, columns)
+    table = rows.shard(shard, ["id", *columns])
     stored = table["id"].to_numpy()
     order = np.argsort(stored)
     return table.take(pa.array(order[np.searchsorted(stored, ids, sorter=order)]))

@@ -48,7 +48,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "near": facts.get("near"),
         "selection": selection,
         "training": facts.get("train"),
-        "warnings": selection["warnings"] if selection else [],
+        "warnings": [*(facts.get("near") or {}).get("warnings", []), *(selection["warnings"] if selection else [])],
     }
     manifest.run.write_json("report.json", report)
     labels = {name: objective.label or name for name, objective in OBJECTIVES.items()}

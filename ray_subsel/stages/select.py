@@ -98,7 +98,7 @@ class SelectStage(Stage[bool]):
         )
         if config.by_clusters:
             job = plan_clusters(store, objective, config, k, constraints, context.policy)
-            clusters = ClusterJob.of(objective, job, cluster_items, None if layout is None else layout.tree)
+            clusters = ClusterJob.of(objective, job, cluster_items, None if layout is None else layout.centres)
             with bar("select", job.m, "partition") as progress:
                 outcome = choose_clustered(store, job, clusters, bar=progress, processes=sizes.processes)
         else:

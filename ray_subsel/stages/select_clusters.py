@@ -23,15 +23,15 @@ from ray_subsel.core.hashing import mix
 from ray_subsel.core.items import COST, GROUP, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.clusters import ClusterTree, fit_tree, in_sample
+from ray_subsel.dedup.clusters import Centres, fit_centres, in_sample
 from ray_subsel.objectives import Objective, ScaledObjective
 from ray_subsel.objectives.represented import RepresentingObjective
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.partitioned.by_clusters import (
-    COPIES,
     ClusterSequence,
     Request,
     choose_by_clusters,
+    cluster_settings,
     cut,
     first_picks,
     follow,
@@ -62,13 +62,13 @@ class ClusterLayout:
 
     Attributes
     ----------
-    tree : ClusterTree
+    centres : Centres
     starts : int64 array of shape (m,)
         The first cluster of each partition.
     name : str
     """
 
-    tree: ClusterTree
+    centres: Centres
     starts: Indices
     name: str
 
@@ -81,7 +81,8 @@ class ClusterLayout:
         """Return the partition of each item."""
         if not len(items):
             return NO_ITEMS
-        clusters = self.tree.clusters_of(unit_rows(items.vectors, parameter="vectors", numbers=items.ids))
+        rows = unit_rows(items.vectors, parameter="vectors", numbers=items.ids)
+        clusters = self.centres.assign(rows, 0.0, 0)[0]
         return np.searchsorted(self.starts, clusters, side="right") - 1
 
 
@@ -98,7 +99,7 @@ class ClusterJob:
         Ground set and number to choose.
     cluster_items : int
         Of a usual cluster.
-    tree : ClusterTree or None
+    centres : Centres or None
         None: all items are one cluster.
     constraints : PartitionedConstraints or None
     highest : int
@@ -110,19 +111,19 @@ class ClusterJob:
     n: int
     k: int
     cluster_items: int
-    tree: ClusterTree | None
+    centres: Centres | None
     constraints: PartitionedConstraints | None
     highest: int
     seed: int
 
     @staticmethod
     def of(
-        objective: Objective[Any], job: SelectionJob, cluster_items: int | None, tree: ClusterTree | None
+        objective: Objective[Any], job: SelectionJob, cluster_items: int | None, centres: Centres | None
     ) -> ClusterJob:
         """Return what the tasks of a selection need to know."""
         highest = min(2**64 - 1, (job.k << 64) // job.n)
         items = job.n if cluster_items is None else cluster_items
-        return ClusterJob(objective, job.n, job.k, items, tree, job.constraints, highest, job.seed)
+        return ClusterJob(objective, job.n, job.k, items, centres, job.constraints, highest, job.seed)
 
 
 @final
@@ -205,15 +206,15 @@ def cluster_layout(
     ids, vectors = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(ids, kind="stable")
     rows = unit_rows(vectors[order], parameter="vectors", numbers=ids[order])
-    tree = fit_tree(
-        rows, n=store.n, threshold=COPIES, cluster_size=cluster_items, largest=2 * cluster_items, seed=config.seed
-    )  # fmt: skip
-    sizes = np.bincount(tree.clusters_of(rows), minlength=tree.n_clusters) + 0.5  # about proportional to the clusters
+    centres = fit_centres(rows, cluster_settings(cluster_items, config.seed), n=store.n)
+    sizes = (
+        np.bincount(centres.assign(rows, 0.0, 0)[0], minlength=centres.n_clusters) + 0.5
+    )  # about proportional to the clusters
     before = np.cumsum(sizes) - sizes
     part = np.minimum((before / sizes.sum() * partitions).astype(np.int64), partitions - 1)
     starts = np.flatnonzero(np.diff(part, prepend=-1))
     name = f"clusters {VERSION}: {cluster_items} items, seed {config.seed}, {starts.size} partitions of {store.n} items"
-    return ClusterLayout(tree, starts, name)
+    return ClusterLayout(centres, starts, name)
 
 
 def _sampled(store: EmbeddingStore, cluster_items: int, seed: int, shard: int) -> tuple[Indices, Any]:
@@ -310,11 +311,11 @@ def _solve(store: EmbeddingStore, job: ClusterJob, asked: tuple[int, list[Reques
         state = np.full(len(items), int(ItemState.AVAILABLE))
     else:
         items, state = read_constrained(store, partition)
-    if job.tree is None:
+    if job.centres is None:
         numbers = np.zeros(len(items), dtype=np.int64)
     else:
         rows = unit_rows(items.vectors, parameter="vectors", numbers=items.ids) if len(items) else None
-        numbers = cut(NO_ITEMS if rows is None else job.tree.clusters_of(rows), 2 * job.cluster_items)
+        numbers = cut(NO_ITEMS if rows is None else job.centres.assign(rows, 0.0, 0)[0], 2 * job.cluster_items)
     order = np.argsort(numbers, kind="stable")
     found, starts = np.unique(numbers[order], return_index=True)
     places = dict(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(items) else {}

@@ -7,6 +7,7 @@ from ray_subsel.baselines import BASELINES, DeduplicatedRandom, Herding, KCenter
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.objectives import FacilityLocation, GraphCut
 from ray_subsel.optimizers import Problem
 
@@ -91,7 +92,7 @@ def test_semdedup_draws_leaders_first():
     rng = np.random.default_rng(0)
     base = cloud(n=30, d=12)
     X = np.vstack([base, base + 0.05 * rng.standard_normal(base.shape)])
-    leaders = collapse_near(X, 0.9).leaders
+    leaders = collapse_near(X, NearSettings(0.9)).leaders
     picks = SemDeDup(threshold=0.9).maximize(Problem(X, GraphCut(), leaders.size + 5, seed=1))
     assert sorted(picks.indices[: leaders.size].tolist()) == leaders.tolist()
     assert picks.stats["leaders"] == leaders.size

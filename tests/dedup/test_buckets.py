@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.buckets import Bucket, join_buckets, plan_buckets
-from ray_subsel.dedup.clusters import ClusterTree, fit_tree
 from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.settings import NearSettings
 
 
 def with_copies(n, d=6, seed=0, noise=0.05):
@@ -37,6 +36,7 @@ def test_every_item_is_in_one_piece_of_bounded_size(counts, largest):
     assert sizes.max(initial=0) <= largest
     for task in plan.tasks:
         inside = np.isin(buckets, list(task))
+        assert (plan.task_of(ids, clusters)[inside] == plan.tasks.index(task)).all()
         if len(task) > 1:  # a heap: one cell, cut by id
             assert len(set(clusters[inside])) == 1
             lows = [ids[buckets == bucket].min() for bucket in task]
@@ -49,10 +49,14 @@ def test_every_item_is_in_one_piece_of_bounded_size(counts, largest):
         assert len(tasks) == 1
 
 
-def groups_of(buckets, threshold, cluster_size=2000):
+def bucket_of(ids, clusters, X):
+    return Bucket(ids, clusters, np.zeros_like(ids), np.zeros((len(ids), 0), np.int32), X)
+
+
+def groups_of(buckets, threshold, most_kept=2000):
     return {
         int(i): (int(leader), float(c))
-        for joined in join_buckets(buckets, threshold, cluster_size=cluster_size)
+        for joined in join_buckets(buckets, threshold, most_kept=most_kept)
         for i, leader, c in zip(joined.ids, joined.leaders, joined.cosine)
     }
 
@@ -65,21 +69,21 @@ def test_a_heap_in_pieces_is_the_cell_as_a_whole(n, cuts, seed, threshold):
     X = with_copies(n, seed=seed)
     ids, clusters = np.arange(n) * 2, np.zeros(n, dtype=np.int64)
     edges = [n * cut // cuts for cut in range(cuts + 1)]
-    buckets = [Bucket(ids[a:b], clusters[a:b], X[a:b]) for a, b in itertools.pairwise(edges) if b > a]
+    buckets = [bucket_of(ids[a:b], clusters[a:b], X[a:b]) for a, b in itertools.pairwise(edges) if b > a]
     found = groups_of(buckets, threshold)
-    whole = collapse_near(X, threshold)  # one cell: all pairs
+    whole = collapse_near(X, NearSettings(threshold))  # one cell: all pairs
     assert [found[int(i)][0] for i in ids] == ids[whole.leader].tolist()
     for i, (leader, cosine) in found.items():
         assert cosine == pytest.approx(float(X[i // 2].astype(float) @ X[leader // 2].astype(float)), abs=1e-6)
 
 
-@given(seed=st.integers(0, 20), cluster_size=st.integers(2, 8))
+@given(seed=st.integers(0, 20), most_kept=st.integers(2, 8))
 @settings(deadline=None, max_examples=30)
-def test_a_heap_with_more_leaders_than_a_cell_may_have_keeps_the_laws(seed, cluster_size):
+def test_a_heap_with_more_leaders_than_a_cell_may_have_keeps_the_laws(seed, most_kept):
     X = with_copies(120, seed=seed, noise=0.3)
     ids, clusters = np.arange(120), np.zeros(120, dtype=np.int64)
     found = groups_of(
-        [Bucket(ids[a : a + 40], clusters[a : a + 40], X[a : a + 40]) for a in (0, 40, 80)], 0.8, cluster_size
+        [bucket_of(ids[a : a + 40], clusters[a : a + 40], X[a : a + 40]) for a in (0, 40, 80)], 0.8, most_kept
     )
     assert sorted(found) == ids.tolist()
     for i, (leader, cosine) in found.items():
@@ -91,34 +95,5 @@ def test_a_heap_with_more_leaders_than_a_cell_may_have_keeps_the_laws(seed, clus
 
 def test_cells_of_one_piece_do_not_mix():
     X = np.repeat(np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32), [2, 1], axis=0)
-    found = groups_of([Bucket(np.array([3, 5, 9]), np.array([1, 0, 1]), X)], 0.9)
+    found = groups_of([bucket_of(np.array([3, 5, 9]), np.array([1, 0, 1]), X)], 0.9)
     assert {i: leader for i, (leader, _) in found.items()} == {3: 3, 5: 5, 9: 9}
-
-
-def test_a_skewed_cell_gets_centres_of_its_own():
-    draw = np.random.default_rng(0)
-    # 90 % of the items lie around one direction, spread too widely to be near copies.
-    X = draw.normal(size=(4000, 8)) * 0.25
-    X[:3600, 0] += 1.0
-    X[3600:, 1] -= 1.0
-    rows = unit_rows(X.astype(np.float32))
-    coarse = fit_tree(rows, n=4000, threshold=0.99, cluster_size=1000, largest=10_000, seed=0)
-    assert coarse.splits == {}
-    tree = fit_tree(rows, n=4000, threshold=0.99, cluster_size=1000, largest=1100, seed=0)
-    sizes = np.bincount(tree.clusters_of(rows), minlength=tree.n_clusters)
-    outer = np.bincount(coarse.clusters_of(rows))
-    assert tree.splits
-    assert tree.n_clusters == sum(len(tree.splits.get(cluster, "1")) for cluster in range(len(tree.centres)))
-    assert sizes.sum() == 4000
-    assert sizes.max() < outer.max()
-
-
-def test_cells_do_not_depend_on_the_block():
-    X = with_copies(900)
-    rows = unit_rows(X)
-    tree = fit_tree(rows, n=900, threshold=0.9, cluster_size=60, largest=70, seed=1)
-    whole = tree.clusters_of(rows)
-    parts = [tree.clusters_of(unit_rows(X[start : start + 37])) for start in range(0, 900, 37)]
-    assert np.array_equal(np.concatenate(parts), whole)
-    assert isinstance(tree, ClusterTree)
-    assert whole.max() < tree.n_clusters

@@ -11,6 +11,7 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.stages import deduplicate, embed, select_exact
@@ -125,7 +126,7 @@ def test_an_item_that_moved_to_another_partition_stops_the_run(run, store):
 @pytest.mark.fault
 @pytest.mark.parametrize("lost", ["leaders/part-00001.parquet", "groups/part-00001.parquet", "leaders/last"])
 def test_groups_that_are_lost_are_made_again(run, store, lost):
-    task = dataclasses.replace(deduplicate.NearTask.of(store, 0.9, 0), cluster_size=30, largest=40)
+    task = deduplicate.NearTask(store, NearSettings(0.9, cluster_size=30, exact_items=0, bucket_numbers=40 * store.d))
     leaders, about = deduplicate.collapse(task, in_process=True, bar=NullProgress())
     assert about.items - about.kept > 20
     assert len(leaders.shards) > 2

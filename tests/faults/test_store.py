@@ -9,6 +9,7 @@ import pytest
 
 from ray_subsel import select
 from ray_subsel.config import SelectConfig
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.stages import deduplicate
@@ -52,7 +53,7 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "embeddings").symlink_to(out / "embeddings")
     store = EmbeddingStore.open_folder(here, "embeddings")
-    task = deduplicate.NearTask.of(store, 0.99, 0)
+    task = deduplicate.NearTask(store, NearSettings(0.99))
     leaders, _ = deduplicate.collapse(task, in_process=True, bar=NullProgress())
     config = SelectConfig(k=K, partitions=4, near=0.99)
     leaders = sorted_store(leaders, config, in_process=True)

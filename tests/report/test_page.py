@@ -212,6 +212,8 @@ def test_near_copies_have_their_figures():
     for words in ("Near copies", "369", "cosine of 0.9 or more; 1,502 of 1,871 items left", "Collapse near copies"):
         assert words in page
     assert "near copies collapsed" not in render_html(REPORT)
+    told = {**near, "exact": False, "recall": 0.99931, "recall_sample": 3945}
+    assert "items left; recall 99.93% on a sample of 3,945" in render_html({**REPORT, "near": told})
 
 
 def test_limits_are_shown_with_how_the_answer_keeps_them():

@@ -11,6 +11,7 @@ import pytest
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime import tasks
 from ray_subsel.runtime.progress import NullProgress
@@ -214,7 +215,7 @@ def test_every_task_that_is_lost_is_named(tmp_path, task):
             rows = ingest(corpus, RunDir(str(tmp_path / "other"), dead))
             fit_once(rows, corpus, EmbedConfig(embedder="tfidf"))
         elif task in ("sample", "fit"):
-            collapse(NearTask.of(store, 0.9, 0), in_process=False, bar=NullProgress())
+            collapse(NearTask(store, NearSettings(0.9)), in_process=False, bar=NullProgress())
         elif task == "sort":
             sorted_store(store, SelectConfig(k=5, partitions=3), in_process=False)
         else:

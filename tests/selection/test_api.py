@@ -320,6 +320,24 @@ def test_equal_rows_do_not_change_how_near_copies_are_grouped():
     np.testing.assert_array_equal(doubled.kept, alone.kept)
 
 
+def test_near_copies_join_within_labels():
+    X = near_pairs()
+    X[5] = X[4]  # equal rows of two labels stay apart
+    labels = np.array(["a"] * 4 + ["a", "b"] * 2 + ["b"] * 12)
+    found = select(X, 12, near=0.95, near_within=labels)
+    assert sorted(found.indices.tolist()) == [0, 2, 4, 5, 6, 7, *range(8, 20, 2)]
+    assert "near_recall" not in found.stats
+    with pytest.raises(InputError, match="near_within must go with near; got near=None"):
+        select(X, 3, near_within=labels)
+    with pytest.raises(InputError, match="near_within must be 20 labels; got"):
+        select(X, 3, near=0.9, near_within=labels[:3])
+
+
+def test_recall_of_near_copies_is_told_where_not_all_pairs_are_compared(monkeypatch):
+    monkeypatch.setattr("ray_subsel.dedup.settings.EXACT_NUMBERS", 100)
+    assert select(near_pairs(), 10, near=0.95).stats["near_recall"] == 1.0
+
+
 def test_near_copies_weigh_in_the_total_when_asked():
     X = near_pairs()[[0, 2, 3, 4, 5, 4, 5]]
     light, heavy = select(X, 1, near=0.95), select(X, 1, near=0.95, near_weights=True)

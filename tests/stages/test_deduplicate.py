@@ -13,8 +13,10 @@ from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
+from ray_subsel.report.terminal import summary_text
 from ray_subsel.stages.deduplicate import NearTask, collapse, leaders_of
 from ray_subsel.storage.embedding_store import EmbeddingStore, write_shard
 from ray_subsel.storage.run_directory import RunDir
@@ -52,8 +54,13 @@ def written(folder, X, shards=5, partitions=3):
     return EmbeddingStore(run, tuple(metas)), times
 
 
-def task_of(store, **changes):
-    return dataclasses.replace(NearTask.of(store, 0.95, 0), **changes)
+def task_of(store, *, cluster_size=None, largest=None, seed=0, **changes):
+    """Return a task with all pairs compared, or in clusters of a size."""
+    if cluster_size is not None:
+        changes |= {"cluster_size": cluster_size, "exact_items": 0}
+    if largest is not None:
+        changes |= {"bucket_numbers": largest * store.d}
+    return NearTask(store, NearSettings(0.95, seed, **changes))
 
 
 def groups_in(folder):
@@ -66,7 +73,7 @@ def test_one_cluster_is_collapse_near(tmp_path):
     X = vectors_with_copies(600)
     store, times = written(tmp_path, X)
     leaders, about = collapse(task_of(store), in_process=True, bar=(counter := Counter()))
-    whole = collapse_near(X, 0.95, multiplicity=times)
+    whole = collapse_near(X, NearSettings(0.95), multiplicity=times)
     table = groups_in(tmp_path)
     assert table["id"].to_pylist() == list(range(0, 1200, 2))
     assert table["leader"].to_numpy().tolist() == (2 * whole.leader).tolist()
@@ -91,9 +98,10 @@ def test_many_clusters_conserve_items_and_rows(tmp_path, cluster_size, largest, 
     assert np.array_equal(leader[leader // 2], leader)
     assert np.allclose(cosine, (X[ids // 2] * X[leader // 2]).sum(axis=1), atol=1e-5)
     assert cosine.min() >= 0.95 - 1e-9
-    # A few pairs on both sides of a border stay apart; most do not.
-    whole = collapse_near(X, 0.95, cluster_size=2000)
-    assert len(whole.leaders) <= about.kept < len(whole.leaders) * 1.4
+    whole = collapse_near(X, NearSettings(0.95))
+    assert len(whole.leaders) <= about.kept < len(whole.leaders) * 1.01
+    assert about.recall.sample == 900
+    assert about.recall.share > 0.99
     rows = {}
     for shard in leaders.numbers:
         members = leaders.members(shard)
@@ -134,10 +142,13 @@ def test_several_clusters_are_grouped_as_in_memory(tmp_path, single):
         items = batch(own, stored[own], np.ones(len(own), dtype=np.int64))
         members = [[int(i)] for i in own]
         metas.append(write_shard(directory, shard, items, members, texts=len(own), partitions=3, seed=0))
-    task = NearTask.of(EmbeddingStore(directory, tuple(metas)), 0.95, 7)
-    _, about = collapse(task, in_process=True, bar=Counter())
-    groups = collapse_near(X, 0.95, seed=7)
-    assert about.clusters > 1
+    settings = NearSettings(0.95, 7, cluster_size=500, exact_items=0, bucket_numbers=1000 * 16)
+    _, about = collapse(NearTask(EmbeddingStore(directory, tuple(metas)), settings), in_process=True, bar=Counter())
+    groups = collapse_near(X, settings)
+    assert about.clusters > 5
+    assert about.buckets > 4
+    assert about.rounds > 0
+    assert about.recall == groups.recall
     assert about.kept == groups.leaders.size
     np.testing.assert_array_equal(groups_in(tmp_path)["leader"].to_numpy(), groups.leader)
 
@@ -151,7 +162,6 @@ def test_what_is_there_is_not_made_again(tmp_path):
     for lost in ("near/cells/part-00001.parquet", "near/pieces/part-00002.parquet", "leaders/part-00001.parquet"):
         (tmp_path / lost).unlink()
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
-    kept.pop(tmp_path / "groups" / "part-00001.parquet")
     again, _ = collapse(task, in_process=True, bar=(counter := Counter()))
     assert groups_in(tmp_path).equals(before)
     assert [meta.items for meta in again.shards] == [meta.items for meta in first.shards]
@@ -188,7 +198,7 @@ def test_a_worker_that_dies_is_replaced_and_one_that_always_dies_is_named(tmp_pa
             os.kill(os.getpid(), signal.SIGKILL)
 
     task = task_of(EmbeddingStore(RunDir(store.run.uri, die), store.shards), cluster_size=60, largest=90)
-    with pytest.raises(InputError, match="near copies of part 1 could not be collapsed: its worker died"):
+    with pytest.raises(InputError, match=r"near copies of part \d could not be grouped: its worker died"):
         collapse(task, in_process=False, bar=Counter())
     assert not (tmp_path / "hit" / "groups" / "part-00001.parquet").exists()
     task.run.sweep()  # as a run does at its start
@@ -223,16 +233,19 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("vectors")
     X = vectors_with_copies(400)
     column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 8)
-    pq.write_table(pa.table({"v": column}), path / "0.parquet")
-    return path, X
+    labels = np.random.default_rng(3).choice(["a", "b", ""], size=400)
+    pq.write_table(pa.table({"v": column, "kind": labels}), path / "0.parquet")
+    return path, X, labels
 
 
-def near_run(folder, out, near, *, k=30, partitions=1, overwrite=False, policy=DEFAULT_POLICY):
+def near_run(
+    folder, out, near, *, k=30, partitions=1, overwrite=False, policy=DEFAULT_POLICY, near_within=None, **columns
+):
     return run(
         RunConfig(
-            corpus=CorpusConfig(data=(str(folder),), vectors="v"),
+            corpus=CorpusConfig(data=(str(folder),), vectors="v", **columns),
             embed=EmbedConfig(),
-            select=SelectConfig(k=k, near=near, partitions=partitions),
+            select=SelectConfig(k=k, near=near, near_within=near_within, partitions=partitions),
             runtime=RuntimeConfig(out=str(out), overwrite=overwrite, workers=1),
         ),
         policy=policy,
@@ -241,9 +254,9 @@ def near_run(folder, out, near, *, k=30, partitions=1, overwrite=False, policy=D
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_run_selects_among_leaders(folder, tmp_path):
-    path, X = folder
+    path, X, _ = folder
     report = near_run(path, tmp_path / "out", 0.95)
-    groups = collapse_near(X, 0.95)
+    groups = collapse_near(X, NearSettings(0.95))
     exact = select(X[groups.leaders], 30)
     table = pq.read_table(tmp_path / "out" / "selection.parquet")
     assert table["id"].to_pylist() == groups.leaders[exact.indices].tolist()
@@ -266,8 +279,70 @@ def test_a_run_selects_among_leaders(folder, tmp_path):
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
+def test_rows_of_different_labels_that_join_are_counted(folder, tmp_path):
+    path, X, labels = folder
+    report = near_run(path, tmp_path / "out", 0.95, label="kind")
+    leader = collapse_near(X, NearSettings(0.95)).leader
+    mixed = int((labels != labels[leader]).sum())
+    assert report["near"]["mixed_labels"] == mixed > 50
+    line = f"{mixed} rows joined near copies of another label; --near-within COLUMN joins within a label only"
+    assert report["warnings"][0] == line
+    assert f"warning   {line}" in summary_text(report, "out")
+    assert "; all pairs compared" in summary_text(report, "out")
+    assert (report["near"]["exact"], report["near"]["recall"], report["near"]["within"]) == (True, None, None)
+    assert near_run(path, tmp_path / "none", 0.95)["near"]["mixed_labels"] is None
+
+
+@pytest.mark.parametrize("name", ["label", "group"])
+def test_near_copies_join_within_labels(folder, tmp_path, name):
+    path, X, labels = folder
+    report = near_run(path, tmp_path / "out", 0.95, near_within="kind", **{name: "kind"})
+    numbers = np.unique(labels, return_inverse=True)[1]
+    groups = collapse_near(X, NearSettings(0.95), labels=numbers)
+    assert groups_in(tmp_path / "out")["leader"].to_pylist() == groups.leader.tolist()
+    assert report["near"]["kept"] == len(groups.leaders) > len(collapse_near(X, NearSettings(0.95)).leaders)
+    assert (report["near"]["within"], report["near"]["mixed_labels"], report["warnings"]) == (name, 0, [])
+    chosen = select(X, 30, near=0.95, near_within=labels)
+    assert pq.read_table(tmp_path / "out" / "selection.parquet")["id"].to_pylist() == chosen.indices.tolist()
+    with pytest.raises(InputError, match=rf"near\.within: '{name}' there, None here"):
+        near_run(path, tmp_path / "out", 0.95, **{name: "kind"})
+
+
+def test_clusters_keep_labels_apart(tmp_path):
+    X = vectors_with_copies(900)
+    store, _ = written(tmp_path, X)
+    task = task_of(store, cluster_size=100, largest=150)
+    labels = np.arange(900) % 2
+
+    class Parity:
+        within = True
+        column = "label"
+
+        def of(self, store, shard, ids):
+            return (ids // 2) % 2
+
+    _, about = collapse(dataclasses.replace(task, labels=Parity()), in_process=True, bar=Counter())
+    groups = collapse_near(X, task.settings, ids=2 * np.arange(900), labels=labels)
+    assert groups_in(tmp_path)["leader"].to_pylist() == (2 * groups.leader).tolist()
+    assert about.recall == groups.recall
+    assert about.mixed == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"near_within": "kind"}, "near_within must be the column of --label or --group; got 'kind'"),
+        ({"near_within": "kind", "near": None}, "near_within must go with near; got no --near"),
+    ],
+)
+def test_a_label_that_is_not_known_is_named(folder, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        near_run(folder[0], tmp_path / "out", change.pop("near", 0.95), **change)
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_another_threshold_is_another_run(folder, tmp_path):
-    path, _ = folder
+    path, _, _ = folder
     some = near_run(path, tmp_path / "out", 0.95)
     with pytest.raises(InputError, match=r"near\.near: 0\.95 there, 0\.8 here"):
         near_run(path, tmp_path / "out", 0.8)

@@ -1,0 +1,199 @@
+"""Find the pairs of unit rows whose cosine reaches a threshold: {(i, j) : <x_i, y_j> >= t}.
+
+Float32 products dismiss; what they cannot decide is decided in float64 in one fixed order of operations, so the pairs
+depend neither on blocks nor on threads. Many rows are first compared by a *sketch* of p < d numbers: with an
+orthonormal basis P, ``<x, y> <= <P x, P y> + |x - P'P x| |y - P'P y|`` (Cauchy-Schwarz): a product of p + 1
+numbers instead of d.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.types import Float32s, Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows, is_tensor, row_dots
+
+ROUNDING = 1e-12
+"""Equal vectors reach a threshold of 1 although their norms are rounded."""
+
+SKETCHED = 4096
+"""From so many rows on a sketch pays for its basis."""
+
+_SKETCHES = (32, 64, 96, 128, 192)
+_PAIR_COST = 25.0  # of a pair that a sketch lets pass, in products of d numbers
+_SAMPLE = 1024
+
+
+def single_error(d: int) -> float:
+    """Return how far the float32 product of two unit vectors can be from the exact one."""
+    return (d + 8) * 2.0**-24
+
+
+def cosines_of(left: UnitRows, i: Indices, right: UnitRows, j: Indices) -> Float64s:
+    """Return the cosine of each pair in float64, shape (len(i),), a block of pairs at a time."""
+    found = np.empty(i.size)
+    step = max(1, (1 << 18) // left.d)
+    for start in range(0, i.size, step):
+        part = slice(start, start + step)
+        found[part] = row_dots(left.take(i[part]), right.take(j[part]))
+    return found
+
+
+def reaching_pairs(
+    left: UnitRows, i: Indices, right: UnitRows, j: Indices, products: Float32s, threshold: float
+) -> tuple[Indices, Indices]:
+    """Return which pairs of rows ``left[i]`` and ``right[j]`` reach the threshold: places in i and in j, row by row.
+
+    Parameters
+    ----------
+    products : float32 array of shape (len(i), len(j))
+        Of the two, within :func:`single_error`.
+    """
+    margin = single_error(left.d)
+    rows, columns = _places(products, threshold - margin)
+    unsure = np.flatnonzero(products[rows, columns] < threshold + margin)
+    reached = np.ones(rows.size, dtype=np.bool_)
+    reached[unsure] = cosines_of(left, i[rows[unsure]], right, j[columns[unsure]]) >= threshold - ROUNDING
+    return rows[reached], columns[reached]
+
+
+def _places(products: Float32s, least: float) -> tuple[Indices, Indices]:
+    """Return row and column of each product that is large enough, row by row; several times as fast as nonzero."""
+    flat = np.flatnonzero(products >= np.float32(least))
+    rows = flat // products.shape[1]
+    return rows, flat - rows * products.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A basis onto which rows are projected before they are compared.
+
+    Attributes
+    ----------
+    basis : float32 array of shape (d, p)
+        Orthonormal columns.
+    """
+
+    basis: Float32s
+
+    def of(self, single: Float32s) -> Float32s:
+        """Return p coordinates of each unit row and, at least, the length of what is left; shape (n, p + 1)."""
+        found = np.empty((single.shape[0], self.basis.shape[1] + 1), dtype=np.float32)
+        found[:, :-1] = single @ self.basis
+        left = 1.0 - np.einsum("ij,ij->i", found[:, :-1], found[:, :-1], dtype=np.float64)
+        found[:, -1] = np.sqrt(np.maximum(left, 0.0) + 8.0 * single_error(single.shape[1]))
+        return found
+
+
+def fit_sketch(rows: UnitRows, threshold: float) -> Sketch | None:
+    """Return the sketch that compares most cheaply, by a sample of pairs, or None where whole products do.
+
+    The basis are the first principal axes (uncentred) of a sample. Nothing but speed depends on it.
+    """
+    if rows.n < SKETCHED or rows.d <= 2 * _SKETCHES[0]:
+        return None
+    sample = rows.take(np.unique(np.linspace(0, rows.n - 1, 2 * _SAMPLE).astype(np.int64)))
+    axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1].astype(np.float32)
+    single = sample.astype(np.float32)
+    costs: dict[int, float] = {}
+    for p in (size for size in _SKETCHES if size <= rows.d // 2):
+        sketched = Sketch(axes[:, :p]).of(single)
+        passed = np.count_nonzero(sketched[::2] @ sketched[1::2].T >= threshold) / (sketched[::2].shape[0] ** 2)
+        costs[p] = p / rows.d + 0.1 + _PAIR_COST * passed
+    best = min(costs, key=lambda p: costs[p])
+    return Sketch(np.ascontiguousarray(axes[:, :best])) if costs[best] < 0.7 else None
+
+
+class PairFinder:
+    """Compares blocks of rows with those that were kept, which it holds as they are multiplied.
+
+    Parameters
+    ----------
+    rows : UnitRows
+    threshold : float
+    """
+
+    def __init__(self, rows: UnitRows, threshold: float) -> None:
+        self.rows = rows
+        self.threshold = threshold
+        self.sketch = fit_sketch(rows, threshold)
+        width = rows.d if self.sketch is None else self.sketch.basis.shape[1] + 1
+        self._held = np.empty((min(rows.n, 1024), width), dtype=np.float32)
+        self.kept = np.empty(0, dtype=np.int64)
+        self._wide = rows.unit_roundoff < 2.0**-24  # float64, or norms whose products float32 cannot hold
+
+    def single(self, items: Indices) -> Float32s:
+        """Return some unit rows in float32."""
+        return np.asarray(self.rows.take(items), dtype=np.float32)
+
+    def keep(self, items: Indices) -> None:
+        """Add rows to those that later blocks are compared with."""
+        total = self.kept.size + items.size
+        if total > self._held.shape[0]:
+            room = np.empty((max(total, min(self.rows.n, total * 3 // 2)), self._held.shape[1]), dtype=np.float32)
+            room[: self.kept.size] = self._held[: self.kept.size]
+            self._held = room
+        step = max(1, (1 << 18) // self.rows.d)
+        for start in range(0, items.size, step):
+            single = self.single(items[start : start + step])
+            at = self.kept.size + start
+            self._held[at : at + single.shape[0]] = single if self.sketch is None else self.sketch.of(single)
+        self.kept = np.concatenate([self.kept, items])
+
+    def with_kept(self, block: Indices) -> tuple[Indices, Indices]:
+        """Return the pairs of a block and the kept rows that reach the threshold: places in the block and in kept."""
+        single = self.single(block)
+        held = self._held[: self.kept.size]
+        if self.sketch is None:
+            return reaching_pairs(self.rows, block, self.rows, self.kept, single @ held.T, self.threshold)
+        i, j = _places(self.sketch.of(single) @ held.T, self.threshold - 2.0 * single_error(self.rows.d))
+        # Rows that many kept ones might reach are compared as a whole.
+        many = np.flatnonzero(np.bincount(i, minlength=block.size) > max(8, self.kept.size // 50))
+        if many.size:
+            few = ~np.isin(i, many)
+            i, j = i[few], j[few]
+        reached = self._reached(block[i], self.kept[j])
+        i, j = i[reached], j[reached]
+        if many.size:
+            others = self._whole(block[many], single[many])
+            i, j = np.concatenate([i, many[others[0]]]), np.concatenate([j, others[1]])
+            order = np.lexsort((j, i))
+            i, j = i[order], j[order]
+        return i, j
+
+    def _reached(self, a: Indices, b: Indices) -> NDArray[np.bool_]:
+        """Return which pairs of rows reach the threshold."""
+        if is_tensor(self.rows.X):
+            return cosines_of(self.rows, a, self.rows, b) >= self.threshold - ROUNDING
+        rough, step = np.empty(a.size), max(1, (1 << 18) // self.rows.d)
+        for start in range(0, a.size, step):
+            i, j = a[start : start + step], b[start : start + step]
+            left, right = (
+                np.asarray(self.rows.X[some], dtype=np.float64 if self._wide else np.float32) for some in (i, j)
+            )
+            rough[start : start + step] = np.einsum("ij,ij->i", left, right) * self.rows.scale[i] * self.rows.scale[j]
+        margin = 2.0 * single_error(self.rows.d)
+        reached = rough >= self.threshold + margin
+        unsure = np.flatnonzero(~reached & (rough >= self.threshold - margin))
+        reached[unsure] = cosines_of(self.rows, a[unsure], self.rows, b[unsure]) >= self.threshold - ROUNDING
+        return reached
+
+    def _whole(self, block: Indices, single: Float32s) -> tuple[Indices, Indices]:
+        """Compare rows with the kept ones by whole products, some of the kept at a time."""
+        found = []
+        step = max(1, (1 << 22) // self.rows.d)
+        for start in range(0, self.kept.size, step):
+            some = self.kept[start : start + step]
+            i, j = reaching_pairs(self.rows, block, self.rows, some, single @ self.single(some).T, self.threshold)
+            found.append((i, j + start))
+        return np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])
+
+    def among(self, block: Indices) -> NDArray[np.bool_]:
+        """Return which pairs of a block reach the threshold, shape (len(block), len(block))."""
+        single = self.single(block)
+        hits = np.zeros((block.size, block.size), dtype=np.bool_)
+        hits[reaching_pairs(self.rows, block, self.rows, block, single @ single.T, self.threshold)] = True
+        return hits
