@@ -27,7 +27,7 @@ from ray_subsel.dedup.settings import CLUSTER_SIZE, NearSettings
 SAMPLE_NUMBERS = 32_000_000
 """n * d of the sample, which one process holds."""
 
-NEIGHBOURS = 6
+NEIGHBOURS = 4
 """In how many clusters beside its own an item is looked for, at most."""
 
 NO_CLUSTER = -1

@@ -61,7 +61,7 @@ def test_neighbours_are_the_next_centres_whose_plane_is_in_reach():
     for x, own, others in zip(rows.slice(0, 400), clusters, beside.tolist(), strict=True):
         cosines = centres.vectors @ x
         assert own == cosines.argmax()
-        order = np.argsort(-cosines)[1:7]
+        order = np.argsort(-cosines)[1:5]
         distance = np.linalg.norm(centres.vectors[own] - centres.vectors, axis=1)
         wanted = [int(c) if cosines[own] - cosines[c] <= reach * distance[c] else NO_CLUSTER for c in order]
         assert others == wanted
