@@ -176,8 +176,8 @@ class SelectConfig:
     lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
     represented: int | None = option(
         None,
-        f"{representing()}: represent a sample of so many items, the same for all partitions; default: all items, "
-        "cluster by cluster",
+        f"{representing()}: represent a sample of so many items, the same for all partitions; default: "
+        "facility_location represents all items, cluster by cluster, others 4 k and at least 10000",
     )
     represent: str = option(
         "sample",

@@ -153,6 +153,10 @@ class Centres:
             near[start + row[beside], rank[beside] - 1] = centre[beside]
         return clusters, near
 
+    def nearest(self, rows: UnitRows) -> Indices:
+        """Return the cluster of each row alone, shape (n,)."""
+        return self.assign(rows, 0.0, 0)[0]
+
     def assign_none(self, neighbours: int = NEIGHBOURS) -> tuple[Indices, NDArray[np.int32]]:
         """Return what :meth:`assign` gives of no rows."""
         wanted = min(neighbours, self.n_clusters - 1)
@@ -184,7 +188,7 @@ def fit_centres(sample: UnitRows, settings: NearSettings, *, n: int) -> Centres:
         return Centres(sample.take(np.zeros(1, dtype=np.int64)))
     size = settings.cluster_size
     outer = Centres(fit_clusters(sample, settings.threshold, cluster_size=size, seed=settings.seed, n=n))
-    where = outer.assign(sample, 0.0, 0)[0]
+    where = outer.nearest(sample)
     sizes = np.bincount(where, minlength=outer.n_clusters) * (n / sample.n)
     found = []
     for cluster in range(outer.n_clusters):

@@ -15,7 +15,7 @@ Source: functions that decompose over parts, Mirzasoleiman et al., JMLR 2016, se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -124,6 +124,21 @@ def cut(clusters: Indices, largest: int) -> Indices:
     numbers = np.empty(clusters.size, dtype=np.int64)
     numbers[order] = (clusters[order] << _PART_BITS) + place * np.repeat(parts, sizes) // np.repeat(sizes, sizes)
     return numbers
+
+
+def places_of(clusters: Indices, largest: int) -> dict[int, Indices]:
+    """Return the places of the items of each cluster, ascending, by the numbers of :func:`cut`."""
+    if not clusters.size:
+        return {}
+    numbers = cut(clusters, largest)
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def first_requests(places: Mapping[int, Indices], n: int, k: int) -> list[Request]:
+    """Ask each cluster for its :func:`first_picks`."""
+    return [Request(cluster, first_picks(own.size, n, k)) for cluster, own in places.items()]
 
 
 def follow(problem: Problem, ids: Indices, request: Request) -> ClusterSequence:

@@ -16,9 +16,9 @@ from ray_subsel.partitioned.by_clusters import (
     Request,
     choose_by_clusters,
     cluster_settings,
-    cut,
-    first_picks,
+    first_requests,
     follow,
+    places_of,
 )
 
 
@@ -34,17 +34,13 @@ def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | 
     weights : int64 array of shape (n,) or None
         How many items each row counts as among those to be represented.
     """
-    clusters = cut(clusters_of(problem.X, cluster_items, problem.seed), 2 * cluster_items)
-    order = np.argsort(clusters, kind="stable")
-    numbers, starts = np.unique(clusters[order], return_index=True)
-    places = dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
+    places = places_of(clusters_of(problem.X, cluster_items, problem.seed), 2 * cluster_items)
     done = 0
 
     def run(requests: Sequence[Request] | None) -> list[ClusterSequence]:
         nonlocal done
-        first = [Request(number, first_picks(own.size, problem.n, problem.k)) for number, own in places.items()]
         found = []
-        for request in first if requests is None else requests:
+        for request in first_requests(places, problem.n, problem.k) if requests is None else requests:
             found.append(_follow(problem, weights, places[request.cluster], request))
             done += 1
             if problem.progress is not None:
@@ -66,7 +62,7 @@ def clusters_of(X: object, cluster_items: int, seed: int) -> Indices:
     settings = cluster_settings(cluster_items, seed)
     drawn = in_sample(np.arange(rows.n), n=rows.n, d=rows.d, cluster_size=settings.cluster_size, seed=seed)
     centres = fit_centres(rows.rows(np.flatnonzero(drawn)), settings, n=rows.n)
-    return centres.assign(rows, 0.0, 0)[0]
+    return centres.nearest(rows)
 
 
 def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Request) -> ClusterSequence:

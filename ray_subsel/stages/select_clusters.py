@@ -32,9 +32,9 @@ from ray_subsel.partitioned.by_clusters import (
     Request,
     choose_by_clusters,
     cluster_settings,
-    cut,
-    first_picks,
+    first_requests,
     follow,
+    places_of,
 )
 from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.partitioned.reduction_tree import grow_tree
@@ -79,11 +79,14 @@ class ClusterLayout:
 
     def of(self, items: ItemBatch) -> Indices:
         """Return the partition of each item."""
-        if not len(items):
-            return NO_ITEMS
-        rows = unit_rows(items.vectors, parameter="vectors", numbers=items.ids)
-        clusters = self.centres.assign(rows, 0.0, 0)[0]
-        return np.searchsorted(self.starts, clusters, side="right") - 1
+        return np.searchsorted(self.starts, _clusters_of(self.centres, items), side="right") - 1
+
+
+def _clusters_of(centres: Centres, items: ItemBatch) -> Indices:
+    """Return the cluster of each item."""
+    if not len(items):
+        return NO_ITEMS
+    return centres.nearest(unit_rows(items.vectors, parameter="vectors", numbers=items.ids))
 
 
 @final
@@ -207,9 +210,7 @@ def cluster_layout(
     order = np.argsort(ids, kind="stable")
     rows = unit_rows(vectors[order], parameter="vectors", numbers=ids[order])
     centres = fit_centres(rows, cluster_settings(cluster_items, config.seed), n=store.n)
-    sizes = (
-        np.bincount(centres.assign(rows, 0.0, 0)[0], minlength=centres.n_clusters) + 0.5
-    )  # about proportional to the clusters
+    sizes = np.bincount(centres.nearest(rows), minlength=centres.n_clusters) + 0.5  # about proportional to the clusters
     before = np.cumsum(sizes) - sizes
     part = np.minimum((before / sizes.sum() * partitions).astype(np.int64), partitions - 1)
     starts = np.flatnonzero(np.diff(part, prepend=-1))
@@ -312,15 +313,11 @@ def _solve(store: EmbeddingStore, job: ClusterJob, asked: tuple[int, list[Reques
     else:
         items, state = read_constrained(store, partition)
     if job.centres is None:
-        numbers = np.zeros(len(items), dtype=np.int64)
+        places = places_of(np.zeros(len(items), dtype=np.int64), len(items))
     else:
-        rows = unit_rows(items.vectors, parameter="vectors", numbers=items.ids) if len(items) else None
-        numbers = cut(NO_ITEMS if rows is None else job.centres.assign(rows, 0.0, 0)[0], 2 * job.cluster_items)
-    order = np.argsort(numbers, kind="stable")
-    found, starts = np.unique(numbers[order], return_index=True)
-    places = dict(zip(found.tolist(), np.split(order, starts[1:]), strict=True)) if len(items) else {}
+        places = places_of(_clusters_of(job.centres, items), 2 * job.cluster_items)
     if requests is None:
-        requests = [Request(number, first_picks(own.size, job.n, job.k)) for number, own in places.items()]
+        requests = first_requests(places, job.n, job.k)
     sequences = [_follow(job, items.take(places[one.cluster]), state[places[one.cluster]], one) for one in requests]
     random = math.fsum(_random_value(job, items.take(own)) for own in places.values())
     _write(store, name, sequences, len(items), random)
