@@ -225,10 +225,11 @@ def test_help_of_the_whole_has_examples(capsys):
 
 
 def test_one_seed_flag_sets_every_stage_s_seed():
-    from ray_subsel.cli import _run_config, make_parser
+    from ray_subsel.cli import make_parser
+    from ray_subsel.cli.commands.run import run_config
 
     given = vars(make_parser().parse_args(["select", "x", "--text", "t", "--k", "1", "--seed", "7", "--out", "o"]))
-    config = _run_config("select", given, "")
+    config = run_config("select", given, "")
     assert (config.corpus.seed, config.embed.seed, config.select.seed) == (7, 7, 7)
     assert config.corpus.data == ("x",)
     assert config.corpus.text == ("t",)

@@ -1,0 +1,14 @@
+"""The subcommands of ``subsel``, in the order of its help."""
+
+from __future__ import annotations
+
+from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.experiment import EXPERIMENT
+from ray_subsel.cli.commands.finetune import FINETUNE
+from ray_subsel.cli.commands.plan import PLAN
+from ray_subsel.cli.commands.report import REPORT
+from ray_subsel.cli.commands.run import EMBED, RUN, SELECT
+
+COMMANDS = {command.name: command for command in (RUN, EMBED, SELECT, PLAN, FINETUNE, REPORT, EXPERIMENT)}
+
+__all__ = ["COMMANDS", "Command", "Invocation"]

@@ -1,0 +1,70 @@
+"""Make command-line flags of the fields of a configuration, and a configuration of the flags given."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeVar
+
+from ray_subsel.core.errors import InputError
+
+C = TypeVar("C")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"{message} ({self.prog} --help tells more)")
+
+
+def _parse_lam(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number >= 0 or auto; got {text!r}") from None
+
+
+def _flag(field: dataclasses.Field[Any]) -> str:
+    return "--" + (field.metadata["flag"] or field.name).replace("_", "-")
+
+
+def add_flags(parser: argparse.ArgumentParser, config: type, *, title: str, skip: Sequence[str] = ()) -> None:
+    """Add one flag a field; a flag that another stage has too (``--seed``) is one flag for both."""
+    group = parser.add_argument_group(title)
+    types = typing.get_type_hints(config)
+    taken = parser._option_string_actions
+    for field in dataclasses.fields(config):
+        if field.name in skip or _flag(field) in taken:
+            continue
+        about = field.metadata["help"]
+        default = field.default
+        if default not in (None, (), "", False):
+            shown = " ".join(default) if isinstance(default, tuple) else default
+            about += f" (default: {shown})"
+        settings: dict[str, Any] = {"dest": field.name, "help": about, "default": argparse.SUPPRESS}
+        kind = types[field.name]
+        if kind is bool:
+            settings["action"] = "store_true"
+        elif field.name == "lam":
+            settings |= {"type": _parse_lam, "metavar": "L"}
+        else:
+            inner = [one for one in typing.get_args(kind) if one not in (type(None), Ellipsis)]
+            base = inner[0] if inner else kind
+            settings["type"] = base
+            settings["metavar"] = field.metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[base]
+            if typing.get_origin(kind) is tuple:
+                settings["action"] = "append"
+        group.add_argument(_flag(field), **settings)
+
+
+def build(config: type[C], given: dict[str, Any], **more: Any) -> C:
+    """Build a configuration from the flags that were given."""
+    names = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items() if name in names}
+    return config(**{**values, **more})

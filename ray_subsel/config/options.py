@@ -1,0 +1,77 @@
+"""Declare a field of a configuration, which is its command-line flag, and check its value.
+
+A field's ``help`` is its documentation, here and in ``--help``. ``fingerprint_fields`` leaves out what cannot change a
+result (paths, numbers of workers), so that a run may be resumed on another machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, TypeVar
+
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.plugins import OUTSIDE
+
+T = TypeVar("T")
+
+
+def option(
+    default: T,
+    help: str,  # noqa: A002 - the word that argparse and every reader knows
+    *,
+    choices: tuple[str, ...] = (),
+    known: tuple[str, ...] = (),
+    flag: str = "",
+    metavar: str = "",
+    identity: bool = True,
+    later: bool = False,
+) -> T:
+    """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity.
+
+    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named. A field that
+    came ``later`` is part of the identity where it is not at its default, so that older run directories are resumed.
+    """
+    shown = metavar or "|".join((*known, OUTSIDE) if known else choices)
+    metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity, "later": later}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_choices(config: Any) -> None:
+    """Raise InputError for a field whose value is none of its choices."""
+    for field in dataclasses.fields(config):
+        choices = field.metadata.get("choices")
+        value = getattr(config, field.name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if choices and one not in choices:
+                raise invalid(field.name, f"be one of {', '.join(choices)}", one)
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Raise InputError for a field that is not above 0."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise invalid(name, "be above 0", value)
+
+
+def check_share(config: Any, *names: str, zero: bool = False) -> None:
+    """Raise InputError for a field that is no share, in (0, 1], or in [0, 1] where ``zero``."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not ((0 <= value if zero else 0 < value) and value <= 1):
+            raise invalid(name, f"lie in {'[' if zero else '('}0, 1]", value)
+
+
+def plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields ready for JSON."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+
+def fingerprint_fields(config: Any) -> dict[str, Any]:
+    """Return the fields of a configuration that decide its result, ready for JSON."""
+    deciding = [field for field in dataclasses.fields(config) if field.metadata.get("identity", True)]
+    values = {field.name: getattr(config, field.name) for field in deciding}
+    return plain(
+        {f.name: values[f.name] for f in deciding if not f.metadata.get("later") or values[f.name] != f.default}
+    )
