@@ -13,8 +13,9 @@ must have the package, as cluster.yaml and kuberay/Dockerfile see to. Where GPU 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ray_subsel.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["embed", *sys.argv[1:]]))
+    sys.exit(main(["embed", *sys.argv[1:]], program=Path(__file__).name))

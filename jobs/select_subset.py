@@ -14,8 +14,9 @@ Python's own ``select``.)
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ray_subsel.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["select", *sys.argv[1:]]))
+    sys.exit(main(["select", *sys.argv[1:]], program=Path(__file__).name))

@@ -12,9 +12,10 @@ Submitted again, an experiment goes on from its finished cells.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ray_subsel.cli import main
 
 if __name__ == "__main__":
     # before the files: an --address of one's own comes later and wins
-    sys.exit(main(["experiment", "--address", "auto", "story-cloze", *sys.argv[1:]]))
+    sys.exit(main(["experiment", "--address", "auto", "story-cloze", *sys.argv[1:]], program=Path(__file__).name))

@@ -194,7 +194,7 @@ def test_a_recipe_starts_from_any_folder(recipe, tmp_path):
         [sys.executable, script, "--help"], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert f"usage: subsel {RECIPES[recipe]}" in done.stdout
+    assert f"usage: {recipe}.py " in done.stdout
 
 
 def test_no_recipe_hides_a_module_of_python():

@@ -174,7 +174,7 @@ def test_a_run_s_file_does_not_decide_what_is_imported(module, texts, tmp_path, 
     assert main(command(texts, out)) == 0
     sys.modules.pop("my_module")
     assert main(["finetune", str(out), "--test", str(texts)]) == 2
-    assert "train_model must be given where my_module:Letters has embedded" in capsys.readouterr().err
+    assert "--train-model must be given where my_module:Letters has embedded" in capsys.readouterr().err
     assert main(["finetune", str(out), "--test", str(texts), "--train-model", "minilm"]) == 2  # no task to train
     assert "my_module" not in sys.modules
 

@@ -9,16 +9,53 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.core.errors import InputError
+from ray_subsel.core.suggest import did_you_mean
 
 C = TypeVar("C")
 
+HELP_ALL = "--help-all"
+
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line; it takes no abbreviations, which a new flag could make another."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+    def flags(self) -> dict[str, str]:
+        """Return the flag of each field."""
+        return {action.dest: action.option_strings[-1] for action in self._actions if action.option_strings}
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError."""
         raise InputError(f"{message} ({self.prog} --help tells more)")
+
+
+def command_parsers(parser: Parser) -> dict[str, Parser]:
+    """Return the parser of each subcommand."""
+    found = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def unknown_flags(parser: Parser, rest: Sequence[str]) -> InputError:
+    """Return the error for arguments that a command does not take."""
+    word = next((one for one in rest if one.startswith("-")), rest[0])
+    flag = word.partition("=")[0]
+    if flag.startswith("--"):
+        near = did_you_mean(flag, parser.flags().values())
+        hint = near or f"{parser.prog} {HELP_ALL} shows all."
+        return InputError(f"{flag} must be a flag of {parser.prog}; there is none. {hint}")
+    return InputError(f"{parser.prog} must be given files before its flags; got {word!r} after them.")
+
+
+def in_flags(error: InputError, parser: Parser) -> str:
+    """Return the line of an error with the parameters that it begins with as the flags of a command."""
+    flags = parser.flags()
+    by_word = {flag.lstrip("-").replace("-", "_"): flag for flag in flags.values()} | flags
+    words = error.parameter.split(", ")
+    if not all(word in by_word for word in words):
+        return str(error)
+    return ", ".join(by_word[word] for word in words) + str(error)[len(error.parameter) :]
 
 
 def _parse_lam(text: str) -> float | str:

@@ -6,13 +6,20 @@ Exit status: 0 done; 2 unusable input or settings, one line on standard error; 1
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
 
 from ray_subsel.cli.commands import COMMANDS, Invocation
-from ray_subsel.cli.flags import Parser
+from ray_subsel.cli.flags import Parser, command_parsers, in_flags, unknown_flags
+from ray_subsel.cli.help import abridge, shows_all
+from ray_subsel.cli.style import style, style_error
+from ray_subsel.core.errors import InputError, unknown
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.runtime.progress import quiet
 from ray_subsel.storage.run_directory import Watch
 
 EXAMPLES = """examples:
@@ -31,8 +38,11 @@ The same command again resumes a run that was stopped. Results are in DIR: selec
 subset.parquet (the rows), report.html, report.json."""
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all subcommands."""
+def make_parser(*, everything: bool = True, program: str | None = None) -> Parser:
+    """Return the parser of all subcommands; its help shows every flag, or the common ones.
+
+    ``program`` is the name of a script that stands for a subcommand.
+    """
     parser = Parser(
         prog="subsel",
         description="Choose a small subset of a large, redundant text corpus that trains a model as well as the whole.",
@@ -42,19 +52,60 @@ def make_parser() -> argparse.ArgumentParser:
     from ray_subsel import __version__
 
     parser.add_argument("--version", action="version", version=f"subsel {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS.values():
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, command in COMMANDS.items():
         command.add(commands)
+        added = commands.choices[name]
+        added.prog = program or added.prog
+        added.add_argument("--quiet", action="store_true", help="show the result and errors, not the progress")
+        added.add_argument("--json", action="store_true", help="write the result to standard output as JSON")
+        abridge(added, everything=everything)
     return parser
 
 
-def _execute(arguments: Sequence[str], policy: Policy, watch: Watch | None) -> str:
-    given = vars(make_parser().parse_args(arguments))
-    command = COMMANDS[given.pop("command")]
-    return command.run(Invocation(given, shlex.join(["subsel", *arguments]), policy, watch))
+def _parse(arguments: Sequence[str], program: str | None) -> tuple[dict[str, Any], Parser]:
+    """Return the flags that were given, and the parser of their command."""
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise unknown("COMMAND", arguments[0], COMMANDS, hint="subsel --help tells more.")
+    parser = make_parser(everything=shows_all(arguments), program=program)
+    given, rest = parser.parse_known_args(arguments)
+    chosen = parser if given.command is None else command_parsers(parser)[given.command]
+    if rest:
+        raise unknown_flags(chosen, rest)
+    if given.command is None:
+        parser.print_help()
+    return vars(given), chosen
 
 
-def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POLICY, watch: Watch | None = None) -> int:
+def _execute(arguments: Sequence[str], policy: Policy, watch: Watch | None, program: str | None) -> str:
+    """Run a command and return what standard output shows of its end."""
+    given, parser = _parse(arguments, program)
+    name, silent, as_json = given.pop("command"), given.pop("quiet", False), given.pop("json", False)
+    if name is None:
+        return ""
+    call = Invocation(given, shlex.join(["subsel", *arguments]), policy, watch)
+    try:
+        with quiet() if silent else nullcontext():
+            answer = COMMANDS[name].run(call)
+    except Exception as error:
+        from ray_subsel.runtime.ray_session import input_error_in
+
+        known = input_error_in(error)
+        if known is None:
+            raise
+        raise InputError(in_flags(known, parser)) from error
+    if as_json:
+        return json.dumps(answer.data, indent=2, ensure_ascii=False) + "\n"
+    return style(answer.text, sys.stdout) + "\n"
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    watch: Watch | None = None,
+    program: str | None = None,
+) -> int:
     """Run the command line and return its exit status.
 
     Parameters
@@ -65,9 +116,11 @@ def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POL
         Sizes up to which work is done in this process, among others.
     watch : callable, optional
         Told of the files that are read and written: :class:`ray_subsel.storage.run_directory.RunDir`.
+    program : str, optional
+        The name that help shows, of a script that stands for a subcommand.
     """
     try:
-        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy, watch) + "\n")
+        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy, watch, program))
     except KeyboardInterrupt:
         sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
         return 130
@@ -77,6 +130,6 @@ def main(arguments: Sequence[str] | None = None, *, policy: Policy = DEFAULT_POL
         known = input_error_in(error)
         if known is None:
             raise
-        sys.stderr.write(f"subsel: error: {known}\n")
+        sys.stderr.write(style_error(f"subsel: error: {known}\n", sys.stderr))
         return 2
     return 0

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from typing import Any, TypeVar
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.plugins import OUTSIDE
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def check_choices(config: Any) -> None:
         value = getattr(config, field.name)
         for one in value if isinstance(value, tuple) else (value,):
             if choices and one not in choices:
-                raise invalid(field.name, f"be one of {', '.join(choices)}", one)
+                raise unknown(field.name, one, choices)
 
 
 def check_positive(config: Any, *names: str) -> None:

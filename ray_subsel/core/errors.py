@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from ray_subsel.core.suggest import did_you_mean
+
 
 class InputError(ValueError):
     """Input that cannot be used: a parameter, a file, a row, a configuration.
 
     The message is one line that names the parameter, what it must be, what arrived and the way out.
     The command line prints it and exits with status 2, without a traceback.
+
+    Attributes
+    ----------
+    parameter : str
+        The parameter, or several after commas, with which the message begins; empty where it begins otherwise.
     """
+
+    parameter: str = ""
 
 
 class DoesNotFitError(InputError):
@@ -37,4 +48,24 @@ def invalid(parameter: str, must: str, got: object, hint: str = "", kind: type[I
     text = f"{parameter} must {must}; got {shown}."
     if hint:
         text = f"{text} {hint}"
-    return kind(" ".join(text.split()))
+    error = kind(" ".join(text.split()))
+    error.parameter = " ".join(parameter.split())
+    return error
+
+
+def unknown(parameter: str, got: object, known: Iterable[str], *, also: str = "", hint: str = "") -> InputError:
+    """Build the error for a word that is none of the known ones; it suggests the closest.
+
+    Parameters
+    ----------
+    also : str
+        What the parameter may be beside them, with the words before it: ``" or an Objective"``.
+
+    Examples
+    --------
+    >>> str(unknown("task", "clasification", ("text", "classification")))
+    "task must be one of text, classification; got 'clasification'. Did you mean 'classification'?"
+    """
+    words = list(known)
+    near = did_you_mean(got, words) if isinstance(got, str) else ""
+    return invalid(parameter, f"be one of {', '.join(words)}{also}", got, near or hint)

@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ray_subsel.core.errors import InputError, Verbatim, invalid
+from ray_subsel.core.errors import InputError, Verbatim, invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 
 T = TypeVar("T")
@@ -54,8 +54,8 @@ def find_class(parameter: str, name: str, table: Mapping[str, type[T]], group: s
     if name in registered:
         installed: type[T] = _usable(parameter, name, _load(parameter, name, registered[name]), base)
         return installed
-    known = ", ".join([*table, *sorted(registered.keys() - table.keys())])
-    raise invalid(parameter, f"be one of {known}, or {OUTSIDE}", name)
+    known = [*table, *sorted(registered.keys() - table.keys())]
+    raise unknown(parameter, name, known, also=f", or {OUTSIDE}")
 
 
 def is_own(found: type) -> bool:

@@ -7,10 +7,11 @@ once a pass, and what numpy does between products is shared too.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -52,8 +53,14 @@ def block_workers() -> Iterator[Workers]:
         yield on_threads
 
 
-@cache
 def _controller() -> Any:
+    """Return what sets the threads of the libraries that are loaded; a module that came since may have brought one."""
+    return _scan(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _scan(modules: int) -> Any:
+    del modules
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ray_subsel.config import CorpusConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.suggest import did_you_mean
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import SourceFile, content_hash, list_files
 from ray_subsel.corpus.readers import TEXT_COLUMN, column_names, open_parquet, read_batches
@@ -145,7 +146,12 @@ def _reading(file: SourceFile, config: CorpusConfig, dimension: int | None) -> R
         for option, columns in asked.items():
             for name in columns:
                 if name is not None and name not in names:
-                    raise invalid(option, f"be a column of {file.uri}", name, f"Its columns: {', '.join(names)}.")
+                    raise invalid(
+                        option,
+                        f"be a column of {file.uri}",
+                        name,
+                        f"{did_you_mean(name, names)} Its columns: {', '.join(names)}.",
+                    )
     if config.vectors is not None:
         _check_vector_column(file, config.vectors)
     return Reading(config, text, story, dimension)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.types import Indices
 from ray_subsel.embedders.base import Embedder, EmbedSettings, Float32s, unit_rows
 from ray_subsel.embedders.model_files import (
@@ -89,7 +89,7 @@ class BertEmbedder(Embedder):
         from transformers import AutoModel
 
         if precision not in PRECISIONS:
-            raise invalid("embed_precision", f"be one of {', '.join(PRECISIONS)}", precision)
+            raise unknown("embed_precision", precision, PRECISIONS)
         if precision == "int8" and device != "cpu":
             way = "Use bfloat16, or --num-gpus 0."
             raise invalid("embed_precision", "be float32 or bfloat16 on a GPU", precision, way)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
-from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.errors import InputError, invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.experiments.embedder_choices import coordinate, model_label
@@ -66,7 +66,7 @@ class ExperimentConfig:
         if not self.out:
             raise invalid("out", "name a directory", self.out, "Use --out DIR.")
         if self.corpus.task not in TEXT_COLUMNS:
-            raise invalid("task", f"be one of {', '.join(TEXT_COLUMNS)}", self.corpus.task, "Use --task.")
+            raise unknown("task", self.corpus.task, TEXT_COLUMNS, hint="Use --task.")
         if not self.train.test:
             raise invalid("test", "name a labelled file", self.train.test, "Use --test FILE.")
         if self.corpus.augment:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.errors import InputError, invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.experiments.embedder_choices import OWN
 from ray_subsel.experiments.samples import Redundancy
@@ -54,7 +54,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         if self.via not in VIAS:
-            raise invalid("via", f"be one of {', '.join(VIAS)}", self.via)
+            raise unknown("via", self.via, VIAS)
         if not 0 < self.size <= 1:
             raise invalid("size", "lie in (0, 1]", self.size)
         if self.seed < 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.dedup.settings import NearSettings
@@ -83,7 +83,7 @@ def method_named(name: str) -> Method:
     """
     base, _, lam = name.partition("@")
     if base not in METHODS:
-        raise invalid("method", f"be one of {', '.join(METHODS)}", name)
+        raise unknown("method", name, METHODS)
     method = METHODS[base]
     if not lam:
         return method

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import EmbedConfig, TrainConfig, fingerprint_fields
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.embedders import TextList, build_embedder, model_fingerprint, model_name
 from ray_subsel.embedders.base import Embedder, Float32s
@@ -59,7 +59,7 @@ class Setup:
 
     def __post_init__(self) -> None:
         if self.task not in TEXT_COLUMNS:
-            raise invalid("task", f"be one of {', '.join(TEXT_COLUMNS)}", self.task)
+            raise unknown("task", self.task, TEXT_COLUMNS)
         if model_name(self.embed) is None:
             raise invalid("embedder", "be an encoder: minilm or bert", self.embed.embedder)
 

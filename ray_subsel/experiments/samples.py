@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.story_columns import story_text
 from ray_subsel.synthetic.noise import near_copy
@@ -40,7 +40,7 @@ class Redundancy:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise invalid("kind", f"be one of {', '.join(KINDS)}", self.kind)
+            raise unknown("kind", self.kind, KINDS)
         if not 0 <= self.density < 1:
             raise invalid("density", "lie in [0, 1)", self.density)
         if not 0 < self.sources <= 1:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ray_subsel.config import STORY_TEXTS, option
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.experiments.embedder_choices import OWN, TRAINED
 from ray_subsel.experiments.grid import VIAS, Cell
 from ray_subsel.experiments.methods import METHODS, method_named
@@ -50,16 +50,16 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         if self.study not in STUDIES:
-            raise invalid("study", f"be one of {', '.join(STUDIES)}", self.study)
+            raise unknown("study", self.study, STUDIES)
         if self.via not in VIAS:
-            raise invalid("via", f"be one of {', '.join(VIAS)}", self.via)
+            raise unknown("via", self.via, VIAS)
         if self.seeds < 1:
             raise invalid("seeds", "be at least 1", self.seeds)
         if self.first_seed < 0:
             raise invalid("first_seed", "be at least 0", self.first_seed)
         for kind in self.kinds:
             if kind not in KINDS:
-                raise invalid("kind", f"be one of {', '.join(KINDS)}", kind)
+                raise unknown("kind", kind, KINDS)
         for name in self.methods:
             method_named(name)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
-from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
 from ray_subsel.objectives.base import Objective
@@ -84,7 +84,7 @@ class FeatureBased(Objective[FeatureBasedState]):
 
     def __post_init__(self) -> None:
         if self.concave not in CONCAVE:
-            raise invalid("concave", f"be one of {', '.join(CONCAVE)}", self.concave)
+            raise unknown("concave", self.concave, CONCAVE)
 
     def init(self, X: Floats | Any) -> FeatureBasedState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s
 from ray_subsel.core.unit_rows import UnitRows, check_matrix, to_float64, unit_rows
@@ -148,7 +148,7 @@ def kernel_of(kernel: str | Kernel) -> Kernel:
     if isinstance(kernel, Kernel):
         return kernel
     if kernel not in KERNELS:
-        raise invalid("kernel", f"be one of {', '.join(KERNELS)} or a Kernel", kernel)
+        raise unknown("kernel", kernel, KERNELS, also=" or a Kernel")
     return KERNELS[kernel]()
 
 

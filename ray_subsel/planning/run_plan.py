@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
 from ray_subsel.constraints.size import resolve_k
@@ -44,6 +46,10 @@ class RunPlan:
     sizes: SelectionPlan
     stages: dict[str, int]
     assumed_k: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan, ready for JSON."""
+        return dataclasses.asdict(self)
 
     def text(self) -> str:
         """Return the plan as it is printed."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -26,12 +27,30 @@ class ClosableBar(Bar, Protocol):
 Show = Callable[[str, int, str], ClosableBar]
 """Makes a bar of a label, a total and a unit."""
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Show neither bars nor lines within the block."""
+    before = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
+
 
 class NullProgress:
     """A bar that shows nothing."""
 
+    def __init__(self, label: str = "", total: int = 0, unit: str = "") -> None:
+        """Take what any bar takes."""
+
     def advance(self, amount: int = 1) -> None:
         """Take note of nothing."""
+
+    def close(self) -> None:
+        """Show nothing any more."""
 
 
 class TerminalBar:
@@ -77,7 +96,7 @@ class LogBar:
 @contextmanager
 def bar(label: str, total: int, unit: str = "item", show: Show | None = None) -> Iterator[Bar]:
     """Yield a bar of ``total`` units that closes with the block; by default as standard error can show it."""
-    show = show or (TerminalBar if sys.stderr.isatty() else LogBar)
+    show = show or (NullProgress if _quiet.get() else TerminalBar if sys.stderr.isatty() else LogBar)
     progress = show(label, total, unit)
     try:
         yield progress
@@ -101,5 +120,7 @@ def steps(label: str, unit: str, show: Show | None = None) -> Iterator[Callable[
 
 def log_line(line: str) -> None:
     """Write one line about the run to standard error."""
+    if _quiet.get():
+        return
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

@@ -234,7 +234,9 @@ def input_error_in(error: BaseException) -> InputError | None:
             continue
         seen.add(id(current))
         if isinstance(current, InputError):
-            return InputError(_first_line(current))
+            found = InputError(_first_line(current))
+            found.parameter = current.parameter
+            return found
         pending += [getattr(current, "cause", None), current.__cause__, current.__context__]
     return None
 

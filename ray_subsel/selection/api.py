@@ -17,7 +17,7 @@ from ray_subsel.baselines import BASELINES
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec
-from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.types import Indices
 from ray_subsel.objectives import OBJECTIVES, GraphCut, Objective, find_objective
 from ray_subsel.objectives.graph_cut import check_lam
@@ -264,7 +264,7 @@ def _kind(objective: Any) -> type[Objective[Any]] | Objective[Any]:
         return find_objective(objective)
     if not isinstance(objective, Objective):
         way = "Give an instance: Objective(), not the class." if isinstance(objective, type) else ""
-        raise invalid("objective", f"be one of {', '.join(OBJECTIVES)} or an Objective", objective, way)
+        raise unknown("objective", objective, OBJECTIVES, also=" or an Objective", hint=way)
     _check_named(objective, "objective")
     return objective
 
@@ -282,7 +282,7 @@ def _optimizer(optimizer: Any) -> Optimizer:
         return optimizer
     by_name = OPTIMIZERS | BASELINES
     if not isinstance(optimizer, str) or optimizer not in by_name:
-        raise invalid("optimizer", f"be one of {', '.join(by_name)} or an Optimizer", optimizer)
+        raise unknown("optimizer", optimizer, by_name, also=" or an Optimizer")
     return by_name[optimizer]()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import invalid, unknown
 
 Int64s = NDArray[np.int64]
 
@@ -84,7 +84,7 @@ def classes_of(task: str, train: pa.Table, test: pa.Table) -> tuple[str, ...]:
         For an unknown task, a missing column, no rows, a row without label or text, a wrong ending, or one class only.
     """
     if task not in CHOICES:
-        raise invalid("task", f"be one of {', '.join(CHOICES)}", task)
+        raise unknown("task", task, CHOICES)
     for name, table in (("training set", train), ("test set", test)):
         _check_table(task, name, table)
     if task == "story-cloze":

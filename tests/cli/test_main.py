@@ -60,7 +60,7 @@ BAD = {
         "k must lie between 1 and 20, the items to choose from; got 21",
     ),
     "k not a number": (["select", "IN/good.parquet", *V, "--k", "many"], "--k.*many"),
-    "no budget": (["select", "IN/good.parquet", *V], "k, fraction must be given, exactly one of them"),
+    "no budget": (["select", "IN/good.parquet", *V], "--k, --fraction must be given, exactly one of them"),
     "fraction 1.5": (["select", "IN/good.parquet", *V, "--fraction", "1.5"], r"fraction must lie in \(0, 1\]; got 1.5"),
     "lambda nan": (["select", "IN/good.parquet", *V, "--k", "2", "--lam", "nan"], "lam must be a number >= 0.*got nan"),
     "lambda word": (["select", "IN/good.parquet", *V, "--k", "2", "--lam", "big"], "must be a number >= 0 or auto"),
@@ -202,7 +202,7 @@ def test_a_directory_with_other_things_is_left_alone(files, tmp_path, capsys):
 @pytest.mark.parametrize("command", ["run", "embed", "select", "finetune", "report"])
 def test_help_says_what_every_flag_is(command, capsys):
     with pytest.raises(SystemExit) as caught:
-        main([command, "--help"])
+        main([command, "--help-all"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
     flags = re.findall(r"^  (--[a-z-]+)(.*)$", text, re.MULTILINE)
@@ -213,7 +213,7 @@ def test_help_says_what_every_flag_is(command, capsys):
 
 def test_what_is_not_kept_on_disk_has_no_type_there(capsys):
     assert main(["experiment", "x", "--vectors-dtype", "float16", "--out", "o"]) == 2
-    assert "unrecognized arguments: --vectors-dtype" in capsys.readouterr().err
+    assert "--vectors-dtype must be a flag of subsel experiment" in capsys.readouterr().err
 
 
 def test_help_of_the_whole_has_examples(capsys):
@@ -233,3 +233,15 @@ def test_one_seed_flag_sets_every_stage_s_seed():
     assert (config.corpus.seed, config.embed.seed, config.select.seed) == (7, 7, 7)
     assert config.corpus.data == ("x",)
     assert config.corpus.text == ("t",)
+
+
+def test_json_and_quiet_write_the_report_and_nothing_else(files, tmp_path, capsys):
+    call = ["select", str(files / "texts.jsonl"), "--text", "body", "--embedder", "tfidf", "--k", "2"]
+    assert main([*call, "--out", str(tmp_path / "out"), "--json", "--quiet"]) == 0
+    written = capsys.readouterr()
+    assert written.err == ""
+    assert json.loads(written.out) == json.loads((tmp_path / "out/report.json").read_text())
+    assert main(["report", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["selection"]["k"] == 2
+    assert main(["plan", *call[1:], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 6

@@ -56,3 +56,13 @@ def test_a_bar_closes_when_the_work_fails():
     with pytest.raises(RuntimeError), progress.bar("embed", 2, "item", recorded):
         raise RuntimeError
     assert recorded.told == [2, "closed"]
+
+
+def test_quiet_shows_neither_lines_nor_bars(capsys):
+    with progress.quiet():
+        progress.log_line("a line")
+        with progress.bar("embed", 2) as shown:
+            shown.advance()
+            assert isinstance(shown, progress.NullProgress)
+    progress.log_line("another")
+    assert capsys.readouterr().err == "another\n"

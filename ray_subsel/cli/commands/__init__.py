@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.commands.experiment import EXPERIMENT
 from ray_subsel.cli.commands.finetune import FINETUNE
 from ray_subsel.cli.commands.plan import PLAN
@@ -11,4 +11,4 @@ from ray_subsel.cli.commands.run import EMBED, RUN, SELECT
 
 COMMANDS = {command.name: command for command in (RUN, EMBED, SELECT, PLAN, FINETUNE, REPORT, EXPERIMENT)}
 
-__all__ = ["COMMANDS", "Command", "Invocation"]
+__all__ = ["COMMANDS", "Answer", "Command", "Invocation"]

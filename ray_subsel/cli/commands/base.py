@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,22 @@ class Invocation:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a subcommand says at its end.
+
+    Attributes
+    ----------
+    text : str
+        For people, without the last line's end.
+    data : mapping
+        The same and more for programs, ready for JSON: what ``--json`` prints.
+    """
+
+    text: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Command:
     """A subcommand.
 
@@ -43,9 +59,9 @@ class Command:
     add : callable
         Adds its parser, with its flags, to argparse's subparsers.
     run : callable
-        Does it, and returns the text for standard output.
+        Does it, and returns what standard output shows.
     """
 
     name: str
     add: Callable[[Any], None]
-    run: Callable[[Invocation], str]
+    run: Callable[[Invocation], Answer]

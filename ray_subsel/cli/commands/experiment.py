@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
@@ -47,9 +47,10 @@ def _add(commands: Any) -> None:
     add_flags(command, TrainConfig, title="training", skip=("arms", "train_seed"))
 
 
-def _run(call: Invocation) -> str:
-    from ray_subsel.experiments.experiment import ExperimentConfig, run
+def _run(call: Invocation) -> Answer:
+    from ray_subsel.experiments.experiment import SUMMARY, ExperimentConfig, run
     from ray_subsel.experiments.studies import StudyConfig
+    from ray_subsel.storage.run_directory import RunDir
 
     given = call.given
     if given["data"][0] == "story-cloze":
@@ -66,7 +67,8 @@ def _run(call: Invocation) -> str:
         workers=given["workers"],
         address=given["address"],
     )
-    return run(config)
+    text = run(config)
+    return Answer(text, RunDir(config.out).read_json(SUMMARY))
 
 
 EXPERIMENT = Command("experiment", _add, _run)

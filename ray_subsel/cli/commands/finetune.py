@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, TrainConfig
 from ray_subsel.core.errors import InputError, invalid
@@ -48,12 +48,12 @@ def _finetune_config(given: dict[str, Any], command: str) -> RunConfig:
     )
 
 
-def _run(call: Invocation) -> str:
+def _run(call: Invocation) -> Answer:
     from ray_subsel import pipeline
     from ray_subsel.report.terminal import summary_text
 
     report = pipeline.finetune(_finetune_config(call.given, call.command), policy=call.policy, watch=call.watch)
-    return summary_text(report, call.given["out"])
+    return Answer(summary_text(report, call.given["out"]), report)
 
 
 FINETUNE = Command("finetune", _add, _run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.commands.run import DATA, SELECTING
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig
@@ -25,13 +25,14 @@ def _add(commands: Any) -> None:
         add_flags(plan, config, title=title, skip=("data",))
 
 
-def _run(call: Invocation) -> str:
+def _run(call: Invocation) -> Answer:
     from ray_subsel.planning.machine import machine_of
     from ray_subsel.planning.run_plan import plan_run
 
     given = call.given
     settings = (build(CorpusConfig, given), build(EmbedConfig, given), build(SelectConfig, given))
-    return plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=call.policy).text()
+    plan = plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=call.policy)
+    return Answer(plan.text(), plan.as_json())
 
 
 PLAN = Command("plan", _add, _run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.base import Answer, Command, Invocation
 
 
 def _add(commands: Any) -> None:
@@ -14,8 +14,8 @@ def _add(commands: Any) -> None:
     )
 
 
-def _run(call: Invocation) -> str:
-    from ray_subsel.experiments.experiment import is_experiment, write_summary
+def _run(call: Invocation) -> Answer:
+    from ray_subsel.experiments.experiment import SUMMARY, is_experiment, write_summary
     from ray_subsel.report.terminal import summary_text
     from ray_subsel.stages.report import publish
     from ray_subsel.storage.manifest import Manifest
@@ -23,8 +23,9 @@ def _run(call: Invocation) -> str:
 
     out = call.given["out"]
     if is_experiment(out):
-        return write_summary(out)
-    return summary_text(publish(Manifest.load(RunDir(out))), out)
+        return Answer(write_summary(out), RunDir(out).read_json(SUMMARY))
+    found = publish(Manifest.load(RunDir(out)))
+    return Answer(summary_text(found, out), found)
 
 
 REPORT = Command("report", _add, _run)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ray_subsel.cli.commands.base import Command, Invocation
+from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
 from ray_subsel.core.errors import InputError
@@ -46,12 +46,12 @@ def run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
     )
 
 
-def _run(name: str, call: Invocation) -> str:
+def _run(name: str, call: Invocation) -> Answer:
     from ray_subsel import pipeline
     from ray_subsel.report.terminal import summary_text
 
     report = pipeline.run(run_config(name, call.given, call.command), policy=call.policy, watch=call.watch)
-    return summary_text(report, call.given["out"])
+    return Answer(summary_text(report, call.given["out"]), report)
 
 
 def _command(name: str, about: str, configs: Sequence[tuple[type, str]]) -> Command:

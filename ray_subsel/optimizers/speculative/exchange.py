@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import unknown
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.numeric import whole_number
 from ray_subsel.core.threads import Workers, block_workers
@@ -55,7 +55,7 @@ class Exchange(Optimizer):
 
     def __post_init__(self) -> None:
         if self.start not in _STARTS:
-            raise invalid("start", f"be one of {', '.join(_STARTS)}", self.start)
+            raise unknown("start", self.start, _STARTS)
         whole_number(self.swaps, "swaps", "be at least 0", least=0)
         whole_number(self.look, "look", "be at least 1", least=1)
 
