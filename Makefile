@@ -19,7 +19,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install demo docs wheel test test-slow lint format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,18 @@ demo: $(STAMP) ## write stories, choose a tenth of them, fine-tune on it and com
 		--fraction 0.1 --partitions 4 --lr 1e-4 --epochs 5 --arm subset --arm random --out $(DEMO)/run
 	@echo "Report: $(DEMO)/run/report.html"
 
+docs: ## build the pages of docs/ as a site in site/; a warning is an error
+	@$(MAKE) --no-print-directory install EXTRAS=$(EXTRAS),docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Pages: site/index.html"
+
+wheel: $(STAMP) ## build the package, install it into an empty environment, and run the command there
+	$(BIN)/python -m build --outdir dist .
+	"$(PYTHON)" -m venv --clear dist/.venv
+	dist/.venv/bin/python -m pip install --quiet -c constraints.txt "$$(ls dist/*.whl | tail -n 1)[minilm]"
+	cd dist && printf 'body\none text\nanother\na third\n' > texts.csv && \
+		.venv/bin/subsel select texts.csv --text body --k 2 --out run --overwrite
+
 lint: $(STAMP) ## format check, lint and types
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
@@ -63,5 +75,5 @@ format: $(STAMP) ## format the code and mend what can be mended
 	$(BIN)/ruff check --quiet --fix .
 
 clean: ## delete .venv, caches and the demo's run
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,3 +26,20 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").r
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_examples_run(example):
     exec(compile(example, "docs/extending.md", "exec"), {"__name__": "example"})
+
+
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+
+
+def test_every_page_has_its_place_on_the_site():
+    nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    assert [page.name for page in DOCS if f": {page.name}\n" not in nav] == []
+
+
+@pytest.mark.parametrize(
+    "page", [*DOCS, ROOT / "docs/results/README.md", ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
+    assert [link for link in links if link and not (page.parent / link).exists()] == []

@@ -25,12 +25,12 @@ class StochasticGreedy(Optimizer):
     monotone submodular objectives. Quotas, floors and costs are respected (the sample is drawn from the items that may
     still be chosen), without that guarantee. Wins where a gain is dear and k large.
 
+    Source: Mirzasoleiman et al. 2015, "Lazier than lazy greedy".
+
     Parameters
     ----------
     epsilon : float, default=0.1
         In (0, 1). Smaller is better and slower.
-
-    Source: Mirzasoleiman et al. 2015, "Lazier than lazy greedy".
     """
 
     name: ClassVar[str] = "stochastic"

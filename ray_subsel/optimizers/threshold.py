@@ -27,12 +27,12 @@ class ThresholdGreedy(Optimizer):
     threshold come in index order, so ranks are coarse. The last threshold is epsilon / n of the first; items that gain
     less are then added in index order until there are k, as long as no gain is negative.
 
+    Source: Badanidiyuru & Vondrak 2014.
+
     Parameters
     ----------
     epsilon : float, default=0.1
         In (0, 1).
-
-    Source: Badanidiyuru & Vondrak 2014.
     """
 
     name: ClassVar[str] = "threshold"
