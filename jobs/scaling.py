@@ -163,7 +163,7 @@ def by_engine(cell: dict[str, Any], folder: str) -> dict[str, Any]:
     X, origin = vectors_of(corpus["vector"]), corpus["origin"].to_numpy()
     del corpus
     began = time.perf_counter()
-    chosen = select(X, cell["k"])
+    chosen = select(X, cell["k"], recipe="none")
     seconds = time.perf_counter() - began
     total = np.zeros(cell["d"])
     for start in range(0, cell["n"], 65_536):
@@ -206,7 +206,7 @@ def by_ray(cell: dict[str, Any], folder: str, out: Path) -> dict[str, Any]:
         CorpusConfig(data=(folder,), vectors="vector", copies="keep"),
         EmbedConfig(),
         RuntimeConfig(out=str(directory), overwrite=True),
-        SelectConfig(k=cell["k"], mode=cell["mode"], partitions=cell["partitions"]),
+        SelectConfig(k=cell["k"], mode=cell["mode"], partitions=cell["partitions"], recipe="none"),
     )
     try:
         report = run(config)

@@ -17,12 +17,13 @@ import time
 from importlib.metadata import version
 from typing import Any
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
 from ray_subsel.corpus.constraint_columns import check_corpus, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
 from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels
@@ -61,6 +62,7 @@ def run(
     InputError
         For whatever is wrong with the input or the settings; what was finished stays and is resumed.
     """
+    config, settled = settle_run(config)
     directory = RunDir(config.runtime.out, watch)
     # Input is looked at before Ray is started and before anything is written: most mistakes show here, at once.
     inputs = input_fingerprint(config.corpus)
@@ -74,18 +76,22 @@ def run(
     Manifest.open(directory)
     with locked(directory):
         manifest = Manifest.open(directory, LAYOUT)
+        if not config.runtime.overwrite:
+            settled.check_there(directory.path(), {name: stage.settings for name, stage in manifest.stages.items()})
         directory.sweep()
-        manifest.about = _about(config, config.command)
+        for line in settled.lines():
+            log_line(line)
+        manifest.about = _about(config, config.command) | {"recipe": settled.as_json()}
         with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, policy)
             rows = run_stage(IngestStage(inputs), context)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
                 without: tuple[str, ...] = (DeduplicateStage.name,)
-                if select.near is not None:
+                if (threshold := select.near_threshold) is not None:
                     column = near_column(config.corpus, select)
                     labels = None if column is None else ItemLabels(rows, column, select.near_within is not None)
-                    store = run_stage(DeduplicateStage(store, select.near, select.seed, labels), context)
+                    store = run_stage(DeduplicateStage(store, threshold, select.seed, labels), context)
                     without = ()
                 run_stage(SelectStage(rows, store, select, lists), context, leave_out=without)
             if config.train is not None:
@@ -105,7 +111,8 @@ def finetune(
     input_fingerprint(test_corpus(config.corpus, config.train))
     with locked(directory):
         manifest = Manifest.load(directory, LAYOUT)
-        manifest.about = _about(config, manifest.about.get("command", ""))
+        about = _about(config, manifest.about.get("command", ""))
+        manifest.about = about | {"recipe": manifest.about.get("recipe")}
         with RaySession(config.runtime) as session:
             context = RunContext(config, manifest, session, policy)
             run_stage(TrainStage(RowStore.open(directory), config.train), context)

@@ -20,12 +20,16 @@ def test_files_that_are_named_exist(page):
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
-EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+EXAMPLES = [
+    pytest.param(page, example, id=f"{page}-{number}")
+    for page in ("extending.md", "recipes.md")
+    for number, example in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_examples_run(example):
-    exec(compile(example, "docs/extending.md", "exec"), {"__name__": "example"})
+@pytest.mark.parametrize(("page", "example"), EXAMPLES)
+def test_examples_run(page, example):
+    exec(compile(example, f"docs/{page}", "exec"), {"__name__": "example"})
 
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -76,7 +76,7 @@ def vector_run(
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v", copies=copies),
             embed=EmbedConfig(vectors_dtype=vectors_dtype),
-            select=SelectConfig(**chosen_by),
+            select=SelectConfig(**chosen_by, recipe="none"),
             runtime=RuntimeConfig(out=str(out), workers=workers),
         ),
         policy=policy,
@@ -86,7 +86,7 @@ def vector_run(
 def test_one_partition_is_select_on_the_array(vectors, tmp_path):
     folder, X = vectors
     report = vector_run(folder, tmp_path / "out", k=40, copies="keep")
-    exact = select(X, 40)
+    exact = select(X, 40, recipe="none")
     assert chosen(tmp_path / "out") == exact.indices.tolist()
     table = pq.read_table(tmp_path / "out" / "selection.parquet")
     assert np.allclose(table["gain"].to_numpy(), exact.gains, atol=1e-3)
@@ -100,7 +100,7 @@ def test_equal_vectors_are_one_item_led_by_the_lowest_id(vectors, tmp_path):
     report = vector_run(folder, tmp_path / "out", k=30)
     distinct, first, counts = np.unique(X, axis=0, return_index=True, return_counts=True)
     order = np.argsort(first)
-    exact = select(X[first[order]], 30)
+    exact = select(X[first[order]], 30, recipe="none")
     assert chosen(tmp_path / "out") == first[order][exact.indices].tolist()
     table = pq.read_table(tmp_path / "out" / "selection.parquet")
     assert table["multiplicity"].to_pylist() == counts[order][exact.indices].tolist()
@@ -238,7 +238,7 @@ def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):
         RunConfig(
             corpus=corpus,
             embed=EmbedConfig(),
-            select=SelectConfig(k=25, partitions=7),
+            select=SelectConfig(k=25, partitions=7, recipe="none"),
             runtime=RuntimeConfig(out=str(tmp_path / "out"), overwrite=True),
         )
     )
@@ -252,7 +252,7 @@ def text_run(path, out, embed, *, workers=2, copies="collapse", augment=False, p
         RunConfig(
             corpus=CorpusConfig(data=(str(path),), text=("body",), copies=copies, augment=augment),
             embed=embed,
-            select=SelectConfig(**(chosen_by or {"k": 20})),
+            select=SelectConfig(**(chosen_by or {"k": 20}), recipe="none"),
             runtime=RuntimeConfig(out=str(out), workers=workers),
         ),
         policy=policy,
@@ -415,7 +415,7 @@ def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
     config = RunConfig(
         corpus=CorpusConfig(data=(str(stories / "train.csv"),), task="story-cloze", augment=True),
         embed=EmbedConfig(embedder="bert", model=str(tiny_bert)),
-        select=SelectConfig(fraction=0.1),
+        select=SelectConfig(fraction=0.1, recipe="none"),
         train=TrainConfig(test=(str(stories / "test.csv"),), arms=("subset", "random-dedup"), epochs=1),
         runtime=RuntimeConfig(out=str(out)),
         command="subsel run ...",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.core.errors import InputError
@@ -58,13 +58,16 @@ def in_flags(error: InputError, parser: Parser) -> str:
     return ", ".join(by_word[word] for word in words) + str(error)[len(error.parameter) :]
 
 
-def _parse_lam(text: str) -> float | str:
-    if text == "auto":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number >= 0 or auto; got {text!r}") from None
+def _reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what argparse calls with a flag's text: an error of ``parse`` is shown after the flag's name."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def _flag(field: dataclasses.Field[Any]) -> str:
@@ -88,8 +91,8 @@ def add_flags(parser: argparse.ArgumentParser, config: type, *, title: str, skip
         kind = types[field.name]
         if kind is bool:
             settings["action"] = "store_true"
-        elif field.name == "lam":
-            settings |= {"type": _parse_lam, "metavar": "L"}
+        elif field.metadata["parse"] is not None:
+            settings |= {"type": _reader(field.metadata["parse"]), "metavar": field.metadata["metavar"]}
         else:
             inner = [one for one in typing.get_args(kind) if one not in (type(None), Ellipsis)]
             base = inner[0] if inner else kind

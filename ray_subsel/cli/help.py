@@ -12,7 +12,7 @@ COMMON = frozenset(
     {
         *("out", "overwrite", "quiet", "json"),
         *("task", "text", "vectors", "label", "group", "id"),
-        *("embedder", "k", "fraction", "budget", "objective", "near"),
+        *("embedder", "k", "fraction", "budget", "recipe", "objective", "near"),
         *("quotas", "floors", "include", "exclude"),
         *("test", "arms", "train_model", "epochs", "lr"),
         *("study", "seeds"),

@@ -25,7 +25,7 @@ from ray_subsel.storage.run_directory import Watch
 EXAMPLES = """examples:
   subsel run stories.csv --test test.csv --task story-cloze --fraction 0.1 --out runs/stories
   subsel select corpus.jsonl --text body --k 10000 --out runs/body
-  subsel select corpus.jsonl --text body --near 0.9 --objective facility_location --fraction 0.05 --out runs/near
+  subsel select corpus.jsonl --text body --label intent --fraction 0.05 --out runs/classes
   subsel select corpus.jsonl --text body --group source --quota proportional --include keep.txt --k 900 --out runs/g
   subsel select 'vectors/*.parquet' --vectors embedding --fraction 0.05 --partitions 16 --out runs/vectors
   subsel plan 'vectors/*.parquet' --vectors embedding --fraction 0.05 --memory-limit 3GiB

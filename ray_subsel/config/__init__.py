@@ -8,6 +8,7 @@ from ray_subsel.config.options import fingerprint_fields, option
 from ray_subsel.config.run import RunConfig
 from ray_subsel.config.runtime import RuntimeConfig
 from ray_subsel.config.select import SelectConfig
+from ray_subsel.config.settle import settle, settle_run
 from ray_subsel.config.train import ARMS, TrainConfig
 
 __all__ = [
@@ -23,4 +24,6 @@ __all__ = [
     "TrainConfig",
     "fingerprint_fields",
     "option",
+    "settle",
+    "settle_run",
 ]

@@ -32,8 +32,10 @@ class CorpusConfig:
         None, "column that holds your own id; must be unique; kept beside the row id", metavar="COLUMN"
     )
     story_text: str = option("context+right", "which part of a story is embedded", choices=STORY_TEXTS)
-    copies: str = option(
-        "collapse", "equal texts: one item (collapse) or one each (keep)", choices=("collapse", "keep")
+    copies: str | None = option(
+        None,
+        "equal texts: one item (collapse) or one each (keep); default: collapse, with --recipe paper keep",
+        choices=("collapse", "keep"),
     )
     augment: bool = option(False, "add exact copies, as the paper does: 1 %% of the items, 100 copies of each")
     augment_share: float = option(0.01, "share of the items that --augment copies")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ray_subsel.core.errors import invalid, unknown
@@ -24,17 +25,32 @@ def option(
     known: tuple[str, ...] = (),
     flag: str = "",
     metavar: str = "",
+    parse: Callable[[str], Any] | None = None,
     identity: bool = True,
     later: bool = False,
 ) -> T:
     """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity.
 
-    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named. A field that
-    came ``later`` is part of the identity where it is not at its default, so that older run directories are resumed.
+    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named. ``parse``
+    reads a flag's text where the type alone does not say how; it raises ValueError. A field that came ``later`` is part
+    of the identity where it is not at its default, so that older run directories are resumed.
     """
     shown = metavar or "|".join((*known, OUTSIDE) if known else choices)
     metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity, "later": later}
+    metadata["parse"] = parse
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def number_or(word: str, number: str = "a number") -> Callable[[str], float | str]:
+    """Return what reads a number, as errors call it, or one word in its place."""
+
+    def parse(text: str) -> float | str:
+        try:
+            return text if text == word else float(text)
+        except ValueError:
+            raise ValueError(f"must be {number} or {word}; got {text!r}") from None
+
+    return parse
 
 
 def check_choices(config: Any) -> None:
@@ -43,7 +59,7 @@ def check_choices(config: Any) -> None:
         choices = field.metadata.get("choices")
         value = getattr(config, field.name)
         for one in value if isinstance(value, tuple) else (value,):
-            if choices and one not in choices:
+            if choices and one is not None and one not in choices:
                 raise unknown(field.name, one, choices)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel.config.options import check_choices, check_share, option
-from ray_subsel.constraints.spec import APPORTIONED, ConstraintSpec
+from ray_subsel.config.options import check_choices, check_share, number_or, option
+from ray_subsel.config.recipe import NOTHING, PAPER_LAM, RECIPES, Asked, objective_of
+from ray_subsel.constraints.spec import WORDS, ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
@@ -15,11 +16,20 @@ from ray_subsel.objectives.registry import representing, takers
 
 @dataclass(frozen=True)
 class SelectConfig:
-    """What to choose."""
+    """What to choose. What is None is decided by ``recipe`` (:mod:`ray_subsel.config.settle`)."""
 
     k: int | None = option(None, "number of items to choose")
     fraction: float | None = option(None, "share of the rows to choose, in (0, 1]")
-    objective: str = option("graph_cut", "what is maximized", known=tuple(OBJECTIVES))
+    recipe: str = option(
+        "auto",
+        "decides what flags leave open: auto by what the data has, paper as the report (graph cut, lambda = 10, all "
+        "copies kept), none nothing (graph cut, near copies kept)",
+        choices=RECIPES,
+        identity=False,  # what it decides is
+    )
+    objective: str | None = option(
+        None, "what is maximized; default: as --recipe decides, facility_location", known=tuple(OBJECTIVES)
+    )
     mode: str = option(
         "greedi",
         "greedi: partitions select, a reducer decides; exact: the centralized greedy's own picks, across partitions",
@@ -32,7 +42,13 @@ class SelectConfig:
         None, "partitions that one reducer takes in, more are reduced in a tree; default: as many as memory allows"
     )
     candidates: float = option(2.0, "c: each of m partitions hands ceil(c k / m) candidates to the reducer")
-    lam: float | str = option(10.0, "lambda, the redundancy penalty: a number >= 0, or auto (= n/k - 2)")
+    lam: float | str | None = option(
+        None,
+        "lambda, graph cut's redundancy penalty: a number >= 0, or auto (= n/k - 2); default: 10; given, it makes "
+        "graph cut the objective",
+        parse=number_or("auto", "a number >= 0"),
+        metavar="L",
+    )
     represented: int | None = option(
         None,
         f"{representing()}: represent a sample of so many items, the same for all partitions; default: "
@@ -43,9 +59,12 @@ class SelectConfig:
         "what a partition represents while it chooses candidates for a sample: the sample, or its own items",
         choices=("sample", "own"),
     )
-    near: float | None = option(
+    near: float | str | None = option(
         None,
-        "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders",
+        "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders; "
+        "none keeps them; default: as --recipe decides, by the encoder",
+        parse=number_or(NOTHING, "a cosine in (0, 1]"),
+        metavar="X",
     )
     near_within: str | None = option(
         None,
@@ -55,7 +74,8 @@ class SelectConfig:
     )
     quotas: tuple[str, ...] = option(
         (),
-        "at most so many items of a group (--group, else --label): proportional, equal, or LABEL=N, repeated",
+        "at most so many items of a group (--group, else --label): balanced, proportional, equal, none, or LABEL=N, "
+        "repeated; default: as --recipe decides, balanced where --label names classes",
         flag="quota",
         metavar="QUOTA",
     )
@@ -81,9 +101,7 @@ class SelectConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_share(self, "near")
-        if self.near_within is not None and self.near is None:
-            raise invalid("near_within", "go with near", Verbatim("no --near"), "Give a cosine, say --near 0.9.")
+        self._check_near()
         if self.k is not None and self.fraction is not None:
             raise invalid("k, fraction", "be given, exactly one of them", "both", "Use --k N or --fraction F.")
         if self.k is None and self.fraction is None and self.budget is None:
@@ -97,21 +115,50 @@ class SelectConfig:
         if self.fraction is not None:
             way = "Use --k for a number of items."
             finite_number(self.fraction, "fraction", "lie in (0, 1]", way, above=0.0, most=1.0)
-        if isinstance(self.lam, str):
-            if self.lam != "auto":
-                raise invalid("lam", "be a number >= 0 or auto", self.lam)
-        else:
-            finite_number(self.lam, "lam", "be a number >= 0 or auto", least=0.0)
         if self.partitions is not None and self.partitions < 1:
             raise invalid("partitions", "be at least 1", self.partitions)
         if self.fan_in is not None and self.fan_in < 2:
             raise invalid("fan_in", "be at least 2", self.fan_in)
         finite_number(self.candidates, "candidates", "be at least 1", least=1.0)
 
+    def _state(self) -> None:
+        """State what no recipe decides."""
+        stated = {
+            "objective": self.objective_name,
+            "lam": PAPER_LAM if self.lam is None else self.lam,
+            "near": self.near_threshold,
+            "quotas": () if self.quotas == (NOTHING,) else self.quotas,
+        }
+        for name, value in stated.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def asked(self) -> Asked:
+        """What was said of what a recipe decides."""
+        mine = "lam" if self.lam is not None else "mode exact" if self.mode == "exact" else ""
+        return Asked(
+            objective=self.objective,
+            near=self.near,
+            graph_cut=mine,
+            limits=self.grouped or self.quotas == (NOTHING,),
+            counted=self.k is not None or self.fraction is not None,
+            exact=self.mode == "exact",
+        )
+
+    @property
+    def objective_name(self) -> str:
+        """The objective: the one asked for, or what the recipe decides."""
+        return objective_of(self.recipe, self.asked)
+
+    @property
+    def near_threshold(self) -> float | None:
+        """The cosine from which near copies are collapsed, where one is stated."""
+        return None if self.near is None or self.near == NOTHING else float(self.near)
+
     @property
     def grouped(self) -> bool:
         """Whether groups matter."""
-        return bool(self.quotas or self.floors)
+        return bool((self.quotas and self.quotas != (NOTHING,)) or self.floors)
 
     @property
     def limited(self) -> bool:
@@ -120,8 +167,8 @@ class SelectConfig:
 
     @property
     def objective_class(self) -> type[Objective[Any]]:
-        """The class that ``objective`` names."""
-        return find_objective(self.objective)
+        """The class of the objective."""
+        return find_objective(self.objective_name)
 
     @property
     def by_clusters(self) -> bool:
@@ -131,20 +178,43 @@ class SelectConfig:
     def objective_of(self, n: int, k: int) -> Objective[Any]:
         """Return the objective with its options, for k of n items."""
         found = self.objective_class
-        return found.of_options({name: getattr(self, name) for name in found.options}, n=n, k=k)
+        options = {name: getattr(self, name) for name in found.options}
+        if options.get("lam", 0.0) is None:
+            options["lam"] = PAPER_LAM
+        return found.of_options(options, n=n, k=k)
+
+    def _check_near(self) -> None:
+        if self.near != NOTHING:
+            if isinstance(self.near, str):
+                raise invalid("near", f"be a cosine in (0, 1] or {NOTHING}", self.near)
+            check_share(self, "near")
+        if self.recipe == "none":
+            self._state()
+        open_yet = self.near is None and self.recipe == "auto"
+        if self.near_within is not None and self.near_threshold is None and not open_yet:
+            raise invalid("near_within", "go with near", Verbatim("no --near"), "Give a cosine, say --near 0.9.")
+
+    def _check_lam(self) -> None:
+        if isinstance(self.lam, str):
+            if self.lam != "auto":
+                raise invalid("lam", "be a number >= 0 or auto", self.lam)
+        elif self.lam is not None:
+            finite_number(self.lam, "lam", "be a number >= 0 or auto", least=0.0)
 
     def _check_objective(self) -> None:
+        self._check_lam()
         found = self.objective_class
-        if self.lam != 10.0 and "lam" not in found.options:
+        stated = self.lam is not None and (self.recipe != "none" or self.lam != PAPER_LAM)
+        if stated and "lam" not in found.options:
             raise invalid(
                 "lam", f"be left out unless objective is {takers('lam')}", self.lam, "Others have no penalty."
             )
         if self.lam == "auto" and self.k is None and self.fraction is None:
             raise invalid("lam", "be a number where a budget decides how many are chosen", self.lam, "Give --k too.")
         if self.represented is not None and not found.needs_reference:
-            raise invalid("represented", f"go with {representing()}", self.objective, "Others represent nothing.")
+            raise invalid("represented", f"go with {representing()}", found.name, "Others represent nothing.")
         if self.represent != "sample" and not found.needs_reference:
-            raise invalid("represent", f"go with {representing()}", self.objective)
+            raise invalid("represent", f"go with {representing()}", found.name)
         if self.represented is not None and self.represented < 1:
             raise invalid("represented", "be at least 1", self.represented)
         if self.mode == "exact" and not found.exact_over_partitions:
@@ -152,12 +222,12 @@ class SelectConfig:
             raise invalid("mode", f"be greedi unless objective is {exact}", self.mode, "Leave --mode out.")
 
     def _check_limits(self) -> None:
-        ConstraintSpec.parse(self.quotas, self.floors, self.budget)
+        ConstraintSpec.parse(() if self.quotas == (NOTHING,) else self.quotas, self.floors, self.budget)
         if self.budget is not None:
             finite_number(self.budget, "budget", "be a finite number above 0", above=0.0)
         if self.floors and self.budget is not None:
             raise invalid("floor", "not be combined with a budget", "both", "Use --quota, or leave one out.")
-        if set(self.quotas) & set(APPORTIONED) and self.k is None and self.fraction is None:
+        if set(self.quotas) & set(WORDS) and self.k is None and self.fraction is None:
             raise invalid(
                 "quota", "be LABEL=N where a budget decides how many are chosen", self.quotas[0], "Or give --k."
             )

@@ -49,6 +49,36 @@ def equal(sizes: Indices, k: int) -> Indices:
     return shares
 
 
+def balanced(sizes: Indices, k: int, least: Indices) -> Indices:
+    """Return the most that each group may have so that groups share k about equally; they sum to k or a few more.
+
+    Shares are equal, as far as groups reach, yet no group gets less than half of its share of the items,
+    floor(k n_g / 2 n), nor less than ``least`` (where both cannot be, the latter). Then all that got as much as any
+    may have one more than the odd items allow, so that whoever chooses decides which groups get those: with fewer
+    places than groups each group may have one item.
+
+    Parameters
+    ----------
+    sizes, least : int64 arrays of shape (G,)
+        Items of each group, and those that it must be let have; the latter sum to k at most.
+    k : int
+        At most the sum of the sizes.
+
+    Examples
+    --------
+    >>> balanced(np.array([80, 10, 10]), 10, np.zeros(3, dtype=np.int64)).tolist()
+    [4, 3, 3]
+    >>> balanced(np.array([5, 5, 5]), 2, np.zeros(3, dtype=np.int64)).tolist()
+    [1, 1, 1]
+    """
+    floors = np.maximum(least, k * sizes // (2 * max(1, int(sizes.sum()))))
+    if int(floors.sum()) > k:
+        floors = np.asarray(least, dtype=np.int64)
+    shares = above_floors(equal, sizes, k, floors)
+    level = int(np.max(shares[shares > floors], initial=0))
+    return np.maximum(shares, np.minimum(sizes, level))
+
+
 def above_floors(rule: Callable[[Indices, int], Indices], sizes: Indices, k: int, floors: Indices) -> Indices:
     """Apportion k by a rule, yet no group less than its floor: floors first, the rest by the rule; the sum is k.
 

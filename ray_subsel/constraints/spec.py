@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.constraints.apportion import above_floors, equal, proportional
+from ray_subsel.constraints.apportion import above_floors, balanced, equal, proportional
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.labels import numbers_of
 from ray_subsel.constraints.spending import Number
@@ -25,7 +25,11 @@ from ray_subsel.core.types import Indices
 ENDLESS = 1 << 62
 COUNT = "be a whole number >= 0"
 APPORTIONED = {"proportional": proportional, "equal": equal}
-"""The words that stand for quotas."""
+"""The words that stand for k apportioned to the groups."""
+
+BALANCED = "balanced"
+WORDS = (BALANCED, *APPORTIONED)
+"""All words that stand for quotas."""
 
 Quotas = str | Mapping[Hashable, int] | NDArray[np.int64]
 Floors = int | Mapping[Hashable, int] | NDArray[np.int64]
@@ -37,7 +41,9 @@ class ConstraintSpec:
 
     Attributes
     ----------
-    quotas : "proportional", "equal", mapping, int64 array of shape (G,) or None
+    quotas : "balanced", "proportional", "equal", mapping, int64 array of shape (G,) or None
+        "balanced": equal shares, none below half of a proportional one
+        (:func:`ray_subsel.constraints.apportion.balanced`); floors and included items come first.
         "proportional": k apportioned to the groups' sizes (largest remainders, ties to the earlier group). "equal": k
         apportioned equally, as far as groups reach. Floors come first: a group whose share would be below its floor has
         the floor, and the others share the rest. A mapping from label to the most that the group may have; groups
@@ -94,7 +100,7 @@ class ConstraintSpec:
         floors = self._floors(names, sizes.size)
         if floors is not None:
             _check_floors(floors, sizes, names, k)
-        quotas = self._quotas(k, names, sizes, floors)
+        quotas = self._quotas(k, names, sizes, floors, taken)
         limit = sizes if quotas is None else np.minimum(quotas, sizes)
         if floors is not None:
             _check_floors(floors, limit, names, k)
@@ -105,17 +111,20 @@ class ConstraintSpec:
         return Constraints(quotas=quotas, floors=floors, budget=self.budget)
 
     def _quotas(
-        self, k: int, names: Sequence[Hashable], sizes: Indices, floors: Indices | None
-    ) -> Indices | None:  # fmt: skip
+        self, k: int, names: Sequence[Hashable], sizes: Indices, floors: Indices | None, included: Indices
+    ) -> Indices | None:
         """Return the most of each group."""
         if self.quotas is None:
             return None
         if isinstance(self.quotas, np.ndarray):
             return self.quotas
         if isinstance(self.quotas, str):
-            if self.quotas not in APPORTIONED:
-                raise invalid("quotas", "be 'proportional', 'equal' or a mapping from label to number", self.quotas)
+            if self.quotas not in WORDS:
+                must = "be 'balanced', 'proportional', 'equal' or a mapping from label to number"
+                raise invalid("quotas", must, self.quotas)
             least = np.zeros_like(sizes) if floors is None else floors
+            if self.quotas == BALANCED:
+                return balanced(sizes, min(k, int(sizes.sum())), _fitting(least, included, k))
             return above_floors(APPORTIONED[self.quotas], sizes, k, least)
         quotas = sizes.astype(np.int64)
         quotas[numbers_of(self.quotas, names, "quotas")] = _counts(self.quotas, "quota")
@@ -131,6 +140,12 @@ class ConstraintSpec:
         floors = np.zeros(n_groups, dtype=np.int64)
         floors[numbers_of(self.floors, names, "floors")] = _counts(self.floors, "floor")
         return floors
+
+
+def _fitting(floors: Indices, included: Indices, k: int) -> Indices:
+    """Return floors that make room for included items; where k does not hold both, which is refused later, floors."""
+    both = np.maximum(floors, included)
+    return both if int(both.sum()) <= k else floors
 
 
 def _check_floors(floors: Indices, limit: Indices, names: Sequence[Hashable], k: int) -> None:
@@ -159,12 +174,12 @@ def _check_included(
 
 
 def parse_quotas(texts: Sequence[str]) -> str | dict[Hashable, int] | None:
-    """Return ``"proportional"``, ``"equal"``, a mapping from label to number, or None where nothing is said."""
+    """Return one of the words, a mapping from label to number, or None where nothing is said."""
     if not texts:
         return None
-    if len(texts) == 1 and texts[0] in APPORTIONED:
+    if len(texts) == 1 and texts[0] in WORDS:
         return texts[0]
-    return _mapping(texts, "quota", "proportional, equal, or LABEL=N, repeated")
+    return _mapping(texts, "quota", "balanced, proportional, equal, none, or LABEL=N, repeated")
 
 
 def parse_floors(texts: Sequence[str]) -> int | dict[Hashable, int] | None:

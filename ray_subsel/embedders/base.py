@@ -112,6 +112,8 @@ class Embedder(abc.ABC):
     """The settings that it reads."""
     state_file: ClassVar[str] = ""
     """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
+    near: ClassVar[float | None] = None
+    """The cosine from which two texts are near copies in its vectors; None: it is not known."""
     threaded: ClassVar[bool] = False
     """Whether it makes use of several CPU threads in one process."""
 

@@ -257,6 +257,7 @@ class MinilmEmbedder(BertEmbedder):
 
     name: ClassVar[str] = "minilm"
     help: ClassVar[str] = "packaged, offline"
+    near: ClassVar[float | None] = 0.95
     uses: ClassVar[tuple[str, ...]] = ("batch_size", "max_length", "embed_precision")
 
     @classmethod

@@ -138,6 +138,7 @@ class TfidfEmbedder(Embedder):
 
     name: ClassVar[str] = "tfidf"
     help: ClassVar[str] = "fastest"
+    near: ClassVar[float | None] = 0.9
     uses: ClassVar[tuple[str, ...]] = ("vector_size", "seed")
     state_file: ClassVar[str] = "tfidf/state.npz"
 

@@ -174,4 +174,4 @@ def _select(method: Method, X: Float32s, k: int, seed: int, note: Callable[[int,
         return select(X, k, lam=method.lam, seed=seed, progress=note).indices  # type: ignore[arg-type]
     if method.chooser == "facility_location":
         return select(X, k, objective="facility_location", optimizer="lazy", seed=seed, progress=note).indices
-    return select(X, k, optimizer=method.chooser, seed=seed, progress=note).indices
+    return select(X, k, optimizer=method.chooser, seed=seed, progress=note, recipe="none").indices

@@ -141,6 +141,8 @@ class Optimizer(abc.ABC):
     """An algorithm that maximizes a problem. Subclasses are final frozen dataclasses that hold parameters only."""
 
     name: ClassVar[str]
+    graph_cut_only: ClassVar[bool] = False
+    """Whether it takes no other objective."""
 
     def caveats(self, problem: Problem) -> tuple[str, ...]:
         """Return sentences on what :meth:`maximize` does not guarantee for a problem; the caller may warn of them."""

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig
+from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig, settle
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.files import SourceFile
@@ -39,6 +39,8 @@ class RunPlan:
         Predicted bytes of the largest process of each stage.
     assumed_k : int or None
         What was taken for k where a budget decides and costs are not read yet.
+    recipe : tuple of str
+        What the recipe decided, a line each.
     """
 
     rows: int
@@ -46,6 +48,7 @@ class RunPlan:
     sizes: SelectionPlan
     stages: dict[str, int]
     assumed_k: int | None = None
+    recipe: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan, ready for JSON."""
@@ -55,7 +58,7 @@ class RunPlan:
         """Return the plan as it is printed."""
         about = "" if self.exact else "some "
         first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
-        lines = [first, *self.sizes.lines(), stage_memory_line(self.stages)]
+        lines = [*self.recipe, first, *self.sizes.lines(), stage_memory_line(self.stages)]
         if self.assumed_k is not None:
             lines.append(f"budget    how many it pays for is known when costs are read; {self.assumed_k:,} are assumed")
         return "\n".join(lines)
@@ -87,6 +90,9 @@ def plan_run(
     InputError
         When the input cannot be read, k is above the rows, or it cannot fit into memory.
     """
+    settled = settle(corpus, embed, select)
+    assert settled.select is not None
+    corpus, select = settled.corpus, settled.select
     found = plan_ingest(corpus)
     check_corpus(corpus, select)
     read_id_lists(select)
@@ -102,10 +108,10 @@ def plan_run(
     sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep", policy=policy)
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
     embedding = plan_embedding(corpus, embed, machine, n=rows, d=dimension, policy=policy)
-    stages = stage_bytes(source, corpus, embed, sizes, embedding, near=select.near is not None, policy=policy)
+    stages = stage_bytes(source, corpus, embed, sizes, embedding, near=select.near_threshold is not None, policy=policy)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
-    return RunPlan(rows, counted_all, sizes, stages, assumed)
+    return RunPlan(rows, counted_all, sizes, stages, assumed, tuple(settled.lines()))
 
 
 def count_rows(file: SourceFile, counted_bytes: int = COUNTED_BYTES) -> tuple[int, bool]:

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ray_subsel.baselines import BASELINES
+from ray_subsel.config.recipe import NOTHING, PAPER_LAM, RECIPES, Asked, Facts, decide, objective_of, values_of
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.labels import Groups
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid, unknown
@@ -33,16 +35,16 @@ from ray_subsel.selection.result import Selection
 if TYPE_CHECKING:
     from ray_subsel.optimizers.speculative.upper_bound import Certificate
 
-PAPER_LAM = 10.0
-
 
 def select(
     X: Any,
     k: int | None = None,
     *,
     fraction: float | None = None,
-    objective: str | Objective[Any] = "graph_cut",
-    lam: float | Literal["auto"] = PAPER_LAM,
+    recipe: Literal["auto", "paper", "none"] = "auto",
+    labels: ArrayLike | None = None,
+    objective: str | Objective[Any] | None = None,
+    lam: float | Literal["auto"] | None = None,
     optimizer: str | Optimizer = "greedy",
     include: ArrayLike = (),
     exclude: ArrayLike = (),
@@ -50,11 +52,11 @@ def select(
     utility: ArrayLike | None = None,
     multiplicity: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    quotas: Literal["proportional", "equal"] | Mapping[Hashable, int] | ArrayLike | None = None,
+    quotas: str | Mapping[Hashable, int] | ArrayLike | None = None,
     floors: int | Mapping[Hashable, int] | ArrayLike | None = None,
     costs: ArrayLike | None = None,
     budget: float | None = None,
-    near: float | None = None,
+    near: float | Literal["none"] | None = None,
     near_within: ArrayLike | None = None,
     near_weights: bool = False,
     seed: int = 0,
@@ -72,11 +74,18 @@ def select(
         How many items, 1 <= k <= n. Give one of ``k``, ``fraction`` and ``budget``.
     fraction : float, optional
         Share of the ground set in (0, 1]; k is fraction * n rounded down, at least 1.
-    objective : str or Objective, default="graph_cut"
-        A name in ``ray_subsel.objectives.OBJECTIVES``, ``MODULE:CLASS`` or an entry point's name, with that
-        objective's defaults; or an instance.
-    lam : float or "auto", default=10.0
-        Penalty of graph cut when it is given by name; other objectives do not have it. "auto" is
+    recipe : "auto", "paper" or "none", default="auto"
+        Decides what is left open; ``Selection.decisions`` tells what and why. "auto": facility location, or graph cut
+        where ``lam`` or another of its settings is given; classes balanced where ``labels`` are given. Near copies stay
+        unless ``near`` is given, since of vectors alone it is not known from which cosine they are copies. "paper": the
+        setting of the report, graph cut with lambda = 10. "none": graph cut, and nothing else.
+    labels : array of shape (n,), optional
+        The class of each row. They are the groups of ``quotas`` and ``floors`` where ``groups`` are not given.
+    objective : str or Objective, optional
+        By default as the recipe decides. A name in ``ray_subsel.objectives.OBJECTIVES``, ``MODULE:CLASS`` or an entry
+        point's name, with that objective's defaults; or an instance.
+    lam : float or "auto", optional
+        Penalty of graph cut when it is given by name or left open, 10 by default; others do not have it. "auto" is
         max(0, n / k - 2): the subset whose mean represents the corpus mean.
     optimizer : str or Optimizer, default="greedy"
         A name in ``ray_subsel.optimizers.OPTIMIZERS`` or ``ray_subsel.baselines.BASELINES``, or an instance.
@@ -95,15 +104,16 @@ def select(
     groups : array of shape (n,), optional
         The group of each row: labels, or numbers from 0. Labels keep their values: None, nan, 1, "1" and True are five
         groups.
-    quotas : "proportional", "equal", mapping or int array of shape (n_groups,), optional
-        At most so many items of each group: k apportioned to the groups' sizes, or equally, floors coming first; by
-        label, groups not named being unlimited; or by number.
+    quotas : "balanced", "proportional", "equal", "none", mapping or int array of shape (n_groups,), optional
+        At most so many items of each group: k apportioned to the groups' sizes, or equally, floors coming first;
+        "balanced": equally, yet no group less than half of its share of the rows; by label, groups not named being
+        unlimited; or by number. "none" limits nothing, whatever the recipe.
     floors : int, mapping or int array of shape (n_groups,), optional
         At least so many items of each group.
     costs, budget : array of shape (n,) and number, optional
         The chosen items' costs may not exceed the budget. They are summed exactly
         (:mod:`ray_subsel.constraints.spending`).
-    near : float, optional
+    near : float or "none", optional
         Collapse near copies first: of rows whose cosine is at least this, one is left to choose, the lowest or the one
         that ``include`` names (:mod:`ray_subsel.dedup.in_memory` says what that guarantees). What is left is the ground
         set, so k is at most its size; ``fraction`` is still a share of the rows of X. Above some 100,000 rows
@@ -141,12 +151,33 @@ def select(
     --------
     >>> import numpy as np
     >>> X = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [1.0, 1.0]])
+    >>> select(X, 2).indices.tolist()
+    [4, 0]
     >>> select(X, 2, lam=1.0).indices.tolist()
     [4, 1]
     """
     started = time.perf_counter()
+    algorithm = _optimizer(optimizer)
+    said = Asked(
+        objective=None if objective is None else "given",
+        near=near,
+        copies="keep",  # rows are items
+        graph_cut=_graph_cut_only(lam, certificate, algorithm),
+        limits=quotas is not None or floors is not None,
+        counted=budget is None or k is not None or fraction is not None,
+        exact=algorithm.graph_cut_only,
+    )
+    if recipe not in RECIPES:
+        raise invalid("recipe", f"be one of {', '.join(RECIPES)}", recipe)
+    objective = objective_of(recipe, said) if objective is None else objective
     validation.check_rows(X, _kind(objective))
     n = int(X.shape[0])
+    decisions = decide(recipe, said, Facts("vectors", None, None if labels is None else "labels", groups is not None))
+    decided = values_of(decisions)
+    threshold: Any = None if isinstance(near, str) and near == NOTHING else near
+    quotas = decided.get("quota", quotas)
+    quotas = None if isinstance(quotas, str) and quotas == NOTHING else quotas
+    groups = _groups(groups, labels, quotas, floors, n)
     counts = validation.unit_counts(multiplicity, n)
     forced = validation.row_numbers(include, "include", n, counts)
     named_out = validation.row_numbers(exclude, "exclude", n, None)
@@ -162,12 +193,11 @@ def select(
     whole = GroundSet(
         X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of
     )  # fmt: skip
-    labels = validation.near_labels(near_within, near, n)
-    parts = whole if near is None else without_near_copies(whole, near, seed, labels)
+    within = validation.near_labels(near_within, threshold, n)
+    parts = whole if threshold is None else without_near_copies(whole, threshold, seed, within)
     k = _size(k, fraction, whole, parts, no_limit=budget is not None)
-    weights = _weights(parts, near_weights, near)
+    weights = _weights(parts, near_weights, threshold)
     base = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
-    algorithm = _optimizer(optimizer)
     cluster_items = base.cluster_items(parts.n) if isinstance(algorithm, Greedy) else None
     f = base if cluster_items or weights is None else _weighted(base, parts.X, weights, near_weights)
     constraints = _constraints(spec, () if named is None else named.names, parts, k)
@@ -185,8 +215,25 @@ def select(
     if parts.near_recall is not None:
         stats["near_recall"] = parts.near_recall
     return Selection(
-        rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats
-    )
+        rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats,
+        decisions,
+    )  # fmt: skip
+
+
+def _graph_cut_only(lam: Any, certificate: Any, optimizer: Optimizer) -> str:
+    """Return the name of an argument that was given and goes with graph cut alone; empty: none was."""
+    if lam is not None:
+        return "lam"
+    if certificate is True:
+        return "certificate"
+    return f"optimizer {optimizer.name}" if optimizer.graph_cut_only else ""
+
+
+def _groups(groups: Any, labels: ArrayLike | None, quotas: Any, floors: Any, n: int) -> Any:
+    """Return the groups of quotas and floors: those given, else the labels where they matter."""
+    if labels is not None:
+        Groups.of(labels, n, "labels")
+    return labels if groups is None and not (quotas is None and floors is None) else groups
 
 
 def _size(k: int | None, fraction: float | None, whole: GroundSet, parts: GroundSet, *, no_limit: bool) -> int:
@@ -245,11 +292,15 @@ def _progress(progress: Progress | bool) -> Iterator[Progress | None]:
         yield report
 
 
-def _objective(objective: str | Objective[Any], lam: float | str, ground: int, k: int) -> Objective[Any]:
+def _objective(
+    objective: str | Objective[Any], lam: float | str | None, ground: int, k: int
+) -> Objective[Any]:  # fmt: skip
     named = find_objective(objective) if isinstance(objective, str) else None
+    given = lam is not None
+    lam = PAPER_LAM if lam is None else lam
     if not (isinstance(lam, str) and lam == "auto"):
         lam = check_lam(lam)
-    if lam != PAPER_LAM and (named is None or "lam" not in named.options):
+    if given and (named is None or "lam" not in named.options):
         way = "Give it to the objective itself: GraphCut(lam=...)."
         raise invalid("lam", f"be left out unless objective is {takers('lam')!r} by name", lam, way)
     if named is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ray_subsel.config.recipe import Decision
 from ray_subsel.core.types import Float64s, Indices
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Selection:
         How far the value can be from the best possible one, where it was asked for.
     stats : dict
         Counts of the work done (``evaluations``, ``passes``, ...) and ``seconds``.
+    decisions : tuple of Decision
+        What the recipe decided of what was left open, and why.
     """
 
     indices: Indices
@@ -41,6 +44,7 @@ class Selection:
     n: int
     certificate: Certificate | None = None
     stats: dict[str, float] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] = ()
 
     def __len__(self) -> int:
         return int(self.indices.size)

@@ -105,7 +105,7 @@ def _by_label(wanted: Any, parameter: str) -> Any:
         return wanted
     if not _is_array(wanted):
         if parameter == "quotas":
-            must = "be 'proportional', 'equal', a mapping from label to number or an array of numbers"
+            must = "be 'balanced', 'proportional', 'equal', a mapping from label to number or an array of numbers"
             raise invalid(parameter, must, wanted)
         return whole_number(wanted, parameter, COUNT, least=0)
     raise invalid(parameter, "be a mapping from label to number where groups are labels", wanted)

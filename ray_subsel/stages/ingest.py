@@ -77,7 +77,7 @@ def _tell_plan(context: RunContext) -> None:
     try:
         plan = plan_run(config.corpus, config.embed, config.select, context.machine, policy=context.policy)
     except DoesNotFitError as error:
-        if config.corpus.copies == "keep" and config.select.near is None:
+        if config.corpus.copies == "keep" and config.select.near_threshold is None:
             raise
         log_line(f"plan      may not fit into memory: {error}")
         return

@@ -36,6 +36,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "created": manifest.about.get("created", ""),
         "versions": manifest.about.get("versions", {}),
         "config": manifest.about.get("config", {}),
+        "recipe": manifest.about.get("recipe"),
         "value": selection["value"] if selection else None,
         "lift_over_random": selection["lift_over_random"] if selection else None,
         **{name: selection.get(name) if selection else None for name in SCALE},

@@ -79,7 +79,7 @@ class SelectStage(Stage[bool]):
         source = InputSize(self.rows.n_rows, self.rows.shards, sum(file["bytes"] for file in self.rows.files))
         asked = context.config
         embedding = embedding_of(context, self.rows, d)
-        near = config.near is not None
+        near = config.near_threshold is not None
         stages = stage_bytes(source, asked.corpus, asked.embed, sizes, embedding, near=near, policy=context.policy)
         for line in (*sizes.lines(), stage_memory_line(stages)):
             log_line(line)
@@ -123,7 +123,7 @@ class SelectStage(Stage[bool]):
         return resolve_k(asked.k, asked.fraction, rows=self.rows.n_rows, items=self.store.n, no_limit=True)
 
     def _asked(self, context: RunContext) -> dict[str, Any]:
-        upstream = context.fingerprint("embed" if self.asked.near is None else "near")
+        upstream = context.fingerprint("embed" if self.asked.near_threshold is None else "near")
         clusters = {"clusters": VERSION} if self.asked.by_clusters else {}
         return {**fingerprint_fields(self.asked), **self.lists.fingerprints, **clusters, "embed": upstream}
 

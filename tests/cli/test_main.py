@@ -112,7 +112,7 @@ BAD = {
     ),
     "quota that is none": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--quota", "half"],
-        "quota must be prop.*half",
+        "quota must be balanced, prop.*half",
     ),
     "no file of rows": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--include", "IN/none.txt"],
@@ -123,7 +123,7 @@ BAD = {
         "floor must not be combined with a budget",
     ),
     "sample of nothing": (
-        ["select", "IN/good.parquet", *V, "--k", "2", "--represented", "5"],
+        ["select", "IN/good.parquet", *V, "--k", "2", "--represented", "5", "--objective", "graph_cut"],
         "represented must go with facility_location or saturated_coverage",
     ),
     "unknown flag": (["select", "IN/good.parquet", *V, "--k", "2", "--fast"], "--fast"),
@@ -160,6 +160,32 @@ def test_another_run_s_directory_is_refused_until_overwrite_is_said(files, tmp_p
     assert (tmp_path / "out" / "selection.parquet").read_bytes() == chosen
     assert main([*command, "--k", "4", "--overwrite"]) == 0
     assert pq.read_table(tmp_path / "out" / "selection.parquet").num_rows == 4
+
+
+def test_what_the_recipe_decides_is_told_and_a_flag_overrules_it(files, tmp_path, capsys):
+    rows = [{"body": f"word {i} of {i % 5} and {i % 7}", "kind": "aab"[i % 3]} for i in range(60)]
+    (files / "classes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["select", str(files / "classes.jsonl"), "--text", "body", "--label", "kind", "--k", "10"]
+    command += ["--embedder", "tfidf", "--vector-size", "8", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    for flag in ("--objective facility_location: ", "--near 0.9: ", "--quota balanced: column kind tells classes"):
+        assert f"recipe    auto {flag}" in said
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [one["value"] for one in report["recipe"]["decisions"]] == ["facility_location", 0.9, "balanced"]
+    chosen = pq.read_table(tmp_path / "out" / "subset.parquet")["kind"].to_pylist()
+    assert {kind: chosen.count(kind) for kind in "ab"} == {"a": 5, "b": 5}
+    spelt = ["--objective", "facility_location", "--near", "0.9", "--quota", "balanced"]
+    assert main([*command, *spelt]) == 0
+    said = capsys.readouterr().err
+    assert "select: as before" in said
+    assert "recipe " not in said
+    assert main([*command, "--recipe", "paper", "--near", "none"]) == 2
+    refused = capsys.readouterr().err.splitlines()[-1]
+    flags = re.search(r"Add (.*) for what is there", refused)
+    assert flags, refused
+    assert main([*command, "--recipe", "paper", "--near", "0.9", *flags[1].split()]) == 0
+    assert "select: as before" in capsys.readouterr().err
 
 
 def test_limits_are_told_in_one_line(files, tmp_path, capsys):

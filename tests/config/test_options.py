@@ -55,7 +55,7 @@ def test_a_bad_setting_is_one_line(config, fields, message):
 def test_the_paper_s_settings_are_the_defaults():
     train = TrainConfig()
     assert (train.epochs, train.lr) == (5, 2e-5)
-    assert SelectConfig(k=1).lam == 10.0
+    assert SelectConfig(k=1, recipe="none").lam == 10.0
 
 
 def test_places_and_workers_are_not_part_of_a_run_s_identity():

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.constraints.apportion import above_floors, equal, proportional
+from ray_subsel.constraints.apportion import above_floors, balanced, equal, proportional
 
 
 @settings(deadline=None)
@@ -56,3 +56,25 @@ def test_floors_come_first_and_the_rest_is_apportioned_by_the_rule(sizes, data):
         )
         if (rule(sizes, k) >= floors).all():
             np.testing.assert_array_equal(shares, rule(sizes, k))
+
+
+@settings(deadline=None, max_examples=100)
+@given(sizes=st.lists(st.integers(0, 30), min_size=1, max_size=7).filter(any), data=st.data())
+def test_balanced_quotas_leave_room_for_k_and_differ_by_one_above_the_least_shares(sizes, data):
+    sizes = np.array(sizes)
+    k = data.draw(st.integers(1, int(sizes.sum())))
+    included = np.array([data.draw(st.integers(0, int(size))) for size in sizes])
+    while included.sum() > k:
+        included[int(np.argmax(included))] -= 1
+    quotas = balanced(sizes, k, included)
+    assert (quotas <= sizes).all()
+    assert (quotas >= included).all()
+    assert k <= quotas.sum() < k + sizes.size
+    least = np.maximum(included, k * sizes // (2 * sizes.sum()))
+    if least.sum() <= k:
+        assert (quotas >= least).all()
+    else:
+        least = included
+    level = quotas[(quotas > least) & (quotas < sizes)]
+    assert level.size == 0 or level.max() == level.min()
+    assert (quotas[(quotas < sizes)] >= level.max(initial=0)).all() or level.size == 0

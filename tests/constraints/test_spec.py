@@ -19,7 +19,7 @@ def test_texts_by_hand():
 @pytest.mark.parametrize(
     ("parse", "texts", "message"),
     [
-        (parse_quotas, ["half"], "quota must be proportional, equal, or LABEL=N, repeated; got 'half'"),
+        (parse_quotas, ["half"], "quota must be balanced, proportional, equal, none, or LABEL=N, repeated; got 'half'"),
         (parse_quotas, ["equal", "a=1"], "quota must be .* got 'equal'"),
         (parse_quotas, ["a=-1"], "quota must be"),
         (parse_floors, ["a=1", "a=2"], "floor must name a label once"),
@@ -65,7 +65,7 @@ def test_numbers_by_hand():
         (5, {"floors": {"d": 1}}, r"floors must name labels that occur \('a', 'b', 'c'\); got 'd'"),
         (5, {"quotas": {"a": -1}}, "quota of 'a' must be a whole number >= 0; got -1"),
         (5, {"floors": 1.5}, "floors must be a whole number >= 0; got 1.5"),
-        (5, {"quotas": "fair"}, "quotas must be 'proportional', 'equal' or a mapping"),
+        (5, {"quotas": "fair"}, "quotas must be 'balanced', 'proportional', 'equal' or a mapping"),
         (5, {"quotas": {"a": 1}, "included": np.array([2, 0, 0])}, "include must fit the quotas; got 2 of 'a', whose"),
         (3, {"floors": 1, "included": np.array([2, 0, 0])}, "include must leave enough of k for the floors"),
     ],
@@ -115,13 +115,13 @@ def test_quotas_that_leave_too_little_room_are_refused_in_every_form(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_room_is_counted_after_exclusions_and_near_copies(form):
     said = FORMS[form] | {"objective": "facility_location"}
-    assert len(select(X, 3, **said)) == 3
+    assert len(select(X, 3, **said, recipe="none")) == 3
     with pytest.raises(InputError, match="quotas must allow k = 3 items; got 2 at most"):
-        select(X, 3, exclude=[10, 11], **said)
+        select(X, 3, exclude=[10, 11], **said, recipe="none")
     doubled = X.copy()
     doubled[10:] = X[0]  # group c consists of near copies of an item of group a
     with pytest.raises(InputError, match="quotas must allow k = 3 items; got 2 at most"):
-        select(doubled, 3, near=0.99, **said)
+        select(doubled, 3, near=0.99, **said, recipe="none")
 
 
 def test_labels_keep_their_values():

@@ -37,7 +37,7 @@ class Runs:
         self.ids()
 
     def command(self, out, *more):
-        return ["select", str(self.corpus), "--vectors", "v", *SELECT, *more, "--out", str(out)]
+        return ["select", str(self.corpus), "--vectors", "v", "--recipe", "none", *SELECT, *more, "--out", str(out)]
 
     def begin(self, out):
         """Make a run directory in which the corpus is embedded."""

@@ -44,7 +44,7 @@ def store(run):
     return write_store(run, X, shards=3, partitions=4)
 
 
-CONFIG = SelectConfig(k=12, partitions=4)
+CONFIG = SelectConfig(k=12, partitions=4, recipe="none")
 
 
 def rewrite(run, name, change):

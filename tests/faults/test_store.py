@@ -47,7 +47,7 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path):
     seen = json.loads((tmp_path / "out.json").read_text())
     assert seen["store"] < 0.9 * X.nbytes
     if mode == "exact":
-        assert chosen(out) == select(X, K).indices.tolist()
+        assert chosen(out) == select(X, K, recipe="none").indices.tolist()
         return
     here = RunDir(str(tmp_path / "here"))
     (tmp_path / "here").mkdir()
@@ -55,7 +55,7 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path):
     store = EmbeddingStore.open_folder(here, "embeddings")
     task = deduplicate.NearTask(store, NearSettings(0.99))
     leaders, _ = deduplicate.collapse(task, in_process=True, bar=NullProgress())
-    config = SelectConfig(k=K, partitions=4, near=0.99)
+    config = SelectConfig(k=K, partitions=4, near=0.99, recipe="none")
     leaders = sorted_store(leaders, config, in_process=True)
     job = plan_selection(leaders, config, K, policy=Policy(in_process_numbers=N * D))
     outcome = choose(leaders, job, bar=NullProgress(), beside=False)

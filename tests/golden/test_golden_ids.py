@@ -1,5 +1,6 @@
 """Ids that seven commands chose before the layout of the package was changed: what moves code must not move a pick.
 
+They say ``--recipe none``: the ids are of a version that decided nothing, and whose objective was graph cut.
 ``python tests/golden/test_golden_ids.py`` writes ``ids.json`` again, which is right only where a change of ids is
 meant; CHANGELOG.md then says so.
 """
@@ -58,7 +59,7 @@ def chosen(folder: Path, corpus: Path, name: str) -> list[int]:
 
     out = folder / name.replace(" ", "-")
     options = [str(folder / one) if one.endswith(".txt") else one for one in COMMANDS[name]]
-    assert main(["select", str(corpus), "--vectors", "vector", "--out", str(out), *options]) == 0
+    assert main(["select", str(corpus), "--vectors", "vector", "--recipe", "none", "--out", str(out), *options]) == 0
     ids: list[int] = pq.read_table(out / "selection.parquet", columns=["id"])["id"].to_pylist()
     return ids
 

@@ -1,7 +1,8 @@
 """A run directory written before the layout of the package was changed: it is resumed, never misread.
 
 ``run-0.1.0.zip`` has a corpus of 120 vectors and the directory of ``subsel select corpus.parquet --vectors v --near
-0.97 --k 12 --partitions 2 --out run``, as the version before the change left it.
+0.97 --k 12 --partitions 2 --out run``, as the version before the change left it. That version decided nothing, and its
+objective was graph cut; so these commands say ``--recipe none``.
 """
 
 import json
@@ -23,8 +24,21 @@ def folder(tmp_path):
     return tmp_path
 
 
-def select(folder, *more, out="run"):
-    options = ["--vectors", "v", "--near", "0.97", "--k", "12", "--partitions", "2", "--out", str(folder / out)]
+def select(folder, *more, out="run", recipe="none"):
+    options = [
+        "--recipe",
+        recipe,
+        "--vectors",
+        "v",
+        "--near",
+        "0.97",
+        "--k",
+        "12",
+        "--partitions",
+        "2",
+        "--out",
+        str(folder / out),
+    ]
     return main(["select", str(folder / "corpus.parquet"), *options, *more])
 
 
@@ -60,6 +74,16 @@ def test_a_run_that_was_killed_goes_on_to_the_same_selection(folder):
     embedded = {path: when for path, when in before.items() if path.parent.name == "embeddings"}
     assert len(embedded) == 8
     assert embedded.items() <= written(folder).items()
+
+
+def test_the_recipe_of_today_refuses_it_with_the_flags_for_what_is_there(folder, capsys):
+    before = written(folder)
+    assert select(folder, recipe="auto") == 2
+    assert "Add --objective graph_cut for what is there" in capsys.readouterr().err
+    assert written(folder) == before
+    assert select(folder, "--objective", "graph_cut", recipe="auto") == 0
+    assert select(folder, "--copies", "collapse", recipe="paper") == 0
+    assert written(folder) == before
 
 
 def test_another_k_needs_overwrite_and_keeps_what_was_embedded(folder, capsys):

@@ -57,7 +57,7 @@ def test_weights_count_rows_where_that_has_a_meaning():
 
 def test_lambda_of_a_configuration():
     assert (resolve_lam("auto", n=120, k=10), resolve_lam("auto", n=10, k=10), resolve_lam(3, n=10, k=10)) == (10, 0, 3)
-    assert SelectConfig(k=10, lam="auto").objective_of(120, 10).lam == 10.0
+    assert SelectConfig(k=10, lam="auto", recipe="none").objective_of(120, 10).lam == 10.0
     with pytest.raises(InputError, match="lam must be a finite number >= 0, or 'auto'; got 'most'"):
         resolve_lam("most", n=10, k=10)
 

@@ -86,7 +86,7 @@ def test_the_ids_are_those_of_one_machine(n, d, parts, seed, lam, copies, mean, 
 @pytest.mark.parametrize("parts", [1, 2, 7])
 def test_long_runs_far_beyond_the_regime_of_positive_gains(parts):
     X = corpus(3_000, 16, 4, copies=0.5)
-    assert exact(X, 900, parts).ids.tolist() == select(X, 900).indices.tolist()
+    assert exact(X, 900, parts).ids.tolist() == select(X, 900, recipe="none").indices.tolist()
 
 
 @pytest.mark.parametrize("parts", [1, 3, 8])
@@ -95,7 +95,7 @@ def test_ties_between_distinct_vectors_go_to_the_lowest_id(parts):
     d = 8
     X = np.concatenate([np.roll(np.arange(1, d + 1), shift)[None] for shift in range(d)] * 40).astype(np.float32)
     X *= np.random.default_rng(0).choice([0.5, 1.0, 2.0], size=(len(X), 1)).astype(np.float32)
-    assert exact(X, 200, parts).ids.tolist() == select(X, 200).indices.tolist()
+    assert exact(X, 200, parts).ids.tolist() == select(X, 200, recipe="none").indices.tolist()
 
 
 def test_more_ties_than_a_pool_holds():
@@ -112,7 +112,7 @@ def test_more_ties_than_a_pool_holds():
 def test_without_a_common_direction_picks_are_made_one_by_one(parts):
     X = corpus(2_000, 12, 8, mean=0.0)
     X -= X.mean(axis=0)
-    found, alone = exact(X, 200, parts), select(X, 200)
+    found, alone = exact(X, 200, parts), select(X, 200, recipe="none")
     assert found.ids.tolist() == alone.indices.tolist()
     assert np.array_equal(found.gains, alone.gains)
     assert found.passes <= 1.2 * 200
@@ -162,13 +162,13 @@ def test_shards_that_forget_everything_between_requests_answer_the_same():
         return [RowShard.of(ids, X[ids].copy()) for ids in (np.flatnonzero(where == part) for part in range(3))]
 
     found = exact_greedy(Forgetful(fresh_shards()), score_of(X), 200)
-    assert found.ids.tolist() == select(X, 200).indices.tolist()
+    assert found.ids.tolist() == select(X, 200, recipe="none").indices.tolist()
 
 
 def test_a_draft_is_rejected_where_only_another_shard_knows_better():
     # With "no pick is rejected" as every answer the ids go wrong: the tests above do depend on the verification.
     X = corpus(2_000, 6, 5)
-    alone = select(X, 400).indices.tolist()
+    alone = select(X, 400, recipe="none").indices.tolist()
 
     class Credulous(SerialPool):
         def verifications(self, request):

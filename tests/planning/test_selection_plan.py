@@ -16,7 +16,7 @@ def machine(gib=16.0, *, limit=None, cpus=2, nodes=1):
 
 
 def plan(n, d, k, room, **chosen):
-    return plan_sizes(SelectConfig(k=k, **chosen), room, n=n, d=d, k=k)
+    return plan_sizes(SelectConfig(k=k, **chosen, recipe="none"), room, n=n, d=d, k=k)
 
 
 def test_one_partition_where_it_fits():
@@ -112,7 +112,7 @@ def test_the_rounds_of_mode_exact_follow_lambda(n):
 
 def test_how_many_are_represented():
     size = represented_size
-    assert size(SelectConfig(k=1), 10**6, 1) == 0
+    assert size(SelectConfig(k=1, recipe="none"), 10**6, 1) == 0
     assert size(SelectConfig(k=1, objective="facility_location"), 10**6, 100) == 10_000
     assert size(SelectConfig(k=1, objective="facility_location"), 10**6, 10_000) == 40_000
     assert size(SelectConfig(k=1, objective="facility_location"), 500, 10) == 500

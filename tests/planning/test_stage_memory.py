@@ -21,7 +21,7 @@ TEXTS = CorpusConfig(data=("x.csv",), text=("text",))
 def stages(
     n=1_000_000, d=384, k=10_000, corpus=VECTORS, near=False, size=1_600_000_000, embedding=BY_WORKERS, **select
 ):
-    config = SelectConfig(k=k, **{"partitions": 8, **select})
+    config = SelectConfig(k=k, **{"partitions": 8, **select}, recipe="none")
     sizes = plan_sizes(config, MACHINE, n=n, d=d, k=k)
     source = InputSize(n, max(8, min(256, size >> 24)), size)
     return stage_bytes(source, corpus, EmbedConfig(embedder="tfidf"), sizes, embedding, near=near)

@@ -217,8 +217,8 @@ def test_every_task_that_is_lost_is_named(tmp_path, task):
         elif task in ("sample", "fit"):
             collapse(NearTask(store, NearSettings(0.9)), in_process=False, bar=NullProgress())
         elif task == "sort":
-            sorted_store(store, SelectConfig(k=5, partitions=3), in_process=False)
+            sorted_store(store, SelectConfig(k=5, partitions=3, recipe="none"), in_process=False)
         else:
             on_ray = Policy(in_process_numbers=0)
-            job = plan_selection(store, SelectConfig(k=5, partitions=2), 5, policy=on_ray)
+            job = plan_selection(store, SelectConfig(k=5, partitions=2, recipe="none"), 5, policy=on_ray)
             choose(store, job, bar=NullProgress())

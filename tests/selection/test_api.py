@@ -22,7 +22,7 @@ def cloud(seed=0, n=40, d=5, dtype=np.float32):
 
 def test_a_selection_tells_what_it_is():
     X = cloud()
-    found = select(X, 7)
+    found = select(X, 7, recipe="none")
     assert isinstance(found, Selection)
     assert found.indices.dtype == np.int64
     assert len(found) == len(set(found.indices.tolist())) == 7
@@ -34,21 +34,21 @@ def test_a_selection_tells_what_it_is():
 
 
 def test_rank_order_is_kept():
-    found = select(cloud(), 20)
+    found = select(cloud(), 20, recipe="none")
     assert found.indices.tolist() != sorted(found.indices.tolist())
-    assert select(cloud(), 5).indices.tolist() == found.indices[:5].tolist()
+    assert select(cloud(), 5, recipe="none").indices.tolist() == found.indices[:5].tolist()
 
 
 @pytest.mark.parametrize(
     ("fraction", "n", "k"), [(0.1, 3742, 374), (0.3, 10, 3), (0.001, 40, 1), (1.0, 40, 40), (1, 7, 7)]
 )
 def test_fraction_is_rounded_down_to_at_least_one(fraction, n, k):
-    assert len(select(cloud(n=n, d=2), fraction=fraction)) == k
+    assert len(select(cloud(n=n, d=2), fraction=fraction, recipe="none")) == k
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_every_item_can_be_chosen(n):
-    assert sorted(select(cloud(n=n), n).indices.tolist()) == list(range(n))
+    assert sorted(select(cloud(n=n), n, recipe="none").indices.tolist()) == list(range(n))
 
 
 @pytest.mark.parametrize(("k", "lam"), [(10, 2.0), (20, 0.0), (30, 0.0)])
@@ -66,17 +66,17 @@ def test_objective_and_optimizer_may_be_instances():
 
 def test_stop_returns_what_was_picked_before():
     X = np.abs(cloud())
-    found = select(X, 30, stop_when_gain=0.0)
+    found = select(X, 30, stop_when_gain=0.0, recipe="none")
     assert 0 < len(found) < 30
     assert (found.gains > 0).all()
-    assert select(X, 30).gains[len(found)] <= 0
-    assert len(select(X, 30, stop_when_gain=0.5)) > 0
-    assert len(select(X, 30, stop_when_gain=1e9)) == 0
+    assert select(X, 30, recipe="none").gains[len(found)] <= 0
+    assert len(select(X, 30, stop_when_gain=0.5, recipe="none")) > 0
+    assert len(select(X, 30, stop_when_gain=1e9, recipe="none")) == 0
 
 
 def test_utility_is_part_of_value():
     X, utility = cloud(), np.arange(40.0)
-    found = select(X, 6, utility=utility)
+    found = select(X, 6, utility=utility, recipe="none")
     assert found.value == pytest.approx(GraphCut().evaluate(X, found.indices) + utility[found.indices].sum())
 
 
@@ -88,16 +88,16 @@ def test_multiplicity_counts_items():
 
 def test_quotas_and_floors():
     groups = np.arange(40) % 2
-    found = select(cloud(), 10, groups=groups, quotas=[2, 40])
+    found = select(cloud(), 10, groups=groups, quotas=[2, 40], recipe="none")
     assert np.bincount(groups[found.indices]).tolist() == [2, 8]
-    found = select(cloud(), 10, groups=groups, floors=[9, 0])
+    found = select(cloud(), 10, groups=groups, floors=[9, 0], recipe="none")
     assert np.bincount(groups[found.indices], minlength=2)[0] >= 9
 
 
 def test_x_is_not_changed():
     X = cloud(dtype=np.float64)
     X.flags.writeable = False
-    select(X, 5, optimizer="exchange", certificate=True)
+    select(X, 5, optimizer="exchange", certificate=True, recipe="none")
 
 
 def test_progress_bar_counts_to_k(monkeypatch):
@@ -113,13 +113,13 @@ def test_progress_bar_counts_to_k(monkeypatch):
         yield Steps()
 
     monkeypatch.setattr(sys.modules["ray_subsel.selection.api"], "bar", bar)
-    select(cloud(), 30, optimizer="naive", progress=True)
+    select(cloud(), 30, optimizer="naive", progress=True, recipe="none")
     assert steps == [1] * 30
 
 
 def test_progress_may_be_a_function():
     seen = []
-    select(cloud(), 10, progress=lambda picked, k: seen.append((picked, k)))
+    select(cloud(), 10, progress=lambda picked, k: seen.append((picked, k)), recipe="none")
     assert seen[-1] == (10, 10)
 
 
@@ -201,7 +201,7 @@ NAN_ROW[3, 2] = np.nan
 )  # fmt: skip
 def test_bad_arguments_are_named_on_one_line(arguments, match):
     with pytest.raises(InputError, match=match) as caught:
-        select(cloud(), **arguments)
+        select(cloud(), **arguments, recipe="none")
     assert "\n" not in str(caught.value)
 
 
@@ -219,7 +219,7 @@ def test_bad_arguments_are_named_on_one_line(arguments, match):
 )
 def test_bad_vectors_are_named(X, match):
     with pytest.raises(InputError, match=match):
-        select(X, 1)
+        select(X, 1, recipe="none")
 
 
 def test_sparse_input_is_refused_on_one_line_where_it_is_not_taken():
@@ -248,14 +248,14 @@ def test_sparse_tensors_are_refused_on_one_line(layout, objective):
 
 def test_numbers_without_dimensions_are_numbers():
     X = cloud()
-    wanted = select(X, 4).indices.tolist()
+    wanted = select(X, 4, recipe="none").indices.tolist()
     for k in (np.array(4), np.int8(4), np.uint64(4)):
-        assert select(X, k).indices.tolist() == wanted
+        assert select(X, k, recipe="none").indices.tolist() == wanted
     said = {"lam": np.array(10), "seed": np.array(0), "stop_when_gain": np.array(-np.inf)}
-    assert select(X, fraction=np.array(0.1), **said).indices.tolist() == wanted
+    assert select(X, fraction=np.array(0.1), **said, recipe="none").indices.tolist() == wanted
     groups = np.arange(40) % 2
-    assert len(select(X, 4, near=np.float32(0.99), groups=groups, floors=np.array(2))) == 4
-    assert len(select(X, costs=np.ones(40), budget=np.array(4))) <= 4
+    assert len(select(X, 4, near=np.float32(0.99), groups=groups, floors=np.array(2), recipe="none")) == 4
+    assert len(select(X, costs=np.ones(40), budget=np.array(4), recipe="none")) <= 4
 
 
 def test_an_objective_without_a_name_is_refused():
@@ -285,17 +285,17 @@ def near_pairs():
 
 def test_near_copies_are_collapsed_first():
     X = near_pairs()
-    found = select(X, 10, near=0.95)
+    found = select(X, 10, near=0.95, recipe="none")
     assert sorted(found.indices.tolist()) == list(range(0, 20, 2))
     assert found.n == 10
     with pytest.raises(InputError, match="k must lie between 1 and 10, .*10 of 20 are left after copies are collapsed"):
-        select(X, 11, near=0.95)
-    assert len(select(X, fraction=0.5, near=0.95)) == 10
+        select(X, 11, near=0.95, recipe="none")
+    assert len(select(X, fraction=0.5, near=0.95, recipe="none")) == 10
 
 
 def test_must_includes_stay_and_exclusions_bar_their_copies():
     X = near_pairs()
-    found = select(X, 8, near=0.95, include=[3, 7], exclude=[8, 11])
+    found = select(X, 8, near=0.95, include=[3, 7], exclude=[8, 11], recipe="none")
     assert found.indices[:2].tolist() == [3, 7]
     # 8 and 9, 10 and 11 are near copies: an excluded row bars its copies
     assert sorted(found.indices.tolist()) == [0, 3, 4, 7, 12, 14, 16, 18]
@@ -303,11 +303,11 @@ def test_must_includes_stay_and_exclusions_bar_their_copies():
 
 def test_of_two_included_near_copies_the_first_named_counts_with_what_is_known_of_the_lowest():
     X = near_pairs()
-    found = select(X, 2, near=0.95, include=[3, 2], groups=np.arange(20) % 2, quotas=[2, 0])
+    found = select(X, 2, near=0.95, include=[3, 2], groups=np.arange(20) % 2, quotas=[2, 0], recipe="none")
     assert found.indices[0] == 3
     assert len(found) == 2
     with pytest.raises(InputError, match="exclude must share no row with include; got row 3, or a copy of it, in both"):
-        select(X, 2, near=0.95, include=[3], exclude=[2])
+        select(X, 2, near=0.95, include=[3], exclude=[2], recipe="none")
 
 
 def test_equal_rows_do_not_change_how_near_copies_are_grouped():
@@ -324,23 +324,23 @@ def test_near_copies_join_within_labels():
     X = near_pairs()
     X[5] = X[4]  # equal rows of two labels stay apart
     labels = np.array(["a"] * 4 + ["a", "b"] * 2 + ["b"] * 12)
-    found = select(X, 12, near=0.95, near_within=labels)
+    found = select(X, 12, near=0.95, near_within=labels, recipe="none")
     assert sorted(found.indices.tolist()) == [0, 2, 4, 5, 6, 7, *range(8, 20, 2)]
     assert "near_recall" not in found.stats
     with pytest.raises(InputError, match="near_within must go with near; got near=None"):
-        select(X, 3, near_within=labels)
+        select(X, 3, near_within=labels, recipe="none")
     with pytest.raises(InputError, match="near_within must be 20 labels; got"):
-        select(X, 3, near=0.9, near_within=labels[:3])
+        select(X, 3, near=0.9, near_within=labels[:3], recipe="none")
 
 
 def test_recall_of_near_copies_is_told_where_not_all_pairs_are_compared(monkeypatch):
     monkeypatch.setattr("ray_subsel.dedup.settings.EXACT_NUMBERS", 100)
-    assert select(near_pairs(), 10, near=0.95).stats["near_recall"] == 1.0
+    assert select(near_pairs(), 10, near=0.95, recipe="none").stats["near_recall"] == 1.0
 
 
 def test_near_copies_weigh_in_the_total_when_asked():
     X = near_pairs()[[0, 2, 3, 4, 5, 4, 5]]
-    light, heavy = select(X, 1, near=0.95), select(X, 1, near=0.95, near_weights=True)
+    light, heavy = select(X, 1, near=0.95, recipe="none"), select(X, 1, near=0.95, near_weights=True, recipe="none")
     assert light.indices.tolist() == [0]
     assert heavy.indices.tolist() == [3]
     assert heavy.gains[0] == pytest.approx(3.0)  # four rows of one direction, less one
@@ -350,7 +350,7 @@ def test_what_is_known_of_rows_goes_with_them():
     X = near_pairs()
     utility = np.zeros(20)
     utility[14] = 100.0
-    found = select(X, 3, near=0.95, utility=utility, groups=np.arange(20) // 10, quotas=[1, 2])
+    found = select(X, 3, near=0.95, utility=utility, groups=np.arange(20) // 10, quotas=[1, 2], recipe="none")
     assert found.indices[0] == 14
     assert np.bincount(found.indices // 10).tolist() == [1, 2]
 
@@ -375,7 +375,10 @@ def test_half_precision_tensors_give_the_ids_of_their_numbers(objective: str, ki
 def test_near_copies_among_half_precision_tensors() -> None:
     torch = pytest.importorskip("torch")
     X = torch.from_numpy(np.random.default_rng(1).standard_normal((60, 4))).to(torch.bfloat16)
-    assert select(X, 5, near=0.8).indices.tolist() == select(X.float().numpy(), 5, near=0.8).indices.tolist()
+    assert (
+        select(X, 5, near=0.8, recipe="none").indices.tolist()
+        == select(X.float().numpy(), 5, near=0.8, recipe="none").indices.tolist()
+    )
 
 
 def laid_out(X, layout, folder):

@@ -161,11 +161,11 @@ def test_an_instance_keeps_its_parameters():
     ("arguments", "message"),
     [
         ({"quotas": "proportional"}, "groups must be given with quotas and floors"),
-        ({"quotas": "fair", "groups": LABELS}, "quotas must be 'proportional', 'equal' or a mapping"),
+        ({"quotas": "fair", "groups": LABELS}, "quotas must be 'balanced', 'proportional', 'equal' or a mapping"),
         ({"quotas": {"z": 3}, "groups": LABELS}, "quotas must name labels that occur"),
         ({"floors": 2, "groups": LABELS[:5]}, "groups must be 60 labels"),
         ({"quotas": {"a": 3}, "floors": "all", "groups": LABELS}, "floors must be a whole number >= 0; got 'all'"),
-        ({"quotas": 3, "groups": LABELS}, "quotas must be 'proportional', 'equal', a mapping .*; got 3"),
+        ({"quotas": 3, "groups": LABELS}, "quotas must be 'balanced', 'proportional', 'equal', a mapping .*; got 3"),
         ({"optimizer": "exchange"}, "objective must be graph_cut for the exchange optimizer; got 'facility_location'"),
         ({"optimizer": "best"}, "optimizer must be one of greedy, .*random, .*semdedup"),
         ({"optimizer": "budgeted"}, "costs and budget must be given"),

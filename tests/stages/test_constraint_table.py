@@ -33,7 +33,7 @@ def corpus(tmp_path_factory):
     names = [f"r{i}" for i in range(N)]
     pq.write_table(pa.table({"v": column, "g": groups, "tokens": costs, "name": names}), path)
     embedded = path.parent / "embedded"
-    run(_config(path, embedded, SelectConfig(k=1, partitions=4)))
+    run(_config(path, embedded, SelectConfig(k=1, partitions=4, recipe="none")))
     return path, X, groups, costs, embedded
 
 
@@ -59,7 +59,7 @@ def limited(corpus, out, *, overwrite=True, own=None, cost="tokens", policy=DEFA
         shutil.copytree(embedded, out)
         for name in ("selection.parquet", "subset.parquet"):
             (out / name).unlink()
-    config = _config(path, out, SelectConfig(**chosen), own=own, cost=cost)
+    config = _config(path, out, SelectConfig(**chosen, recipe="none"), own=own, cost=cost)
     runtime = dataclasses.replace(config.runtime, overwrite=overwrite)
     return run(dataclasses.replace(config, runtime=runtime), policy=policy)
 
@@ -147,7 +147,7 @@ def test_floors_come_before_apportioned_quotas(corpus, tmp_path, wish):
     rest = 40 - least
     share = rest / 2 if wish == "equal" else rest * sizes[0] / sizes[:2].sum()
     assert abs(counts[0] - share) < 1
-    wanted = select(X[:240], 40, groups=groups[:240], quotas=wish, floors={"c": least}).indices
+    wanted = select(X[:240], 40, groups=groups[:240], quotas=wish, floors={"c": least}, recipe="none").indices
     assert [int((groups[wanted] == g).sum()) for g in "abc"] == counts
 
 
@@ -255,10 +255,9 @@ def test_select_and_a_run_mean_the_same_by_include_and_exclude(corpus, tmp_path,
     include, exclude = [250, 17, 10], [3, 245]
     chosen = SelectConfig(
         k=40, partitions=1, near=near, quotas=("a=20",), include=file_of(tmp_path, "in.txt", include),
-        exclude=file_of(tmp_path, "out.txt", exclude),
-    )  # fmt: skip
+        exclude=file_of(tmp_path, "out.txt", exclude), recipe="none")  # fmt: skip
     run(_config(path, tmp_path / "out", chosen, copies=copies))
-    wanted = select(X, 40, near=near, groups=groups, quotas={"a": 20}, include=include, exclude=exclude)
+    wanted = select(X, 40, near=near, groups=groups, quotas={"a": 20}, include=include, exclude=exclude, recipe="none")
     ids = wanted.indices.tolist()
     assert ids_of(tmp_path / "out") == ids
     assert not {3, 243, 5, 245} & set(ids)
@@ -313,7 +312,7 @@ def test_limits_that_cannot_be_kept_are_one_line(corpus, tmp_path, case):
 
 def test_files_that_name_rows(tmp_path):
     def read(**files):
-        return read_id_lists(SelectConfig(k=1, **files))
+        return read_id_lists(SelectConfig(k=1, **files, recipe="none"))
 
     assert read().fingerprints == {"include": None, "exclude": None}
     assert read(include=file_of(tmp_path, "a", [" 3", "", 4])).include == ("3", "4")

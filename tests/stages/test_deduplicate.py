@@ -245,7 +245,7 @@ def near_run(
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v", **columns),
             embed=EmbedConfig(),
-            select=SelectConfig(k=k, near=near, near_within=near_within, partitions=partitions),
+            select=SelectConfig(k=k, near=near, near_within=near_within, partitions=partitions, recipe="none"),
             runtime=RuntimeConfig(out=str(out), overwrite=overwrite, workers=1),
         ),
         policy=policy,
@@ -257,7 +257,7 @@ def test_a_run_selects_among_leaders(folder, tmp_path):
     path, X, _ = folder
     report = near_run(path, tmp_path / "out", 0.95)
     groups = collapse_near(X, NearSettings(0.95))
-    exact = select(X[groups.leaders], 30)
+    exact = select(X[groups.leaders], 30, recipe="none")
     table = pq.read_table(tmp_path / "out" / "selection.parquet")
     assert table["id"].to_pylist() == groups.leaders[exact.indices].tolist()
     assert table["multiplicity"].to_pylist() == groups.multiplicity[exact.indices].tolist()
@@ -302,7 +302,7 @@ def test_near_copies_join_within_labels(folder, tmp_path, name):
     assert groups_in(tmp_path / "out")["leader"].to_pylist() == groups.leader.tolist()
     assert report["near"]["kept"] == len(groups.leaders) > len(collapse_near(X, NearSettings(0.95)).leaders)
     assert (report["near"]["within"], report["near"]["mixed_labels"], report["warnings"]) == (name, 0, [])
-    chosen = select(X, 30, near=0.95, near_within=labels)
+    chosen = select(X, 30, near=0.95, near_within=labels, recipe="none")
     assert pq.read_table(tmp_path / "out" / "selection.parquet")["id"].to_pylist() == chosen.indices.tolist()
     with pytest.raises(InputError, match=rf"near\.within: '{name}' there, None here"):
         near_run(path, tmp_path / "out", 0.95, **{name: "kind"})
@@ -363,7 +363,7 @@ def test_from_synthetic_texts_to_origins(tmp_path):
         RunConfig(
             corpus=CorpusConfig(data=(str(tmp_path / "corpus"),), text=("text",)),
             embed=EmbedConfig(embedder="tfidf", vector_size=128),
-            select=SelectConfig(k=150, near=0.8),
+            select=SelectConfig(k=150, near=0.8, recipe="none"),
             runtime=RuntimeConfig(out=str(tmp_path / "out")),
         )
     )
@@ -390,4 +390,4 @@ def test_damaged_centres_are_named(tmp_path):
 
 def test_a_threshold_is_a_cosine():
     with pytest.raises(InputError, match=r"near must lie in \(0, 1\]; got 1\.5"):
-        SelectConfig(k=3, near=1.5)
+        SelectConfig(k=3, near=1.5, recipe="none")

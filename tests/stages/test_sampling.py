@@ -54,7 +54,7 @@ def test_objectives_are_made_of_what_the_parts_hold(parts):
     total = X.sum(axis=0)
 
     def made(**chosen):
-        return scale_objective(store, SelectConfig(k=10, **chosen), k=10, total=total, in_process=True)
+        return scale_objective(store, SelectConfig(k=10, **chosen, recipe="none"), k=10, total=total, in_process=True)
 
     assert isinstance(made(), ScaledGraphCut)
     assert made(lam="auto").lam == N / 10 - 2
@@ -73,7 +73,7 @@ def test_random_items_are_worth_what_a_formula_or_a_draw_says(parts):
     X, write = parts
     store = write(2, 2)
     objective = scale_objective(
-        store, SelectConfig(k=10), k=10, total=X.astype(np.float64).sum(axis=0), in_process=True
+        store, SelectConfig(k=10, recipe="none"), k=10, total=X.astype(np.float64).sum(axis=0), in_process=True
     )
     assert random_value(store, objective, 10, seed=0) == objective.random_value(N, 10)
     located = ScaledCoverage(FacilityLocation(), X)

@@ -45,7 +45,9 @@ def ground_set(tmp_path, policy):
 
     def made(partitions, k=200, *, watch=None, **more):
         store = write_store(RunDir(directory.uri, watch), X, shards=SHARDS, partitions=partitions)
-        return store, plan_selection(store, SelectConfig(k=k, partitions=partitions, **more), k, policy=policy)
+        return store, plan_selection(
+            store, SelectConfig(k=k, partitions=partitions, **more, recipe="none"), k, policy=policy
+        )
 
     return directory, X, made
 
@@ -60,7 +62,7 @@ def test_in_process_exact_is_select(ground_set, partitions):
     _, X, made = ground_set
     store, job = made(partitions)
     outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
-    alone = select(X, 200)
+    alone = select(X, 200, recipe="none")
     assert outcome.result.ids.tolist() == alone.indices.tolist()
     assert outcome.result.value == pytest.approx(alone.value)
     assert (outcome.share_of_centralized, outcome.result.winner) == (1.0, "exact")
@@ -74,7 +76,7 @@ def test_actors_pick_what_one_machine_would(ground_set, partitions, processes):
     _, X, made = ground_set
     store, job = made(partitions)
     outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=processes)
-    assert outcome.result.ids.tolist() == select(X, 200).indices.tolist()
+    assert outcome.result.ids.tolist() == select(X, 200, recipe="none").indices.tolist()
 
 
 @pytest.mark.parametrize("partitions", [1, 5])
@@ -124,7 +126,7 @@ def test_a_killed_actor_comes_back_and_the_ids_are_the_same(ground_set, tmp_path
     outcome = select_exact.choose_exactly(store, job, bar=KillsAReader(), processes=2)
     assert len(killed) == 1
     assert len({path.name for path in readers.iterdir()} - {str(driver)}) == 3
-    assert outcome.result.ids.tolist() == select(X, 200).indices.tolist()
+    assert outcome.result.ids.tolist() == select(X, 200, recipe="none").indices.tolist()
 
 
 @pytest.mark.fault
@@ -175,7 +177,7 @@ def test_a_run_goes_on_from_its_checkpoint(ground_set):
     kept = select_exact.read_checkpoint(directory, job)
     assert 0 < kept.ids.size < 200
     outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=1)
-    alone = select(X, 200)
+    alone = select(X, 200, recipe="none")
     assert outcome.result.ids.tolist() == alone.indices.tolist()
     assert outcome.rounds > kept.rounds
 
@@ -234,7 +236,7 @@ def vector_run(folder, out, *, memory_limit=None, overwrite=False, watch=None, *
         RunConfig(
             corpus=CorpusConfig(data=(str(folder),), vectors="v", copies="keep"),
             embed=EmbedConfig(),
-            select=SelectConfig(**chosen_by),
+            select=SelectConfig(**chosen_by, recipe="none"),
             runtime=RuntimeConfig(out=str(out), memory_limit=memory_limit, overwrite=overwrite),
         ),
         watch=watch,
@@ -244,7 +246,7 @@ def vector_run(folder, out, *, memory_limit=None, overwrite=False, watch=None, *
 
 def test_a_run_in_mode_exact_and_what_it_reports(vectors, tmp_path):
     folder, X = vectors
-    expected = select(X, 40).indices.tolist()
+    expected = select(X, 40, recipe="none").indices.tolist()
     for partitions in (None, 1, 6):
         report, ids = vector_run(folder, tmp_path / str(partitions), k=40, mode="exact", partitions=partitions)
         assert ids == expected

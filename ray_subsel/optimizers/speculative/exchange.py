@@ -48,6 +48,7 @@ class Exchange(Optimizer):
     """
 
     name: ClassVar[str] = "exchange"
+    graph_cut_only: ClassVar[bool] = True
 
     swaps: int = 100
     start: str = "paced"

@@ -39,6 +39,7 @@ class CertifiedGreedy(Optimizer):
     """
 
     name: ClassVar[str] = "certified"
+    graph_cut_only: ClassVar[bool] = True
 
     picks: int = 16
     pool: int = 3

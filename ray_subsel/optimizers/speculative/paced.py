@@ -32,6 +32,7 @@ class PacedGreedy(Optimizer):
     """
 
     name: ClassVar[str] = "paced"
+    graph_cut_only: ClassVar[bool] = True
 
     picks: int = 16
     pool: int = 3
