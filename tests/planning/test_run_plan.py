@@ -77,7 +77,7 @@ def test_the_command_prints_the_plan_and_writes_nothing(vectors, capsys):
 
 def test_the_command_refuses_what_cannot_fit(vectors, capsys):
     assert main(["plan", str(vectors), "--vectors", "v", "--k", "20", "--memory-limit", "64MB"]) == 2
-    assert "memory_limit must be above" in capsys.readouterr().err
+    assert "--memory-limit must be above" in capsys.readouterr().err
     assert main(["plan", str(vectors), "--vectors", "w", "--k", "20"]) == 2
     assert "vectors must be a column" in capsys.readouterr().err
 
@@ -120,7 +120,7 @@ def test_a_run_that_cannot_fit_is_refused_before_anything_is_read(vectors, tmp_p
         str(tmp_path / "out"),
     ]
     assert main([*command, "--memory-limit", "200MiB"]) == 2
-    assert "memory_limit must hold every stage; got 200 MiB, of which stage corpus" in capsys.readouterr().err
+    assert "--memory-limit must hold every stage; got 200 MiB, of which stage corpus" in capsys.readouterr().err
     assert not (tmp_path / "out" / "rows").exists()
     assert main(command) == 0
     assert re.search(r"rows      500; .*\nplan      20 of at most 500 items", capsys.readouterr().err)
