@@ -22,13 +22,14 @@ def test_files_that_are_named_exist(page):
 
 EXAMPLES = [
     pytest.param(page, example, id=f"{page}-{number}")
-    for page in ("extending.md", "recipes.md")
+    for page in ("extending.md", "recipes.md", "streaming.md")
     for number, example in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL))
 ]
 
 
 @pytest.mark.parametrize(("page", "example"), EXAMPLES)
-def test_examples_run(page, example):
+def test_examples_run(page, example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(example, f"docs/{page}", "exec"), {"__name__": "example"})
 
 

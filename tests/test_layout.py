@@ -19,7 +19,7 @@ FLOORS = (
     ("optimizers", "embedders"),
     ("config",),
     ("runtime",),
-    ("partitioned", "corpus", "baselines"),
+    ("partitioned", "streaming", "corpus", "baselines"),
     ("selection", "planning", "training", "synthetic"),
     ("stages", "experiments"),
     ("pipeline",),
@@ -28,7 +28,9 @@ FLOORS = (
 """From the lowest up; a module imports from its own folder and from lower floors only."""
 
 FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
-MATHEMATICS = ("core", "objectives", "constraints", "dedup", "optimizers", "partitioned", "selection", "baselines")
+MATHEMATICS = (
+    *("core", "objectives", "constraints", "dedup", "optimizers", "partitioned", "streaming", "selection", "baselines"),
+)
 ALLOWED = {
     "ray": (
         *("runtime/", "stages/", "planning/machine.py"),
