@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import string
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +28,9 @@ os.environ.update(
         "RAY_USAGE_STATS_ENABLED": "0",
     }
 )
+# Fixtures that several tests share must neither find nor leave embeddings of this user.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ray-subsel-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # A test run inside a submitted job or beside a cluster must not use that cluster.
 for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
     os.environ.pop(name, None)
@@ -37,6 +43,12 @@ morning mother new night old on out park party played rain ran red sad sang saw 
 slept snow so some soon store sun table talk tea the then they tired to told toy train tree walk wanted was
 water went when wind with woke work wrote yard . , ! ? '
 """.split()
+
+
+@pytest.fixture(autouse=True)
+def no_embeddings_from_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test keeps embeddings in a folder of its own, so that none finds those of another."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{uuid.uuid4().hex}"))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,15 @@ import pytest
 
 from ray_subsel import select
 from ray_subsel.cli import main
-from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.config import (
+    CacheConfig,
+    CorpusConfig,
+    EmbedConfig,
+    RunConfig,
+    RuntimeConfig,
+    SelectConfig,
+    TrainConfig,
+)
 from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import normalise_vectors
 from ray_subsel.pipeline import run
@@ -247,13 +255,16 @@ def test_other_partitions_reuse_the_embeddings(vectors, tmp_path):
     assert again["selection"]["partitions"] == 7
 
 
-def text_run(path, out, embed, *, workers=2, copies="collapse", augment=False, policy=DEFAULT_POLICY, **chosen_by):
+def text_run(
+    path, out, embed, *, workers=2, copies="collapse", augment=False, policy=DEFAULT_POLICY, cache=None, **chosen_by
+):
     return run(
         RunConfig(
             corpus=CorpusConfig(data=(str(path),), text=("body",), copies=copies, augment=augment),
             embed=embed,
             select=SelectConfig(**(chosen_by or {"k": 20}), recipe="none"),
             runtime=RuntimeConfig(out=str(out), workers=workers),
+            cache=cache or CacheConfig(),
         ),
         policy=policy,
     )
@@ -369,7 +380,7 @@ def test_kill_9_in_the_middle_of_embedding(tmp_path, tiny_bert):
     report = text_run(texts, out, encoder, workers=1)
     assert {p: p.stat().st_mtime_ns for p in finished} == finished
     assert report["embedding"]["parts_reused"] == len(finished)
-    text_run(texts, tmp_path / "undisturbed", encoder)
+    text_run(texts, tmp_path / "undisturbed", encoder, cache=CacheConfig(no_cache=True))
     assert chosen(out) == chosen(tmp_path / "undisturbed")
 
 

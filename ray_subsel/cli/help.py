@@ -14,6 +14,7 @@ COMMON = frozenset(
         *("task", "text", "vectors", "label", "group", "id"),
         *("embedder", "k", "fraction", "budget", "recipe", "objective", "near"),
         *("quotas", "floors", "include", "exclude"),
+        *("cache", "clear"),
         *("test", "arms", "train_model", "epochs", "lr"),
         *("study", "seeds"),
     }

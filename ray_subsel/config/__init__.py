@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ray_subsel.config.cache import CacheConfig
 from ray_subsel.config.corpus import FORMATS, STORY_TEXTS, TASKS, CorpusConfig
 from ray_subsel.config.embed import EmbedConfig
 from ray_subsel.config.options import fingerprint_fields, option
@@ -16,6 +17,7 @@ __all__ = [
     "FORMATS",
     "STORY_TEXTS",
     "TASKS",
+    "CacheConfig",
     "CorpusConfig",
     "EmbedConfig",
     "RunConfig",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ray_subsel.config.cache import CacheConfig
 from ray_subsel.config.corpus import CorpusConfig
 from ray_subsel.config.embed import EmbedConfig
 from ray_subsel.config.options import plain
@@ -24,6 +25,7 @@ class RunConfig:
     select: SelectConfig | None = None
     train: TrainConfig | None = None
     command: str = ""
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings of all stages, ready for JSON."""

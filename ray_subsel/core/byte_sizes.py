@@ -12,7 +12,7 @@ GIB = 1 << 30
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": GIB, "tib": 1 << 40, "kb": 10**3, "mb": 10**6}
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str, parameter: str = "memory_limit") -> int:
     """Return the bytes that a text such as ``3GiB``, ``800 MB`` or ``1500000000`` means.
 
     Raises
@@ -22,7 +22,7 @@ def parse_bytes(text: str) -> int:
     """
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text.lower())
     if found is None or found[2] not in _UNITS or float(found[1]) * _UNITS[found[2]] < 1:
-        raise invalid("memory_limit", "be a number of bytes such as 3GiB or 800MB", text)
+        raise invalid(parameter, "be a number of bytes such as 3GiB or 800MB", text)
     return int(float(found[1]) * _UNITS[found[2]])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, TextList, unit_rows
+from ray_subsel.embedders.base import Embedder, EmbedSettings, EmbedsTexts, FitTexts, TextList, unit_rows
 from ray_subsel.embedders.doc2vec import Doc2VecEmbedder, Doc2VecState, load_doc2vec, save_doc2vec, train_doc2vec
 from ray_subsel.embedders.encoder import BertEmbedder, MinilmEmbedder
 from ray_subsel.embedders.model_files import model_fingerprint, resolve_model
@@ -24,6 +24,7 @@ __all__ = [
     "Doc2VecState",
     "EmbedSettings",
     "Embedder",
+    "EmbedsTexts",
     "FitTexts",
     "MinilmEmbedder",
     "TextList",

@@ -114,6 +114,9 @@ class Embedder(abc.ABC):
     """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
     near: ClassVar[float | None] = None
     """The cosine from which two texts are near copies in its vectors; None: it is not known."""
+    kept_by: ClassVar[tuple[str, ...] | None] = None
+    """The settings that, with :meth:`identity`, decide the vector of a text, wherever it is embedded: vectors are then
+    kept from one run to the next. None: they depend on a corpus, or cost too little to be kept."""
     threaded: ClassVar[bool] = False
     """Whether it makes use of several CPU threads in one process."""
 

@@ -74,6 +74,7 @@ class BertEmbedder(Embedder):
     name: ClassVar[str] = "bert"
     help: ClassVar[str] = "any encoder"
     uses: ClassVar[tuple[str, ...]] = ("model", "batch_size", "max_length", "embed_precision")
+    kept_by: ClassVar[tuple[str, ...] | None] = ("max_length", "embed_precision")
     threaded: ClassVar[bool] = True
 
     def __init__(

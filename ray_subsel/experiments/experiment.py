@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
+from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.corpus.ingest import ingest
@@ -51,6 +51,8 @@ class ExperimentConfig:
         Ray tasks at a time. None without ``address``: this process computes cell after cell, without Ray.
     address : str or None
         Ray's; None with ``workers``: ``auto``.
+    cache : CacheConfig
+        Where embeddings of earlier runs and experiments are.
     """
 
     corpus: CorpusConfig
@@ -61,6 +63,7 @@ class ExperimentConfig:
     threads: int = 1
     workers: int | None = None
     address: str | None = None
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
         if not self.out:
@@ -91,7 +94,7 @@ def run(config: ExperimentConfig) -> str:
     )
     setup = Setup(config.corpus.task, train, test, config.embed, config.train)
     choosers = {coordinate(name, setup.encoder): name for name in config.study.choosers}
-    setup = replace(setup, choosers=choosers)
+    setup = replace(setup, choosers=choosers, cache=config.cache)
     study = replace(config.study, choosers=tuple(choosers))
     cells = cells_of(study, config.corpus.story_text)
     about = {config.study.via: setup.about(config.study.via)}

@@ -6,13 +6,14 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.config import EmbedConfig, TrainConfig, fingerprint_fields
+from ray_subsel.config import CacheConfig, EmbedConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.embedders import TextList, build_embedder, model_fingerprint, model_name
@@ -23,6 +24,7 @@ from ray_subsel.experiments.embedding_cache import Memory
 from ray_subsel.experiments.grid import Cell, Result, Results
 from ray_subsel.experiments.methods import Method, Ranking, method_named, rank
 from ray_subsel.experiments.samples import TEXT_COLUMNS, Sample, make_sample, texts_of
+from ray_subsel.runtime.kept_vectors import open_kept
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
@@ -48,6 +50,8 @@ class Setup:
         For ``finetune``; ``train_seed`` is each cell's own.
     choosers : dict of str to str
         Names of other encoders that choose, by the coordinate that stands for them in cells.
+    cache : CacheConfig
+        Where embeddings of earlier runs and experiments are.
     """
 
     task: str
@@ -56,6 +60,7 @@ class Setup:
     embed: EmbedConfig
     training: TrainConfig
     choosers: Mapping[str, str] = field(default_factory=dict)
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
         if self.task not in TEXT_COLUMNS:
@@ -104,6 +109,10 @@ def _digest(table: pa.Table) -> str:
     for row in table.to_pylist():
         total.update(repr(sorted(row.items())).encode("utf-8", "surrogatepass"))
     return total.hexdigest()
+
+
+def _same(embedder: Embedder) -> Embedder:
+    return embedder
 
 
 class Draw:
@@ -179,8 +188,8 @@ class Bench:
         stories = sorted({cell.story for cell in cells})
         for chooser in sorted({OWN, *(cell.chooser for cell in cells)} - set(TRAINED)):
             config = self.setup.chooser(chooser)
-            self._embedders[chooser] = build_embedder(config, threads=self._threads)
-            memory = self.memories[chooser] = Memory(self._embedders[chooser])
+            embedder = self._embedders[chooser] = build_embedder(config, threads=self._threads)
+            memory = self.memories[chooser] = Memory(open_kept(self.setup.cache, config, partial(_same, embedder)))
             data = [_digest(self.setup.train), _digest(self.setup.test)]
             name = f"vectors-{fingerprint([*data, model_fingerprint(model_name(config) or '')])}.npz"
             if self.run.exists(name):

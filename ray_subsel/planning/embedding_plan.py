@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ray_subsel.config import CorpusConfig, EmbedConfig
+from ray_subsel.embedders import Embedder
 from ray_subsel.planning.machine import Machine, usable_cpus
 from ray_subsel.planning.memory_model import BASE, PUBLISHER
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
@@ -44,6 +45,7 @@ def plan_embedding(
     *,
     n: int,
     d: int,
+    unknown: int | None = None,
     workers: int | None = None,
     num_gpus: float | None = None,
     policy: Policy = DEFAULT_POLICY,
@@ -56,6 +58,8 @@ def plan_embedding(
         What there is to run on, workers on other machines counted.
     n, d : int
         Rows and dimension.
+    unknown : int, optional
+        Texts among them whose embedding is not kept from an earlier run; by default all.
     workers : int, optional
         How many were asked for: in this process as many threads.
     num_gpus : float, optional
@@ -66,8 +70,10 @@ def plan_embedding(
     if corpus.vectors is not None:
         return EmbeddingPlan(small and not num_gpus, 1, 0)
     kind = embed.embedder_class
-    threads = min(MOST_THREADS, usable_cpus() if workers is None else workers) if kind.threaded else 1
-    work, held = kind.seconds(embed, n), int(kind.memory_bytes(embed))
+    if unknown == 0 and small:
+        return EmbeddingPlan(True, 1, 0)
+    threads = threads_here(kind, workers)
+    work, held = kind.seconds(embed, n if unknown is None else unknown), int(kind.memory_bytes(embed))
     # A limit is one of every process, and what a worker holds is gone when it ends.
     fits = machine.limit is None or BASE + PUBLISHER + held <= machine.limit
     here = small and fits and policy.embeds_here(work / threads, work / (workers or machine.cpus))
@@ -76,3 +82,8 @@ def plan_embedding(
         return EmbeddingPlan(False, 1, 0)
     gpus = min(1.0, found) if num_gpus is None else num_gpus
     return EmbeddingPlan(True, 1 if gpus else threads, held, gpus)
+
+
+def threads_here(kind: type[Embedder], workers: int | None = None) -> int:
+    """Return how many threads an embedder takes in this process: as many as were asked for, else one a CPU."""
+    return min(MOST_THREADS, usable_cpus() if workers is None else workers) if kind.threaded else 1

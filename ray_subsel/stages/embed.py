@@ -7,23 +7,26 @@ corpus. A shard's file is written whole or not at all; a run that was killed emb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig, fingerprint_fields
+from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, SelectConfig, fingerprint_fields
 from ray_subsel.constraints.size import resolve_k
+from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, InputError
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Float32s
 from ray_subsel.corpus.rows import RowStore, group_equal
-from ray_subsel.embedders import Embedder, normalise_halves, normalise_vectors
+from ray_subsel.embedders import Embedder, EmbedsTexts, normalise_halves, normalise_vectors
+from ray_subsel.embedders.remembered import Remembering
 from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
+from ray_subsel.runtime.kept_vectors import kept_vectors, open_kept
 from ray_subsel.runtime.peak_memory import PeakMemory
-from ray_subsel.runtime.progress import bar
+from ray_subsel.runtime.progress import bar, log_line
 from ray_subsel.runtime.ray_session import Resources
 from ray_subsel.runtime.tasks import Pool, TaskSpec, run_pool, run_tasks
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -36,9 +39,11 @@ from ray_subsel.storage.embedding_store import (
     write_shard,
 )
 from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.vector_files import bytes_each
 
 R = TypeVar("R")
 
+NOTHING_KEPT = CacheConfig(no_cache=True)
 HINT = "Give the workers more memory or use fewer --workers"
 
 
@@ -57,6 +62,8 @@ class EmbedTask:
         ``"cpu"`` or ``"cuda"``.
     threads : int
         CPU threads of the embedder.
+    cache : CacheConfig
+        Where the worker finds embeddings of earlier runs, and keeps new ones.
     """
 
     rows: RowStore
@@ -66,6 +73,7 @@ class EmbedTask:
     seed: int
     device: str
     threads: int = 1
+    cache: CacheConfig = NOTHING_KEPT
 
     @property
     def run(self) -> RunDir:
@@ -73,15 +81,19 @@ class EmbedTask:
         return self.rows.run
 
 
-def open_embedder(task: EmbedTask, kind: type[Embedder]) -> Embedder | None:
-    """Open the embedder of a task; None where the corpus brings its vectors."""
+def open_embedder(task: EmbedTask, kind: type[Embedder]) -> EmbedsTexts | None:
+    """Return what embeds the texts of a task; None where the corpus brings its vectors."""
     if task.corpus.vectors is not None:
         return None
-    state = kind.load_state(task.run) if kind.state_file else None
-    return kind.open(task.embed, state, device=task.device, threads=task.threads)
+
+    def opens() -> Embedder:
+        state = kind.load_state(task.run) if kind.state_file else None
+        return kind.open(task.embed, state, device=task.device, threads=task.threads)
+
+    return open_kept(task.cache, task.embed, opens)
 
 
-def embed_shard(task: EmbedTask, embedder: Embedder | None, shard: int) -> ShardMeta:
+def embed_shard(task: EmbedTask, embedder: EmbedsTexts | None, shard: int) -> ShardMeta:
     """Embed the distinct texts of one shard and write its part. The same function serves every way of running."""
     columns = ["id", "key", "text"] if embedder is not None else ["id", "key", "vector"]
     table = task.rows.shard(shard, columns)
@@ -119,8 +131,8 @@ def _ground_set(
     return items, [[one] for one in ids.tolist()]
 
 
-def shard_worker(task: EmbedTask, kind: type[Embedder]) -> Callable[[int], int]:
-    """Open the embedder and return what embeds a shard and tells its distinct texts.
+def shard_worker(task: EmbedTask, kind: type[Embedder]) -> Callable[[int], tuple[int, int]]:
+    """Open the embedder and return what embeds a shard and tells its distinct texts, and how many were kept before.
 
     Parameters
     ----------
@@ -129,7 +141,13 @@ def shard_worker(task: EmbedTask, kind: type[Embedder]) -> Callable[[int], int]:
         Of the embedder; one from outside the package comes with it (:func:`ray_subsel.runtime.ray_session.ship`).
     """
     embedder = open_embedder(task, kind)
-    return lambda shard: embed_shard(task, embedder, shard).texts
+
+    def work(shard: int) -> tuple[int, int]:
+        before = embedder.looked_up if isinstance(embedder, Remembering) else 0
+        texts = embed_shard(task, embedder, shard).texts
+        return texts, embedder.looked_up - before if isinstance(embedder, Remembering) else 0
+
+    return work
 
 
 def _task_of(run: RunDir, shard: int) -> TaskSpec:
@@ -269,13 +287,15 @@ class EmbedStage(Stage[EmbeddingStore]):
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
         """Fit the embedder where it learns from the corpus, and embed what is missing."""
         config, rows = context.config, self.rows
-        missing = missing_shards(rows)
+        missing, looked_up = missing_shards(rows), 0
         if missing:
-            plan = embedding_of(context, rows, _dimension(config.corpus, config.embed, rows))
+            d = _dimension(config.corpus, config.embed, rows)
+            cache = _cache_for(context, rows, d)
+            plan = embedding_of(context, rows, d, _unknown(cache, config.embed, rows, missing))
             here = context.in_process(plan.in_process)
             if self.model is not None:
                 fit_once(rows, config.corpus, config.embed, in_process=here)
-            self._embed(context, plan, missing, peak)
+            looked_up = self._embed(context, plan, cache, missing, peak)
         store = open_embeddings(rows)
         reused = rows.shards - len(missing)
         facts = {
@@ -287,11 +307,16 @@ class EmbedStage(Stage[EmbeddingStore]):
             "items": store.n,
             "parts": rows.shards,
             "parts_reused": reused,
+            "kept_before": looked_up,
         }
-        line = f"embed: {store.texts:,} distinct, {store.d} dimensions, {reused} parts from before"
+        kept = f", {looked_up:,} of them embedded by earlier runs" if looked_up else ""
+        line = f"embed: {store.texts:,} distinct{kept}, {store.d} dimensions, {reused} parts from before"
         return StageResult(store, facts, line)
 
-    def _embed(self, context: RunContext, plan: EmbeddingPlan, missing: list[int], peak: PeakMemory) -> None:
+    def _embed(
+        self, context: RunContext, plan: EmbeddingPlan, cache: CacheConfig, missing: list[int], peak: PeakMemory
+    ) -> int:
+        """Embed shards; return how many of their texts were kept before."""
         config = context.config
         if plan.in_process:
             workers, gpus = 1, plan.gpus
@@ -306,19 +331,47 @@ class EmbedStage(Stage[EmbeddingStore]):
             seed=0 if config.select is None else config.select.seed,
             device="cuda" if gpus > 0 else "cpu",
             threads=plan.threads,
+            cache=cache,
         )
         tasks = [(shard, _task_of(self.rows.run, shard)) for shard in missing]
         pool = Pool(TaskSpec(FOLDER, f"{self.rows.run.path(FOLDER)} could not be made", HINT), workers, gpus)
         shared = (task, config.embed.embedder_class)
         ended = run_pool(shard_worker, shared, tasks, self.rows.run, in_process=plan.in_process, pool=pool)
         with bar("embed", self.rows.n_rows, "row") as progress:
-            for _, texts, used in ended:
+            looked_up = 0
+            for _, (texts, kept), used in ended:
                 progress.advance(texts)
                 peak.add(used)
+                looked_up += kept
+        return looked_up
 
 
-def embedding_of(context: RunContext, rows: RowStore, d: int) -> EmbeddingPlan:
-    """Plan where the rows are embedded, to d dimensions."""
+def _cache_for(context: RunContext, rows: RowStore, d: int) -> CacheConfig:
+    """Return where this corpus' embeddings are kept: nowhere where they alone exceed what may be kept."""
+    cache = context.config.cache
+    if context.config.corpus.vectors is not None or context.config.embed.embedder_class.kept_by is None:
+        return NOTHING_KEPT
+    needed = rows.n_rows * bytes_each(d)
+    if cache.no_cache:
+        return cache
+    if needed <= cache.limit:
+        return replace(cache, cache=str(cache.place))  # workers have another environment
+    log_line(
+        f"embed: embeddings are not kept for other runs: {show_bytes(needed)} exceed --cache-size {cache.cache_size}"
+    )
+    return NOTHING_KEPT
+
+
+def _unknown(cache: CacheConfig, embed: EmbedConfig, rows: RowStore, shards: list[int]) -> int | None:
+    """Return how many texts of some shards have no embedding that is kept here; None where nothing is kept."""
+    kept = kept_vectors(cache, embed)
+    if kept is None:
+        return None
+    return sum(int((~kept.has(list(dict.fromkeys(rows.shard(s, ["key"])["key"].to_pylist())))).sum()) for s in shards)
+
+
+def embedding_of(context: RunContext, rows: RowStore, d: int, unknown: int | None = None) -> EmbeddingPlan:
+    """Plan where the rows are embedded, to d dimensions; ``unknown`` of their texts, where some are kept."""
     config = context.config
     return plan_embedding(
         config.corpus,
@@ -326,6 +379,7 @@ def embedding_of(context: RunContext, rows: RowStore, d: int) -> EmbeddingPlan:
         context.machine,
         n=rows.n_rows,
         d=d,
+        unknown=unknown,
         workers=config.runtime.workers,
         num_gpus=config.runtime.num_gpus,
         policy=context.policy,

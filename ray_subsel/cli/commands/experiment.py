@@ -6,7 +6,7 @@ from typing import Any
 
 from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
-from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
+from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
 
 
@@ -43,6 +43,7 @@ def _add(commands: Any) -> None:
         title="corpus",
         skip=("data", "vectors", "group", "id", "copies", "augment", "augment_share", "augment_copies", "seed"),
     )
+    add_flags(command, CacheConfig, title="embeddings that are kept")
     add_flags(command, EmbedConfig, title="embedding", skip=("seed", "vectors_dtype"))
     add_flags(command, TrainConfig, title="training", skip=("arms", "train_seed"))
 
@@ -66,6 +67,7 @@ def _run(call: Invocation) -> Answer:
         threads=given["threads"],
         workers=given["workers"],
         address=given["address"],
+        cache=build(CacheConfig, given),
     )
     text = run(config)
     return Answer(text, RunDir(config.out).read_json(SUMMARY))

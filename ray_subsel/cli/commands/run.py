@@ -9,7 +9,15 @@ from typing import Any
 
 from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
-from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig, TrainConfig
+from ray_subsel.config import (
+    CacheConfig,
+    CorpusConfig,
+    EmbedConfig,
+    RunConfig,
+    RuntimeConfig,
+    SelectConfig,
+    TrainConfig,
+)
 from ray_subsel.core.errors import InputError
 
 SELECTING: tuple[tuple[type, str], ...] = (
@@ -26,6 +34,7 @@ def _add(commands: Any, name: str, about: str, configs: Sequence[tuple[type, str
     command = commands.add_parser(name, help=about, description=about.capitalize() + ".")
     command.add_argument("data", nargs="+", metavar="DATA", help=DATA)
     add_flags(command, RuntimeConfig, title="where", skip=() if name == "run" else ("train_workers",))
+    add_flags(command, CacheConfig, title="embeddings that are kept")
     for config, title in configs:
         add_flags(command, config, title=title, skip=("data",))
 
@@ -43,6 +52,7 @@ def run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
         train=build(TrainConfig, given) if wants_training else None,
         runtime=build(RuntimeConfig, given),
         command=command,
+        cache=build(CacheConfig, given),
     )
 
 
