@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.hashing import mix
+from ray_subsel.core.nearest import nearest_among
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots
 from ray_subsel.dedup.leader_clustering import join_leaders
-from ray_subsel.dedup.pairs import single_error
 from ray_subsel.dedup.settings import CLUSTER_SIZE, NearSettings
 
 SAMPLE_NUMBERS = 32_000_000
@@ -143,7 +143,7 @@ class Centres:
             return clusters, near
         single = np.ascontiguousarray(self.vectors, dtype=np.float32)
         for start, stop in rows.blocks(columns=self.n_clusters):
-            row, centre, cosine = self._nearest(rows.slice(start, stop), single, wanted)
+            row, centre, cosine = nearest_among(rows.slice(start, stop), self.vectors, single, wanted)
             first = np.searchsorted(row, np.arange(stop - start))
             own, best = centre[first], cosine[first]
             rank = np.arange(row.size) - first[row]
@@ -161,15 +161,6 @@ class Centres:
         """Return what :meth:`assign` gives of no rows."""
         wanted = min(neighbours, self.n_clusters - 1)
         return np.zeros(0, dtype=np.int64), np.zeros((0, wanted), dtype=np.int32)
-
-    def _nearest(self, block: Float64s, single: Float32s, wanted: int) -> tuple[Indices, Indices, Float64s]:
-        """Return the ``wanted`` nearest centres of each row at least, by row and falling cosine, and that cosine."""
-        cosines = block.astype(np.float32) @ single.T
-        last = np.partition(cosines, self.n_clusters - wanted, axis=1)[:, self.n_clusters - wanted, None]
-        row, centre = np.nonzero(cosines >= last - np.float32(2.0 * single_error(block.shape[1])))
-        cosine = row_dots(block[row], self.vectors[centre])
-        order = np.lexsort((centre, -cosine, row))
-        return row[order], centre[order], cosine[order]
 
 
 def fit_centres(sample: UnitRows, settings: NearSettings, *, n: int) -> Centres:

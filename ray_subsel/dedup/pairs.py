@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.nearest import single_error
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, row_dots
 
@@ -25,11 +26,6 @@ SKETCHED = 4096
 _SKETCHES = (32, 64, 96, 128, 192)
 _PAIR_COST = 25.0  # of a pair that a sketch lets pass, in products of d numbers
 _SAMPLE = 1024
-
-
-def single_error(d: int) -> float:
-    """Return how far the float32 product of two unit vectors can be from the exact one."""
-    return (d + 8) * 2.0**-24
 
 
 def cosines_of(left: UnitRows, i: Indices, right: UnitRows, j: Indices) -> Float64s:

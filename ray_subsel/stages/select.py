@@ -18,6 +18,8 @@ from ray_subsel.runtime.progress import bar, log_line
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
 from ray_subsel.stages.embed import embedding_of
+from ray_subsel.stages.nearest import FOLDER as NEAREST
+from ray_subsel.stages.nearest import find_nearest
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints, partition_constraints
 from ray_subsel.stages.select_clusters import (
     VERSION,
@@ -31,6 +33,7 @@ from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import FOLDER, SelectionJob, SelectionOutcome, plan_selection
 from ray_subsel.stages.write_selection import SELECTION, SUBSET, write_selection
+from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
 
 
@@ -50,7 +53,7 @@ class SelectStage(Stage[bool]):
     """
 
     name: ClassVar[str] = "select"
-    outputs: ClassVar[tuple[str, ...]] = (CONSTRAINTS, FOLDER, SELECTION, SUBSET)
+    outputs: ClassVar[tuple[str, ...]] = (CONSTRAINTS, FOLDER, NEAREST, SELECTION, SUBSET)
 
     rows: RowStore
     store: EmbeddingStore
@@ -107,7 +110,9 @@ class SelectStage(Stage[bool]):
                 sizes = self._with_candidates(context, config, sizes, job, constraints)
                 stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
             outcome = _choose(store, config, job, sizes)
-        facts = write_selection(self.rows, store, outcome, config)
+        items = EmbeddingStore.open_folder(context.run, EMBEDDINGS)
+        represented = find_nearest(items, store, outcome.result.ids, in_process=in_process, at_a_time=sizes.processes)
+        facts = write_selection(self.rows, store, outcome, config, represented)
         peak.add(outcome.peak_bytes or 0)
         facts["predicted_peak_bytes"] = max(stages.values())
         facts["predicted_peaks"] = stages

@@ -12,6 +12,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.stages.constraint_table import read_rows_of
+from ray_subsel.stages.nearest import Represented
 from ray_subsel.stages.selection_job import SelectionOutcome
 from ray_subsel.storage.embedding_store import EmbeddingStore
 
@@ -23,12 +24,17 @@ SAMPLE_CHARACTERS = 400
 
 
 def write_selection(
-    rows: RowStore, store: EmbeddingStore, outcome: SelectionOutcome, config: SelectConfig
+    rows: RowStore,
+    store: EmbeddingStore,
+    outcome: SelectionOutcome,
+    config: SelectConfig,
+    represented: Represented,
 ) -> dict[str, Any]:
     """Write selection.parquet and subset.parquet; return what the report says of the selection.
 
     ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id), ``gain``
-    (marginal gain at its turn), ``partition``, ``multiplicity`` and ``rows`` (all row ids that the item stands for).
+    (marginal gain at its turn), ``weight`` (rows of the corpus to which it is the nearest chosen one; they sum to all
+    rows), ``partition``, ``multiplicity`` and ``rows`` (all row ids that are copies of it, near ones included).
     ``subset.parquet`` has the original rows in the same order.
     """
     result = outcome.result
@@ -39,6 +45,7 @@ def write_selection(
             "rank": pa.array(np.arange(len(ids)), pa.int64()),
             "id": pa.array(ids, pa.int64()),
             "gain": pa.array(result.gains, pa.float64()),
+            "weight": pa.array(represented.rows, pa.int64()),
             "partition": pa.array(result.partitions, pa.int64()),
             "multiplicity": pa.array([len(group) for group in members], pa.int64()),
             "rows": pa.array(members, pa.list_(pa.int64())),
@@ -70,6 +77,7 @@ def write_selection(
         "winner": result.winner,
         "gains": _curve(result.gains),
         "negative_gains": negative,
+        "weights_are_exact": represented.is_exact,
         "chosen_duplicates": len(keys) - len(set(keys)),
         "largest_groups": _with_texts(rows, largest),
         "limits": _constraints(store, outcome),

@@ -14,7 +14,8 @@ from ray_subsel.objectives.graph_cut import GraphCut, closed_value
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows, distinct_rows_of
 
-_ATOM_STEPS = 400
+_ATOM_STEPS = 8
+_ATOM_SHARE = 1e-3
 _MOST_ATOMS = 64
 
 
@@ -134,7 +135,7 @@ class _Relaxation:
         self, chosen: Float64s, bonus: float, value: float, random: float, iterations: int, tolerance: float
     ) -> tuple[float, int]:
         """Return the least bound found and the passes that it took."""
-        atoms, bonuses = chosen[None].copy(), np.array([bonus])
+        atoms, bonuses, weights = chosen[None].copy(), np.array([bonus]), np.ones(1)
         point, point_bonus, point_value = chosen, bonus, value
         best = np.inf
         passes = 0
@@ -148,7 +149,7 @@ class _Relaxation:
                 break
             atoms = np.concatenate((atoms, vertex[None]))
             bonuses = np.append(bonuses, vertex_bonus)
-            weights = _best_mixture(atoms, bonuses, self.total, self.lam)
+            weights = _better_mixture(np.append(weights, 0.0), atoms, bonuses, self.total, self.lam, gap)
             if atoms.shape[0] > _MOST_ATOMS:
                 keep = np.sort(np.argsort(-weights, kind="stable")[: _MOST_ATOMS // 2])
                 merged, merged_bonus = weights @ atoms, float(weights @ bonuses)
@@ -189,21 +190,26 @@ class _Relaxation:
         return vertex, bonus, slope_value
 
 
-def _best_mixture(atoms: Float64s, bonuses: Float64s, total: Float64s, lam: float) -> Float64s:
-    """Return the convex weights of the atoms that maximize the concave value, by pairwise Frank-Wolfe on them alone."""
+def _better_mixture(
+    weights: Float64s, atoms: Float64s, bonuses: Float64s, total: Float64s, lam: float, gap: float
+) -> Float64s:
+    """Return convex weights of the atoms whose concave value is larger, by pairwise Frank-Wolfe on the atoms alone.
+
+    Any mixture gives a bound, so it ends where little of the gap of this pass is left in the atoms.
+    """
     linear = atoms @ total + bonuses
     gram = (2.0 + lam) * (atoms @ atoms.T)
-    weights = np.eye(1, linear.size)[0]
     slope = linear - gram @ weights
+    enough = max(_ATOM_SHARE * gap, 1e-14 * (abs(float(linear.max())) + 1.0))
     for _ in range(_ATOM_STEPS * linear.size):
-        to = int(np.argmax(slope))
-        off = int(np.argmin(np.where(weights > 0, slope, np.inf)))
+        to = int(slope.argmax())
+        off = int(np.where(weights > 0, slope, np.inf).argmin())
         rise = slope[to] - slope[off]
-        bend = gram[to, to] + gram[off, off] - 2 * gram[to, off]
-        if rise <= 1e-14 * (abs(float(linear.max())) + 1.0):
+        if rise <= enough:
             break
+        bend = gram[to, to] + gram[off, off] - 2 * gram[to, off]
         step = weights[off] if bend <= 0 else min(float(weights[off]), float(rise / bend))
         weights[to] += step
         weights[off] -= step
-        slope = slope - step * (gram[:, to] - gram[:, off])
+        slope -= step * (gram[:, to] - gram[:, off])
     return np.asarray(np.maximum(weights, 0.0) / np.maximum(weights, 0.0).sum(), dtype=np.float64)

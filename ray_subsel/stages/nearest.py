@@ -1,0 +1,100 @@
+"""Find the chosen item that each embedded item is nearest to: a task a shard, and what each chosen one stands for.
+
+``nearest/part-*.parquet`` has a row for each item of ``embeddings/``, near copies included: ``id``, ``nearest`` (the
+id of the chosen item) and ``cosine`` to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.types import Float32s, Indices
+from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.dedup.borders import is_in
+from ray_subsel.partitioned.nearest_chosen import NearestChosen
+from ray_subsel.runtime.progress import bar
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
+from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
+
+FOLDER = "nearest"
+HINT = "Free some memory"
+
+
+@dataclass(frozen=True)
+class Represented:
+    """What the chosen items stand for.
+
+    Attributes
+    ----------
+    rows : int64 array of shape (k,)
+        Rows whose nearest chosen item each one is, by rank; they sum to all rows.
+    is_exact : bool
+        Whether every chosen item was looked at for every item.
+    """
+
+    rows: Indices
+    is_exact: bool
+
+
+def find_nearest(
+    items: EmbeddingStore, store: EmbeddingStore, ids: Indices, *, in_process: bool, at_a_time: int | None = None
+) -> Represented:
+    """Write ``nearest/`` and return what each chosen item stands for.
+
+    Parameters
+    ----------
+    items : EmbeddingStore
+        Every embedded item.
+    store : EmbeddingStore
+        That the chosen ones were chosen from.
+    ids : int64 array of shape (k,)
+        The chosen items in rank order, at least one.
+    in_process : bool
+    at_a_time : int, optional
+        Tasks at the same time.
+    """
+    chosen = NearestChosen.of(unit_rows(_vectors(store, ids)), n=items.n)
+    tasks = [
+        (shard, TaskSpec(part_name(shard, FOLDER), f"part {shard} could not be compared with the chosen items", HINT))
+        for shard in items.numbers
+    ]
+    rows = np.zeros(ids.size, dtype=np.int64)
+    with bar("nearest chosen", len(tasks), "part") as progress:
+        shared = (items, chosen, ids)
+        for _, found, _ in run_tasks(_write_part, shared, tasks, items.run, in_process=in_process, at_a_time=at_a_time):
+            rows += found
+            progress.advance()
+    return Represented(rows, chosen.is_exact)
+
+
+def _vectors(store: EmbeddingStore, ids: Indices) -> Float32s:
+    """Return the vectors of some items in their order."""
+    order = np.argsort(ids)
+    ascending = ids[order]
+    vectors = np.empty((ids.size, store.d), dtype=np.float32)
+    for shard in store.numbers:
+        for table in store.row_groups(shard, ["id", "vector"]):
+            found = table["id"].to_numpy()
+            wanted = is_in(found, ascending)
+            if wanted.any():
+                places = order[np.searchsorted(ascending, found[wanted])]
+                vectors[places] = vectors_of(table["vector"].filter(pa.array(wanted)))
+    return vectors
+
+
+def _write_part(items: EmbeddingStore, chosen: NearestChosen, ids: Indices, shard: int) -> Indices:
+    """Write the part of one shard and return the rows that each chosen item stands for in it."""
+    rows = np.zeros(ids.size, dtype=np.int64)
+    parts = []
+    for table in items.row_groups(shard, ["id", "vector", MULTIPLICITY]):
+        ranks, cosines = chosen.find(unit_rows(vectors_of(table["vector"])))
+        rows += np.bincount(ranks, weights=table[MULTIPLICITY].to_numpy(), minlength=ids.size).astype(np.int64)
+        columns = {"nearest": pa.array(ids[ranks]), "cosine": pa.array(cosines.astype(np.float32))}
+        parts.append(pa.table({"id": table["id"], **columns}))
+    schema = pa.schema({"id": pa.int64(), "nearest": pa.int64(), "cosine": pa.float32()})
+    items.run.write_table(part_name(shard, FOLDER), pa.concat_tables(parts) if parts else schema.empty_table())
+    return rows
