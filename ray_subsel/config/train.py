@@ -31,6 +31,9 @@ class TrainConfig:
         "auto", "auto takes bf16 where the hardware is faster with it", choices=("auto", "fp32", "bf16")
     )
     checkpoint_every: int = option(1, "epochs between checkpoints; 0 keeps the last only")
+    weighted_training: bool = option(
+        False, "weigh each chosen row's loss by the rows that it stands for (weight, mean 1); subset arm", later=True
+    )
     train_seed: int = option(0, "seed of initial head, order of batches and random arms")
 
     def __post_init__(self) -> None:

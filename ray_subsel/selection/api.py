@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ from ray_subsel.selection import validation
 from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.result import Selection
+from ray_subsel.selection.weigh import weights_of
 
 if TYPE_CHECKING:
     from ray_subsel.optimizers.speculative.upper_bound import Certificate
@@ -216,8 +218,14 @@ def select(
         stats["near_recall"] = parts.near_recall
     return Selection(
         rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats,
-        decisions,
+        decisions, partial(_weigh, parts, picks.indices),
     )  # fmt: skip
+
+
+def _weigh(parts: GroundSet, chosen: Indices) -> Indices:
+    """Return how many items each chosen row stands for."""
+    counts = parts.weights if parts.weights is not None else parts.counts
+    return weights_of(parts.X, chosen, counts)
 
 
 def _graph_cut_only(lam: Any, certificate: Any, optimizer: Optimizer) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ray_subsel.config.recipe import Decision
@@ -34,6 +36,8 @@ class Selection:
         Counts of the work done (``evaluations``, ``passes``, ...) and ``seconds``.
     decisions : tuple of Decision
         What the recipe decided of what was left open, and why.
+    weigh : callable
+        Computes :attr:`weights`.
     """
 
     indices: Indices
@@ -45,6 +49,17 @@ class Selection:
     certificate: Certificate | None = None
     stats: dict[str, float] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
+    weigh: Callable[[], Indices] | None = field(default=None, repr=False)
+
+    @cached_property
+    def weights(self) -> Indices:
+        """Items, multiplicities counted, whose nearest chosen item (by cosine) each one is, int64 of shape (k,).
+
+        Ties go to the lowest rank. They sum to the number of items, before near copies were collapsed, and are computed
+        when they are first asked for (:mod:`ray_subsel.partitioned.nearest_chosen`).
+        """
+        assert self.weigh is not None
+        return self.weigh()
 
     def __len__(self) -> int:
         return int(self.indices.size)

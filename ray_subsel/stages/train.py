@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid
@@ -23,6 +24,7 @@ from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
+from ray_subsel.training.data import WEIGHT
 
 TASKS = {
     "story-cloze": ["id", "key", "context", "ending1", "ending2", "label"],
@@ -61,6 +63,15 @@ def distinct_rows(rows: RowStore) -> Indices:
     return np.sort(np.concatenate(leads))
 
 
+def selected_weights(run: RunDir) -> pa.ChunkedArray:
+    """Return how many rows each chosen row stands for, by rank."""
+    table = run.read_table(SELECTION)
+    if WEIGHT not in table.column_names:
+        way = "Select again, into another --out or with --overwrite."
+        raise invalid("weighted_training", f"go with a {SELECTION} that has weights", "one without", way)
+    return table[WEIGHT]
+
+
 def finetune_arms(
     run: RunDir,
     rows: RowStore,
@@ -83,6 +94,7 @@ def finetune_arms(
     columns = TASKS[corpus.task]
     test_table = test_rows.take(test_rows.ids(), columns)
     selected = run.read_table(SELECTION, ["id"])["id"].to_numpy().astype(np.int64)
+    weights = selected_weights(run) if train.weighted_training else None
     model = model_to_train(embed, train)
     for arm in train.arms:
         name = f"train/{arm}"
@@ -91,6 +103,8 @@ def finetune_arms(
             continue
         ids = rows_of_arm(arm, rows, selected, train.train_seed)
         table = rows.take(ids, columns)
+        if weights is not None and arm == "subset":
+            table = table.append_column(WEIGHT, weights)
         log_line(f"train {arm}: {len(ids):,} rows")
         with steps(f"train {arm}", "step") as told:
             result = finetune(

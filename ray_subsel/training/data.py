@@ -24,6 +24,8 @@ CHOICES = {"story-cloze": 2, "classification": 1}
 """The tasks, and how many token sequences an example of each has."""
 COLUMNS = {"story-cloze": ("context", "ending1", "ending2", "label"), "classification": ("text", "label")}
 ENDINGS = ("1", "2")
+WEIGHT = "weight"
+"""The column that weighs the loss of each training row; it may be left out."""
 UNSEEN = -1
 POOL_BATCHES = 50
 """An epoch's random order is cut into pools of this many batches, each sorted by length (as Hugging Face's
@@ -48,6 +50,8 @@ class Encoded:
         c.
     pad : int
         The padding token.
+    weights : float32 array of shape (n,) or None
+        What each example's loss is multiplied by, of mean 1; None: nothing.
     """
 
     ids: NDArray[np.int32]
@@ -56,6 +60,7 @@ class Encoded:
     labels: Int64s
     choices: int
     pad: int
+    weights: NDArray[np.float32] | None = None
 
     @property
     def n(self) -> int:
@@ -70,7 +75,7 @@ class Encoded:
     def digest(self) -> str:
         """Return a hash of all examples in their order."""
         total = hashlib.blake2b(digest_size=16)
-        for part in (self.ids, self.offsets, self.labels):
+        for part in (self.ids, self.offsets, self.labels, *(() if self.weights is None else (self.weights,))):
             total.update(part.tobytes())
         return total.hexdigest()
 
@@ -118,7 +123,7 @@ def encode(task: str, table: pa.Table, classes: Sequence[str], tokenizer: Any, m
     ----------
     task : str
     table : pyarrow.Table
-        Checked by :func:`classes_of`.
+        Checked by :func:`classes_of`. A column ``weight`` (numbers above 0) weighs the losses.
     classes : sequence of str
     tokenizer : a transformers tokenizer
     max_length : int
@@ -155,7 +160,18 @@ def encode(task: str, table: pa.Table, classes: Sequence[str], tokenizer: Any, m
         labels=np.array([index.get(label, UNSEEN) for label in table["label"].to_pylist()], dtype=np.int64),
         choices=CHOICES[task],
         pad=int(tokenizer.pad_token_id),
+        weights=_weights(table),
     )
+
+
+def _weights(table: pa.Table) -> NDArray[np.float32] | None:
+    """Return the weights of a table's rows, of mean 1."""
+    if WEIGHT not in table.column_names:
+        return None
+    given = table[WEIGHT].to_numpy().astype(np.float64)
+    if not (np.isfinite(given).all() and (given >= 0).all() and given.sum() > 0):
+        raise invalid(WEIGHT, "be numbers >= 0, and not all 0", "others")
+    return np.asarray(given / given.mean(), dtype=np.float32)
 
 
 def epoch_batches(lengths: Int64s, batch_size: int, seed: int, epoch: int) -> list[Int64s]:

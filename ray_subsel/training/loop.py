@@ -133,6 +133,16 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
+def _loss(logits: Any, labels: Any, data: Encoded, batch: Int64s) -> Any:
+    """Return the sum of the cross entropies of a batch, each times its weight."""
+    import torch
+
+    if data.weights is None:
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    weights = torch.from_numpy(data.weights[batch]).to(logits.device)
+    return (torch.nn.functional.cross_entropy(logits, labels, reduction="none") * weights).sum()
+
+
 def _check_finite(loss: float, epoch: int, config: TrainConfig) -> None:
     if not np.isfinite(loss):
         raise InputError(
@@ -149,7 +159,7 @@ def _step(network: Any, optimizer: Any, data: Encoded, batch: Int64s, place: Pla
     inputs, labels = collate(data, mine, place.device)
     with autocast(place.precision, place.device):
         logits = network(**inputs).logits
-    loss = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") * float(counts)
+    loss = _loss(logits.float(), labels, data, mine) * float(counts)
     # Processes' gradients are averaged, so each scales its sum to a mean over the whole batch times their number.
     mean: Any = loss * (team.world / len(batch))
     mean.backward()

@@ -415,3 +415,22 @@ def test_float16_gives_the_ids_of_its_numbers_in_float32(objective):
     X = np.abs(np.random.default_rng(3).standard_normal((90, 7))).astype(np.float16)
     found, wide = select(X, 12, objective=objective), select(X.astype(np.float32), 12, objective=objective)
     assert found.indices.tolist() == wide.indices.tolist()
+
+
+@pytest.mark.parametrize("near", [None, 0.95])
+def test_weights_sum_to_the_rows_and_a_chosen_row_stands_for_itself(near):
+    X = np.random.default_rng(3).normal(size=(90, 5))
+    X = np.concatenate([X, X[:40] + 0.001])
+    counts = 1 + np.arange(130) % 3
+    chosen = select(X, 12, near=near, multiplicity=counts)
+    assert chosen.weights.sum() == counts.sum()
+    assert (chosen.weights >= 1).all()
+    assert chosen.weights is chosen.weights  # computed once
+
+
+def test_weights_of_sparse_rows():
+    dense = np.random.default_rng(4).poisson(0.7, size=(60, 9)).astype(np.float64)
+    dense[7] = 0.0
+    few = select(sp.csr_array(dense), 6, objective="feature_based")
+    assert few.weights.tolist() == select(dense, 6, objective="feature_based").weights.tolist()
+    assert few.weights.sum() == 60

@@ -248,3 +248,25 @@ def test_bad_calls_name_what_is_wrong(labelled: Tables, tiny_bert: str, tmp_path
         run_finetune(labelled, "./nowhere", tmp_path)
     with pytest.raises(InputError, match="label must take at least two values"):
         run_finetune((labelled[0].slice(0, 1), labelled[1]), tiny_bert, tmp_path)
+
+
+def test_rows_of_no_weight_teach_nothing(labelled: Tables, tiny_bert: str, tmp_path: Path) -> None:
+    train, test = labelled
+    other = {"food": "animal", "animal": "food"}
+    wrong = pa.table({"text": train["text"], "label": [other[label] for label in train["label"].to_pylist()]})
+    both = pa.concat_tables([train, wrong])
+    weights = pa.array([2] * train.num_rows + [0] * wrong.num_rows)
+    weighed = run_finetune((both.append_column("weight", weights), test), tiny_bert, tmp_path / "weighed")
+    assert weighed.accuracy > 0.9
+    level = run_finetune((both, test), tiny_bert, tmp_path / "level")
+    assert level.accuracy < weighed.accuracy
+
+
+@pytest.mark.parametrize("weights", [[-1.0], [0.0], [float("nan")]])
+def test_weights_that_weigh_nothing_are_refused(
+    weights: list[float], labelled: Tables, tiny_bert: str, tmp_path: Path
+) -> None:
+    train, test = labelled
+    given = train.append_column("weight", pa.array(weights * train.num_rows))
+    with pytest.raises(InputError, match="weight must be numbers >= 0, and not all 0"):
+        run_finetune((given, test), tiny_bert, tmp_path)
