@@ -4,6 +4,8 @@ Small data are worked on in this process throughout, and no Ray is started; larg
 
 corpus  ->  rows/          read, check, copy rows                       (Ray Core)
 embed   ->  embeddings/    distinct texts to vectors, a file a shard    (Ray Data, a pool of actors)
+against ->  clean/         rows that repeat another set left out, with --against
+            contaminated.parquet
 near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
             selection.parquet, subset.parquet
@@ -21,13 +23,16 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
 from ray_subsel.corpus.constraint_columns import check_corpus, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
+from ray_subsel.corpus.other_sets import other_corpus
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
+from ray_subsel.stages.constraint_table import row_ids
 from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels
 from ray_subsel.stages.embed import EmbedStage
+from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
@@ -35,7 +40,7 @@ from ray_subsel.stages.train import TrainStage, test_corpus
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 
-STAGES = (IngestStage, EmbedStage, DeduplicateStage, SelectStage, TrainStage)
+STAGES = (IngestStage, EmbedStage, ExcludeContaminatedStage, DeduplicateStage, SelectStage, TrainStage)
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
 """What each stage writes, in the order of the stages."""
 
@@ -69,6 +74,9 @@ def run(
     if config.train is not None:
         input_fingerprint(test_corpus(config.corpus, config.train))
     model = embedder_identity(config.corpus, config.embed)
+    others = tuple(other_corpus(config.corpus, file, config.filters.against_text) for file in config.filters.against)
+    for other in others:
+        input_fingerprint(other)
     lists = IdLists()
     if config.select is not None:
         check_corpus(config.corpus, config.select)
@@ -87,13 +95,20 @@ def run(
             rows = run_stage(IngestStage(inputs), context)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
-                without: tuple[str, ...] = (DeduplicateStage.name,)
+                without, upstream = {ExcludeContaminatedStage.name, DeduplicateStage.name}, EmbedStage.name
+                include = row_ids(rows, lists.include, "include", config.corpus.id)
+                if others:
+                    cosine = config.filters.against_near or select.near_threshold
+                    store = run_stage(ExcludeContaminatedStage(rows, store, others, cosine, include), context)
+                    upstream = ExcludeContaminatedStage.name
+                    without.remove(upstream)
                 if (threshold := select.near_threshold) is not None:
                     column = near_column(config.corpus, select)
                     labels = None if column is None else ItemLabels(rows, column, select.near_within is not None)
-                    store = run_stage(DeduplicateStage(store, threshold, select.seed, labels), context)
-                    without = ()
-                run_stage(SelectStage(rows, store, select, lists), context, leave_out=without)
+                    store = run_stage(DeduplicateStage(store, threshold, select.seed, labels, upstream), context)
+                    upstream = DeduplicateStage.name
+                    without.remove(upstream)
+                run_stage(SelectStage(rows, store, select, lists, upstream), context, leave_out=sorted(without))
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)

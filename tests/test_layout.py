@@ -16,7 +16,7 @@ TESTS = Path(__file__).parent
 FLOORS = (
     ("core",),
     ("objectives", "constraints", "dedup", "storage", "report"),
-    ("optimizers", "embedders"),
+    ("optimizers", "embedders", "filters"),
     ("config",),
     ("runtime",),
     ("partitioned", "streaming", "corpus", "baselines"),
@@ -29,7 +29,8 @@ FLOORS = (
 
 FLOOR = {folder: number for number, folders in enumerate(FLOORS) for folder in folders}
 MATHEMATICS = (
-    *("core", "objectives", "constraints", "dedup", "optimizers", "partitioned", "streaming", "selection", "baselines"),
+    *("core", "objectives", "constraints", "dedup", "filters", "optimizers", "partitioned", "streaming", "selection"),
+    "baselines",
 )
 ALLOWED = {
     "ray": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ray_subsel.config.cache import CacheConfig
 from ray_subsel.config.corpus import FORMATS, STORY_TEXTS, TASKS, CorpusConfig
 from ray_subsel.config.embed import EmbedConfig
+from ray_subsel.config.filters import FilterConfig
 from ray_subsel.config.options import fingerprint_fields, option
 from ray_subsel.config.run import RunConfig
 from ray_subsel.config.runtime import RuntimeConfig
@@ -20,6 +21,7 @@ __all__ = [
     "CacheConfig",
     "CorpusConfig",
     "EmbedConfig",
+    "FilterConfig",
     "RunConfig",
     "RuntimeConfig",
     "SelectConfig",

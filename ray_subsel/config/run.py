@@ -9,6 +9,7 @@ from typing import Any
 from ray_subsel.config.cache import CacheConfig
 from ray_subsel.config.corpus import CorpusConfig
 from ray_subsel.config.embed import EmbedConfig
+from ray_subsel.config.filters import FilterConfig
 from ray_subsel.config.options import plain
 from ray_subsel.config.runtime import RuntimeConfig
 from ray_subsel.config.select import SelectConfig
@@ -24,6 +25,7 @@ class RunConfig:
     runtime: RuntimeConfig
     select: SelectConfig | None = None
     train: TrainConfig | None = None
+    filters: FilterConfig = field(default_factory=FilterConfig)
     command: str = ""
     cache: CacheConfig = field(default_factory=CacheConfig)
 
@@ -32,6 +34,7 @@ class RunConfig:
         stages: dict[str, Any] = {
             "corpus": self.corpus,
             "embed": self.embed,
+            "filters": self.filters,
             "select": self.select,
             "train": self.train,
         }

@@ -21,7 +21,7 @@ def resolve_k(
         N, of which a fraction is a share: so a subset with copies collapsed and one with copies kept, or a random one,
         have the same size.
     items : int
-        The ground set: what is left of the rows when copies are collapsed.
+        The ground set: what is left of the rows when copies are collapsed and rows left out beforehand.
     excluded : int
         Items that must not be chosen.
     no_limit : bool
@@ -56,6 +56,6 @@ def resolve_k(
 
 def _choice(rows: int, items: int, excluded: int) -> str:
     """Return how many items there are to choose from, and why they are not all rows."""
-    collapsed = f", {items} of {rows} are left after copies are collapsed" if items < rows else ""
+    collapsed = f", {items} of {rows} are left after copies are collapsed and rows left out" if items < rows else ""
     barred = f", {excluded} are excluded" if excluded else ""
     return f"{items - excluded}, the items to choose from{collapsed}{barred}"

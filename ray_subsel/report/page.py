@@ -21,6 +21,7 @@ Pairs = list[tuple[str, str]]
 STAGES = {
     "corpus": "Read and check",
     "embed": "Embed",
+    "against": "Leave out repeats of other sets",
     "near": "Collapse near copies",
     "select": "Select",
     "train": "Fine-tune and test",
@@ -104,6 +105,9 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if corpus.get("duplicate_rows") is not None and corpus.get("rows"):
         share = percent(corpus["duplicate_rows"] / corpus["rows"])
         tiles.append(("Repeated rows", count(corpus["duplicate_rows"]), f"{share} of {count(corpus['rows'])} rows"))
+    if against := report.get("against"):
+        kinds = ", ".join(f"{kind} {count(number)}" for kind, number in against["kinds"].items())
+        tiles.append(("Repeat other sets", count(against["rows"]), f"rows left out: {kinds}"))
     if near := report.get("near"):
         left = f"{count(near['kept'])} of {count(near['items'])} items left{recall_note(near)}"
         note = f"cosine of {near['threshold']:g} or more; {left}"
@@ -155,12 +159,13 @@ def _funnel(report: Mapping[str, Any]) -> tuple[Bar, ...]:
             "every row its own" if kept else "equal texts collapsed",
             "",
         ),
+        ("Repeat other sets", (report.get("against") or {}).get("items"), "items left out", "bad"),
         ("Leaders", (report.get("near") or {}).get("kept"), "near copies collapsed", ""),
         ("Candidates", selection.get("candidates"), "of all partitions", "soft"),
         ("Chosen", selection.get("k"), "", "main"),
     ]
     known = [(name, float(v), note, kind) for name, v, note, kind in steps if v is not None]
-    optional = {"Rejected", "Copies added", "Candidates"}
+    optional = {"Rejected", "Copies added", "Repeat other sets", "Candidates"}
     return bars([(name, v, count(v), note, kind) for name, v, note, kind in known if v or name not in optional])
 
 

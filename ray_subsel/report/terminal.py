@@ -15,6 +15,10 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
         f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, "
         f"{corpus['augmented']:,} copies added{distinct}"
     ]
+    if against := report.get("against"):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in against["kinds"].items())
+        sets = ", ".join(os.path.basename(one["name"].rstrip("/")) for one in against["sets"])
+        lines.append(f"left out  {against['rows']:,} rows that repeat {sets} ({kinds}), see contaminated.parquet")
     if near := report["near"]:
         lines.append(
             f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"

@@ -31,6 +31,7 @@ from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
 from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
+from ray_subsel.selection.left_out import check_against, without_repeats
 from ray_subsel.selection.result import Selection
 from ray_subsel.selection.weigh import weights_of
 
@@ -61,6 +62,8 @@ def select(
     near: float | Literal["none"] | None = None,
     near_within: ArrayLike | None = None,
     near_weights: bool = False,
+    against: Any = None,
+    against_near: float | None = None,
     seed: int = 0,
     certificate: bool = False,
     progress: Progress | bool = False,
@@ -124,6 +127,11 @@ def select(
         With ``near``, a label of each row: near copies, equal rows included, join within a label only.
     near_weights : bool, default=False
         With ``near`` and graph cut, let a row that is left weigh as much as its group in the corpus sum t.
+    against : array of shape (m, d), optional
+        Vectors of another set, such as the one that a model will be tested on: rows of X whose cosine to one of them
+        reaches ``against_near`` are left out of the ground set (``Selection.left_out`` tells which).
+    against_near : float, optional
+        Cosine in (0, 1]. By default that of ``near``, else 0.9.
     seed : int, default=0
         Of whatever draws.
     certificate : bool, default=False
@@ -196,7 +204,10 @@ def select(
         X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of
     )  # fmt: skip
     within = validation.near_labels(near_within, threshold, n)
-    parts = whole if threshold is None else without_near_copies(whole, threshold, seed, within)
+    repeats = check_against(against, against_near, threshold)
+    left, left_out = (whole, None) if repeats is None else without_repeats(whole, against, repeats)
+    within = within if within is None or left.kept is None else within[left.kept]
+    parts = left if threshold is None else without_near_copies(left, threshold, seed, within)
     k = _size(k, fraction, whole, parts, no_limit=budget is not None)
     weights = _weights(parts, near_weights, threshold)
     base = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
@@ -216,9 +227,10 @@ def select(
     stats = {**picks.stats, "seconds": time.perf_counter() - started}
     if parts.near_recall is not None:
         stats["near_recall"] = parts.near_recall
+    value = math.fsum(picks.gains.tolist())
     return Selection(
-        rows, picks.gains, math.fsum(picks.gains.tolist()), f.name, algorithm.name, parts.items, proof, stats,
-        decisions, partial(_weigh, parts, picks.indices),
+        rows, picks.gains, value, f.name, algorithm.name, parts.items, proof, stats, decisions,
+        partial(_weigh, parts, picks.indices), left_out,
     )  # fmt: skip
 
 

@@ -79,6 +79,27 @@ class GroundSet:
         """Return the rows of the caller's X that some rows of this X are."""
         return items if self.kept is None else self.kept[items]
 
+    def without(self, rows: Indices) -> GroundSet:
+        """Return what is left without some rows of this X; it has no near copies collapsed yet."""
+        assert self.weights is None
+        if not rows.size:
+            return self
+        left = np.setdiff1d(np.arange(self.n), rows)
+        position = np.full(self.n, -1, dtype=np.int64)
+        position[left] = np.arange(left.size)
+        exclude = position[self.exclude]
+        return replace(
+            self,
+            X=take_rows(self.X, left),
+            kept=self.rows_of(left),
+            include=position[self.include],
+            exclude=exclude[exclude >= 0],
+            counts=None if self.counts is None else self.counts[left],
+            utility=None if self.utility is None else self.utility[left],
+            groups=None if self.groups is None else self.groups[left],
+            costs=None if self.costs is None else self.costs[left],
+        )
+
 
 def with_equal_rows(X: Any, rows: Indices) -> Indices:
     """Return some rows of X and all rows that equal one of them byte by byte, ascending. One pass over X."""
@@ -127,7 +148,7 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: 
     distinct, place = np.unique(same, return_inverse=True)
     X = ground.X if distinct.size == n else take_rows(ground.X, distinct)
     within = None if labels is None else labels[distinct]
-    groups = collapse_near(X, NearSettings(threshold, seed), ids=distinct, labels=within)
+    groups = collapse_near(X, NearSettings(threshold, seed), ids=ground.rows_of(distinct), labels=within)
     leader = distinct[groups.leader][place]
     shown = np.full(n, -1, dtype=np.int64)  # by leader: the row that stands for its group
     leaders = np.unique(leader)
@@ -140,7 +161,7 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: 
     barred = np.unique(leader[ground.exclude])
     both = np.intersect1d(barred, leader[include])
     if both.size:
-        row = int(include[np.isin(leader[include], both)][0])
+        row = int(ground.rows_of(include[np.isin(leader[include], both)])[0])
         raise invalid("exclude", "share no row with include", Verbatim(f"row {row}, or a copy of it, in both"))
     counts = np.ones(n, dtype=np.int64) if ground.counts is None else ground.counts
     weights = np.bincount(leader, weights=counts, minlength=n).astype(np.int64)[leaders]
@@ -149,7 +170,7 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: 
     return replace(
         ground,
         X=ground.X if leaders.size == n else take_rows(ground.X, leaders),
-        kept=shown[leaders],
+        kept=ground.rows_of(shown[leaders]),
         include=position[leader[include]],
         exclude=position[barred],
         counts=None,

@@ -7,11 +7,39 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ray_subsel.config.recipe import Decision
 from ray_subsel.core.types import Float64s, Indices
 
 if TYPE_CHECKING:
     from ray_subsel.optimizers.speculative.upper_bound import Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Rows that were left out before anything was chosen, and why; a line each, ascending.
+
+    Attributes
+    ----------
+    rows : int64 array of shape (p,)
+        Rows of X.
+    kind : array of str of shape (p,)
+        ``near``: near a row of ``against``.
+    score : float64 array of shape (p,)
+        Of ``near`` the cosine to it.
+    nearest : int64 array of shape (p,)
+        Of ``near`` that row of ``against``, else -1.
+    """
+
+    rows: Indices
+    kind: NDArray[np.str_]
+    score: Float64s
+    nearest: Indices
+
+    def __len__(self) -> int:
+        return int(self.rows.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +66,8 @@ class Selection:
         What the recipe decided of what was left open, and why.
     weigh : callable
         Computes :attr:`weights`.
+    left_out : LeftOut or None
+        Rows that were left out beforehand, where that was asked for.
     """
 
     indices: Indices
@@ -50,6 +80,7 @@ class Selection:
     stats: dict[str, float] = field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     weigh: Callable[[], Indices] | None = field(default=None, repr=False)
+    left_out: LeftOut | None = None
 
     @cached_property
     def weights(self) -> Indices:

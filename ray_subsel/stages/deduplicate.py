@@ -683,11 +683,13 @@ class DeduplicateStage(Stage[EmbeddingStore]):
     Attributes
     ----------
     store : EmbeddingStore
-        The embeddings.
+        The embeddings, or what earlier stages left of them.
     threshold : float
     seed : int
     labels : ItemLabels or None
         Where a label of the items is known.
+    upstream : str
+        The stage that made the store.
     """
 
     name: ClassVar[str] = "near"
@@ -697,10 +699,11 @@ class DeduplicateStage(Stage[EmbeddingStore]):
     threshold: float
     seed: int
     labels: ItemLabels | None = None
+    upstream: str = "embed"
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the groups."""
-        found = {"near": self.threshold, "seed": self.seed, "embed": context.fingerprint("embed")}
+        found = {"near": self.threshold, "seed": self.seed, "embed": context.fingerprint(self.upstream)}
         if self.labels is not None and self.labels.within:
             found["within"] = self.labels.column
         return found

@@ -290,7 +290,7 @@ class EmbedStage(Stage[EmbeddingStore]):
         missing, looked_up = missing_shards(rows), 0
         if missing:
             d = _dimension(config.corpus, config.embed, rows)
-            cache = _cache_for(context, rows, d)
+            cache = cache_for(context, rows, d)
             plan = embedding_of(context, rows, d, _unknown(cache, config.embed, rows, missing))
             here = context.in_process(plan.in_process)
             if self.model is not None:
@@ -317,25 +317,9 @@ class EmbedStage(Stage[EmbeddingStore]):
         self, context: RunContext, plan: EmbeddingPlan, cache: CacheConfig, missing: list[int], peak: PeakMemory
     ) -> int:
         """Embed shards; return how many of their texts were kept before."""
-        config = context.config
-        if plan.in_process:
-            workers, gpus = 1, plan.gpus
-        else:
-            resources = context.session.resources
-            workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
-        task = EmbedTask(
-            rows=self.rows,
-            corpus=config.corpus,
-            embed=config.embed,
-            partitions=_layout(context, self.rows),
-            seed=0 if config.select is None else config.select.seed,
-            device="cuda" if gpus > 0 else "cpu",
-            threads=plan.threads,
-            cache=cache,
-        )
+        task, pool = embedding_pool(context, self.rows, plan, cache, self.rows.run.path(FOLDER))
         tasks = [(shard, _task_of(self.rows.run, shard)) for shard in missing]
-        pool = Pool(TaskSpec(FOLDER, f"{self.rows.run.path(FOLDER)} could not be made", HINT), workers, gpus)
-        shared = (task, config.embed.embedder_class)
+        shared = (task, context.config.embed.embedder_class)
         ended = run_pool(shard_worker, shared, tasks, self.rows.run, in_process=plan.in_process, pool=pool)
         with bar("embed", self.rows.n_rows, "row") as progress:
             looked_up = 0
@@ -346,7 +330,7 @@ class EmbedStage(Stage[EmbeddingStore]):
         return looked_up
 
 
-def _cache_for(context: RunContext, rows: RowStore, d: int) -> CacheConfig:
+def cache_for(context: RunContext, rows: RowStore, d: int) -> CacheConfig:
     """Return where this corpus' embeddings are kept: nowhere where they alone exceed what may be kept."""
     cache = context.config.cache
     if context.config.corpus.vectors is not None or context.config.embed.embedder_class.kept_by is None:
@@ -368,6 +352,35 @@ def _unknown(cache: CacheConfig, embed: EmbedConfig, rows: RowStore, shards: lis
     if kept is None:
         return None
     return sum(int((~kept.has(list(dict.fromkeys(rows.shard(s, ["key"])["key"].to_pylist())))).sum()) for s in shards)
+
+
+def embedding_pool(
+    context: RunContext, rows: RowStore, plan: EmbeddingPlan, cache: CacheConfig, makes: str
+) -> tuple[EmbedTask, Pool]:
+    """Return what workers need to embed as the rows are embedded, and how many of them there are.
+
+    Parameters
+    ----------
+    makes : str
+        The folder that comes of it.
+    """
+    config = context.config
+    if plan.in_process:
+        workers, gpus = 1, plan.gpus
+    else:
+        resources = context.session.resources
+        workers, gpus = pool_size(config.runtime.workers, config.runtime.num_gpus, resources)
+    task = EmbedTask(
+        rows=rows,
+        corpus=config.corpus,
+        embed=config.embed,
+        partitions=_layout(context, rows),
+        seed=0 if config.select is None else config.select.seed,
+        device="cuda" if gpus > 0 else "cpu",
+        threads=plan.threads,
+        cache=cache,
+    )
+    return task, Pool(TaskSpec(FOLDER, f"{makes} could not be made", HINT), workers, gpus)
 
 
 def embedding_of(context: RunContext, rows: RowStore, d: int, unknown: int | None = None) -> EmbeddingPlan:

@@ -46,10 +46,11 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "seconds": {name: stage.seconds for name, stage in stages.items() if stage.done},
         "corpus": corpus,
         "embedding": embedding,
+        "against": facts.get("against"),
         "near": facts.get("near"),
         "selection": selection,
         "training": facts.get("train"),
-        "warnings": [*(facts.get("near") or {}).get("warnings", []), *(selection["warnings"] if selection else [])],
+        "warnings": [warning for fact in facts.values() for warning in (fact or {}).get("warnings", [])],
     }
     manifest.run.write_json("report.json", report)
     labels = {name: objective.label or name for name, objective in OBJECTIVES.items()}

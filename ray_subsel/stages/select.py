@@ -50,6 +50,8 @@ class SelectStage(Stage[bool]):
     asked : SelectConfig
     lists : IdLists
         Rows that must and must not be chosen.
+    upstream : str
+        The stage that made the store.
     """
 
     name: ClassVar[str] = "select"
@@ -59,6 +61,7 @@ class SelectStage(Stage[bool]):
     store: EmbeddingStore
     asked: SelectConfig
     lists: IdLists
+    upstream: str = "embed"
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the subset, the partitions that memory decides included."""
@@ -128,9 +131,13 @@ class SelectStage(Stage[bool]):
         return resolve_k(asked.k, asked.fraction, rows=self.rows.n_rows, items=self.store.n, no_limit=True)
 
     def _asked(self, context: RunContext) -> dict[str, Any]:
-        upstream = context.fingerprint("embed" if self.asked.near_threshold is None else "near")
         clusters = {"clusters": VERSION} if self.asked.by_clusters else {}
-        return {**fingerprint_fields(self.asked), **self.lists.fingerprints, **clusters, "embed": upstream}
+        return {
+            **fingerprint_fields(self.asked),
+            **self.lists.fingerprints,
+            **clusters,
+            "embed": context.fingerprint(self.upstream),
+        }
 
     def _sizes(self, context: RunContext, config: SelectConfig, k: int) -> SelectionPlan:
         copies = context.config.corpus.copies == "keep"

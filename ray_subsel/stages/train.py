@@ -21,6 +21,8 @@ from ray_subsel.embedders.model_files import gpus_here
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.exclude_contaminated import contaminated_rows
+from ray_subsel.stages.overlap_of_test import overlap_of_test
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
@@ -41,16 +43,17 @@ def model_to_train(embed: EmbedConfig, train: TrainConfig) -> str:
 
 
 def rows_of_arm(arm: str, rows: RowStore, selected: Indices, seed: int) -> Indices:
-    """Return the row ids that an arm trains on.
+    """Return the row ids that an arm trains on; rows that repeat a set of ``--against`` are in none.
 
     ``subset``: the selected ones. ``random``: as many rows, drawn from all. ``random-dedup``: as many, drawn from the
     distinct texts (the lowest row id of each). ``full``: all rows.
     """
     if arm == "subset":
         return selected
+    pool = distinct_rows(rows) if arm == "random-dedup" else rows.ids()
+    pool = np.setdiff1d(pool, contaminated_rows(rows), assume_unique=True)
     if arm == "full":
-        return rows.ids()
-    pool = rows.ids() if arm == "random" else distinct_rows(rows)
+        return pool
     if len(pool) < len(selected):
         raise invalid("arm", f"have at least {len(selected)} rows to draw from", f"{arm} with {len(pool)}")
     drawn = np.random.default_rng(seed).choice(pool, size=len(selected), replace=False)
@@ -91,6 +94,7 @@ def finetune_arms(
     if corpus.task not in TASKS:
         raise invalid("task", f"be one of {', '.join(TASKS)} to fine-tune", corpus.task, "Use --task.")
     test_rows = _test_rows(run, test, reads_here)
+    overlap = overlap_of_test(rows, test_rows, reads_here)
     columns = TASKS[corpus.task]
     test_table = test_rows.take(test_rows.ids(), columns)
     selected = run.read_table(SELECTION, ["id"])["id"].to_numpy().astype(np.int64)
@@ -125,7 +129,8 @@ def finetune_arms(
         log_line(f"train {arm}: accuracy {result.accuracy:.4f} in {result.seconds_train:.1f} s")
     known = [arm for arm in ("subset", "random", "random-dedup", "full") if run.exists(f"train/{arm}/result.json")]
     arms = [run.read_json(f"train/{arm}/result.json") for arm in known]
-    return {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
+    about = {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
+    return {**about, "overlap": overlap.as_json(), "warnings": overlap.warnings(test.data[0])}
 
 
 def _test_rows(run: RunDir, test: CorpusConfig, reads_here: Callable[[int], bool]) -> RowStore:

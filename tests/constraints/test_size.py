@@ -14,7 +14,7 @@ def test_a_fraction_is_one_of_the_rows():
     assert k == 1871
     assert warning == (
         "3742 of 3742 rows were asked for, but there are only 1871, the items to choose from, 1871 of 3742 are left "
-        "after copies are collapsed: all 1871 are chosen."
+        "after copies are collapsed and rows left out: all 1871 are chosen."
     )
 
 

@@ -13,6 +13,7 @@ from ray_subsel.config import (
     CacheConfig,
     CorpusConfig,
     EmbedConfig,
+    FilterConfig,
     RunConfig,
     RuntimeConfig,
     SelectConfig,
@@ -24,6 +25,7 @@ SELECTING: tuple[tuple[type, str], ...] = (
     (CorpusConfig, "corpus"),
     (EmbedConfig, "embedding"),
     (SelectConfig, "selection"),
+    (FilterConfig, "rows to leave out"),
 )
 """The configurations of a selection, with the titles of their flags."""
 
@@ -50,6 +52,7 @@ def run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
         embed=build(EmbedConfig, given),
         select=None if name == "embed" else build(SelectConfig, given),
         train=build(TrainConfig, given) if wants_training else None,
+        filters=build(FilterConfig, given),
         runtime=build(RuntimeConfig, given),
         command=command,
         cache=build(CacheConfig, given),
