@@ -7,6 +7,7 @@ embed   ->  embeddings/    distinct texts to vectors, a file a shard    (Ray Dat
 against ->  clean/         rows that repeat another set left out, with --against
             contaminated.parquet
 near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
+target  ->  target/        the queries of --target, read and embedded        (as above)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
             selection.parquet, subset.parquet
 train   ->  train/         one model an arm                             (Ray Train, or in process)
@@ -25,6 +26,7 @@ from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import other_corpus
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
@@ -36,11 +38,12 @@ from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
+from ray_subsel.stages.target import TargetStage
 from ray_subsel.stages.train import TrainStage, test_corpus
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 
-STAGES = (IngestStage, EmbedStage, ExcludeContaminatedStage, DeduplicateStage, SelectStage, TrainStage)
+STAGES = (IngestStage, EmbedStage, ExcludeContaminatedStage, DeduplicateStage, TargetStage, SelectStage, TrainStage)
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
 """What each stage writes, in the order of the stages."""
 
@@ -77,10 +80,12 @@ def run(
     others = tuple(other_corpus(config.corpus, file, config.filters.against_text) for file in config.filters.against)
     for other in others:
         input_fingerprint(other)
-    lists = IdLists()
+    lists, queries = IdLists(), ""
     if config.select is not None:
         check_corpus(config.corpus, config.select)
         lists = read_id_lists(config.select)
+        if config.select.target is not None:
+            queries = target_fingerprint(config.corpus, config.select.target)
     Manifest.open(directory)
     with locked(directory):
         manifest = Manifest.open(directory, LAYOUT)
@@ -95,7 +100,8 @@ def run(
             rows = run_stage(IngestStage(inputs), context)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
-                without, upstream = {ExcludeContaminatedStage.name, DeduplicateStage.name}, EmbedStage.name
+                without = {ExcludeContaminatedStage.name, DeduplicateStage.name, TargetStage.name}
+                upstream = EmbedStage.name
                 include = row_ids(rows, lists.include, "include", config.corpus.id)
                 if others:
                     cosine = config.filters.against_near or select.near_threshold
@@ -108,7 +114,12 @@ def run(
                     store = run_stage(DeduplicateStage(store, threshold, select.seed, labels, upstream), context)
                     upstream = DeduplicateStage.name
                     without.remove(upstream)
-                run_stage(SelectStage(rows, store, select, lists, upstream), context, leave_out=sorted(without))
+                target = None
+                if select.target is not None:
+                    read_as = target_corpus(config.corpus, select.target)
+                    target = run_stage(TargetStage(read_as, queries, model, store.d), context)
+                    without.remove(TargetStage.name)
+                run_stage(SelectStage(rows, store, select, lists, upstream, target), context, leave_out=sorted(without))
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)

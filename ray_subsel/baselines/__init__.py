@@ -5,6 +5,7 @@ A new one is one file here and one line in the table.
 
 from __future__ import annotations
 
+from ray_subsel.baselines.for_target import MostSimilar, RoundRobin
 from ray_subsel.baselines.herding import Herding
 from ray_subsel.baselines.k_center import KCenter
 from ray_subsel.baselines.random import DeduplicatedRandom, RandomSubset
@@ -17,6 +18,17 @@ BASELINES: dict[str, type[Optimizer]] = {
     KCenter.name: KCenter,
     SemDeDup.name: SemDeDup,
     Herding.name: Herding,
+    RoundRobin.name: RoundRobin,
+    MostSimilar.name: MostSimilar,
 }
 
-__all__ = ["BASELINES", "DeduplicatedRandom", "Herding", "KCenter", "RandomSubset", "SemDeDup"]
+__all__ = [
+    "BASELINES",
+    "DeduplicatedRandom",
+    "Herding",
+    "KCenter",
+    "MostSimilar",
+    "RandomSubset",
+    "RoundRobin",
+    "SemDeDup",
+]

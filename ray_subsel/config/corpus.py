@@ -28,6 +28,12 @@ class CorpusConfig:
     cost: str | None = option(
         None, "column that holds what a row costs, such as its tokens, for --budget; a number above 0", metavar="COLUMN"
     )
+    quality: str | None = option(
+        None,
+        "column that holds a score of each row, in any unit, higher is better; empty: none",
+        metavar="COLUMN",
+        later=True,
+    )
     id: str | None = option(
         None, "column that holds your own id; must be unique; kept beside the row id", metavar="COLUMN"
     )

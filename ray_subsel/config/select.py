@@ -11,7 +11,11 @@ from ray_subsel.constraints.spec import WORDS, ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
+from ray_subsel.objectives.quality import WEIGHT as QUALITY_WEIGHT
+from ray_subsel.objectives.quality import weight_of
 from ray_subsel.objectives.registry import representing, takers
+from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
+from ray_subsel.objectives.target import share_of
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,24 @@ class SelectConfig:
         metavar="FILE",
         identity=False,
     )
+    target: str | None = option(
+        None,
+        "facility_location and graph_cut: choose for these queries, a file of texts (or vectors) like the data's",
+        metavar="FILE",
+        identity=False,  # what it holds is the stage's that embeds it, on which selection depends
+    )
+    target_weight: float | None = option(
+        None,
+        "with --target: how much it counts beside the coverage of the data, in (0, 1]; 1: alone; default: "
+        f"{TARGET_WEIGHT:g}",
+        later=True,
+    )
+    quality_weight: float | None = option(
+        None,
+        "with --quality: how much the best score adds more than the worst, in average picks; default: "
+        f"{QUALITY_WEIGHT:g}",
+        later=True,
+    )
     seed: int = option(0, "seed of the random partitions and of the sample")
 
     def __post_init__(self) -> None:
@@ -110,6 +132,7 @@ class SelectConfig:
             )
         self._check_objective()
         self._check_limits()
+        self._check_aims()
         if self.k is not None:
             whole_number(self.k, "k", "be at least 1", least=1)
         if self.fraction is not None:
@@ -220,6 +243,21 @@ class SelectConfig:
         if self.mode == "exact" and not found.exact_over_partitions:
             exact = " or ".join(name for name, known in OBJECTIVES.items() if known.exact_over_partitions)
             raise invalid("mode", f"be greedi unless objective is {exact}", self.mode, "Leave --mode out.")
+
+    def _check_aims(self) -> None:
+        if self.quality_weight is not None:
+            weight_of(self.quality_weight)
+        if self.target_weight is not None:
+            share_of(self.target_weight)
+            if self.target is None:
+                raise invalid("target_weight", "go with target", Verbatim("no --target"), "Use --target FILE.")
+        if self.target is None:
+            return
+        if not self.objective_class.takes_target:
+            able = " or ".join(name for name, known in OBJECTIVES.items() if known.takes_target)
+            raise invalid("target", f"go with objective {able}", self.objective)
+        if self.represent == "own":
+            raise invalid("represent", "be sample with a target", self.represent, "Leave --represent out.")
 
     def _check_limits(self) -> None:
         ConstraintSpec.parse(() if self.quotas == (NOTHING,) else self.quotas, self.floors, self.budget)

@@ -13,8 +13,9 @@ from ray_subsel.core.types import Float32s, Indices, Mask
 
 Column = NDArray[Any]
 
-MULTIPLICITY, GROUP, COST = "multiplicity", "group", "cost"
-"""Columns: rows that an item stands for (int64), the number of its group (int64), what choosing it costs (float64)."""
+MULTIPLICITY, GROUP, COST, UTILITY = "multiplicity", "group", "cost", "utility"
+"""Columns: rows that an item stands for (int64), the number of its group (int64), what choosing it costs (float64),
+what is added to f when it is chosen (float64)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class ItemBatch:
     vectors : float32 array of shape (p, d)
         Unit rows.
     columns : mapping of str to arrays of shape (p,)
-        ``multiplicity``, ``group`` or ``cost``, as far as they are known.
+        ``multiplicity``, ``group``, ``cost`` or ``utility``, as far as they are known.
     """
 
     ids: Indices

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ray_subsel.config import CorpusConfig, SelectConfig
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.objectives import GraphCut
 
 
 def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
@@ -19,6 +20,10 @@ def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
     if config.budget is not None:
         cost_column(corpus)
     near_column(corpus, config)
+    if config.quality_weight is not None and corpus.quality is None:
+        raise invalid("quality_weight", "go with quality", Verbatim("no --quality"), "Use --quality COLUMN.")
+    if corpus.quality is not None and config.mode == "exact" and config.objective != GraphCut.name:
+        raise invalid("mode", f"be greedi with a quality unless objective is {GraphCut.name}", config.mode)
 
 
 def near_column(corpus: CorpusConfig, config: SelectConfig) -> str | None:

@@ -141,6 +141,7 @@ def _reading(file: SourceFile, config: CorpusConfig, dimension: int | None) -> R
             "label": (config.label,),
             "group": (config.group,),
             "cost": (config.cost,),
+            "quality": (config.quality,),
             "id": (config.id,),
         }
         for option, columns in asked.items():

@@ -73,8 +73,9 @@ def canonical(batch: Batch, reading: Reading) -> tuple[pa.Table, list[Reject]]:
     -------
     table : pa.Table
         ``id`` (the row's number in its unit), ``key``, ``text``, ``vector`` (only with vectors), ``label``, ``group``,
-        ``cost`` (only where a column is named), ``source_id``, ``origin`` (= id), ``line`` (of the file); for stories
-        ``context``, ``ending1``, ``ending2``; then the original columns but the vectors, as ``src.<name>``.
+        ``cost`` and ``quality`` (only where a column is named; NaN is no quality), ``source_id``, ``origin`` (= id),
+        ``line`` (of the file); for stories ``context``, ``ending1``, ``ending2``; then the original columns but the
+        vectors, as ``src.<name>``.
     rejects : list of Reject
         In order of row, the batch's own included.
     """
@@ -96,6 +97,7 @@ def canonical(batch: Batch, reading: Reading) -> tuple[pa.Table, list[Reject]]:
     for row in (i for i, value in enumerate(source_ids or ()) if not value.strip()):
         rows.reject(row, "missing id")
     costs = _costs(rows, config.cost) if config.cost is not None else None
+    qualities = _qualities(rows, config.quality) if config.quality is not None else None
     matrix = _vectors(rows, config.vectors, reading.dimension) if reading.dimension is not None else None
     columns = {
         "id": pa.array(batch.rows),
@@ -109,6 +111,8 @@ def canonical(batch: Batch, reading: Reading) -> tuple[pa.Table, list[Reject]]:
     columns["group"] = _nullable(rows.stripped(config.group) if config.group is not None else None, n)
     if costs is not None:
         columns["cost"] = pa.array(costs)
+    if qualities is not None:
+        columns["quality"] = pa.array(qualities)
     columns["source_id"] = _nullable(source_ids, n)
     columns["origin"] = pa.array(batch.rows)
     columns["line"] = pa.array(batch.lines)
@@ -216,6 +220,17 @@ def _costs(rows: _Rows, name: str) -> NDArray[np.float64]:
         if not (math.isfinite(costs[row]) and costs[row] > 0):
             rows.reject(row, "cost that is no number above 0", text)
     return costs
+
+
+def _qualities(rows: _Rows, name: str) -> NDArray[np.float64]:
+    """Return the score of each row of a batch, NaN where there is none; a row whose value is no number is rejected."""
+    qualities = np.full(rows.batch.table.num_rows, math.nan)
+    for row, text in enumerate(rows.stripped(name)):
+        try:
+            qualities[row] = float(text) if text else math.nan
+        except ValueError:
+            rows.reject(row, "quality that is no number", text)
+    return qualities
 
 
 def _keys(texts: list[str] | None, matrix: NDArray[np.float32] | None) -> list[bytes]:

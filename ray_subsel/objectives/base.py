@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.objectives.scaled import ScaledObjective, Unscaled
+from ray_subsel.objectives.target import Target
 
 S = TypeVar("S")
 Vectors = NDArray[np.float32]
@@ -75,12 +76,15 @@ class GroundSummary:
         The sum of :meth:`Objective.reference_statistics` over the ground set, where that is defined.
     own : bool
         Whether a partition represents its own items in round 1 instead of the sample.
+    target : Target or None
+        What the chosen items shall resemble, as the sample (or the ground set) counts it.
     """
 
     total: Float64s
     reference: Vectors | None = None
     statistics: Float64s | None = None
     own: bool = False
+    target: Target | None = None
 
 
 class Objective(abc.ABC, Generic[S]):
@@ -105,6 +109,8 @@ class Objective(abc.ABC, Generic[S]):
     has_certificate: ClassVar[bool] = False
     """Whether an answer can be compared with an upper bound, which is made for graph cut."""
 
+    takes_target: ClassVar[bool] = False
+    """Whether :meth:`with_target` is defined."""
     takes_sparse: ClassVar[bool] = False
     """Whether :meth:`init` takes scipy sparse matrices and arrays."""
     rounding: ClassVar[float] = 0.0
@@ -185,6 +191,24 @@ class Objective(abc.ABC, Generic[S]):
         """Return the objective in which each row of X counts as many items; None where it cannot count rows."""
         del X, weights
         return None
+
+    def with_target(self, X: Any, target: Target) -> Objective[Any]:
+        """Return the objective drawn to a target; defined where ``takes_target``."""
+        raise NotImplementedError(f"{type(self).__name__} has takes_target without with_target")
+
+    def represented_items(self, n: int) -> int:
+        """Return how many items it represents of a ground set of n, by which a target is scaled."""
+        return n
+
+    @property
+    def relevance_weight(self) -> float:
+        """What an item's greatest similarity to the target's queries is multiplied with and added when it is chosen."""
+        return 0.0
+
+    def of_items(self, ids: Indices) -> Objective[Any]:
+        """Return the function of some items alone, by whose ids a target's queries are found; itself without one."""
+        del ids
+        return self
 
     def cluster_items(self, n: int) -> int | None:
         """Return the items of a usual cluster, where n are too many for one block and f is maximized by clusters.

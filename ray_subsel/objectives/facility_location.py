@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.errors import invalid
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
@@ -25,6 +26,7 @@ from ray_subsel.objectives.represented import (
     represent,
     similarity_block,
 )
+from ray_subsel.objectives.target import ETA, Target
 
 Singles = NDArray[np.float32]
 
@@ -73,6 +75,8 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     weights : array of shape (m,) or None
         c, >= 0, for instance how many equal texts a row stands for. None: 1 each.
     kernel : str or Kernel, default="cosine"
+    target : Target or None
+        Queries to represent beside R, which then counts 1 - a times as much (:mod:`ray_subsel.objectives.target`).
     cache : CacheSizes
         Of the bounds that are remembered.
 
@@ -91,6 +95,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     comparisons: ClassVar[float] = 2.0
     similarity_bytes: ClassVar[int] = 4
     clustered: ClassVar[bool] = True
+    takes_target: ClassVar[bool] = True
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
@@ -99,6 +104,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     represented: Floats | None = None
     weights: Any = None
     kernel: str | Kernel = "cosine"
+    target: Target | None = None
     dense_bytes: int = field(default=DENSE_BYTES, repr=False)
     cache: CacheSizes = field(default=CacheSizes(), repr=False)
 
@@ -107,7 +113,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
 
     def init(self, X: Floats) -> FacilityLocationState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
-        to = represent(X, self.represented, self.weights, self.kernel)
+        to = represent(X, self.represented, self.weights, self.kernel, self.target)
         error = to.kernel.single_error(to.items.d)
         memory = None if error is None else BoundCache.start(to, error, self.cache)
         return FacilityLocationState(to, np.zeros(to.m), 0, memory)
@@ -156,7 +162,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
 
     def evaluate(self, X: Floats, subset: Indices) -> float:
         """Return f(subset) from the formula; O(m d) a chosen item."""
-        to = represent(X, self.represented, self.weights, self.kernel)
+        to = represent(X, self.represented, self.weights, self.kernel, self.target)
         ids = np.asarray(subset, dtype=np.int64)
         if ids.size == 0:
             return 0.0
@@ -167,7 +173,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
 
     def dense_gains(self, X: Floats) -> DenseGains | None:
         """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
-        to = represent(X, self.represented, self.weights, self.kernel)
+        to = represent(X, self.represented, self.weights, self.kernel, self.target)
         error = to.kernel.single_error(to.items.d)
         dtype = np.float64 if error is None else np.float32
         if to.m * to.candidates.n * np.dtype(dtype).itemsize > self.dense_bytes:
@@ -182,6 +188,26 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
         """Return facility location of other items."""
         del statistics
         return replace(self, represented=items)
+
+    def with_target(self, X: Any, target: Target) -> FacilityLocation:
+        """Return facility location that represents the target's queries too."""
+        if kernel_of(self.kernel).affine() != (1.0, 0.0):
+            raise invalid("target", "go with the cosine kernel", kernel_of(self.kernel).name)
+        del X
+        return replace(self, target=target)
+
+    def without_target(self) -> FacilityLocation:
+        """Return facility location of items alone."""
+        return replace(self, target=None)
+
+    @property
+    def relevance_weight(self) -> float:
+        """Eta a n / C."""
+        return 0.0 if self.target is None else ETA * self.target.each
+
+    def of_items(self, ids: Indices) -> FacilityLocation:
+        """Return the function of some items: queries whose nearest item is another are left out."""
+        return self if self.target is None else replace(self, target=self.target.of_items(ids))
 
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: represented items, and all similarities or what bounds remember."""

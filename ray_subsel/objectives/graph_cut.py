@@ -20,6 +20,7 @@ from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 from ray_subsel.objectives.base import GroundSummary, Objective, ProblemSize
 from ray_subsel.objectives.scaled import ScaledObjective, Vectors
+from ray_subsel.objectives.target import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,7 @@ class GraphCut(Objective[GraphCutState]):
     label: ClassVar[str] = "graph cut"
     options: ClassVar[tuple[str, ...]] = ("lam",)
     exact_over_partitions: ClassVar[bool] = True
+    takes_target: ClassVar[bool] = True
     has_certificate: ClassVar[bool] = True
 
     lam: float = 10.0
@@ -139,9 +141,17 @@ class GraphCut(Objective[GraphCutState]):
             return self
         return replace(self, total=exact_total(unit_rows(X), weights).vector())
 
+    def with_target(self, X: Any, target: Target) -> GraphCut:
+        """Return graph cut against a t into which the target is mixed."""
+        total = self.total
+        if total is None:
+            total = exact_total(unit_rows(X)).vector()
+        return replace(self, total=target.total(total))
+
     def scaled(self, ground: GroundSummary) -> ScaledObjective:
         """Return graph cut against shares of t."""
-        return ScaledGraphCut(self.lam, ground.total)
+        total = ground.total if ground.target is None else ground.target.total(ground.total)
+        return ScaledGraphCut(self.lam, total, ground.total)
 
     def rounds(self, n: int, k: int) -> float:
         """Return about how many rounds of drafting and verifying the exact greedy takes for k of n items.
@@ -190,11 +200,14 @@ class ScaledGraphCut(ScaledObjective):
     ----------
     lam : float
     total : float64 array of shape (d,)
-        t, the sum of the unit vectors of the whole ground set.
+        t, the sum of the unit vectors of the whole ground set, with the target mixed in where there is one.
+    items : float64 array of shape (d,) or None
+        Their sum without it; None: ``total``.
     """
 
     lam: float
     total: Float64s
+    items: Float64s | None = None
 
     @property
     def conditions_on_given(self) -> bool:
@@ -212,7 +225,11 @@ class ScaledGraphCut(ScaledObjective):
 
     def random_value(self, n: int, k: int) -> float:
         """Return the expected value of k of the n items."""
-        return random_value(self.total, n, k, self.lam)
+        return random_value(self.total, n, k, self.lam, items=self.items)
+
+    def utility_share(self, share: float) -> float:
+        """Return the share: gains are in proportion to t."""
+        return share
 
     def about(self) -> dict[str, Any]:
         """Return lambda."""
@@ -256,21 +273,27 @@ def closed_value(total: Float64s, chosen: Float64s, size: int, lam: float) -> fl
     return float(total @ chosen) - (1.0 + lam / 2.0) * float(chosen @ chosen) + lam * size / 2.0
 
 
-def random_value(total: Float64s, n: int, k: int, lam: float) -> float:
+def random_value(total: Float64s, n: int, k: int, lam: float, items: Float64s | None = None) -> float:
     r"""Return the expected value of graph cut on k of n items drawn uniformly without replacement.
 
-    .. math:: E\langle t, s\rangle = \frac{k}{n} |t|^2, \qquad E|s|^2 = k + \frac{k (k-1)}{n (n-1)} (|t|^2 - n)
+    .. math:: E\langle t, s\rangle = \frac{k}{n} \langle t, v\rangle,
+        \qquad E|s|^2 = k + \frac{k (k-1)}{n (n-1)} (|v|^2 - n)
+
+    with v the sum of the n unit vectors.
 
     Parameters
     ----------
     total : float64 array of shape (d,)
-        The sum of the n unit vectors.
+        t.
     n, k : int
         Sizes of ground set and subset, 0 <= k <= n.
     lam : float
+    items : float64 array of shape (d,), optional
+        v; by default it is t.
     """
     if not 0 <= k <= n or n < 1:
         raise invalid("k", f"lie in [0, {n}]", k)
-    square = float(total @ total)
+    items = total if items is None else items
+    square = float(items @ items)
     pairs = k * (k - 1) / (n * (n - 1)) * (square - n) if n > 1 else 0.0
-    return k / n * square - (1.0 + lam / 2.0) * (k + pairs) + lam * k / 2.0
+    return k / n * float(total @ items) - (1.0 + lam / 2.0) * (k + pairs) + lam * k / 2.0

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.threads import Workers, block_workers, ranges, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.core.unit_rows import UnitRows, is_tensor, to_float64
 from ray_subsel.objectives.base import GroundSummary, Objective, ProblemSize, Vectors
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.scaled import ScaledObjective
+from ray_subsel.objectives.target import Target
 
 S = TypeVar("S")
 
@@ -55,6 +56,18 @@ class RepresentingObjective(Objective[S]):
     def representing(self, items: Vectors, statistics: Float64s | None) -> Objective[Any]:
         """Return the objective that represents these items, given the statistics of the ground set."""
 
+    def represented_items(self, n: int) -> int:
+        """Return n, or the number of the items that were given."""
+        return n if self.represented is None else int(self.represented.shape[0])
+
+    def without_target(self) -> RepresentingObjective[S]:
+        """Return the objective that represents items alone."""
+        return self
+
+    def standing_for(self, items: Vectors, n: float) -> Objective[Any]:
+        """Return the objective that represents these items, which stand for n together."""
+        return replace(self, represented=items, weights=np.full(len(items), n / len(items)))  # type: ignore[type-var]
+
     def weighted(self, X: Any, weights: Indices) -> Objective[S] | None:
         """Return the objective in which each row counts as many represented items; None where others are given."""
         del X
@@ -71,7 +84,9 @@ class RepresentingObjective(Objective[S]):
     def scaled(self, ground: GroundSummary) -> ScaledObjective:
         """Return the objective of the reference sample."""
         assert ground.reference is not None
-        return ScaledCoverage(self, ground.reference, ground.statistics, ground.own)
+        found = self if ground.target is None else self.with_target(None, ground.target)
+        assert isinstance(found, RepresentingObjective)
+        return ScaledCoverage(found, ground.reference, ground.statistics, ground.own)
 
     def multiplications(self, size: ProblemSize) -> float:
         """Return about how many the greedy takes: each item against the sample."""
@@ -204,14 +219,35 @@ def candidate_ranges(n: int) -> list[tuple[int, int]]:
     return [(start, min(start + _CANDIDATES, n)) for start in range(0, n, _CANDIDATES)]
 
 
-def represent(X: Any, represented: Floats | None, weights: Any, kernel: str | Kernel) -> Represented:
-    """Check all parameters that the objectives with a represented set share, and return it."""
+def represent(
+    X: Any, represented: Floats | None, weights: Any, kernel: str | Kernel, target: Target | None = None
+) -> Represented:
+    """Check all parameters that the objectives with a represented set share, and return it.
+
+    With a target, items count 1 - a times as much, and its queries are represented beside them.
+    """
     kind = kernel_of(kernel)
     candidates = kind.read(X)
     items = candidates if represented is None else kind.read(represented, "represented")
     if items.d != candidates.d:
         raise invalid("represented", f"have the {candidates.d} columns of X", Verbatim(f"{items.d} columns"))
-    return Represented(kind, candidates, items, _weights(weights, items.n))
+    counted = _weights(weights, items.n)
+    if target is None:
+        return Represented(kind, candidates, items, counted)
+    counted *= 1.0 - target.share
+    if target.share < 1.0:
+        if not target.n:
+            return Represented(kind, candidates, items, counted)
+        return Represented(kind, candidates, _stacked(items, target.rows), np.append(counted, target.weights))
+    if target.n:
+        return Represented(kind, candidates, target.rows, target.weights)
+    return Represented(kind, candidates, candidates.rows(np.zeros(1, dtype=np.int64)), np.zeros(1))
+
+
+def _stacked(items: UnitRows, queries: UnitRows) -> UnitRows:
+    """Return the rows of both, one above the other, in one array."""
+    X, Q = (to_float64(rows.X) if is_tensor(rows.X) else rows.X for rows in (items, queries))
+    return UnitRows(np.concatenate((X, Q)), np.concatenate((items.scale, queries.scale)))
 
 
 def _weights(weights: Any, m: int) -> Float64s:

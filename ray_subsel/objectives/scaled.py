@@ -62,6 +62,11 @@ class ScaledObjective(abc.ABC):
         """Return what a partition maximizes in round 1."""
         return self.scaled(share, given)
 
+    def utility_share(self, share: float) -> float:
+        """Return by what utilities are multiplied where a share of the ground set is chosen for; 1 without scale."""
+        del share
+        return 1.0
+
     def random_value(self, n: int, k: int) -> float | None:
         """Return the expected value of k of the n items, where there is a formula."""
         del n, k

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.target import Target
 
 Progress = Callable[[int, int], None]
 """Called as ``progress(picked, k)`` from time to time; raising KeyboardInterrupt in it ends the run."""
@@ -42,6 +43,8 @@ class Problem:
     seed : int
         Of the optimizers that draw.
     progress : callable or None
+    target : Target or None
+        Queries, for optimizers that look at them (:mod:`ray_subsel.baselines.for_target`); an objective has its own.
     """
 
     X: Floats
@@ -53,6 +56,7 @@ class Problem:
     multiplicity: Indices | None = None
     seed: int = 0
     progress: Progress | None = None
+    target: Target | None = None
 
     @property
     def n(self) -> int:
@@ -143,6 +147,8 @@ class Optimizer(abc.ABC):
     name: ClassVar[str]
     graph_cut_only: ClassVar[bool] = False
     """Whether it takes no other objective."""
+    takes_target: ClassVar[bool] = False
+    """Whether it looks at :attr:`Problem.target`."""
 
     def caveats(self, problem: Problem) -> tuple[str, ...]:
         """Return sentences on what :meth:`maximize` does not guarantee for a problem; the caller may warn of them."""

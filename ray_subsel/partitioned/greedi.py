@@ -23,14 +23,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ray_subsel.constraints.base import UNLIMITED, Constraints
-from ray_subsel.core.items import ItemBatch
-from ray_subsel.core.types import NO_ITEMS, Float32s, Float64s, Indices
+from ray_subsel.core.items import UTILITY, ItemBatch
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.objectives import Objective
 from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.optimizers.base import Picks, Problem
@@ -113,7 +113,9 @@ def solve_partition(
     """
     given = ItemBatch.none(items.vectors.shape[1]) if given is None else given
     local = objective.for_partition(1.0 / m, given.vectors)
-    picked = _choose_more(items, min(n_candidates, len(items)), local, constraints, _to_take_first(objective, given))
+    first = _to_take_first(objective, given)
+    scaled = _at_scale(items, objective.utility_share(1.0 / m))
+    picked = _choose_more(scaled, min(n_candidates, len(items)), local, constraints, first)
     return LocalSolution(partition, items.take(picked), len(items))
 
 
@@ -141,13 +143,21 @@ def merge_solutions(
     items = ItemBatch.concatenate([solution.chosen for solution in solutions])
     given = ItemBatch.none(items.vectors.shape[1]) if given is None else given
     local = objective.scaled(share, given.vectors)
-    picked = _choose_more(items, n_candidates, local, UNLIMITED, _to_take_first(objective, given))
+    scaled = _at_scale(items, objective.utility_share(share))
+    picked = _choose_more(scaled, n_candidates, local, UNLIMITED, _to_take_first(objective, given))
     return LocalSolution(node, items.take(picked), sum(solution.items for solution in solutions))
 
 
 def _to_take_first(objective: ScaledObjective, given: ItemBatch) -> ItemBatch:
     """Return the given items that the objective does not account for itself."""
     return ItemBatch.none(given.vectors.shape[1]) if objective.conditions_on_given else given
+
+
+def _at_scale(items: ItemBatch, share: float) -> ItemBatch:
+    """Return the items with their utilities at the scale of a share of the ground set."""
+    if UTILITY not in items.columns or share == 1.0:
+        return items
+    return replace(items, columns={**items.columns, UTILITY: share * items.columns[UTILITY]})
 
 
 def _choose_more(
@@ -161,7 +171,9 @@ def _choose_more(
         return best_of(items, k, objective, constraints).indices
     both = np.concatenate((first.vectors, items.vectors))
     limits = constraints.for_items(items.columns).after(first.columns, q)
-    return Greedy().maximize(Problem(both, objective, k + q, limits)).indices[q:] - q
+    utility = items.columns.get(UTILITY)
+    utility = None if utility is None else np.concatenate((np.zeros(q), utility))
+    return Greedy().maximize(Problem(both, objective, k + q, limits, utility=utility)).indices[q:] - q
 
 
 def best_of(
@@ -172,7 +184,8 @@ def best_of(
     include: Indices = NO_ITEMS,
 ) -> Picks:
     """Run the greedy on items under constraints; ``include`` are places of items that are chosen first."""
-    return Greedy().maximize(Problem(items.vectors, objective, k, constraints.for_items(items.columns, include)))
+    limits = constraints.for_items(items.columns, include)
+    return Greedy().maximize(Problem(items.vectors, objective, k, limits, utility=items.columns.get(UTILITY)))
 
 
 def reduce_solutions(
@@ -212,7 +225,7 @@ def reduce_solutions(
             if len(solution.chosen) < k:
                 continue
             local = np.searchsorted(items.ids, solution.chosen.ids[:k])
-            local_gains = gains_along(items.vectors[local], objective.full())
+            local_gains = gains_along(items.take(local), objective.full())
             local_value = math.fsum(local_gains)
             if best_local_value is None or local_value > best_local_value:
                 best_local_value = local_value
@@ -227,19 +240,19 @@ def reduce_solutions(
 def _only(solution: LocalSolution, objective: ScaledObjective) -> GreediResult:
     # One partition saw the whole problem: greedy on greedy's own picks would return them in the same order.
     k = len(solution.chosen)
-    gains = gains_along(solution.chosen.vectors, objective.full())
+    gains = gains_along(solution.chosen, objective.full())
     value = math.fsum(gains)
     return GreediResult(solution.chosen.ids, np.zeros(k, dtype=np.int64), gains, value, k, value, "union")
 
 
-def gains_along(vectors: Float32s, objective: Objective[Any]) -> Float64s:
-    """Return the marginal gain of each row when the items are picked in this order, shape (k,).
+def gains_along(items: ItemBatch, objective: Objective[Any]) -> Float64s:
+    """Return the marginal gain, utility included, of each item when they are picked in this order, shape (k,).
 
     The objective must not depend on the items that it is given but through those that are picked.
     """
-    state = objective.init(vectors)
-    gains = np.empty(len(vectors))
-    for rank in range(len(vectors)):
+    state = objective.init(items.vectors)
+    gains = np.empty(len(items))
+    for rank in range(len(items)):
         gains[rank] = objective.gains(state, np.array([rank], dtype=np.int64))[0]
         state = objective.add(state, rank)
-    return gains
+    return gains + items.columns[UTILITY] if UTILITY in items.columns else gains

@@ -14,6 +14,7 @@ from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.readers import open_parquet, read_batches
+from ray_subsel.corpus.target_file import target_fingerprint
 from ray_subsel.planning.embedding_plan import plan_embedding
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
@@ -96,6 +97,8 @@ def plan_run(
     found = plan_ingest(corpus)
     check_corpus(corpus, select)
     read_id_lists(select)
+    if select.target is not None:
+        target_fingerprint(corpus, select.target)
     counted = [count_rows(file, counted_bytes) for file in found.files]
     rows = sum(count for count, _ in counted)
     rows *= 2 if corpus.augment else 1

@@ -34,6 +34,7 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
             f"random items: {chance:,.1f}{expected}{better}"
         )
         lines += _limits(selection["limits"])
+        lines += _aims(selection)
     for arm in (training or {}).get("arms", []):
         trained = f"trained in {arm['seconds_train']:.1f} s"
         lines.append(f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  {trained}")
@@ -41,6 +42,25 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
     lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]
     return "\n".join(lines)
+
+
+def _aims(selection: Mapping[str, Any]) -> list[str]:
+    """Return what the terminal shows of a target and of quality: what the chosen have of them, and all items."""
+    lines = []
+    if target := selection.get("target"):
+        lines.append(
+            f"target    {target['queries']:,} queries, weight {target['weight']:g}; greatest similarity to them: "
+            f"chosen {target['greatest']['chosen']:.3f}, all {target['greatest']['all']:.3f}; mean similarity: chosen "
+            f"{target['mean']['chosen']:.3f}, all {target['mean']['all']:.3f}"
+        )
+    if quality := selection.get("quality"):
+        lines.append(
+            f"quality   weight {quality['weight']:g} of {quality['unit']:,.6g}; mean rank from 0 to 1: chosen "
+            f"{quality['rank']['chosen']:.3f}, all {quality['rank']['all']:.3f}"
+        )
+    if parts := selection.get("value_parts"):
+        lines.append(f"value     {', '.join(f'{name} {value:,.1f}' for name, value in parts.items())}")
+    return lines
 
 
 def recall_note(near: Mapping[str, Any]) -> str:

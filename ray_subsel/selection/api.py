@@ -29,6 +29,7 @@ from ray_subsel.optimizers import OPTIMIZERS, Greedy, GuaranteeWarning, Optimize
 from ray_subsel.optimizers.base import Progress
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
+from ray_subsel.selection.bonuses import Bonuses, aim_at, check_aim, picks_expected, quality_of
 from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.left_out import check_against, without_repeats
@@ -64,6 +65,10 @@ def select(
     near_weights: bool = False,
     against: Any = None,
     against_near: float | None = None,
+    target: Any = None,
+    target_weight: float | None = None,
+    quality: ArrayLike | None = None,
+    quality_weight: float | None = None,
     seed: int = 0,
     certificate: bool = False,
     progress: Progress | bool = False,
@@ -132,6 +137,18 @@ def select(
         reaches ``against_near`` are left out of the ground set (``Selection.left_out`` tells which).
     against_near : float, optional
         Cosine in (0, 1]. By default that of ``near``, else 0.9.
+    target : float array or tensor of shape (Q, d), optional
+        Vectors of queries that the chosen rows shall resemble, of the same encoder as X
+        (:mod:`ray_subsel.objectives.target` has the formulas). For facility location, graph cut and the optimizers
+        ``round_robin`` and ``most_similar``. ``stats`` tells the similarities of the chosen and of all rows.
+    target_weight : float, default=0.9
+        a in (0, 1]: how much the target counts beside the coverage of X; 1 is the target alone.
+    quality : float array of shape (n,), optional
+        A score of each row, in any unit; higher is better, nan is none. Its rank in [0, 1] is added to f for each
+        chosen row, times w' = ``quality_weight`` times what a pick adds on average
+        (:mod:`ray_subsel.objectives.quality`). ``stats`` splits the value: ``value_coverage``, ``value_quality``.
+    quality_weight : float, default=0.3
+        w > 0.
     seed : int, default=0
         Of whatever draws.
     certificate : bool, default=False
@@ -200,8 +217,10 @@ def select(
     cost_of, budget = validation.priced(costs, budget, n)
     spec, named = validation.limits(groups, quotas, floors, budget, n)
     utilities = validation.utilities(utility, n)
+    scores, quality_weight = validation.qualities(quality, quality_weight, multiplicity, n)
+    share = validation.target_share(target, target_weight)
     whole = GroundSet(
-        X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of
+        X, None, forced, barred, counts, utilities, None if named is None else named.numbers, cost_of, quality=scores
     )  # fmt: skip
     within = validation.near_labels(near_within, threshold, n)
     repeats = check_against(against, against_near, threshold)
@@ -210,12 +229,26 @@ def select(
     parts = left if threshold is None else without_near_copies(left, threshold, seed, within)
     k = _size(k, fraction, whole, parts, no_limit=budget is not None)
     weights = _weights(parts, near_weights, threshold)
-    base = _objective(objective, lam, parts.items if weights is None else int(weights.sum()), k)
+    ground = parts.items if weights is None else int(weights.sum())
+    base = _objective(objective, lam, ground, k)
     cluster_items = base.cluster_items(parts.n) if isinstance(algorithm, Greedy) else None
     f = base if cluster_items or weights is None else _weighted(base, parts.X, weights, near_weights)
+    aim = None
+    if target is not None:
+        check_aim(f, algorithm.takes_target)
+        aim = aim_at(target, share, parts.X, f.represented_items(ground))
+        f = f.with_target(parts.X, aim.target) if f.takes_target else f
+    ranked = None
+    if parts.quality is not None:
+        expected = picks_expected(k, parts.costs, budget)
+        ranked = quality_of(parts, f, ground, expected, quality_weight, seed, aim)
+    bonuses = Bonuses.of(parts.utility, f, aim, ranked)
     constraints = _constraints(spec, () if named is None else named.names, parts, k)
     with _progress(progress) as report:
-        problem = Problem(parts.X, f, k, constraints, stop_when_gain, parts.utility, parts.counts, seed, report)
+        problem = Problem(
+            parts.X, f, k, constraints, stop_when_gain, bonuses.utility, parts.counts, seed, report,
+            None if aim is None else aim.target,
+        )  # fmt: skip
         for caveat in algorithm.caveats(problem):
             warnings.warn(caveat, GuaranteeWarning, stacklevel=2)
         if cluster_items is None:
@@ -228,6 +261,9 @@ def select(
     if parts.near_recall is not None:
         stats["near_recall"] = parts.near_recall
     value = math.fsum(picks.gains.tolist())
+    for one in (aim, ranked):
+        stats |= {} if one is None else one.stats(picks.indices)
+    stats |= bonuses.split(value, picks.indices) if aim is not None or ranked is not None else {}
     return Selection(
         rows, picks.gains, value, f.name, algorithm.name, parts.items, proof, stats, decisions,
         partial(_weigh, parts, picks.indices), left_out,

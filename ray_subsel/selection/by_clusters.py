@@ -70,6 +70,7 @@ def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Re
     X = take_rows(problem.X, own)
     objective = problem.objective if weights is None else problem.objective.weighted(X, weights[own])
     assert objective is not None
+    objective = objective.of_items(own)
     part = dataclasses.replace(
         problem,
         X=X,

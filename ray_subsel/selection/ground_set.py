@@ -39,6 +39,8 @@ class GroundSet:
     groups : int64 array of shape (n,) or None
     weights : int64 array of shape (n,) or None
         After near copies are collapsed: how many items a row represents, itself being one to choose.
+    quality : float64 array of shape (n,) or None
+        NaN where there is none.
     near_recall : float or None
         Share of the near copies that were found, on a sample; None where all pairs were compared, and where none were.
     """
@@ -52,6 +54,7 @@ class GroundSet:
     groups: Indices | None
     costs: Costs | None
     weights: Indices | None = None
+    quality: Float64s | None = None
     near_recall: float | None = None
 
     @property
@@ -96,6 +99,7 @@ class GroundSet:
             exclude=exclude[exclude >= 0],
             counts=None if self.counts is None else self.counts[left],
             utility=None if self.utility is None else self.utility[left],
+            quality=None if self.quality is None else self.quality[left],
             groups=None if self.groups is None else self.groups[left],
             costs=None if self.costs is None else self.costs[left],
         )
@@ -130,9 +134,9 @@ def _with_equal_sparse_rows(X: Any, rows: Indices) -> Indices:
 def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: Indices | None = None) -> GroundSet:
     """Return the items that are left when near copies are collapsed, in order of their rows; of ``labels`` within each.
 
-    A group with an excluded row is barred as a whole. Another has the vector, group, cost and utility of its leader,
-    the lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity says how
-    much a row weighs, no longer how often it may be chosen: equal items are near copies too.
+    A group with an excluded row is barred as a whole. Another has the vector, group, cost, utility and quality of its
+    leader, the lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity
+    says how much a row weighs, no longer how often it may be chosen: equal items are near copies too.
     """
     from ray_subsel.dedup.in_memory import collapse_near
     from ray_subsel.dedup.settings import NearSettings
@@ -175,6 +179,7 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: 
         exclude=position[barred],
         counts=None,
         utility=None if ground.utility is None else ground.utility[leaders],
+        quality=None if ground.quality is None else ground.quality[leaders],
         groups=None if ground.groups is None else ground.groups[leaders],
         costs=None if ground.costs is None else ground.costs[leaders],
         weights=weights,

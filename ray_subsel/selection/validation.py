@@ -16,6 +16,9 @@ from ray_subsel.core.numeric import array_of, as_number, finite_number, whole_nu
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import check_matrix
 from ray_subsel.objectives import OBJECTIVES, Objective
+from ray_subsel.objectives.quality import WEIGHT, weight_of
+from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
+from ray_subsel.objectives.target import share_of
 
 
 def row_numbers(rows: ArrayLike, parameter: str, n: int, counts: Indices | None) -> Indices:
@@ -65,6 +68,27 @@ def checked_numbers(values: ArrayLike, parameter: str, n: int) -> Costs:
 def utilities(utility: ArrayLike | None, n: int) -> Float64s | None:
     """Return utilities in float64."""
     return None if utility is None else checked_numbers(utility, "utility", n).astype(np.float64)
+
+
+def qualities(quality: ArrayLike | None, weight: Any, multiplicity: Any, n: int) -> tuple[Float64s | None, float]:
+    """Return qualities in float64, NaN where there is none, and their weight."""
+    if quality is None:
+        if weight is not None:
+            raise invalid("quality_weight", "go with quality", Verbatim("quality=None"))
+        return None, WEIGHT
+    if multiplicity is not None:
+        raise invalid("quality", "be given without multiplicity", Verbatim("both"), "Expand X with numpy.repeat.")
+    given = array_of(quality, "quality", f"be {n} numbers")
+    if given.shape != (n,) or given.dtype.kind not in "iuf":
+        raise invalid("quality", f"be {n} numbers", Verbatim(f"{given.dtype} of shape {given.shape}"))
+    return given.astype(np.float64), WEIGHT if weight is None else weight_of(weight)
+
+
+def target_share(target: Any, weight: Any) -> float:
+    """Return a, the target's weight."""
+    if target is None and weight is not None:
+        raise invalid("target_weight", "go with target", Verbatim("target=None"))
+    return TARGET_WEIGHT if weight is None else share_of(weight)
 
 
 def limits(

@@ -198,7 +198,7 @@ def read_constrained(store: EmbeddingStore, partition: int) -> tuple[ItemBatch, 
         )
     group, cost = table["group"].to_numpy().astype(np.int64), table["cost"].to_numpy()
     state = table["state"].to_numpy().astype(np.int64)
-    return ItemBatch(items.ids, items.vectors, {GROUP: group, COST: cost}), state
+    return ItemBatch(items.ids, items.vectors, {**items.columns, GROUP: group, COST: cost}), state
 
 
 def read_rows_of(store: EmbeddingStore, ids: Indices) -> pa.Table:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar, final
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, SelectConfig, fingerprint_fields
+from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, RunConfig, SelectConfig, fingerprint_fields
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, InputError
@@ -270,6 +270,7 @@ class EmbedStage(Stage[EmbeddingStore]):
 
     rows: RowStore
     model: str | None
+    fitted_in: RunDir | None = None
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the vectors."""
@@ -294,7 +295,7 @@ class EmbedStage(Stage[EmbeddingStore]):
             plan = embedding_of(context, rows, d, _unknown(cache, config.embed, rows, missing))
             here = context.in_process(plan.in_process)
             if self.model is not None:
-                fit_once(rows, config.corpus, config.embed, in_process=here)
+                self._fit(config, here)
             looked_up = self._embed(context, plan, cache, missing, peak)
         store = open_embeddings(rows)
         reused = rows.shards - len(missing)
@@ -312,6 +313,14 @@ class EmbedStage(Stage[EmbeddingStore]):
         kept = f", {looked_up:,} of them embedded by earlier runs" if looked_up else ""
         line = f"embed: {store.texts:,} distinct{kept}, {store.d} dimensions, {reused} parts from before"
         return StageResult(store, facts, line)
+
+    def _fit(self, config: RunConfig, here: bool) -> None:
+        """Fit the embedder, or take over the state of one that another run has fitted."""
+        kind = config.embed.embedder_class
+        if self.fitted_in is None or not kind.state_file:
+            fit_once(self.rows, config.corpus, config.embed, in_process=here)
+        elif not self.rows.run.exists(kind.state_file):
+            kind.save_state(self.rows.run, kind.load_state(self.fitted_in))
 
     def _embed(
         self, context: RunContext, plan: EmbeddingPlan, cache: CacheConfig, missing: list[int], peak: PeakMemory

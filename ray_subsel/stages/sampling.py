@@ -16,6 +16,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import NO_ITEMS, Float32s, Float64s, Indices
 from ray_subsel.objectives import GroundSummary, Objective, ScaledObjective
+from ray_subsel.objectives.target import TargetOf
 from ray_subsel.planning.selection_plan import represented_size
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks
 from ray_subsel.storage.embedding_store import EmbeddingStore, vectors_of
@@ -27,7 +28,13 @@ SCRATCH, HINT = "limits", "Free some memory"
 
 
 def scale_objective(
-    store: EmbeddingStore, config: SelectConfig, *, k: int, total: Float64s, in_process: bool
+    store: EmbeddingStore,
+    config: SelectConfig,
+    *,
+    k: int,
+    total: Float64s,
+    in_process: bool,
+    target_of: TargetOf | None = None,
 ) -> ScaledObjective:
     """Draw the reference sample that an objective needs, and return what a selection maximizes.
 
@@ -37,16 +44,19 @@ def scale_objective(
         t, the sum of the unit vectors of the ground set.
     in_process : bool
         Read in this process, else a Ray task a shard.
+    target_of : callable, optional
+        What the chosen items shall resemble.
     """
     objective = config.objective_of(store.n, k)
     if not objective.needs_reference:
-        return objective.scaled(GroundSummary(total))
+        return objective.scaled(GroundSummary(total, target=None if target_of is None else target_of(store.n)))
     wanted = represented_size(config, store.n, k)
     _, reference = draw(store, wanted, seed=config.seed + SAMPLE_STREAM, in_process=in_process)
     statistics = None
     if objective.needs_statistics:
         statistics = statistics_of(store, objective, reference, in_process=in_process)
-    return objective.scaled(GroundSummary(total, reference, statistics, config.represent == "own"))
+    target = None if target_of is None else target_of(len(reference))
+    return objective.scaled(GroundSummary(total, reference, statistics, config.represent == "own", target))
 
 
 def statistics_of(

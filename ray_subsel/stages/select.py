@@ -9,8 +9,12 @@ from typing import Any, ClassVar, final
 
 from ray_subsel.config import SelectConfig, fingerprint_fields
 from ray_subsel.constraints.size import resolve_k
+from ray_subsel.core.items import MULTIPLICITY, UTILITY
 from ray_subsel.corpus.id_lists import IdLists
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.objectives.quality import WEIGHT as QUALITY_WEIGHT
+from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
+from ray_subsel.objectives.target import Target
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
@@ -32,6 +36,10 @@ from ray_subsel.stages.select_clusters import (
 from ray_subsel.stages.select_exact import choose_exactly
 from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import FOLDER, SelectionJob, SelectionOutcome, plan_selection
+from ray_subsel.stages.target import TargetStage
+from ray_subsel.stages.utility_table import FOLDER as UTILITIES
+from ray_subsel.stages.utility_table import Comparison, compare, with_utilities, write_utilities
+from ray_subsel.stages.write_aims import aim_facts, missing_quality
 from ray_subsel.stages.write_selection import SELECTION, SUBSET, write_selection
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
@@ -52,16 +60,19 @@ class SelectStage(Stage[bool]):
         Rows that must and must not be chosen.
     upstream : str
         The stage that made the store.
+    queries : EmbeddingStore or None
+        The target.
     """
 
     name: ClassVar[str] = "select"
-    outputs: ClassVar[tuple[str, ...]] = (CONSTRAINTS, FOLDER, NEAREST, SELECTION, SUBSET)
+    outputs: ClassVar[tuple[str, ...]] = (CONSTRAINTS, UTILITIES, FOLDER, NEAREST, SELECTION, SUBSET)
 
     rows: RowStore
     store: EmbeddingStore
     asked: SelectConfig
     lists: IdLists
     upstream: str = "embed"
+    queries: EmbeddingStore | None = None
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the subset, the partitions that memory decides included."""
@@ -102,20 +113,42 @@ class SelectStage(Stage[bool]):
         constraints = partition_constraints(
             self.rows, store, asked.corpus, config, self.lists, items=n, in_process=in_process
         )
+        comparison = Comparison(self.rows, store, self._target(n), asked.corpus.quality is not None)
+        added = comparison.target is not None or comparison.quality
+        nearest = compare(comparison, in_process=in_process) if added else None
         if config.by_clusters:
+            if comparison.target is not None:
+                objective = objective.with_target(None, dataclasses.replace(comparison.target, nearest=nearest))
             job = plan_clusters(store, objective, config, k, constraints, context.policy)
+        else:
+            target_of = None if self.queries is None else self._target_of
+            job = plan_selection(store, config, k, constraints, context.policy, target_of)
+        utilities = None
+        if added:
+            utilities = write_utilities(
+                comparison, job.objective.full(), self._quality_weight, k=min(k, job.k), budget=job.whole.budget,
+                seed=config.seed, in_process=in_process,
+            )  # fmt: skip
+            store = dataclasses.replace(store, utilities=UTILITIES)
+            job = job.with_given(lambda given: with_utilities(store, given))
+        if config.by_clusters:
             clusters = ClusterJob.of(objective, job, cluster_items, None if layout is None else layout.centres)
             with bar("select", job.m, "partition") as progress:
                 outcome = choose_clustered(store, job, clusters, bar=progress, processes=sizes.processes)
         else:
-            job = plan_selection(store, config, k, constraints, context.policy)
             if constraints is not None and job.tree.rounds > 1:
                 sizes = self._with_candidates(context, config, sizes, job, constraints)
                 stages["select"] = max(stages["select"], sizes.predicted_peak_bytes)
             outcome = _choose(store, config, job, sizes)
+        if utilities is not None:
+            bonus = len(outcome.result.ids) * utilities.means[UTILITY]
+            outcome = dataclasses.replace(outcome, random_value=outcome.random_value + bonus)
         items = EmbeddingStore.open_folder(context.run, EMBEDDINGS)
         represented = find_nearest(items, store, outcome.result.ids, in_process=in_process, at_a_time=sizes.processes)
         facts = write_selection(self.rows, store, outcome, config, represented)
+        if utilities is not None:
+            facts |= aim_facts(store, outcome, utilities, self.queries, self._share)
+            facts["warnings"] += missing_quality(utilities, n)
         peak.add(outcome.peak_bytes or 0)
         facts["predicted_peak_bytes"] = max(stages.values())
         facts["predicted_peaks"] = stages
@@ -126,16 +159,35 @@ class SelectStage(Stage[bool]):
             f"select: {len(outcome.result.ids):,} of {job.n:,} items in {time.perf_counter() - began:.2f} s",
         )
 
+    @property
+    def _share(self) -> float:
+        return TARGET_WEIGHT if self.asked.target_weight is None else self.asked.target_weight
+
+    @property
+    def _quality_weight(self) -> float:
+        return QUALITY_WEIGHT if self.asked.quality_weight is None else self.asked.quality_weight
+
+    def _target_of(self, represented: float) -> Target:
+        """Return the target where so many items are represented."""
+        assert self.queries is not None
+        items = self.queries.read_all()
+        return Target.of(items.vectors, self._share, represented, items.columns[MULTIPLICITY])
+
+    def _target(self, n: int) -> Target | None:
+        return None if self.queries is None else self._target_of(n)
+
     def _k(self) -> tuple[int, str | None]:
         asked = self.asked
         return resolve_k(asked.k, asked.fraction, rows=self.rows.n_rows, items=self.store.n, no_limit=True)
 
     def _asked(self, context: RunContext) -> dict[str, Any]:
         clusters = {"clusters": VERSION} if self.asked.by_clusters else {}
+        target = {} if self.queries is None else {"target": context.fingerprint(TargetStage.name)}
         return {
             **fingerprint_fields(self.asked),
             **self.lists.fingerprints,
             **clusters,
+            **target,
             "embed": context.fingerprint(self.upstream),
         }
 

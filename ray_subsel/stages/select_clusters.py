@@ -20,7 +20,7 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.items import COST, GROUP, ItemBatch
+from ray_subsel.core.items import COST, GROUP, UTILITY, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.clusters import Centres, fit_centres, in_sample
@@ -325,7 +325,8 @@ def _solve(store: EmbeddingStore, job: ClusterJob, asked: tuple[int, list[Reques
 
 def _follow(job: ClusterJob, items: ItemBatch, state: Indices, request: Request) -> ClusterSequence:
     constraints = job.constraints
-    problem = Problem(items.vectors, job.objective, len(items))
+    objective, utility = job.objective.of_items(items.ids), items.columns.get(UTILITY)
+    problem = Problem(items.vectors, objective, len(items), utility=utility)
     if constraints is not None:
         limits = constraints.constraints.for_items(items.columns)
         asked = constraints.given.ids[np.isin(constraints.given.ids, items.ids)]
@@ -338,7 +339,7 @@ def _follow(job: ClusterJob, items: ItemBatch, state: Indices, request: Request)
 def _random_value(job: ClusterJob, items: ItemBatch) -> float:
     """Return f of the items of a cluster that belong to the random subset."""
     drawn = np.flatnonzero(mix(items.ids, job.seed + RANDOM_STREAM) <= np.uint64(job.highest))
-    return float(job.objective.evaluate(items.vectors, drawn)) if drawn.size else 0.0
+    return float(job.objective.of_items(items.ids).evaluate(items.vectors, drawn)) if drawn.size else 0.0
 
 
 def _write(store: EmbeddingStore, name: str, found: Sequence[ClusterSequence], items: int, random: float) -> None:
@@ -379,6 +380,7 @@ def across_clusters(
 ) -> dict[str, float]:
     """Return f of the chosen, and of as many random items, to a sample of all items, per item of the sample."""
     assert isinstance(objective, RepresentingObjective)
+    objective = objective.without_target()
     size = min(store.n, SAMPLE)
     _, sample = draw(store, size, seed=job.seed + SAMPLE_STREAM, in_process=job.in_process)
     statistics = None

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
+from ray_subsel.core.items import UTILITY
 from ray_subsel.core.threads import Workers, block_workers, serial
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.graph_cut import GraphCut
@@ -110,7 +111,7 @@ def _drive(
     assert not isinstance(rows, LeverageShard)
     sizes = DraftSizes.for_rows(rows.distinct.rows) if isinstance(rows, RowShard) else USUAL_SIZES
     pool = LocalPool(rows) if isinstance(rows, RowShard) else rows
-    score = GraphCutScore(job.total, objective.lam)
+    score = GraphCutScore(objective.given_total(job.d), objective.lam)
     return exact_greedy(pool, score, job.k, begin=begin, sizes=sizes, after_round=after_round, workers=workers)
 
 
@@ -121,7 +122,7 @@ def load_shard(
     items = store.read_partitions(partitions)
     if isinstance(objective, LogDeterminant):
         return LeverageShard(items.ids, items.vectors, objective)
-    return RowShard.of(items.ids, items.vectors, workers)
+    return RowShard.of(items.ids, items.vectors, workers, items.columns.get(UTILITY))
 
 
 def _check_items(run: RunDir, found: int, job: SelectionJob) -> None:

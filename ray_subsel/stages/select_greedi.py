@@ -18,7 +18,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.constraints.base import UNLIMITED
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import partition_of
-from ray_subsel.core.items import COST, GROUP, ItemBatch
+from ray_subsel.core.items import COST, GROUP, UTILITY, ItemBatch
 from ray_subsel.core.types import Indices
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.upper_bound import Certificate, certify
@@ -115,6 +115,8 @@ def _write_node(store: EmbeddingStore, node: Node, solution: LocalSolution) -> N
     if GROUP in chosen.columns and COST in chosen.columns:
         columns[GROUP] = pa.array(chosen.columns[GROUP], pa.int64())
         columns[COST] = pa.array(chosen.columns[COST], pa.float64())
+    if UTILITY in chosen.columns:
+        columns[UTILITY] = pa.array(chosen.columns[UTILITY], pa.float64())
     about = {METADATA: f"{solution.items} {len(chosen)}".encode()}
     store.run.write_table(node_name(node), pa.table(columns).replace_schema_metadata(about))
 
@@ -133,6 +135,8 @@ def read_node(store: EmbeddingStore, node: Node) -> LocalSolution:
     columns = {}
     if GROUP in table.column_names:
         columns = {GROUP: table[GROUP].to_numpy().astype(np.int64), COST: table[COST].to_numpy()}
+    if UTILITY in table.column_names:
+        columns[UTILITY] = table[UTILITY].to_numpy()
     chosen = ItemBatch(table["id"].to_numpy().astype(np.int64), vectors_of(table["vector"]), columns)
     return LocalSolution(node.number, chosen, items)
 
@@ -207,7 +211,8 @@ def _check_constraints(job: SelectionJob, result: GreediResult) -> None:
 def certificate(store: EmbeddingStore, job: SelectionJob, ids: Indices) -> Certificate:
     """Bound how far the chosen items are from the best subset of their number."""
     items = store.read_all()
-    problem = Problem(X=items.vectors, objective=job.objective.full(), k=job.k)
+    utility = items.columns.get(UTILITY)
+    problem = Problem(X=items.vectors, objective=job.objective.full(), k=job.k, utility=utility)
     return certify(problem, np.searchsorted(items.ids, ids))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.items import ItemBatch
 from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.scaled import ScaledObjective
+from ray_subsel.objectives.target import TargetOf
 from ray_subsel.optimizers.speculative.upper_bound import Certificate
 from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree, two_rounds
@@ -61,6 +63,12 @@ class SelectionJob:
     def given(self) -> ItemBatch | None:
         """Items that must be chosen."""
         return None if self.constraints is None else self.constraints.given
+
+    def with_given(self, function: Callable[[ItemBatch], ItemBatch]) -> SelectionJob:
+        """Return the job with more known of the items that must be chosen."""
+        if self.constraints is None:
+            return self
+        return replace(self, constraints=replace(self.constraints, given=function(self.constraints.given)))
 
     @property
     def whole(self) -> Constraints:
@@ -132,10 +140,12 @@ def plan_selection(
     k: int,
     constraints: PartitionedConstraints | None = None,
     policy: Policy = DEFAULT_POLICY,
+    target_of: TargetOf | None = None,
 ) -> SelectionJob:
     """Reduce what the shards know of themselves to t, what is maximized and the sizes of the partitions."""
     m, n, total = store.partitions, store.n, store.total()
-    objective = scale_objective(store, config, k=k, total=total, in_process=policy.is_small(n, store.d))
+    here = policy.is_small(n, store.d)
+    objective = scale_objective(store, config, k=k, total=total, in_process=here, target_of=target_of)
     fan_in = max(2, m) if config.fan_in is None else config.fan_in
     k = k if constraints is None else constraints.k
     if constraints is None or m == 1:

@@ -150,7 +150,7 @@ def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
     """Return how the test file is read: as the corpus, but as it is."""
     if not train.test:
         raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
-    return dataclasses.replace(corpus, data=train.test, augment=False, copies="keep")
+    return dataclasses.replace(corpus, data=train.test, quality=None, augment=False, copies="keep")
 
 
 @final

@@ -21,7 +21,7 @@ import pyarrow as pa
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import ExactSum, exact_total
 from ray_subsel.core.hashing import partition_of
-from ray_subsel.core.items import MULTIPLICITY, ItemBatch
+from ray_subsel.core.items import MULTIPLICITY, UTILITY, ItemBatch
 from ray_subsel.core.types import VECTOR_DTYPES, Float32s, Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.storage.run_directory import RunDir
@@ -113,10 +113,13 @@ class EmbeddingStore:
     run : RunDir
     shards : tuple of ShardMeta
         At least one.
+    utilities : str
+        A folder with the same items in the same row groups, and the ``utility`` of each; empty: there is none.
     """
 
     run: RunDir
     shards: tuple[ShardMeta, ...]
+    utilities: str = ""
 
     @staticmethod
     def open(run: RunDir, shards: Iterable[int], folder: str = FOLDER) -> EmbeddingStore:
@@ -194,7 +197,7 @@ class EmbeddingStore:
     def replaced(self, metas: Iterable[ShardMeta]) -> EmbeddingStore:
         """Return the store with the metadata of some shards renewed."""
         fresh = {meta.shard: meta for meta in metas}
-        return EmbeddingStore(self.run, tuple(fresh.get(meta.shard, meta) for meta in self.shards))
+        return replace(self, shards=tuple(fresh.get(meta.shard, meta) for meta in self.shards))
 
     def read_partition(self, partition: int) -> ItemBatch:
         """Read all items of one partition, in ascending order of id: one row group of each file."""
@@ -205,16 +208,20 @@ class EmbeddingStore:
         count = sum(meta.partition_items[partition] for meta in self.shards for partition in partitions)
         ids, multiplicity = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
         vectors = np.empty((count, self.d), dtype=np.float32)
+        utility = np.empty(count) if self.utilities else None
         start = 0
         pieces = (piece for partition in partitions for piece in self._pieces(partition))
         for piece in pieces:  # one at a time: no more than the vectors and a piece in memory
             stop = start + len(piece)
             ids[start:stop], vectors[start:stop] = piece.ids, piece.vectors
             multiplicity[start:stop] = piece.columns[MULTIPLICITY]
+            if utility is not None:
+                utility[start:stop] = piece.columns[UTILITY]
             start = stop
         order = np.argsort(ids, kind="stable")
         _reorder(vectors, order)
-        return ItemBatch(ids[order], vectors, {MULTIPLICITY: multiplicity[order]})
+        columns = {MULTIPLICITY: multiplicity[order]}
+        return ItemBatch(ids[order], vectors, columns if utility is None else {**columns, UTILITY: utility[order]})
 
     def read_all(self) -> ItemBatch:
         """Read the whole ground set, in ascending order of id."""
@@ -233,7 +240,20 @@ class EmbeddingStore:
                     f"{self.run.path(meta.name)} must hold {meta.partition_items[partition]} items of "
                     f"partition {partition}; got {table.num_rows}. Delete it and run the same command again."
                 )
-            yield _items_of(table)
+            items = _items_of(table)
+            yield self._with_utilities(items, meta.shard, group) if self.utilities else items
+
+    def _with_utilities(self, items: ItemBatch, shard: int, group: int) -> ItemBatch:
+        """Return the items of a row group with the column ``utility``."""
+        name = part_name(shard, self.utilities)
+        with self.run.parquet(name) as file:
+            table = file.read_row_group(group, columns=["id", UTILITY])
+        if not np.array_equal(table["id"].to_numpy(), items.ids):
+            raise InputError(
+                f"{self.run.path(name)} must be about the items of {self.run.path(part_name(shard, self.folder))}; it "
+                f"is not. Delete {self.run.path(self.utilities)} and run the same command again."
+            )
+        return ItemBatch(items.ids, items.vectors, {**items.columns, UTILITY: table[UTILITY].to_numpy()})
 
     def row_groups(self, shard: int, columns: list[str]) -> Iterator[pa.Table]:
         """Yield the items of a shard, one row group after the other."""

@@ -9,6 +9,7 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.objectives import FacilityLocation, GraphCut
+from ray_subsel.objectives.target import Target
 from ray_subsel.optimizers import Problem
 
 
@@ -103,5 +104,6 @@ def test_semdedup_draws_leaders_first():
 @pytest.mark.parametrize("name", BASELINES)
 def test_gains_are_those_of_the_objective(name):
     X = cloud(3)
-    picks = BASELINES[name]().maximize(Problem(X, FacilityLocation(), 10, seed=2))
+    target = Target.of(X[:3], 1.0, len(X))
+    picks = BASELINES[name]().maximize(Problem(X, FacilityLocation(), 10, seed=2, target=target))
     assert picks.gains.sum() == pytest.approx(FacilityLocation().evaluate(X, picks.indices))

@@ -16,6 +16,7 @@ from ray_subsel.objectives import (
     SaturatedCoverage,
 )
 from ray_subsel.objectives.kernels import RBF, ShiftedCosine
+from ray_subsel.objectives.target import Target
 
 SETTINGS = settings(deadline=None, max_examples=20)
 SAMPLE = np.random.default_rng(99).standard_normal((6, 5))
@@ -27,6 +28,8 @@ CASES = {
     "facility_location_shifted": FacilityLocation(kernel=ShiftedCosine()),
     "facility_location_rbf": FacilityLocation(kernel=RBF(gamma=0.3)),
     "facility_location_of_a_sample": FacilityLocation(represented=SAMPLE, weights=[1, 2, 0, 3, 1.5, 1]),
+    "facility_location_with_a_target": FacilityLocation(target=Target.of(SAMPLE, 0.4, 11, [1, 2, 1, 3, 1, 1])),
+    "facility_location_of_a_target_alone": FacilityLocation(target=Target.of(SAMPLE, 1.0, 11)),
     "saturated_coverage": SaturatedCoverage(alpha=0.3),
     "saturated_coverage_of_a_sample": SaturatedCoverage(represented=SAMPLE, weights=np.arange(6), alpha=1.0),
     "feature_based_sqrt": FeatureBased(),

@@ -15,6 +15,7 @@ from ray_subsel.baselines import BASELINES
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant, SaturatedCoverage
+from ray_subsel.objectives.target import Target
 from ray_subsel.optimizers import (
     OPTIMIZERS,
     BudgetedGreedy,
@@ -152,6 +153,11 @@ def test_quota_guarantee(f, seed):
     assert value(problem, picks) >= best_value(problem, enough, sizes=[4]) / 2 - 1e-9
 
 
+def aimed(X):
+    """Return a target for the optimizers that look at one."""
+    return Target.of(X[:3], 1.0, len(X))
+
+
 @pytest.mark.parametrize("name", [*GENERIC, *BASELINES])
 def test_constraints_hold_for_everyone(name):
     optimizer = (OPTIMIZERS | BASELINES)[name]()
@@ -161,10 +167,16 @@ def test_constraints_hold_for_everyone(name):
     if True:
         quota = optimizer.maximize(
             Problem(X, FacilityLocation(), 12, Constraints(include=include, exclude=exclude, groups=groups,
-                    quotas=np.array([5, 4, 6]), floors=np.array([2, 3, 4])))
+                    quotas=np.array([5, 4, 6]), floors=np.array([2, 3, 4])), target=aimed(X))
         )  # fmt: skip
         cost = optimizer.maximize(
-            Problem(X, FacilityLocation(), 37, Constraints(include=include, exclude=exclude, costs=costs, budget=20.0))
+            Problem(
+                X,
+                FacilityLocation(),
+                37,
+                Constraints(include=include, exclude=exclude, costs=costs, budget=20.0),
+                target=aimed(X),
+            )
         )
     for picks in (quota, cost):
         assert picks.indices.size == np.unique(picks.indices).size
@@ -184,7 +196,8 @@ def test_constraints_hold_for_everyone(name):
 @pytest.mark.parametrize("n", [1, 6])
 def test_k_may_be_n(name, n):
     optimizer = (OPTIMIZERS | BASELINES)[name]()
-    picks = optimizer.maximize(Problem(cloud(0, n=n), FacilityLocation(), n, seed=3))
+    X = cloud(0, n=n)
+    picks = optimizer.maximize(Problem(X, FacilityLocation(), n, seed=3, target=aimed(X)))
     if name != "randomized":
         assert sorted(picks.indices.tolist()) == list(range(n))
 
@@ -192,7 +205,7 @@ def test_k_may_be_n(name, n):
 @pytest.mark.parametrize("name", [*GENERIC, *BASELINES])
 def test_zero_gains_do_not_make_an_item_come_twice(name):
     X = np.repeat(np.eye(3), 4, axis=0)
-    picks = (OPTIMIZERS | BASELINES)[name]().maximize(Problem(X, FacilityLocation(), 9))
+    picks = (OPTIMIZERS | BASELINES)[name]().maximize(Problem(X, FacilityLocation(), 9, target=aimed(X)))
     assert np.unique(picks.indices).size == picks.indices.size
     if name in ("naive", "lazy", "greedy"):
         assert picks.indices.tolist() == [0, 4, 8, 1, 2, 3, 5, 6, 7], "ties go to the lowest index"
@@ -201,7 +214,7 @@ def test_zero_gains_do_not_make_an_item_come_twice(name):
 @pytest.mark.parametrize("name", [*GENERIC, *BASELINES])
 def test_stop_when_gain_keeps_what_gains_more(name):
     X = np.repeat(np.eye(3), 4, axis=0)
-    problem = Problem(X, FacilityLocation(), 9, stop_when_gain=0.0, seed=1)
+    problem = Problem(X, FacilityLocation(), 9, stop_when_gain=0.0, seed=1, target=aimed(X))
     picks = (OPTIMIZERS | BASELINES)[name]().maximize(problem)
     assert (picks.gains > 0).all()
     assert 1 <= picks.indices.size <= 3

@@ -20,6 +20,7 @@ from ray_subsel.partitioned.greedi import (
     solve_partition,
 )
 from ray_subsel.partitioned.reduction_tree import grow_tree
+from tests.stores import batch
 
 
 def corpus(n: int, d: int, seed: int, copies: int = 0) -> np.ndarray:
@@ -177,7 +178,7 @@ def test_auto_lambda_is_where_the_means_meet():
 def test_gains_along_by_hand():
     # x0 = (1, 0), x1 = (0, 1), x2 = (1, 0): t = (2, 1). First gain <x0, t> - 1 = 1; then x1: 1 - 1 = 0 as <x0, x1> = 0.
     X = np.array([[1, 0], [0, 1]], dtype=np.float32)
-    assert gains_along(X, GraphCut(10.0, np.array([2.0, 1.0]))).tolist() == [1.0, 0.0]
+    assert gains_along(batch(np.arange(2), X), GraphCut(10.0, np.array([2.0, 1.0]))).tolist() == [1.0, 0.0]
     # x2 equals x0: <x2, t - 12 x0> - 1 = 2 - 12 - 1.
     X = np.array([[1, 0], [1, 0]], dtype=np.float32)
-    assert gains_along(X, GraphCut(10.0, np.array([2.0, 1.0]))).tolist() == [1.0, -11.0]
+    assert gains_along(batch(np.arange(2), X), GraphCut(10.0, np.array([2.0, 1.0]))).tolist() == [1.0, -11.0]

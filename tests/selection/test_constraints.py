@@ -65,10 +65,11 @@ def test_a_budget_needs_no_k(objective):
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_by_name(name):
-    selection = select(X, 10, optimizer=name, lam=1.0)
+    target = X[:3] if BASELINES[name].takes_target else None
+    selection = select(X, 10, optimizer=name, lam=1.0, target=target)
     assert selection.optimizer == name
     assert len(selection) == 10
-    assert select(X, 10, lam=1.0).value >= selection.value
+    assert select(X, 10, lam=1.0, target=target).value >= selection.value
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

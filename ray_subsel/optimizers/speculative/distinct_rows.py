@@ -73,7 +73,9 @@ def distinct_rows_of(problem: Problem, workers: Workers = serial) -> tuple[Disti
     return DistinctRows(rows, copies_of(same, counts, rows.n), utility, same), total
 
 
-def distinct_rows_in_place(ids: Indices, X: NDArray[np.float32], workers: Workers = serial) -> DistinctRows:
+def distinct_rows_in_place(
+    ids: Indices, X: NDArray[np.float32], workers: Workers = serial, utility: Float64s | None = None
+) -> DistinctRows:
     """Return the distinct rows of items that may be picked once each. O(n) memory: X itself is used, and changed.
 
     Parameters
@@ -82,15 +84,18 @@ def distinct_rows_in_place(ids: Indices, X: NDArray[np.float32], workers: Worker
         In any order, distinct.
     X : float32 array of shape (n, d), n >= 1
         The items' vectors. Where many are copies, distinct ones are moved to the front of it.
+    utility : float64 array of shape (n,), optional
+        Rows of other utilities are not copies.
     """
-    same = representatives(X, None, workers=workers)
+    same = representatives(X, utility, workers=workers)
     distinct = np.flatnonzero(same == np.arange(ids.size))
     if distinct.size < _COMPACT_BELOW * ids.size:
         for start in range(0, distinct.size, _MOVE_ROWS):  # a row never moves back, so none is lost
             some = distinct[start : start + _MOVE_ROWS]
             X[start : start + some.size] = X[some]
         X, same = X[: distinct.size], np.searchsorted(distinct, same)
+        utility = None if utility is None else utility[distinct]
     rows = unit_rows(X, parameter="vectors", workers=workers)
     size = np.bincount(same, minlength=rows.n).astype(np.int64)
     copies = Copies(ids[np.lexsort((ids, same))], np.arange(1, ids.size + 1), starts_of(size), size)
-    return DistinctRows(rows, copies, None, same[np.argsort(ids, kind="stable")])
+    return DistinctRows(rows, copies, utility, same[np.argsort(ids, kind="stable")])

@@ -92,7 +92,9 @@ class RowShard:
         self._seen = 0
 
     @staticmethod
-    def of(ids: Indices, X: NDArray[np.float32], workers: Workers = serial) -> RowShard:
+    def of(
+        ids: Indices, X: NDArray[np.float32], workers: Workers = serial, utility: Float64s | None = None
+    ) -> RowShard:
         """Return the shard of some items. O(n) memory: X itself is used, and changed.
 
         Parameters
@@ -100,8 +102,9 @@ class RowShard:
         ids : int64 array of shape (n,)
             In any order, distinct.
         X : float32 array of shape (n, d), n >= 1
+        utility : float64 array of shape (n,), optional
         """
-        return RowShard(np.sort(ids), distinct_rows_in_place(ids, X, workers), workers)
+        return RowShard(np.sort(ids), distinct_rows_in_place(ids, X, workers, utility), workers)
 
     @property
     def n_items(self) -> int:

@@ -1,0 +1,228 @@
+"""Write what is added to f for each item: w' u_i of its quality, eta a (n / C) r_i of its relevance to a target.
+
+``utilities/part-*.parquet`` has, for each shard of the ground set, the same items in the same row groups: ``id``,
+``utility`` (the sum of both), ``quality`` (u, the rank of the item's score in [0, 1]), ``relevance`` (r, the greatest
+similarity to a query) and ``similarity`` (to the mean of the queries). The formulas are in
+:mod:`ray_subsel.objectives.quality` and :mod:`ray_subsel.objectives.target`.
+
+First a task a shard compares its items with the queries and looks up their scores, in ``utilities/compared-*``. Then
+this process ranks the scores of all items, some 40 bytes an item, and writes the parts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.core.items import UTILITY, ItemBatch
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.objectives import Objective
+from ray_subsel.objectives.quality import (
+    RANDOM_STREAM,
+    REFERENCE,
+    REFERENCE_STREAM,
+    gain_unit,
+    random_items,
+    rank_transform,
+    unit_function,
+)
+from ray_subsel.objectives.target import Relevance, Target, nearest_of, relevance
+from ray_subsel.runtime.tasks import TaskSpec, map_tasks
+from ray_subsel.stages.constraint_table import FOLDER as LIMITS
+from ray_subsel.stages.constraint_table import columns_of
+from ray_subsel.stages.sampling import draw
+from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
+
+FOLDER = "utilities"
+ABOUT = f"{FOLDER}/about.json"
+_COLUMNS = ("quality", "relevance", "similarity")
+
+
+@dataclass(frozen=True, eq=False)
+class Utilities:
+    """What was written, for the report.
+
+    Attributes
+    ----------
+    unit, weight : float
+        g and w; 0 without a quality.
+    missing : int
+        Items without a score.
+    relevance_weight : float
+        What a relevance of 1 adds to f.
+    means : dict of str to float
+        Of ``utility``, ``quality``, ``relevance`` and ``similarity``, over all items.
+    """
+
+    unit: float
+    weight: float
+    missing: int
+    relevance_weight: float
+    means: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """All that a task needs to compare the items of a shard.
+
+    Attributes
+    ----------
+    rows : RowStore
+    store : EmbeddingStore
+        The ground set.
+    target : Target or None
+    quality : bool
+        Whether rows have a quality.
+    """
+
+    rows: RowStore
+    store: EmbeddingStore
+    target: Target | None
+    quality: bool
+
+
+def compare(task: Comparison, *, in_process: bool) -> Indices | None:
+    """Compare all items, and return the most similar one of each query; None without a target."""
+    store = task.store
+    tasks = [
+        (shard, TaskSpec(_compared(shard), f"items of part {shard} could not be compared", "Free some memory"))
+        for shard in store.numbers
+        if not store.run.exists(_compared(shard))
+    ]
+    map_tasks(_compare_shard, (task,), tasks, store.run, in_process=in_process)
+    if task.target is None:
+        return None
+    found = []
+    for shard in store.numbers:
+        table = store.run.read_table(_nearest(shard))
+        found.append((table["best"].to_numpy(), table["id"].to_numpy()))
+    return nearest_of(found)
+
+
+def _compared(shard: int) -> str:
+    return f"{FOLDER}/compared-{shard:05d}.parquet"
+
+
+def _nearest(shard: int) -> str:
+    return f"{FOLDER}/nearest-{shard:05d}.parquet"
+
+
+def _compare_shard(task: Comparison, shard: int) -> None:
+    """Write what is known of the items of one shard."""
+    store = task.store
+    pieces: list[Relevance] = []
+    ids = [np.zeros(0, dtype=np.int64)]
+    for table in store.row_groups(shard, ["id", "vector"] if task.target is not None else ["id"]):
+        some = table["id"].to_numpy().astype(np.int64)
+        ids.append(some)
+        if task.target is not None and some.size:
+            rows = unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=some)
+            pieces.append(relevance(rows, task.target, some))
+    every = np.concatenate(ids)
+    nothing = np.zeros(0 if task.target is not None else every.size)
+    columns = {
+        "id": every,
+        "relevance": np.concatenate([nothing, *[piece.greatest for piece in pieces]]),
+        "similarity": np.concatenate([nothing, *[piece.mean for piece in pieces]]),
+        "quality": np.full(every.size, np.nan),
+    }
+    if task.quality and every.size:
+        columns["quality"] = columns_of(task.rows, store, shard, every, ["quality"])["quality"].to_numpy()
+    if task.target is not None:
+        found = [(piece.best, piece.nearest) for piece in pieces]
+        best = np.max([best for best, _ in found], axis=0) if found else np.full(task.target.n, -np.inf)
+        nearest = nearest_of(found) if found else np.full(task.target.n, np.iinfo(np.int64).max)
+        store.run.write_table(_nearest(shard), pa.table({"best": best, "id": nearest}))
+    store.run.write_table(_compared(shard), pa.table(columns))
+
+
+def write_utilities(
+    task: Comparison, full: Objective[Any], weight: float, *, k: int, budget: float | None, seed: int, in_process: bool
+) -> Utilities:
+    """Write the utilities, unless that is done.
+
+    Parameters
+    ----------
+    task : Comparison
+        What :func:`compare` has compared.
+    full : Objective
+        f, with its target.
+    weight : float
+        w.
+    k : int
+        Items to choose, or where a budget limits them, a bound.
+    budget : float or None
+    seed : int
+    """
+    store, run = task.store, task.store.run
+    if run.exists(ABOUT):
+        return Utilities(**run.read_json(ABOUT))
+    tables = {shard: run.read_table(_compared(shard)) for shard in store.numbers}
+    unit, missing, weight = 0.0, 0, weight if task.quality else 0.0
+    quality = np.concatenate([tables[shard]["quality"].to_numpy() for shard in store.numbers])
+    if task.quality:
+        ranks = rank_transform(quality)
+        quality, missing = ranks.u, ranks.missing
+        relevant = math.fsum(r for table in tables.values() for r in table["relevance"].to_pylist()) / store.n
+        unit = _unit(store, full, _picks_expected(store, k, budget), seed, relevant, in_process=in_process)
+    else:
+        quality = np.zeros_like(quality)
+    sums: dict[str, list[float]] = {}
+    start = 0
+    for shard, table in tables.items():
+        u = quality[start : start + table.num_rows]
+        start += table.num_rows
+        r = table["relevance"].to_numpy()
+        utility = full.relevance_weight * r + weight * unit * u if full.relevance_weight else weight * unit * u
+        columns = {"quality": u, "relevance": r, "similarity": table["similarity"].to_numpy(), UTILITY: utility}
+        for name, values in columns.items():
+            sums.setdefault(name, []).extend(values.tolist())
+        row_groups = list(store.meta(shard).partition_items)
+        run.write_table(part_name(shard, FOLDER), pa.table({"id": table["id"], **columns}), row_groups=row_groups)
+    means = {name: math.fsum(values) / store.n for name, values in sums.items()}
+    about = Utilities(unit, weight, missing, full.relevance_weight, means)
+    run.write_json(ABOUT, vars(about))
+    return about
+
+
+def _unit(
+    store: EmbeddingStore, full: Objective[Any], k: int, seed: int, relevant: float, *, in_process: bool
+) -> float:
+    def reference() -> Any:
+        return draw(store, min(store.n, REFERENCE), seed=seed + REFERENCE_STREAM, in_process=in_process)[1]
+
+    wanted = random_items(full, store.n, k)
+    _, drawn = draw(store, wanted, seed=seed + RANDOM_STREAM, in_process=in_process)
+    return gain_unit(unit_function(full, store.n, reference), drawn, np.arange(wanted), k, relevant)
+
+
+def _picks_expected(store: EmbeddingStore, k: int, budget: float | None) -> int:
+    """Return k or, where a budget limits the answer, about how many items of the mean cost it pays for, if fewer."""
+    if budget is None:
+        return k
+    costs = [math.fsum(store.run.read_table(part_name(s, LIMITS), ["cost"])["cost"].to_pylist()) for s in store.numbers]
+    return max(1, min(k, int(budget / (math.fsum(costs) / store.n))))
+
+
+def with_utilities(store: EmbeddingStore, items: ItemBatch) -> ItemBatch:
+    """Return some items, in their order, with the column ``utility``."""
+    table = utilities_of(store, items.ids)
+    return ItemBatch(items.ids, items.vectors, {**items.columns, UTILITY: table[UTILITY]})
+
+
+def utilities_of(store: EmbeddingStore, ids: Indices) -> dict[str, Float64s]:
+    """Return the columns of some items, in their order."""
+    tables = []
+    for shard in store.numbers:
+        table = store.run.read_table(part_name(shard, FOLDER))
+        tables.append(table.filter(pa.array(np.isin(table["id"].to_numpy(), ids))))
+    found = pa.concat_tables(tables)
+    order = np.argsort(found["id"].to_numpy(), kind="stable")
+    at = order[np.searchsorted(found["id"].to_numpy(), ids, sorter=order)] if len(ids) else order
+    return {name: found[name].to_numpy()[at] for name in (*_COLUMNS, UTILITY)}
