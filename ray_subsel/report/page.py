@@ -186,6 +186,7 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         ("Picks with negative gain", count(selection.get("negative_gains"))),
         ("Chosen rows that repeat a text", count(selection.get("chosen_duplicates"))),
         *_limit_facts(selection.get("limits") or {}),
+        *_aim_facts(selection),
     ]
     certificate = [(_words(name), _plain(value)) for name, value in (selection.get("certificate") or {}).items()]
     gains = selection.get("gains") or []
@@ -202,6 +203,26 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "sample": [{**row, "rank": row["rank"] + 1} for row in selection.get("sample") or []],
         "k": count(selection.get("k")),
     }
+
+
+def _aim_facts(selection: Mapping[str, Any]) -> Pairs:
+    """Return what the chosen items have of a target and of quality, beside what all items have."""
+
+    def beside(means: Mapping[str, float]) -> str:
+        return f"{amount(means['chosen'])}, of all items {amount(means['all'])}"
+
+    facts: Pairs = []
+    if target := selection.get("target"):
+        facts.append(("Target", f"{count(target['queries'])} queries, weight {amount(target['weight'])}"))
+        facts.append(("Greatest similarity to the target", beside(target["greatest"])))
+        facts.append(("Mean similarity to the target", beside(target["mean"])))
+    if quality := selection.get("quality"):
+        facts.append(("Mean quality rank, 0 to 1", beside(quality["rank"])))
+        facts.append(("Quality weight", f"{amount(quality['weight'])} of {amount(quality['unit'])} a pick"))
+    return [
+        *facts,
+        *((f"f from {name}", amount(value)) for name, value in (selection.get("value_parts") or {}).items()),
+    ]
 
 
 def _limit_facts(limits: Mapping[str, Any]) -> Pairs:

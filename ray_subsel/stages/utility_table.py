@@ -44,7 +44,7 @@ ABOUT = f"{FOLDER}/about.json"
 _COLUMNS = ("quality", "relevance", "similarity")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Utilities:
     """What was written, for the report.
 
