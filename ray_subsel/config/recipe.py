@@ -64,6 +64,8 @@ class Asked:
         Whether k or a fraction was given, and not a budget alone.
     exact : bool
         Whether what chooses takes no quotas, such as the exact greedy over partitions.
+    target : bool
+        Whether there is a target.
     """
 
     objective: str | None = None
@@ -73,6 +75,7 @@ class Asked:
     limits: bool = False
     counted: bool = True
     exact: bool = False
+    target: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def _quota(asked: Asked, facts: Facts) -> Decision | None:
         return None
     if facts.grouped:
         return Decision("quota", NOTHING, "groups are named, and what they are to share is not said")
+    if asked.target:
+        return Decision("quota", NOTHING, "the target says what is wanted")
     if asked.exact:
         return Decision("quota", NOTHING, "what chooses takes no quotas")
     if not asked.counted:

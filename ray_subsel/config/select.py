@@ -166,6 +166,7 @@ class SelectConfig:
             limits=self.grouped or self.quotas == (NOTHING,),
             counted=self.k is not None or self.fraction is not None,
             exact=self.mode == "exact",
+            target=self.target is not None,
         )
 
     @property
@@ -255,7 +256,7 @@ class SelectConfig:
             return
         if not self.objective_class.takes_target:
             able = " or ".join(name for name, known in OBJECTIVES.items() if known.takes_target)
-            raise invalid("target", f"go with objective {able}", self.objective)
+            raise invalid("target", f"go with objective {able}", self.objective_name)
         if self.represent == "own":
             raise invalid("represent", "be sample with a target", self.represent, "Leave --represent out.")
 

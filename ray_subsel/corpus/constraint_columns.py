@@ -22,7 +22,7 @@ def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
     near_column(corpus, config)
     if config.quality_weight is not None and corpus.quality is None:
         raise invalid("quality_weight", "go with quality", Verbatim("no --quality"), "Use --quality COLUMN.")
-    if corpus.quality is not None and config.mode == "exact" and config.objective != GraphCut.name:
+    if corpus.quality is not None and config.mode == "exact" and config.objective_name != GraphCut.name:
         raise invalid("mode", f"be greedi with a quality unless objective is {GraphCut.name}", config.mode)
 
 

@@ -193,6 +193,7 @@ def select(
         limits=quotas is not None or floors is not None,
         counted=budget is None or k is not None or fraction is not None,
         exact=algorithm.graph_cut_only,
+        target=target is not None,
     )
     if recipe not in RECIPES:
         raise invalid("recipe", f"be one of {', '.join(RECIPES)}", recipe)

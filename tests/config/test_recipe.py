@@ -22,6 +22,7 @@ CASES = {
         LABELLED,
         ALL | {"objective": "graph_cut", "quota": "none"},
     ),
+    "target": (Asked(target=True), LABELLED, ALL | {"quota": "none"}),
     "everything": (Asked("log_determinant", 0.5, "keep", limits=True), LABELLED, {}),
 }
 
