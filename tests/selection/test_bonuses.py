@@ -85,6 +85,18 @@ def test_limits_go_with_both():
     assert priced.stats["quality_unit"] == same.stats["quality_unit"]  # the budget pays for ten
 
 
+def test_rows_that_repeat_another_set_take_their_quality_along():
+    X, _, Q = data()
+    quality = np.random.default_rng(2).random(400)
+    against = X[::7]
+    chosen = select(X, 20, target=Q, quality=quality, quality_weight=100.0, against=against, against_near=0.9999)
+    kept = np.setdiff1d(np.arange(400), np.arange(0, 400, 7))
+    alone = select(X[kept], 20, target=Q, quality=quality[kept], quality_weight=100.0)
+    assert chosen.stats["quality_mean"] == pytest.approx(rank_transform(quality[kept]).u[np.searchsorted(
+        kept, chosen.indices)].mean())  # fmt: skip
+    assert chosen.stats["quality_mean"] == pytest.approx(alone.stats["quality_mean"], abs=0.01)
+
+
 @pytest.mark.parametrize("objective", ["facility_location", "graph_cut", "log_determinant", "saturated_coverage"])
 def test_quality_decides_the_more_the_greater_its_weight_whatever_its_unit(objective):
     X, _, _ = data()
