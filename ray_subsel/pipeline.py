@@ -9,7 +9,8 @@ against ->  clean/         rows that repeat another set left out, with --against
 near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
 target  ->  target/        the queries of --target, read and embedded        (as above)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
-            selection.parquet, subset.parquet
+            selection.parquet, subset.parquet, nearest/
+decide  ->  decisions.parquet           what became of every row       (this process)
 train   ->  train/         one model an arm                             (Ray Train, or in process)
 report  ->  report.json, report.html
 """
@@ -21,7 +22,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
-from ray_subsel.corpus.constraint_columns import check_corpus, near_column
+from ray_subsel.corpus.constraint_columns import check_corpus, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import other_corpus
@@ -32,6 +33,7 @@ from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
 from ray_subsel.stages.constraint_table import row_ids
+from ray_subsel.stages.decide import DecideStage
 from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels
 from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
@@ -43,7 +45,16 @@ from ray_subsel.stages.train import TrainStage, test_corpus
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 
-STAGES = (IngestStage, EmbedStage, ExcludeContaminatedStage, DeduplicateStage, TargetStage, SelectStage, TrainStage)
+STAGES = (
+    IngestStage,
+    EmbedStage,
+    ExcludeContaminatedStage,
+    DeduplicateStage,
+    TargetStage,
+    SelectStage,
+    DecideStage,
+    TrainStage,
+)
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
 """What each stage writes, in the order of the stages."""
 
@@ -120,6 +131,9 @@ def run(
                     target = run_stage(TargetStage(read_as, queries, model, store.d), context)
                     without.remove(TargetStage.name)
                 run_stage(SelectStage(rows, store, select, lists, upstream, target), context, leave_out=sorted(without))
+                excluded = row_ids(rows, lists.exclude, "exclude", config.corpus.id)
+                groups = group_column(config.corpus) if select.grouped else None
+                run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)

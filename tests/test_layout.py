@@ -20,7 +20,7 @@ FLOORS = (
     ("config",),
     ("runtime",),
     ("partitioned", "streaming", "corpus", "baselines"),
-    ("selection", "planning", "training", "synthetic"),
+    ("selection", "decisions", "planning", "training", "synthetic"),
     ("stages", "experiments"),
     ("pipeline",),
     ("cli",),

@@ -199,6 +199,25 @@ class RowStore:
             ordered = table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
             yield ordered.drop_columns(["id"]) if extra else ordered
 
+    def usable(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some ids that usable rows have, in their order."""
+        part_of = np.searchsorted(self._firsts, ids, side="right") - 1
+        there = np.zeros(len(ids), dtype=np.bool_)
+        for number in np.unique(part_of[part_of >= 0]).tolist():
+            part = self.index["parts"][number]
+            there |= (part_of == number) & np.isin(ids, self._read(part, None, ["id"])["id"].to_numpy())
+        return ids[there]
+
+    def column_between(self, column: str, start: int, stop: int) -> Iterator[tuple[NDArray[np.int64], pa.ChunkedArray]]:
+        """Yield the ids of the usable rows in ``[start, stop)``, in no order, and what a column has for them."""
+        for part in self.index["parts"]:
+            if part["offset"] + part["first"] >= stop or part["offset"] + part["last"] < start:
+                continue
+            table = self._read(part, None, ["id", column])
+            ids = table["id"].to_numpy()
+            inside = (ids >= start) & (ids < stop)
+            yield ids[inside], table[column].filter(pa.array(inside))
+
     def label_names(self) -> list[str]:
         """Return the distinct labels, sorted."""
         found: set[str] = set()

@@ -24,6 +24,7 @@ STAGES = {
     "against": "Leave out repeats of other sets",
     "near": "Collapse near copies",
     "select": "Select",
+    "decide": "Tell why",
     "train": "Fine-tune and test",
     "report": "Report",
 }

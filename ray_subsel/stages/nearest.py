@@ -1,7 +1,7 @@
 """Find the chosen item that each embedded item is nearest to: a task a shard, and what each chosen one stands for.
 
 ``nearest/part-*.parquet`` has a row for each item of ``embeddings/``, near copies included: ``id``, ``nearest`` (the
-id of the chosen item) and ``cosine`` to it.
+row that the chosen item is published as) and ``cosine`` to it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ class Represented:
 
 
 def find_nearest(
-    items: EmbeddingStore, store: EmbeddingStore, ids: Indices, *, in_process: bool, at_a_time: int | None = None
+    items: EmbeddingStore,
+    store: EmbeddingStore,
+    ids: Indices,
+    published: Indices,
+    *,
+    in_process: bool,
+    at_a_time: int | None = None,
 ) -> Represented:
     """Write ``nearest/`` and return what each chosen item stands for.
 
@@ -53,6 +59,8 @@ def find_nearest(
         That the chosen ones were chosen from.
     ids : int64 array of shape (k,)
         The chosen items in rank order, at least one.
+    published : int64 array of shape (k,)
+        The row that each is published as.
     in_process : bool
     at_a_time : int, optional
         Tasks at the same time.
@@ -64,7 +72,7 @@ def find_nearest(
     ]
     rows = np.zeros(ids.size, dtype=np.int64)
     with bar("nearest chosen", len(tasks), "part") as progress:
-        shared = (items, chosen, ids)
+        shared = (items, chosen, published)
         for _, found, _ in run_tasks(_write_part, shared, tasks, items.run, in_process=in_process, at_a_time=at_a_time):
             rows += found
             progress.advance()
@@ -86,14 +94,14 @@ def _vectors(store: EmbeddingStore, ids: Indices) -> Float32s:
     return vectors
 
 
-def _write_part(items: EmbeddingStore, chosen: NearestChosen, ids: Indices, shard: int) -> Indices:
+def _write_part(items: EmbeddingStore, chosen: NearestChosen, published: Indices, shard: int) -> Indices:
     """Write the part of one shard and return the rows that each chosen item stands for in it."""
-    rows = np.zeros(ids.size, dtype=np.int64)
+    rows = np.zeros(published.size, dtype=np.int64)
     parts = []
     for table in items.row_groups(shard, ["id", "vector", MULTIPLICITY]):
         ranks, cosines = chosen.find(unit_rows(vectors_of(table["vector"])))
-        rows += np.bincount(ranks, weights=table[MULTIPLICITY].to_numpy(), minlength=ids.size).astype(np.int64)
-        columns = {"nearest": pa.array(ids[ranks]), "cosine": pa.array(cosines.astype(np.float32))}
+        rows += np.bincount(ranks, weights=table[MULTIPLICITY].to_numpy(), minlength=published.size).astype(np.int64)
+        columns = {"nearest": pa.array(published[ranks]), "cosine": pa.array(cosines.astype(np.float32))}
         parts.append(pa.table({"id": table["id"], **columns}))
     schema = pa.schema({"id": pa.int64(), "nearest": pa.int64(), "cosine": pa.float32()})
     items.run.write_table(part_name(shard, FOLDER), pa.concat_tables(parts) if parts else schema.empty_table())

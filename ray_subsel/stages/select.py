@@ -144,7 +144,14 @@ class SelectStage(Stage[bool]):
             bonus = len(outcome.result.ids) * utilities.means[UTILITY]
             outcome = dataclasses.replace(outcome, random_value=outcome.random_value + bonus)
         items = EmbeddingStore.open_folder(context.run, EMBEDDINGS)
-        represented = find_nearest(items, store, outcome.result.ids, in_process=in_process, at_a_time=sizes.processes)
+        represented = find_nearest(
+            items,
+            store,
+            outcome.result.ids,
+            outcome.published,
+            in_process=in_process,
+            at_a_time=sizes.processes,
+        )
         facts = write_selection(self.rows, store, outcome, config, represented)
         if utilities is not None:
             facts |= aim_facts(store, outcome, utilities, self.queries, self._share)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ray_subsel.config import SelectConfig
 from ray_subsel.constraints.base import UNLIMITED, Constraints
 from ray_subsel.core.items import ItemBatch
-from ray_subsel.core.types import Float64s
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives.scaled import ScaledObjective
 from ray_subsel.objectives.target import TargetOf
 from ray_subsel.optimizers.speculative.upper_bound import Certificate
@@ -108,6 +110,14 @@ class SelectionOutcome:
     rounds: int = 1
     peak_bytes: int | None = None
     certificate: Certificate | None = None
+
+    @property
+    def published(self) -> Indices:
+        """The chosen row ids: an item that had to be chosen is published as the row that was named."""
+        constraints = self.job.constraints
+        if constraints is None:
+            return self.result.ids
+        return np.concatenate((constraints.asked, self.result.ids[len(constraints.asked) :]))
 
     @property
     def lift_over_random(self) -> float | None:

@@ -39,7 +39,7 @@ def write_selection(
     """
     result = outcome.result
     members, largest = _members(store, result.ids)
-    ids = _published(outcome)
+    ids = outcome.published
     table = pa.table(
         {
             "rank": pa.array(np.arange(len(ids)), pa.int64()),
@@ -87,14 +87,6 @@ def write_selection(
     }
 
 
-def _published(outcome: SelectionOutcome) -> Indices:
-    """Return the chosen row ids: an item that had to be chosen is published as the row that was named."""
-    constraints = outcome.job.constraints
-    if constraints is None:
-        return outcome.result.ids
-    return np.concatenate((constraints.asked, outcome.result.ids[len(constraints.asked) :]))
-
-
 def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, Any] | None:
     """Return what constrained the answer, and how the answer keeps it."""
     constraints = outcome.job.constraints
@@ -109,6 +101,8 @@ def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, 
         counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
         shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
         about["n_groups"] = len(names)
+        full = np.zeros(len(names), dtype=np.bool_) if whole.quotas is None else counts >= whole.quotas
+        about["full_groups"] = [names[g] for g in np.flatnonzero(full).tolist()]
         about["groups"] = [
             {
                 "group": names[g],

@@ -58,7 +58,7 @@ def begin_again(folder, *stages):
 def test_a_finished_run_is_taken_as_it_is(folder, capsys):
     before = written(folder)
     assert select(folder) == 0
-    assert written(folder) == before
+    assert before.items() <= written(folder).items()  # beside decisions.parquet, which the older version had not
     said = capsys.readouterr()
     assert "selected  12 of 57 items" in said.out
     assert all(f"{stage}: as before" in said.err for stage in ("corpus", "embed", "near", "select"))
@@ -85,7 +85,7 @@ def test_the_recipe_of_today_refuses_it_with_the_flags_for_what_is_there(folder,
     assert written(folder) == before
     assert select(folder, "--objective", "graph_cut", recipe="auto") == 0
     assert select(folder, "--copies", "collapse", recipe="paper") == 0
-    assert written(folder) == before
+    assert before.items() <= written(folder).items()
 
 
 def test_another_k_needs_overwrite_and_keeps_what_was_embedded(folder, capsys):

@@ -1,0 +1,1 @@
+"""What became of every row of a corpus, and why."""

@@ -1,0 +1,173 @@
+"""Find rows in ``decisions.parquet`` by row id, by their own id, or by their text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.suggest import did_you_mean
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.storage.run_directory import RunDir
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A line of ``decisions.parquet``, with texts.
+
+    Attributes
+    ----------
+    id : int
+        Row id.
+    source_id : str or None
+        The row's own id.
+    status : str
+    of : int or None
+        Of a copy: the row that it is a copy of.
+    cosine : float or None
+        Of a near copy to that row.
+    rank : int or None
+        Of a chosen row, from 0.
+    nearest_chosen : int or None
+        The chosen row that is nearest.
+    nearest_cosine : float or None
+    reason : str
+    text : str or None
+        The row's; None where it was rejected or has none.
+    other : str or None
+        The text of the row that it is a copy of, or else of the chosen row that is nearest; None for a chosen row.
+    """
+
+    id: int
+    source_id: str | None
+    status: str
+    of: int | None
+    cosine: float | None
+    rank: int | None
+    nearest_chosen: int | None
+    nearest_cosine: float | None
+    reason: str
+    text: str | None = None
+    other: str | None = None
+
+    @property
+    def beside(self) -> int | None:
+        """The row that it is shown beside."""
+        if self.rank is not None:
+            return None
+        return self.nearest_chosen if self.of is None else self.of
+
+
+def find_decisions(run: RunDir, names: Sequence[str]) -> list[Decision]:
+    """Return the decisions on some rows, in their order.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Own ids where the corpus has an id column, else row ids.
+
+    Raises
+    ------
+    InputError
+        For a row that there is not, and a run that has not selected.
+    """
+    rows = _opened(run)
+    own = bool(rows.index["has_source_id"])
+    lines = _by_own_id(run, names) if own else _by_row_id(run, rows, names)
+    return _with_texts(rows, lines)
+
+
+def find_text(run: RunDir, text: str, most: int = 5) -> list[Decision]:
+    """Return the decisions on the rows whose text is, or else contains, a text; at most ``most``, lowest ids first.
+
+    Raises
+    ------
+    InputError
+        Where no row has it.
+    """
+    rows = _opened(run)
+    equal: list[int] = []
+    within: list[int] = []
+    for table in rows.iter_tables(["id", "text"]):
+        texts = pc.fill_null(table["text"], "")
+        ids = table["id"].to_numpy()
+        equal += ids[pc.equal(texts, text).to_numpy()].tolist()[: most - len(equal)]
+        if len(within) < most:
+            holds = pc.match_substring(texts, text, ignore_case=True).to_numpy()
+            within += ids[holds].tolist()[: most - len(within)]
+        if len(equal) >= most:
+            break
+    found = equal or within
+    if not found:
+        raise invalid("text", "be, or be part of, the text of a usable row", text, "Or name a row by its id.")
+    return _with_texts(rows, _by_row_id(run, rows, [str(one) for one in found]))
+
+
+def _opened(run: RunDir) -> RowStore:
+    if not run.exists(DECISIONS):
+        way = "Run the command that made it again; it goes on from there."
+        raise invalid("DIR", f"be a run that has selected, with {DECISIONS}", run.path(), way)
+    return RowStore.open(run)
+
+
+def _lines(run: RunDir) -> Iterator[tuple[pq.ParquetFile, int]]:
+    with run.parquet(DECISIONS) as file:
+        for group in range(file.num_row_groups):
+            yield file, group
+
+
+def _by_row_id(run: RunDir, rows: RowStore, names: Sequence[str]) -> dict[str, Decision]:
+    last = rows.n_read + rows.n_augmented - 1
+    for name in names:
+        if not (name.isascii() and name.isdigit() and int(name) <= last):
+            raise invalid("ROW", f"be a row id from 0 to {last}, its position in the input", name)
+    wanted = np.array(sorted({int(name) for name in names}), dtype=np.int64)
+    found: dict[int, Decision] = {}
+    start = 0
+    for file, group in _lines(run):  # ids are consecutive
+        stop = start + file.metadata.row_group(group).num_rows
+        here = wanted[(wanted >= start) & (wanted < stop)]
+        if here.size:
+            found |= {one.id: one for one in _decisions(file.read_row_group(group).take(pa.array(here - start)))}
+        start = stop
+    return {name: found[int(name)] for name in names}
+
+
+def _by_own_id(run: RunDir, names: Sequence[str]) -> dict[str, Decision]:
+    found: dict[str, Decision] = {}
+    known: list[str] = []
+    for file, group in _lines(run):
+        column = file.read_row_group(group, columns=["source_id"])["source_id"]
+        places = np.flatnonzero(pc.is_in(column, pa.array(list(names), pa.string())).to_numpy(zero_copy_only=False))
+        if places.size:
+            for one in _decisions(file.read_row_group(group).take(pa.array(places))):
+                found.setdefault(str(one.source_id), one)
+        known += [one for one in column.slice(0, 2000).to_pylist() if one is not None] if not known else []
+    for name in names:
+        if name not in found:
+            raise invalid("ROW", "be the own id of a row", name, did_you_mean(name, known))
+    return {name: found[name] for name in names}
+
+
+def _decisions(table: pa.Table) -> list[Decision]:
+    return [Decision(**line) for line in table.to_pylist()]
+
+
+def _with_texts(rows: RowStore, lines: dict[str, Decision]) -> list[Decision]:
+    import dataclasses
+
+    wanted = {one for line in lines.values() for one in (line.id, line.beside) if one is not None}
+    usable = sorted(wanted & set(rows.usable(np.array(sorted(wanted), dtype=np.int64)).tolist()))
+    texts = dict(zip(usable, rows.take(usable, ["text"])["text"].to_pylist(), strict=True)) if usable else {}
+    return [
+        dataclasses.replace(
+            line, text=texts.get(line.id), other=None if line.beside is None else texts.get(line.beside)
+        )
+        for line in lines.values()
+    ]

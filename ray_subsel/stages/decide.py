@@ -1,0 +1,95 @@
+"""Write ``decisions.parquet``: what became of every row of the input, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import pyarrow.parquet as pq
+
+from ray_subsel.core.types import Indices
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.status import CONTAMINATED, STATUSES
+from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, WINDOW, LeftOut, Sources, decision_tables, joined
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.deduplicate import GROUPS, DeduplicateStage
+from ray_subsel.stages.exclude_contaminated import CONTAMINATED as CONTAMINATED_FILE
+from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
+from ray_subsel.stages.nearest import FOLDER as NEAREST
+from ray_subsel.stages.write_selection import SELECTION
+from ray_subsel.storage.run_directory import RunDir
+
+VERSION = 1
+"""Of the file: part of the stage's settings."""
+
+
+@final
+@dataclass(frozen=True)
+class DecideStage(Stage[bool]):
+    """Tell what became of every row, in this process.
+
+    Attributes
+    ----------
+    rows : RowStore
+    excluded : int64 array
+        Row ids that must not be chosen.
+    group_column : str or None
+        The rows' column of groups that have limits.
+    without : frozenset of str
+        Stages that this run goes without.
+    window : int
+        Row ids at a time.
+    """
+
+    name: ClassVar[str] = "decide"
+    outputs: ClassVar[tuple[str, ...]] = (DECISIONS,)
+
+    rows: RowStore
+    excluded: Indices
+    group_column: str | None
+    without: frozenset[str]
+    window: int = WINDOW
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the file: the selection."""
+        return {"select": context.fingerprint("select"), "version": VERSION}
+
+    def resume(self, context: RunContext) -> bool | None:
+        """Return that there is the file."""
+        return True if context.run.exists(DECISIONS) else None
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
+        """Put the file together."""
+        del peak
+        limits = context.manifest.stages["select"].facts.get("limits") or {}
+        sources = Sources(
+            self.rows,
+            NEAREST,
+            None if DeduplicateStage.name in self.without else GROUPS,
+            SELECTION,
+            self.excluded,
+            () if ExcludeContaminatedStage.name in self.without else (_contaminated(context.run),),
+            group_column=self.group_column,
+            full_groups=frozenset(limits.get("full_groups", ())),
+        )
+        counts: Counter[str] = Counter()
+        with (
+            context.run.atomic(DECISIONS) as temporary,
+            pq.ParquetWriter(temporary, SCHEMA, filesystem=context.run.filesystem, compression="zstd") as writer,
+        ):
+            for table in decision_tables(sources, self.window):
+                for one in table["status"].value_counts().to_pylist():
+                    counts[one["values"]] += one["counts"]
+                writer.write_table(table, row_group_size=ROW_GROUP)
+        told = {status: counts[status] for status in STATUSES if counts[status]}
+        return StageResult(True, {"statuses": told})
+
+
+def _contaminated(run: RunDir) -> LeftOut:
+    """Return the rows that repeat another set, and which row of it."""
+    table = run.read_table(CONTAMINATED_FILE, ["id", "file", "line", "kind", "evidence"]).sort_by("id")
+    ids, lines = table["id"].to_numpy(), table["line"].cast("string")
+    reason = joined("repeats ", table["file"], " line ", lines, " (", table["kind"], "): ", table["evidence"])
+    return LeftOut(ids, [CONTAMINATED] * ids.size, reason)
