@@ -21,6 +21,7 @@ import sys
 import time
 
 from ray_subsel.config import RuntimeConfig
+from ray_subsel.config.options import flag_number, flag_whole
 from ray_subsel.core.errors import InputError
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.synthetic import Recipe, make_corpus
@@ -45,7 +46,7 @@ def main() -> int:
         required = field.default is dataclasses.MISSING
         parser.add_argument(
             "--" + field.name.replace("_", "-"),
-            type=int if field.type == "int" else float,
+            type=flag_whole if field.type == "int" else flag_number,
             required=required,
             default=None if required else field.default,
             help=HELP[field.name] + ("" if required else " (default: %(default)s)"),

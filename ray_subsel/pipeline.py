@@ -22,6 +22,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
+from ray_subsel.constraints.size import resolve_k
 from ray_subsel.corpus.constraint_columns import check_corpus, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
@@ -109,6 +110,8 @@ def run(
         with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, policy)
             rows = run_stage(IngestStage(inputs), context)
+            if config.select is not None:  # before anything is embedded: there are no more items than rows
+                resolve_k(config.select.k, config.select.fraction, rows=rows.n_rows, items=rows.n_rows, no_limit=True)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
                 without = {ExcludeContaminatedStage.name, DeduplicateStage.name, TargetStage.name}

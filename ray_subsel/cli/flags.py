@@ -8,8 +8,10 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from ray_subsel.config.options import flag_number, flag_whole
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.suggest import did_you_mean
+from ray_subsel.core.terminal import answer
 
 C = TypeVar("C")
 
@@ -29,6 +31,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise InputError."""
         raise InputError(f"{message} ({self.prog} --help tells more)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write help and version as results are written: in any encoding, and to a reader that may end."""
+        del file
+        answer(message.rstrip("\n"))
 
 
 def command_parsers(parser: Parser) -> dict[str, Parser]:
@@ -70,6 +77,9 @@ def _reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return read
 
 
+NUMBERS: dict[type, Callable[[str], Any]] = {int: flag_whole, float: flag_number}
+
+
 def _flag(field: dataclasses.Field[Any]) -> str:
     return "--" + (field.metadata["flag"] or field.name).replace("_", "-")
 
@@ -96,7 +106,7 @@ def add_flags(parser: argparse.ArgumentParser, config: type, *, title: str, skip
         else:
             inner = [one for one in typing.get_args(kind) if one not in (type(None), Ellipsis)]
             base = inner[0] if inner else kind
-            settings["type"] = base
+            settings["type"] = NUMBERS.get(base, base)
             settings["metavar"] = field.metadata["metavar"] or {int: "N", float: "X", str: "NAME"}[base]
             if typing.get_origin(kind) is tuple:
                 settings["action"] = "append"

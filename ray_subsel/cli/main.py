@@ -1,6 +1,7 @@
 """Run ``subsel``, the command line. Every flag is a field of a configuration, with that field's help and default.
 
-Exit status: 0 done; 2 unusable input or settings, one line on standard error; 130 interrupted.
+Exit status: 0 done; 1 a fault of the program; 2 unusable input or settings; 3 a resource is missing; 130 interrupted.
+Each but 0 comes with one line on standard error (:mod:`ray_subsel.cli.failures`).
 """
 
 from __future__ import annotations
@@ -9,18 +10,25 @@ import argparse
 import json
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from ray_subsel.cli.commands import COMMANDS, Invocation
+from ray_subsel.cli.failures import DONE, MISSING, failure_of
 from ray_subsel.cli.flags import Parser, command_parsers, in_flags, unknown_flags
 from ray_subsel.cli.help import abridge, shows_all
+from ray_subsel.cli.signals import interruptible
 from ray_subsel.cli.style import style, style_error
-from ray_subsel.core.errors import InputError, unknown
+from ray_subsel.core import terminal
+from ray_subsel.core.errors import invalid, unknown
+from ray_subsel.core.system_errors import words_of
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.progress import quiet
 from ray_subsel.storage.run_directory import Watch
+
+DEBUG = "--debug"
 
 EXAMPLES = """examples:
   subsel run stories.csv --test test.csv --task story-cloze --fraction 0.1 --out runs/stories
@@ -35,7 +43,10 @@ EXAMPLES = """examples:
   subsel experiment story-cloze stories.csv --test test.csv --study claim --seeds 10 --out runs/claim
 
 The same command again resumes a run that was stopped. Results are in DIR: selection.parquet (rank, id, gain, ...),
-subset.parquet (the rows), report.html, report.json."""
+subset.parquet (the rows), report.html, report.json.
+
+Numbers: 300, 10k, 2.5M, 1e3. Exit status: 0 done; 2 unusable input or settings; 3 a resource is missing (room, memory,
+network, Ray) and the same command goes on once it is there; 130 interrupted; 1 a fault of the program."""
 
 
 def make_parser(*, everything: bool = True, program: str | None = None) -> Parser:
@@ -59,12 +70,24 @@ def make_parser(*, everything: bool = True, program: str | None = None) -> Parse
         added.prog = program or added.prog
         added.add_argument("--quiet", action="store_true", help="show the result and errors, not the progress")
         added.add_argument("--json", action="store_true", help="write the result to standard output as JSON")
+        added.add_argument(DEBUG, action="store_true", help="show the traceback of whatever ends the command")
         abridge(added, everything=everything)
     return parser
 
 
+def _check_words(arguments: Sequence[str]) -> None:
+    """Refuse arguments that no file system, no JSON and no terminal could take."""
+    for word in arguments:
+        if any("\ud800" <= one <= "\udfff" for one in word):  # bytes that are no UTF-8
+            shown = word.encode("utf-8", "backslashreplace").decode()
+            raise invalid("arguments", "be UTF-8", shown, "Rename the file.")
+        if "\0" in word:
+            raise invalid("arguments", "have no NUL character", word)
+
+
 def _parse(arguments: Sequence[str], program: str | None) -> tuple[dict[str, Any], Parser]:
     """Return the flags that were given, and the parser of their command."""
+    _check_words(arguments)
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise unknown("COMMAND", arguments[0], COMMANDS, hint="subsel --help tells more.")
     parser = make_parser(everything=shows_all(arguments), program=program)
@@ -77,13 +100,17 @@ def _parse(arguments: Sequence[str], program: str | None) -> tuple[dict[str, Any
     return vars(given), chosen
 
 
-def _execute(arguments: Sequence[str], policy: Policy, watch: Watch | None, program: str | None) -> str:
-    """Run a command and return what standard output shows of its end."""
-    given, parser = _parse(arguments, program)
-    name, silent, as_json = given.pop("command"), given.pop("quiet", False), given.pop("json", False)
+def _execute(
+    arguments: Sequence[str], policy: Policy, watch: Watch | None, program: str | None, given: dict[str, Any]
+) -> str:
+    """Run a command and return what standard output shows of its end; ``given`` takes the flags, once they are read."""
+    flags, parser = _parse(arguments, program)
+    given.update(flags)
+    name, silent, as_json = (flags.pop(word, None) for word in ("command", "quiet", "json"))
+    flags.pop("debug", None)
     if name is None:
         return ""
-    call = Invocation(given, shlex.join(["subsel", *arguments]), policy, watch)
+    call = Invocation(flags, shlex.join(["subsel", *arguments]), policy, watch)
     try:
         with quiet() if silent else nullcontext():
             answer = COMMANDS[name].run(call)
@@ -93,10 +120,10 @@ def _execute(arguments: Sequence[str], policy: Policy, watch: Watch | None, prog
         known = input_error_in(error)
         if known is None:
             raise
-        raise InputError(in_flags(known, parser)) from error
+        raise type(known)(in_flags(known, parser)) from error
     if as_json:
-        return json.dumps(answer.data, indent=2, ensure_ascii=False) + "\n"
-    return style(answer.text, sys.stdout) + "\n"
+        return json.dumps(answer.data, indent=2, ensure_ascii=False)
+    return answer.text
 
 
 def main(
@@ -106,7 +133,7 @@ def main(
     watch: Watch | None = None,
     program: str | None = None,
 ) -> int:
-    """Run the command line and return its exit status.
+    """Run the command line and return its exit status: :mod:`ray_subsel.cli.failures`.
 
     Parameters
     ----------
@@ -119,17 +146,28 @@ def main(
     program : str, optional
         The name that help shows, of a script that stands for a subcommand.
     """
+    if arguments is None:
+        terminal.open_standard_streams()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    given: dict[str, Any] = {}
     try:
-        sys.stdout.write(_execute(sys.argv[1:] if arguments is None else list(arguments), policy, watch, program))
-    except KeyboardInterrupt:
-        sys.stderr.write("subsel: interrupted; the same command again goes on from here\n")
-        return 130
-    except Exception as error:
-        from ray_subsel.runtime.ray_session import input_error_in
+        with interruptible(whole_process=arguments is None):
+            text = _execute(words, policy, watch, program, given)
+    except (KeyboardInterrupt, Exception) as error:
+        if DEBUG in words:
+            terminal.tell("".join(traceback.format_exception(error)).rstrip("\n"))
+        failure = failure_of(error, given.get("out"))
+        terminal.tell(failure.line, style_error)
+        return failure.status
+    return _told(text, given.get("out"))
 
-        known = input_error_in(error)
-        if known is None:
-            raise
-        sys.stderr.write(style_error(f"subsel: error: {known}\n", sys.stderr))
-        return 2
-    return 0
+
+def _told(text: str, out: str | None) -> int:
+    """Write what a command has found; where that fails, the status says whether its work is done all the same."""
+    failed = terminal.answer(text, style) if text else None
+    if failed is None:
+        return DONE
+    reason = f"standard output could not be written ({words_of(failed)})"
+    line = f"subsel: {reason}; the work is done, see {out}" if out else f"subsel: error: {reason}."
+    terminal.tell(line, style_error)
+    return DONE if out else MISSING

@@ -6,12 +6,14 @@ result (paths, numbers of workers), so that a run may be resumed on another mach
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ray_subsel.core.errors import invalid, unknown
+from ray_subsel.core.numeric import FORMS, number_of_text
 from ray_subsel.core.plugins import OUTSIDE
 
 T = TypeVar("T")
@@ -45,12 +47,26 @@ def number_or(word: str, number: str = "a number") -> Callable[[str], float | st
     """Return what reads a number, as errors call it, or one word in its place."""
 
     def parse(text: str) -> float | str:
-        try:
-            return text if text == word else float(text)
-        except ValueError:
-            raise ValueError(f"must be {number} or {word}; got {text!r}") from None
+        return text if text == word else flag_number(text, f"be {number} or {word}")
 
     return parse
+
+
+def flag_whole(text: str) -> int:
+    """Return the whole number that a flag's text means: :func:`ray_subsel.core.numeric.number_of_text`."""
+    return int(_number(text, f"be a whole number, {FORMS}", whole=True))
+
+
+def flag_number(text: str, must: str = f"be a number, {FORMS}") -> float:
+    """Return the number that a flag's text means."""
+    return float(_number(text, must, whole=False))
+
+
+def _number(text: str, must: str, *, whole: bool) -> int | float:
+    found = number_of_text(text, whole=whole)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must {must}; got {text!r}")
+    return found
 
 
 def check_choices(config: Any) -> None:

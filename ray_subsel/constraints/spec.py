@@ -19,7 +19,7 @@ from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.labels import numbers_of
 from ray_subsel.constraints.spending import Number
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.numeric import as_number, whole_number
+from ray_subsel.core.numeric import as_number, number_of_text, whole_number
 from ray_subsel.core.types import Indices
 
 ENDLESS = 1 << 62
@@ -186,8 +186,8 @@ def parse_floors(texts: Sequence[str]) -> int | dict[Hashable, int] | None:
     """Return a number for every group, a mapping from label to number, or None where nothing is said."""
     if not texts:
         return None
-    if len(texts) == 1 and texts[0].isascii() and texts[0].isdigit():
-        return int(texts[0])
+    if len(texts) == 1 and (least := _count(texts[0])) is not None:
+        return least
     return _mapping(texts, "floor", "a whole number, or LABEL=N, repeated")
 
 
@@ -195,12 +195,18 @@ def _mapping(texts: Sequence[str], parameter: str, must: str) -> dict[Hashable, 
     found: dict[Hashable, int] = {}
     for text in texts:
         label, equals, number = text.rpartition("=")
-        if not equals or not (number.isascii() and number.isdigit()):
+        count = _count(number)
+        if not equals or count is None:
             raise invalid(parameter, f"be {must}", text)
         if label in found:
             raise invalid(parameter, "name a label once", f"{label} twice")
-        found[label] = int(number)
+        found[label] = count
     return found
+
+
+def _count(text: str) -> int | None:
+    number = number_of_text(text, whole=True)
+    return None if number is None or number < 0 else int(number)
 
 
 def _shown(name: Hashable) -> str:

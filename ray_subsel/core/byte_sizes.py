@@ -1,15 +1,28 @@
-"""Read and write numbers of bytes as people do: ``3GiB``."""
+"""Read and write numbers of bytes as people do: ``3GiB``. Digits are those of :mod:`ray_subsel.core.numeric`."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from ray_subsel.core.errors import invalid
+from ray_subsel.core.numeric import DIGITS
 
 GIB = 1 << 30
 
 
-_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": GIB, "tib": 1 << 40, "kb": 10**3, "mb": 10**6}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": GIB,
+    "tib": 1 << 40,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+}
 
 
 def parse_bytes(text: str, parameter: str = "memory_limit") -> int:
@@ -20,10 +33,11 @@ def parse_bytes(text: str, parameter: str = "memory_limit") -> int:
     InputError
         When it means nothing, or nothing above 0.
     """
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text.lower())
-    if found is None or found[2] not in _UNITS or float(found[1]) * _UNITS[found[2]] < 1:
+    found = re.fullmatch(rf"({DIGITS}) ?([a-z]*)", text.lower() if text.isascii() else "")
+    amount = 0 if found is None else int(Decimal(found[1]) * _UNITS.get(found[2], 0))
+    if amount < 1:
         raise invalid(parameter, "be a number of bytes such as 3GiB or 800MB", text)
-    return int(float(found[1]) * _UNITS[found[2]])
+    return amount
 
 
 def show_bytes(amount: float) -> str:

@@ -1,4 +1,4 @@
-"""Define InputError, the one error that users see."""
+"""Define InputError, the one error that users see, and its kinds."""
 
 from __future__ import annotations
 
@@ -24,6 +24,23 @@ class InputError(ValueError):
 
 class DoesNotFitError(InputError):
     """A selection that does not fit into memory."""
+
+
+class ResourceError(InputError):
+    """Something that is missing for now: room on a disk, memory, files that may be open, a network, Ray.
+
+    The command line prints it and exits with status 3: the same command goes on once it is there.
+    """
+
+
+def as_value(error: InputError) -> str:
+    """Return an error as a text that :func:`of_value` reads, for where exceptions cannot travel."""
+    return f"{int(isinstance(error, ResourceError))}{error}"
+
+
+def of_value(text: str) -> InputError:
+    """Return the error that :func:`as_value` wrote."""
+    return (ResourceError if text[0] == "1" else InputError)(text[1:])
 
 
 class Verbatim(str):

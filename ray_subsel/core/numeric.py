@@ -2,17 +2,52 @@
 
 A number is an int, a float, a numpy scalar or an array of no dimensions that holds one. A bool is none, nor is a text,
 and an array with masked entries is no array of numbers.
+
+Where text is all there is (flags, ``LABEL=N``, sizes), one grammar holds, in ASCII: digits with or without a decimal
+point and an exponent, then k, M or G for a thousand, a million or a thousand million. ``10k``, ``2.5M`` and ``1e3`` are
+whole.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import Verbatim, invalid
+
+FORMS = "such as 300, 10k, 2.5M or 1e3"
+"""What texts may look like, for errors."""
+
+DIGITS = r"[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
+_NUMBER = re.compile(rf"(-?(?:{DIGITS})(?:[eE][+-]?[0-9]{{1,3}})?)([kKMG]?)")
+_SUFFIXES = {"": Decimal(1), "k": Decimal(10**3), "K": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9)}
+_EXACT = Context(prec=100)
+_WHOLE = 1 << 63
+
+
+def number_of_text(text: str, *, whole: bool = False) -> int | float | None:
+    """Return the number that a text means; None where it means none, or no whole one of 64 bits where that is asked.
+
+    Examples
+    --------
+    >>> number_of_text("10k", whole=True), number_of_text("2.5M", whole=True), number_of_text("1e-3", whole=True)
+    (10000, 2500000, None)
+    >>> number_of_text("0.9"), number_of_text("1_000"), number_of_text("+5"), number_of_text(" 5")
+    (0.9, None, None, None)
+    """
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    exact = _EXACT.multiply(Decimal(found[1]), _SUFFIXES[found[2]])
+    if whole:
+        return int(exact) if abs(exact) < _WHOLE and exact == exact.to_integral_value() else None
+    number = float(exact)
+    return number if math.isfinite(number) else None
 
 
 def as_number(value: object, *, whole: bool = False) -> int | float | None:

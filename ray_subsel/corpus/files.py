@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import glob
 import hashlib
 import os
 from dataclasses import dataclass
@@ -13,7 +12,10 @@ from pyarrow import fs
 
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError, invalid
-from ray_subsel.storage.run_directory import open_filesystem
+from ray_subsel.core.system_errors import unusable, words_of
+from ray_subsel.core.uris import without_secrets
+from ray_subsel.storage.filesystems import open_filesystem
+from ray_subsel.storage.folders import list_folder, matches
 
 ENDINGS = {
     ".csv": "csv",
@@ -78,7 +80,7 @@ def list_files(config: CorpusConfig) -> tuple[list[SourceFile], list[str]]:
 
     The order is that of the sorted paths, so that the same files give the same row ids however they were named. In a
     folder, names that begin with a dot or an underscore are no data; with ``format="auto"``, files whose ending is
-    unknown are left out and returned second.
+    unknown are left out and returned second, and so are links to folders that are listed already.
 
     Raises
     ------
@@ -90,7 +92,8 @@ def list_files(config: CorpusConfig) -> tuple[list[SourceFile], list[str]]:
     found: dict[str, SourceFile] = {}
     skipped: list[str] = []
     for uri in config.data:
-        infos, is_named = _infos(uri)
+        infos, is_named, repeated = _infos(uri)
+        skipped += repeated
         usable = 0
         for info in infos:
             kind = format_of(info.path) if config.format == "auto" else config.format
@@ -118,30 +121,38 @@ def _uri_of(uri: str, path: str) -> str:
     return f"{scheme}://{path}"
 
 
-def _infos(uri: str) -> tuple[list[fs.FileInfo], bool]:
-    """Return the files that one argument names and whether it named exactly one file."""
+def _infos(uri: str) -> tuple[list[fs.FileInfo], bool, list[str]]:
+    """Return the files that one argument names, whether it named exactly one, and links that were not followed."""
     filesystem, path = open_filesystem(uri)
-    info = filesystem.get_file_info(path)
+    local = isinstance(filesystem, fs.LocalFileSystem)
+    info = _info(filesystem, path, uri)
     if info.type == fs.FileType.File:
-        return [info], True
+        return [info], True, []
     if info.type == fs.FileType.Directory:
-        entries = filesystem.get_file_info(fs.FileSelector(path, recursive=True))
-        return [e for e in entries if e.type == fs.FileType.File and not _hidden(e.path[len(path) :])], False
+        listing = list_folder(path) if local else None
+        entries = filesystem.get_file_info(fs.FileSelector(path, recursive=True) if listing is None else listing.files)
+        found = [one for one in entries if one.type == fs.FileType.File and not _hidden(one.path[len(path) :])]
+        return found, False, [] if listing is None else listing.repeated
+    if info.type == fs.FileType.Unknown:
+        raise invalid("data", "be a regular file, a folder or a glob", uri, "A pipe or a device may never end.")
     if not _WILD & set(path):
         raise invalid("data", "be an existing file, folder or glob", uri, "Check the path.")
-    matches = _local_glob(path) if isinstance(filesystem, fs.LocalFileSystem) else _remote_glob(filesystem, path)
-    files = [one for one in filesystem.get_file_info(matches) if one.type == fs.FileType.File] if matches else []
+    found = matches(path) if local else _remote_glob(filesystem, path)
+    files = [one for one in filesystem.get_file_info(found) if one.type == fs.FileType.File] if found else []
     if not files:
         raise invalid("data", "match at least one file", uri, "Check the glob.")
-    return files, False
+    return files, False, []
+
+
+def _info(filesystem: fs.FileSystem, path: str, uri: str) -> fs.FileInfo:
+    try:
+        return filesystem.get_file_info(path)
+    except OSError as error:
+        raise unusable(f"data {without_secrets(uri)} could not be found", error, "Check the path") from error
 
 
 def _hidden(relative: str) -> bool:
     return any(part.startswith((".", "_")) for part in relative.split("/") if part)
-
-
-def _local_glob(path: str) -> list[str]:
-    return sorted(glob.glob(path, recursive=True))
 
 
 def _remote_glob(filesystem: fs.FileSystem, path: str) -> list[str]:
@@ -166,9 +177,5 @@ def content_hash(file: SourceFile) -> str:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise InputError(f"{file.uri} must be readable; it could not be read ({_first_line(error)}).") from error
+        raise InputError(f"{file.uri} must be readable; it could not be read ({words_of(error)}).") from error
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.storage.filesystems import split
 from ray_subsel.storage.run_directory import RunDir
 
 
@@ -46,8 +48,8 @@ def read_id_lists(config: SelectConfig) -> IdLists:
 def _read_ids(parameter: str, path: str | None) -> tuple[str, ...]:
     if path is None:
         return ()
-    folder, _, name = path.rpartition("/")
-    place = RunDir(folder or ("." if not path.startswith("/") else "/"))
+    folder, name = split(path)
+    place = RunDir(folder)
     if not place.exists(name):
         raise invalid(parameter, "name a file", path)
     if name.endswith(".parquet"):
@@ -64,6 +66,6 @@ def _read_ids(parameter: str, path: str | None) -> tuple[str, ...]:
     if not ids:
         raise invalid(parameter, "name at least one row", Verbatim(f"none in {path}"))
     if len(set(ids)) < len(ids):
-        twice = next(one for place_, one in enumerate(ids) if one in ids[:place_])
+        twice, _ = Counter(ids).most_common(1)[0]
         raise invalid(parameter, "name a row once", Verbatim(f"{twice} twice in {path}"))
     return tuple(ids)

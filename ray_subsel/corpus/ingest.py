@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_subsel.config import CorpusConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.core.errors import InputError, as_value, of_value
 from ray_subsel.corpus.augment import write_copies
 from ray_subsel.corpus.batches import Reject
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
@@ -112,7 +112,7 @@ def _results(
     tasks = [_task(split) for split in pending]
     for split, result, used in run_tasks(_read, (run, plan.shards), tasks, run, in_process=here):
         if "error" in result:
-            raise InputError(result["error"])
+            raise of_value(result["error"])
         results[split.number] = result
         peak.add(used)
         if progress is not None:
@@ -133,7 +133,7 @@ def _read(run: RunDir, shards: int, split: Split) -> dict[str, Any]:
     try:
         return read_split(split, run, shards)
     except InputError as error:
-        return {"error": str(error)}
+        return {"error": as_value(error)}
     except Exception as error:
         raise RuntimeError(f"reading {split.file.uri} failed: {error}") from error
 

@@ -21,6 +21,7 @@ from ray_subsel.corpus.batches import NOT_A_STRING, Batch, BatchBuilder, records
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.lines import Line, LineSource, unreadable
+from ray_subsel.storage import opening as storage
 
 TEXT_COLUMN = "text"
 """The name of plain text's only column."""
@@ -93,7 +94,7 @@ def column_names(file: SourceFile) -> list[str] | None:
 def open_parquet(file: SourceFile) -> pq.ParquetFile:
     """Open a Parquet file; one that is none is named in the error."""
     try:
-        return pq.ParquetFile(file.path, filesystem=file.filesystem)
+        return storage.open_parquet(file.filesystem, file.path, file.uri)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file, error) from error
 

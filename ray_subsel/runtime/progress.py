@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+from ray_subsel.core.terminal import is_terminal, tell
+
 
 class Bar(Protocol):
     """What work calls to say how far it is."""
@@ -96,7 +98,7 @@ class LogBar:
 @contextmanager
 def bar(label: str, total: int, unit: str = "item", show: Show | None = None) -> Iterator[Bar]:
     """Yield a bar of ``total`` units that closes with the block; by default as standard error can show it."""
-    show = show or (NullProgress if _quiet.get() else TerminalBar if sys.stderr.isatty() else LogBar)
+    show = show or (NullProgress if _quiet.get() else TerminalBar if is_terminal() else LogBar)
     progress = show(label, total, unit)
     try:
         yield progress
@@ -120,7 +122,5 @@ def steps(label: str, unit: str, show: Show | None = None) -> Iterator[Callable[
 
 def log_line(line: str) -> None:
     """Write one line about the run to standard error."""
-    if _quiet.get():
-        return
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    if not _quiet.get():
+        tell(line)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
+import re
 import sys
-import tempfile
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ray_subsel.config import RuntimeConfig
-from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.errors import InputError, ResourceError, invalid
 from ray_subsel.core.plugins import is_installed, is_own
-
-IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Ray sets it for the entry point of a submitted job, where ``ray.init()`` must be given no address."""
+from ray_subsel.runtime.local_ray import (
+    check_open_files,
+    frugal_workers,
+    in_a_cluster,
+    keep_to_this_machine,
+    no_chatter,
+    own_signals,
+    session_folder,
+    start_patiently,
+)
 
 
 @dataclass(frozen=True)
@@ -46,91 +52,29 @@ def _quiet() -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     for name in ("ray.data", "ray.train", "ray"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised, and told in a line of ours
 
 
-def _in_a_cluster() -> bool:
-    return IN_A_JOB in os.environ or "RAY_ADDRESS" in os.environ
+def _start(address: str, folder: str) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with no_chatter():
+        _init(address, folder, quiet)
 
 
-def ask_for_a_token(address: str) -> None:
-    """Make a local Ray, whose ports listen on every interface, ask for a token that only its own processes know.
-
-    Ray reads these variables when it is imported, so this comes first; a Ray that the caller has imported is left as it
-    is. Without them Ray writes a token under the home directory, and later Rays behave by whether it is there.
-    """
-    if "ray" in sys.modules or address not in ("auto", "local") or _in_a_cluster():
-        return
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        os.environ.setdefault("RAY_AUTH_TOKEN", uuid.uuid4().hex)
-
-
-def _start(address: str) -> None:
+def _init(address: str, folder: str, quiet: dict[str, Any]) -> None:
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address == "auto" and _in_a_cluster():
+    if address == "auto" and in_a_cluster():
         ray.init(**quiet)
     elif address in ("auto", "local"):
         # "local" and not None: a file of a Ray long gone would make a plain init connect to it.
-        ray.init(address="local", include_dashboard=False, **quiet)
+        ray.init(address="local", include_dashboard=False, _temp_dir=folder, **quiet)
     else:
         try:
             ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise invalid("address", "be local, auto or a running Ray's address", address, f"({reason})") from error
-
-
-@contextmanager
-def _no_chatter() -> Iterator[None]:
-    """Hold back what Ray's core writes to standard error while it starts, and show it if the start fails.
-
-    The core would later report as an error that an actor's arguments lie in the object store, as they should; a higher
-    level silences that, but is itself announced in a line that only this holds back.
-    """
-    if "RAY_BACKEND_LOG_LEVEL" in os.environ:
-        yield
-        return
-    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
-    sys.stderr.flush()
-    real = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except InputError:  # says itself what went wrong
-            raise
-        except BaseException:
-            held.seek(0)
-            os.write(real, held.read())
-            raise
-        finally:
-            os.dup2(real, 2)
-            os.close(real)
-
-
-@contextmanager
-def _frugal_workers() -> Iterator[None]:
-    """Let the workers of a Ray that is started here compute with one thread each, and allocate from two arenas.
-
-    There is a worker a CPU, so more would be in each other's way: with two threads each, spinning while they wait, two
-    workers on two cores took fifteen times as long. Ray does the same unless the variable is set, and workers inherit
-    what is set when it starts. An arena a thread, as the GNU allocator has them, keeps memory that others could use.
-    The driver keeps its own settings.
-    """
-    wanted = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class RaySession:
@@ -151,15 +95,13 @@ class RaySession:
         self._classes = classes
         self._resources: Resources | None = None
         self._began = False
+        self._stack = ExitStack()
 
     def __enter__(self) -> RaySession:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._began:
-            import ray
-
-            ray.shutdown()
+        self._stack.close()
 
     def start(self) -> Resources:
         """Connect, unless that is done, and return what there is."""
@@ -175,7 +117,7 @@ class RaySession:
     @property
     def there(self) -> Resources | None:
         """What Ray offers where one runs already: the caller's, a submitted job's, that of the address; else None."""
-        runs = self._resources is not None or _in_a_cluster() or self._runtime.address not in ("auto", "local")
+        runs = self._resources is not None or in_a_cluster() or self._runtime.address not in ("auto", "local")
         if not runs and "ray" in sys.modules:
             import ray
 
@@ -183,18 +125,21 @@ class RaySession:
         return self.start() if runs else None
 
     def _connect(self) -> Resources:
-        ask_for_a_token(self._runtime.address)
+        keep_to_this_machine(self._runtime.address)
         import ray
 
         if not ray.is_initialized():
-            with _no_chatter(), _frugal_workers():
-                _start(self._runtime.address)
+            check_open_files()
+            folder = self._stack.enter_context(session_folder())
+            with own_signals(), frugal_workers():
+                start_patiently(partial(_start, self._runtime.address, folder), ray.shutdown)
+            self._stack.callback(ray.shutdown)
             self._began = True
         _quiet()
         ship(self._classes)
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        local = self._began and self._runtime.address in ("auto", "local") and not _in_a_cluster()
+        local = self._began and self._runtime.address in ("auto", "local") and not in_a_cluster()
         return Resources(total.get("CPU", 1.0), total.get("GPU", 0.0), len(alive), local)
 
 
@@ -234,11 +179,24 @@ def input_error_in(error: BaseException) -> InputError | None:
             continue
         seen.add(id(current))
         if isinstance(current, InputError):
-            found = InputError(_first_line(current))
+            kind = ResourceError if isinstance(current, ResourceError) else InputError
+            found = kind(_first_line(current))
             found.parameter = current.parameter
             return found
         pending += [getattr(current, "cause", None), current.__cause__, current.__context__]
     return None
+
+
+def is_of_ray(error: BaseException) -> bool:
+    """Tell whether an error is Ray's own: of a worker, node or object that it lost, and not of the work."""
+    if "ray" not in sys.modules:
+        return False
+    from ray.exceptions import RayError, RayTaskError, UserCodeException
+
+    while isinstance(error, RayTaskError):
+        error = error.cause
+    # Of an exception that cannot be pickled Ray hands over the words, as a RayError.
+    return isinstance(error, RayError) and not isinstance(error, UserCodeException) and type(error) is not RayError
 
 
 def _first_line(error: InputError) -> str:
@@ -246,4 +204,4 @@ def _first_line(error: InputError) -> str:
     if error.args and isinstance(error.args[0], str) and "\n" not in error.args[0]:
         return error.args[0]
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].split("InputError: ", 1)[-1]
+    return re.split(r"(?:Input|Resource)Error: ", lines[-1], maxsplit=1)[-1]

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ray_subsel.core.errors import InputError
+from ray_subsel.core.errors import InputError, ResourceError, as_value, of_value
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
-from ray_subsel.runtime.ray_session import remote
+from ray_subsel.runtime.ray_session import is_of_ray, remote
 from ray_subsel.storage.run_directory import BEGUN, RunDir
 
 ATTEMPTS = 4
@@ -46,7 +46,7 @@ class TaskSpec:
 
     def given_up(self, why: str) -> InputError:
         """Return the one line about work whose worker is lost again and again."""
-        return InputError(
+        return ResourceError(
             f"{self.failed}: its worker died again and again ({why}). {self.hint}, then run the same command again."
         )
 
@@ -76,19 +76,9 @@ def ray_errors_as_input_errors(work: TaskSpec) -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        if _is_its_own(error):
+        if not is_of_ray(error):  # a task that only took in what another lost raises, too
             raise
         raise work.given_up(type(error).__name__) from error
-
-
-def _is_its_own(error: BaseException) -> bool:
-    """Tell whether the work raised the error, and not Ray: a task that only took in what another lost raises, too."""
-    from ray.exceptions import RayError, RayTaskError, UserCodeException
-
-    while isinstance(error, RayTaskError):
-        error = error.cause
-    # Of an exception that cannot be pickled Ray hands over the words, as a RayError.
-    return not isinstance(error, RayError) or isinstance(error, UserCodeException) or type(error) is RayError
 
 
 def result_of(answer: Any, work: TaskSpec) -> Any:
@@ -227,7 +217,7 @@ def run_pool(
     with ray_errors_as_input_errors(pool.whole):
         for row in dataset.iter_rows():
             if row["error"]:
-                raise InputError(row["error"])
+                raise of_value(row["error"])
             yield tasks[int(row["at"])][0], json.loads(row["result"]), int(row["peak"])
 
 
@@ -257,7 +247,7 @@ class _PoolActor:
                 start_peak()
                 result = self._work(argument)
         except InputError as refused:  # as a value: of an exception Ray Data hands over its own words only
-            error = str(refused)
+            error = as_value(refused)
         return {"at": [at], "result": [json.dumps(result)], "peak": [peak_bytes()], "error": [error]}
 
 

@@ -85,10 +85,12 @@ def row_ids(rows: RowStore, names: tuple[str, ...], parameter: str, own: str | N
         wrong = [name for name in names if not (name.isascii() and name.isdigit())]
         if wrong:
             raise invalid(parameter, "name rows by their position in the input", wrong[0], "Or name your --id column.")
-        wanted = np.array([int(name) for name in names], dtype=np.int64)
+        long = next((name for name in names if len(name.lstrip("0")) > 18), None)  # beyond 64 bits: no row's
+        wanted = np.array([int(name) for name in names] if long is None else [], dtype=np.int64)
         absent = wanted[~np.isin(wanted, rows.ids())]
-        if absent.size:
-            raise invalid(parameter, "name usable rows", int(absent[0]), "See rejected.parquet for the rest.")
+        if long is not None or absent.size:
+            first = Verbatim(long or absent[0])
+            raise invalid(parameter, "name usable rows", first, "See rejected.parquet for the rest.")
         return wanted
     places: dict[str, int] = {}
     asked = set(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ray_subsel.core.errors import InputError
+from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.objectives import OBJECTIVES
 from ray_subsel.report import render_html
 from ray_subsel.storage.manifest import Manifest
@@ -52,6 +53,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "training": facts.get("train"),
         "warnings": [warning for fact in facts.values() for warning in (fact or {}).get("warnings", [])],
     }
+    report = dict(all_without_secrets(report))
     manifest.run.write_json("report.json", report)
     labels = {name: objective.label or name for name, objective in OBJECTIVES.items()}
     manifest.run.write_bytes("report.html", render_html(report, labels).encode())

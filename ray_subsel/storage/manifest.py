@@ -15,6 +15,8 @@ from typing import Any
 
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.system_errors import unusable
+from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.storage.run_directory import RunDir
 
 NAME = "manifest.json"
@@ -80,7 +82,7 @@ class Manifest:
         InputError
             Where the directory holds other things: they are not ours to mix with, let alone to delete.
         """
-        if run.exists(NAME):
+        if _is_there(run):
             content = run.read_json(NAME)
             if not isinstance(content, dict) or content.get("schema") != SCHEMA:
                 found = content.get("schema") if isinstance(content, dict) else type(content).__name__
@@ -96,7 +98,7 @@ class Manifest:
     @staticmethod
     def load(run: RunDir, layout: Mapping[str, tuple[str, ...]] = _READ_ONLY) -> Manifest:
         """Read the manifest of a run that must be there."""
-        if not run.exists(NAME):
+        if not _is_there(run):
             way = "Make one with subsel run, embed or select."
             raise invalid("directory", "hold a run (a manifest.json)", run.path(), way)
         return Manifest.open(run, layout)
@@ -107,7 +109,7 @@ class Manifest:
             name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts}
             for name, s in self.stages.items()
         }
-        self.run.write_json(NAME, {"schema": SCHEMA, "about": self.about, "stages": stages})
+        self.run.write_json(NAME, all_without_secrets({"schema": SCHEMA, "about": self.about, "stages": stages}))
 
     def enter(self, name: str, settings: dict[str, Any], *, overwrite: bool) -> StageEntry:
         """Return the stage as it stands, after making sure that what is on disk belongs to these settings."""
@@ -157,6 +159,16 @@ class Manifest:
     def _from(self, name: str) -> list[str]:
         names = list(self.layout)
         return names[names.index(name) :]
+
+
+def _is_there(run: RunDir) -> bool:
+    """Tell whether there is a manifest, in a directory that may be used."""
+    try:
+        if run.is_file(""):
+            raise invalid("out", "be a directory", run.path(), "Use another --out.")
+        return run.exists(NAME)
+    except OSError as error:
+        raise unusable(f"out {run.path()} could not be used as a directory", error, "Use another --out") from error
 
 
 def _difference(stage: str, old: dict[str, Any], new: dict[str, Any]) -> str:

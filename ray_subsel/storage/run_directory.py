@@ -9,22 +9,22 @@ same directory.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.errors import InputError
+from ray_subsel.core.system_errors import LACKING, unusable
+from ray_subsel.storage.filesystems import inside, open_filesystem
+from ray_subsel.storage.opening import check_regular, open_parquet
 
 Watch = Callable[[str, str], None]
 """Called as ``watch(event, name)`` with ``"read"``, ``"write"`` or ``"written"``."""
@@ -32,24 +32,6 @@ Watch = Callable[[str, str], None]
 TEMPORARY = ".tmp-"
 BEGUN = ".begun"
 """Ending of the file that says how often the file of the same name was begun: :mod:`ray_subsel.runtime.tasks`."""
-
-
-@lru_cache(maxsize=64)
-def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the filesystem and the path inside it of a local path or a URI that pyarrow knows.
-
-    Raises
-    ------
-    InputError
-        When the scheme is unknown or the filesystem does not answer.
-    """
-    try:
-        if "://" in uri:
-            filesystem, path = fs.FileSystem.from_uri(uri)
-            return filesystem, path
-        return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise invalid("path", "be a local path or a URI that pyarrow reads", uri, f"({error})") from error
 
 
 def dictionary_columns(schema: pa.Schema) -> list[str]:
@@ -76,7 +58,7 @@ class RunDir:
 
     def inner(self, folder: str) -> RunDir:
         """Return a folder of this directory as a run directory of its own."""
-        return RunDir(os.path.join(self.uri, folder), self.watch)
+        return RunDir(inside(self.uri, folder), self.watch)
 
     def tell(self, event: str, name: str) -> None:
         """Tell whoever watches."""
@@ -100,6 +82,10 @@ class RunDir:
     def exists(self, name: str) -> bool:
         """Tell whether there is a file or folder of that name."""
         return bool(self.filesystem.get_file_info(self.path(name)).type != fs.FileType.NotFound)
+
+    def is_file(self, name: str) -> bool:
+        """Tell whether there is a file of that name, of whatever kind."""
+        return self.filesystem.get_file_info(self.path(name)).type in (fs.FileType.File, fs.FileType.Unknown)
 
     def size(self, name: str) -> int:
         """Return a file's size in bytes."""
@@ -158,10 +144,7 @@ class RunDir:
         if isinstance(self.filesystem, fs.LocalFileSystem):
             with contextlib.suppress(OSError):
                 free = f", {shutil.disk_usage(self.path()).free / 1e6:,.1f} MB free"
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        way = "Make room" if full else "Make it writable"
-        reason = " ".join(str(error).split())
-        return InputError(f"{path} could not be written ({reason}{free}). {way}, then run the same command again.")
+        return unusable(f"{path} could not be written", error, "Make it writable", more=free)
 
     @contextmanager
     def whole(self, name: str) -> Iterator[None]:
@@ -169,6 +152,8 @@ class RunDir:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno in LACKING:
+                raise unusable(f"{self.path(name)} could not be read", error, "") from error
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{self.path(name)} must be a whole Parquet file; it could not be read ({reason}). "
@@ -188,6 +173,7 @@ class RunDir:
     def read_bytes(self, name: str) -> bytes:
         """Read a file whole."""
         self.tell("read", name)
+        check_regular(self.filesystem, self.path(name), self.path(name))
         with self.filesystem.open_input_stream(self.path(name)) as stream:
             return bytes(stream.read())
 
@@ -233,5 +219,5 @@ class RunDir:
         """Open a Parquet file for the length of a block, to be read by row group; one that is not whole is named."""
         with self.whole(name):
             self.tell("read", name)
-            with pq.ParquetFile(self.path(name), filesystem=self.filesystem) as file:
+            with open_parquet(self.filesystem, self.path(name), self.path(name)) as file:
                 yield file

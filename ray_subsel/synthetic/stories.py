@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ray_subsel.config.options import flag_number, flag_whole
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.corpus.story_columns import PUBLISHED
-from ray_subsel.storage.run_directory import open_filesystem
+from ray_subsel.storage.filesystems import open_filesystem
 from ray_subsel.synthetic.story_grammar import (
     COLORS,
     DAYTIMES,
@@ -186,10 +187,10 @@ def write_stories(path: str, n: int, seed: int, skew: float = 1.0) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write stories, as the command line asks."""
     parser = argparse.ArgumentParser(prog="python -m ray_subsel.synthetic.stories", description="Write demo stories.")
-    parser.add_argument("--n", type=int, default=1000, help="number of stories (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    parser.add_argument("--n", type=flag_whole, default=1000, help="number of stories (default: %(default)s)")
+    parser.add_argument("--seed", type=flag_whole, default=0, help="seed (default: %(default)s)")
     parser.add_argument(
-        "--skew", type=float, default=1.0, help="how unequal themes are; 0 equal (default: %(default)s)"
+        "--skew", type=flag_number, default=1.0, help="how unequal themes are; 0 equal (default: %(default)s)"
     )
     parser.add_argument("--out", required=True, help="CSV file to write")
     options = parser.parse_args(arguments)

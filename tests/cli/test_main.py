@@ -62,7 +62,10 @@ BAD = {
     "k not a number": (["select", "IN/good.parquet", *V, "--k", "many"], "--k.*many"),
     "no budget": (["select", "IN/good.parquet", *V], "--k, --fraction must be given, exactly one of them"),
     "fraction 1.5": (["select", "IN/good.parquet", *V, "--fraction", "1.5"], r"fraction must lie in \(0, 1\]; got 1.5"),
-    "lambda nan": (["select", "IN/good.parquet", *V, "--k", "2", "--lam", "nan"], "lam must be a number >= 0.*got nan"),
+    "lambda nan": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--lam", "nan"],
+        "--lam: must be a number >= 0 or auto; got 'nan'",
+    ),
     "lambda word": (["select", "IN/good.parquet", *V, "--k", "2", "--lam", "big"], "must be a number >= 0 or auto"),
     "unknown embedder": (
         ["select", "IN/texts.jsonl", "--text", "body", "--k", "2", "--embedder", "x"],

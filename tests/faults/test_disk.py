@@ -34,7 +34,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(small_disk, tmp_path, capsy
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 940_000)
     out = small_disk / "out"
-    assert main([*command, str(out)]) == 2
+    assert main([*command, str(out)]) == 3
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("subsel: error: ")
     assert "could not be written" in last

@@ -37,7 +37,7 @@ def test_an_actor_that_is_killed_while_it_embeds_is_replaced(runs, tmp_path):
 def test_a_shard_that_kills_its_actor_every_time_is_given_up_by_name(runs, tmp_path, capsys):
     out = tmp_path / "out"
     watch = dying(tmp_path / "deaths", "embeddings/part-00006.parquet", 99)
-    assert main(runs.command(out, "--workers", "1"), watch=watch, policy=ON_RAY) == 2
+    assert main(runs.command(out, "--workers", "1"), watch=watch, policy=ON_RAY) == 3
     assert len(list((tmp_path / "deaths").iterdir())) == 4
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith(f"subsel: error: shard 6 ({out}/embeddings/part-00006.parquet) could not be embedded: its ")
@@ -62,7 +62,7 @@ def test_a_worker_that_is_killed_while_it_reads_is_replaced(runs, tmp_path):
 def test_a_file_that_kills_its_reader_every_time_is_given_up_by_name(runs, tmp_path, capsys):
     out = tmp_path / "out"
     watch = dying(tmp_path / "deaths", "rows/part-00002-00000.parquet", 99)
-    assert main(runs.command(out, "--workers", "1"), watch=watch, policy=ON_RAY) == 2
+    assert main(runs.command(out, "--workers", "1"), watch=watch, policy=ON_RAY) == 3
     assert len(list((tmp_path / "deaths").iterdir())) == 4
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"{runs.corpus}/2.parquet could not be read: its worker died again and again (WorkerCrashedError)" in last

@@ -8,7 +8,8 @@ import pytest
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.runtime.ray_session import IN_A_JOB, RaySession, ask_for_a_token, input_error_in
+from ray_subsel.runtime.local_ray import IN_A_JOB, keep_to_this_machine
+from ray_subsel.runtime.ray_session import RaySession, input_error_in
 
 
 def test_the_user_s_error_is_found_however_deep_it_is_wrapped():
@@ -77,7 +78,7 @@ def test_a_local_ray_asks_for_a_token_of_its_own(monkeypatch, address, cluster, 
     monkeypatch.delitem(sys.modules, "ray", raising=False)
     for name, value in cluster.items():
         monkeypatch.setenv(name, value)
-    ask_for_a_token(address)
+    keep_to_this_machine(address)
     assert (os.environ.get("RAY_AUTH_MODE") == "token") == asks
     assert (len(os.environ.get("RAY_AUTH_TOKEN", "")) == 32) == asks
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.storage.run_directory import RunDir, open_filesystem
+from ray_subsel.storage.filesystems import open_filesystem
+from ray_subsel.storage.run_directory import RunDir
 
 
 @pytest.fixture

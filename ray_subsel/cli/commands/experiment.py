@@ -7,6 +7,7 @@ from typing import Any
 from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, TrainConfig
+from ray_subsel.config.options import flag_whole
 from ray_subsel.core.errors import InputError
 
 
@@ -22,10 +23,12 @@ def _add(commands: Any) -> None:
         help="files to train on; story-cloze before them stands for --task story-cloze",
     )
     command.add_argument("--out", required=True, metavar="DIR", help="directory of the experiment")
-    command.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of the encoder (default: 1)")
+    command.add_argument(
+        "--threads", type=flag_whole, default=1, metavar="N", help="CPU threads of the encoder (default: 1)"
+    )
     command.add_argument(
         "--workers",
-        type=int,
+        type=flag_whole,
         metavar="N",
         help="Ray tasks at a time, each a draw of the probe or one fine-tuning; default: no Ray, or with --address as "
         "many as there are CPUs. Seconds are then taken beside other tasks",

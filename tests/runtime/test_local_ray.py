@@ -1,0 +1,80 @@
+"""What a Ray that is started here is surrounded by."""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from ray_subsel.core.errors import InputError, ResourceError
+from ray_subsel.runtime.local_ray import STARTS, check_open_files, session_folder, start_patiently
+
+
+@pytest.mark.fault
+def test_a_busy_machine_is_asked_again_and_a_ray_that_never_starts_is_one_line(capsys):
+    asked, stopped = [], []
+
+    def late():
+        asked.append(1)
+        if len(asked) < STARTS:
+            raise Exception("The current node timed out during startup. This could happen because ...\nmore")  # noqa: TRY002
+
+    start_patiently(late, lambda: stopped.append(1), pause=0.0)
+    assert len(asked) == STARTS
+    assert len(stopped) == STARTS - 1
+    assert "Ray did not start in time (The current node timed out during startup" in capsys.readouterr().err
+
+    def never():
+        raise OSError("AF_UNIX path length cannot exceed 107 bytes\nand so on")
+
+    with pytest.raises(
+        ResourceError, match=r"^Ray could not be started here \(OSError: AF_UNIX path.*--debug"
+    ) as caught:
+        start_patiently(never, lambda: stopped.append(1), pause=0.0)
+    assert "\n" not in str(caught.value)
+    assert len(stopped) == STARTS, "what is left of a failed start is taken away"
+
+
+def test_what_the_user_can_mend_is_said_as_it_is():
+    def refuse():
+        raise InputError("address must be local.")
+
+    with pytest.raises(InputError, match=r"^address must be local\.$"):
+        start_patiently(refuse, lambda: None, pause=0.0)
+
+
+@pytest.mark.fault
+def test_session_folders_do_not_grow(tmp_path, monkeypatch):
+    place = tempfile.mkdtemp(dir="/tmp", prefix="t")
+    monkeypatch.setenv("RAY_TMPDIR", place)
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    os.makedirs(f"{place}/subsel-{dead.stdout.strip()}-abc/session")
+    os.makedirs(f"{place}/subsel-{os.getpid()}-abc")
+    os.makedirs(f"{place}/others")
+    with session_folder() as folder:
+        assert os.path.dirname(folder) == place
+        assert len(os.listdir(place)) == 3, "that of the process that died is gone"
+    assert sorted(os.listdir(place)) == ["others", f"subsel-{os.getpid()}-abc"]
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 80)))
+    with session_folder() as folder:
+        assert os.path.dirname(folder) == "/tmp", "sockets need short paths"
+
+
+@pytest.mark.fault
+def test_too_few_open_files_are_one_line_before_anything_is_started():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    check_open_files(min(soft, hard) if hard > 0 else 64)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+    script = (
+        "import resource\n"
+        "from ray_subsel.runtime.local_ray import check_open_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
+        "check_open_files(256)\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+        "check_open_files(1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "(256, 512)\n", "raised as far as it may be"
+    assert "it opens some 1024 files, and 512 may be open. Raise the limit (ulimit -n)" in done.stderr

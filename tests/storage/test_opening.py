@@ -1,0 +1,72 @@
+"""Files of others: pipes, devices, and Parquet files that ask for code."""
+
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+
+from ray_subsel.core.errors import InputError
+from ray_subsel.storage.opening import check_regular, open_parquet
+from ray_subsel.storage.run_directory import RunDir
+
+DISK = fs.LocalFileSystem()
+
+
+class Loud(pa.ExtensionType):
+    """An extension type that notices when a file makes one of it."""
+
+    made = 0
+
+    def __init__(self):
+        super().__init__(pa.int64(), "test.loud")
+
+    def __arrow_ext_serialize__(self):
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type, serialized):
+        cls.made += 1
+        return cls()
+
+
+@pytest.fixture
+def loud(tmp_path):
+    pa.register_extension_type(Loud())
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": pa.ExtensionArray.from_storage(Loud(), pa.array([1, 2]))}), path)
+    Loud.made = 0
+    yield path
+    pa.unregister_extension_type("test.loud")
+
+
+@pytest.mark.fault
+def test_extension_types_are_refused_before_they_are_decoded(loud):
+    with pytest.raises(InputError, match=r"x\.parquet must have plain column types; got columns of extension types"):
+        open_parquet(DISK, str(loud), str(loud))
+    with pytest.raises(InputError, match="plain column types"), RunDir(str(loud.parent)).parquet(loud.name):
+        pass
+    assert Loud.made == 0
+    pq.ParquetFile(loud)
+    assert Loud.made > 0, "the file would have been decoded"
+
+
+def test_a_plain_file_is_opened(tmp_path):
+    pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "x.parquet")
+    with open_parquet(DISK, str(tmp_path / "x.parquet"), "x") as file:
+        assert file.read().column("id").to_pylist() == [1, 2]
+
+
+@pytest.mark.fault
+def test_pipes_and_devices_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    run = RunDir(str(tmp_path))
+    for name in ("pipe", "link"):
+        with pytest.raises(InputError, match=f"{name} must be a regular file; got a pipe, a device or a socket"):
+            check_regular(DISK, str(tmp_path / name), name)
+        with pytest.raises(InputError, match="must be a regular file"):
+            run.read_bytes(name)
+        with pytest.raises(InputError, match="must be a regular file"), run.parquet(name):
+            pass
