@@ -110,8 +110,7 @@ def run(
         with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, policy)
             rows = run_stage(IngestStage(inputs), context)
-            if config.select is not None:  # before anything is embedded: there are no more items than rows
-                resolve_k(config.select.k, config.select.fraction, rows=rows.n_rows, items=rows.n_rows, no_limit=True)
+            _check_size(config, rows.n_rows)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
                 without = {ExcludeContaminatedStage.name, DeduplicateStage.name, TargetStage.name}
@@ -140,6 +139,12 @@ def run(
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)
+
+
+def _check_size(config: RunConfig, n_rows: int) -> None:
+    """Refuse a k above the rows before anything is embedded: there are no more items than rows."""
+    if (select := config.select) is not None:
+        resolve_k(select.k, select.fraction, rows=n_rows, items=n_rows, no_limit=True)
 
 
 def finetune(
