@@ -11,6 +11,7 @@ target  ->  target/        the queries of --target, read and embedded        (as
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
             selection.parquet, subset.parquet, nearest/
 decide  ->  decisions.parquet           what became of every row       (this process)
+map     ->  map.parquet    a place in the plane for 20,000 items        (this process)
 train   ->  train/         one model an arm                             (Ray Train, or in process)
 report  ->  report.json, report.html
 """
@@ -39,6 +40,7 @@ from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels
 from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
+from ray_subsel.stages.map import MapStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.target import TargetStage
@@ -54,6 +56,7 @@ STAGES = (
     TargetStage,
     SelectStage,
     DecideStage,
+    MapStage,
     TrainStage,
 )
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
@@ -136,6 +139,7 @@ def run(
                 excluded = row_ids(rows, lists.exclude, "exclude", config.corpus.id)
                 groups = group_column(config.corpus) if select.grouped else None
                 run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
+                run_stage(MapStage(rows), context)
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)

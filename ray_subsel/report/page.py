@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.report.charts import Bar, bars, gain_curve
+from ray_subsel.report.map import map_of
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
 from ray_subsel.report.terminal import recall_note
 from ray_subsel.report.verdict import ARM_NAMES, verdict
@@ -25,12 +28,17 @@ STAGES = {
     "near": "Collapse near copies",
     "select": "Select",
     "decide": "Tell why",
+    "map": "Draw the map",
     "train": "Fine-tune and test",
     "report": "Report",
 }
 
 
-def render_html(report: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> str:
+def render_html(
+    report: Mapping[str, Any],
+    labels: Mapping[str, str] | None = None,
+    points: Mapping[str, Sequence[Any]] | None = None,
+) -> str:
     """Return the page that shows a run's report.
 
     Parameters
@@ -40,18 +48,24 @@ def render_html(report: Mapping[str, Any], labels: Mapping[str, str] | None = No
         None: what is not known is left out.
     labels : mapping of str to str, optional
         What people read for an objective's name.
+    points : mapping of str to sequence, optional
+        The columns of ``map.parquet``.
 
     Returns
     -------
     str
-        A whole HTML document without scripts or outside references. All text of the report is escaped, and a content
-        security policy forbids whatever might slip through.
+        A whole HTML document without outside references. All text of the report is escaped, and a content security
+        policy forbids whatever might slip through: the one script that runs is the map's, by its hash.
     """
     corpus = report.get("corpus") or {}
     if selection := report.get("selection"):
         name = str(selection.get("objective"))
         report = {**report, "selection": {**selection, "objective": (labels or {}).get(name, name)}}
+    drawn = None
+    if points is not None:
+        drawn = map_of(points, (report.get("embedding") or {}).get("items") or len(points["id"]))
     return _template().render(
+        map=drawn,
         verdict=verdict(report),
         created=report.get("created") or "",
         command=report.get("command") or "",
@@ -73,9 +87,15 @@ def render_html(report: Mapping[str, Any], labels: Mapping[str, str] | None = No
 @lru_cache(maxsize=1)
 def _template() -> Template:
     folder = files("ray_subsel.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "map.html")}
+    environment = Environment(
+        loader=DictLoader(pages), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = (folder / "map.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals["style"] = (folder / "page.css").read_text(encoding="utf-8")
-    return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+    environment.globals |= {"map_script": script, "map_script_hash": digest}
+    return environment.get_template("page.html")
 
 
 def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

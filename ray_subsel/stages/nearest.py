@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY
-from ray_subsel.core.types import Float32s, Indices
+from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.borders import is_in
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
 from ray_subsel.runtime.progress import bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
@@ -65,7 +64,7 @@ def find_nearest(
     at_a_time : int, optional
         Tasks at the same time.
     """
-    chosen = NearestChosen.of(unit_rows(_vectors(store, ids)), n=items.n)
+    chosen = NearestChosen.of(unit_rows(store.vectors(ids)), n=items.n)
     tasks = [
         (shard, TaskSpec(part_name(shard, FOLDER), f"part {shard} could not be compared with the chosen items", HINT))
         for shard in items.numbers
@@ -77,21 +76,6 @@ def find_nearest(
             rows += found
             progress.advance()
     return Represented(rows, chosen.is_exact)
-
-
-def _vectors(store: EmbeddingStore, ids: Indices) -> Float32s:
-    """Return the vectors of some items in their order."""
-    order = np.argsort(ids)
-    ascending = ids[order]
-    vectors = np.empty((ids.size, store.d), dtype=np.float32)
-    for shard in store.numbers:
-        for table in store.row_groups(shard, ["id", "vector"]):
-            found = table["id"].to_numpy()
-            wanted = is_in(found, ascending)
-            if wanted.any():
-                places = order[np.searchsorted(ascending, found[wanted])]
-                vectors[places] = vectors_of(table["vector"].filter(pa.array(wanted)))
-    return vectors
 
 
 def _write_part(items: EmbeddingStore, chosen: NearestChosen, published: Indices, shard: int) -> Indices:

@@ -8,6 +8,7 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.objectives import OBJECTIVES
 from ray_subsel.report import render_html
+from ray_subsel.stages.map import MAP
 from ray_subsel.storage.manifest import Manifest
 
 SCHEMA = 1
@@ -56,5 +57,14 @@ def publish(manifest: Manifest) -> dict[str, Any]:
     report = dict(all_without_secrets(report))
     manifest.run.write_json("report.json", report)
     labels = {name: objective.label or name for name, objective in OBJECTIVES.items()}
-    manifest.run.write_bytes("report.html", render_html(report, labels).encode())
+    manifest.run.write_bytes("report.html", render_html(report, labels, _points(manifest)).encode())
     return report
+
+
+def _points(manifest: Manifest) -> dict[str, Any] | None:
+    """Return the columns of the map, where this run has drawn one."""
+    stage = manifest.stages.get("map")
+    if stage is None or not stage.done or not manifest.run.exists(MAP):
+        return None
+    found: dict[str, Any] = manifest.run.read_table(MAP).to_pydict()
+    return found

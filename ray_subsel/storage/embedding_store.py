@@ -261,6 +261,20 @@ class EmbeddingStore:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns=columns)
 
+    def vectors(self, ids: Indices) -> Float32s:
+        """Read the vectors of some items, in their order, one row group after the other. Shape (len(ids), d)."""
+        order = np.argsort(ids)
+        ascending = ids[order]
+        found = np.empty((ids.size, self.d), dtype=np.float32)
+        for shard in self.numbers:
+            for table in self.row_groups(shard, ["id", "vector"]):
+                there = table["id"].to_numpy()
+                wanted = np.isin(there, ascending)
+                if wanted.any():
+                    places = order[np.searchsorted(ascending, there[wanted])]
+                    found[places] = vectors_of(table["vector"].filter(pa.array(wanted)))
+        return found
+
     def read_shard(self, shard: int, columns: list[str] | None = None) -> pa.Table:
         """Read the items of a shard."""
         return self.run.read_table(self.meta(shard).name, columns)

@@ -1,0 +1,124 @@
+"""Draw a map of the corpus: ``map.parquet``, a place in the plane for each of a sample of its items.
+
+Columns: ``id``, ``source_id``, ``x``, ``y`` in [0, 1], ``status``, ``rank``, ``nearest_chosen``, ``nearest_cosine``
+(of ``decisions.parquet``), ``label``, ``group`` and the beginning of the ``text``. At most :data:`POINTS` items: of the
+chosen the first quarter of that, of the others those of the lowest hashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.types import Indices
+from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.projection import project
+from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.dedup.borders import is_in
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.write_selection import SELECTION
+from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
+from ray_subsel.storage.embedding_store import EmbeddingStore
+from ray_subsel.storage.run_directory import RunDir
+
+MAP = "map.parquet"
+POINTS = 20_000
+VERSION = 1
+"""Of the map: part of the stage's settings."""
+CHARACTERS = 300
+"""Of a text."""
+
+_STREAM = 0x3A96
+
+
+@final
+@dataclass(frozen=True)
+class MapStage(Stage[bool]):
+    """Lay a sample of the items out in the plane, in this process.
+
+    Attributes
+    ----------
+    rows : RowStore
+    points : int
+        At most so many.
+    """
+
+    name: ClassVar[str] = "map"
+    outputs: ClassVar[tuple[str, ...]] = (MAP,)
+
+    rows: RowStore
+    points: int = POINTS
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the map: the decisions."""
+        return {"decide": context.fingerprint("decide"), "points": self.points, "version": VERSION}
+
+    def resume(self, context: RunContext) -> bool | None:
+        """Return that there is the file."""
+        return True if context.run.exists(MAP) else None
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
+        """Lay them out."""
+        del peak
+        run = context.run
+        store = EmbeddingStore.open_folder(run, EMBEDDINGS)
+        items, ids = sample_items(run, store, self.points)
+        places = project(unit_rows(store.vectors(items), parameter="vectors", numbers=ids), ids)
+        told = _decisions_of(run, ids)
+        texts = self.rows.take(ids, ["label", "group", "text"])
+        table = pa.table(
+            {
+                "id": told["id"],
+                "source_id": told["source_id"],
+                "x": pa.array(places[:, 0].astype(np.float32)),
+                "y": pa.array(places[:, 1].astype(np.float32)),
+                "status": told["status"],
+                "rank": told["rank"],
+                "nearest_chosen": told["nearest_chosen"],
+                "nearest_cosine": told["nearest_cosine"],
+                "label": texts["label"].cast(pa.string()),
+                "group": texts["group"].cast(pa.string()),
+                "text": pc.utf8_slice_codeunits(texts["text"].cast(pa.string()), 0, CHARACTERS),
+            }
+        )
+        run.write_table(MAP, table)
+        return StageResult(True, {"points": len(ids), "items": store.n})
+
+
+def sample_items(run: RunDir, store: EmbeddingStore, points: int) -> tuple[Indices, Indices]:
+    """Return the items that are shown, and the row that each is shown as: a chosen one as the row that was chosen."""
+    chosen = np.sort(run.read_table(SELECTION, ["id"])["id"].to_numpy()[: points // 4])
+    items, shown, rows = [], [], []
+    for shard in store.numbers:
+        table = store.read_shard(shard, ["id", "rows"])
+        ids, members = table["id"].to_numpy(), table["rows"].combine_chunks()
+        flat = pc.list_flatten(members).to_numpy(zero_copy_only=False)
+        here = is_in(flat, chosen)
+        items.append(ids)
+        shown.append(ids[pc.list_parent_indices(members).to_numpy(zero_copy_only=False)[here]])
+        rows.append(flat[here])
+    whole, first = np.concatenate(items), np.concatenate(shown)
+    others = whole[~is_in(whole, np.sort(first))]
+    room = max(0, points - first.size)
+    if others.size > room:
+        others = others[np.argsort(mix(others, _STREAM), kind="stable")[:room]]
+    found, as_rows = np.concatenate((first, others)), np.concatenate((*rows, others))
+    order = np.argsort(as_rows)
+    return found[order], as_rows[order]
+
+
+def _decisions_of(run: RunDir, ids: Indices) -> pa.Table:
+    """Return the lines of decisions.parquet on some rows, ascending."""
+    parts = []
+    with run.parquet(DECISIONS) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            parts.append(table.filter(pa.array(is_in(table["id"].to_numpy(), ids))))
+    return pa.concat_tables(parts)
