@@ -9,7 +9,7 @@ Each query has the weight a (n / C) c_q, so that all of them together count a n,
   :math:`\eta\, a \frac{n}{C} r_j`, where :math:`r_j = \max_q \langle x_j, q\rangle` is its relevance. At a = 1 this is
   the mutual information of facility location, FLQMI.
 
-Sources: Iyer et al., ALT 2021; Kothawale et al., "PRISM", AAAI 2022 (FLQMI).
+Sources: Iyer et al., ALT 2021; Kothawade et al., "PRISM", AAAI 2022 (FLQMI).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ray_subsel.core.numeric import array_of, finite_number
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 
-WEIGHT = 0.9
+WEIGHT = 1.0
 """a, where none is given."""
 ETA = 1.0
 """How much relevance counts beside the coverage of the queries."""

@@ -18,7 +18,7 @@ from ray_subsel.corpus.target_file import target_fingerprint
 from ray_subsel.planning.embedding_plan import plan_embedding
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
-from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_ranks
 from ray_subsel.planning.stage_memory import InputSize, check_stages, stage_bytes, stage_memory_line
 
 COUNTED_BYTES = 16 << 20
@@ -109,6 +109,7 @@ def plan_run(
     dimension = embed.embedder_class.dimension_of(embed) if found.dimension is None else found.dimension
     planned = planned_k(select, k)
     sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep", policy=policy)
+    sizes = sizes if corpus.quality is None else with_ranks(sizes)
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
     embedding = plan_embedding(corpus, embed, machine, n=rows, d=dimension, policy=policy)
     stages = stage_bytes(source, corpus, embed, sizes, embedding, near=select.near_threshold is not None, policy=policy)

@@ -30,6 +30,8 @@ from ray_subsel.planning.memory_model import (
 )
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
+RANK_BYTES = 100
+"""Of an item whose score is ranked (measured)."""
 LEAST_REPRESENTED = 10_000
 REPRESENTED_PER_PICK = 4
 
@@ -143,6 +145,12 @@ def plan_sizes(
     return SelectionPlan(
         n, d, k, config.mode, m, processes, fan_in, candidates, tree.rounds, worker, reducer, beside, seconds
     )
+
+
+def with_ranks(sizes: SelectionPlan) -> SelectionPlan:
+    """Return the sizes of a selection whose driver also ranks the scores of all items."""
+    ranking = BASE + DRIVER + RANK_BYTES * sizes.n
+    return replace(sizes, reducer_bytes=max(sizes.reducer_bytes, ranking))
 
 
 def planned_k(config: SelectConfig, k: int) -> int:

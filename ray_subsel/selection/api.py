@@ -141,7 +141,7 @@ def select(
         Vectors of queries that the chosen rows shall resemble, of the same encoder as X
         (:mod:`ray_subsel.objectives.target` has the formulas). For facility location, graph cut and the optimizers
         ``round_robin`` and ``most_similar``. ``stats`` tells the similarities of the chosen and of all rows.
-    target_weight : float, default=0.9
+    target_weight : float, default=1.0
         a in (0, 1]: how much the target counts beside the coverage of X; 1 is the target alone.
     quality : float array of shape (n,), optional
         A score of each row, in any unit; higher is better, nan is none. Its rank in [0, 1] is added to f for each

@@ -15,7 +15,7 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.objectives.quality import WEIGHT as QUALITY_WEIGHT
 from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
 from ray_subsel.objectives.target import Target
-from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates
+from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates, with_ranks
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line
@@ -201,7 +201,8 @@ class SelectStage(Stage[bool]):
     def _sizes(self, context: RunContext, config: SelectConfig, k: int) -> SelectionPlan:
         copies = context.config.corpus.copies == "keep"
         n, d, policy = self.store.n, self.store.d, context.policy
-        return plan_sizes(config, context.machine, n=n, d=d, k=planned_k(config, k), copies=copies, policy=policy)
+        sizes = plan_sizes(config, context.machine, n=n, d=d, k=planned_k(config, k), copies=copies, policy=policy)
+        return sizes if context.config.corpus.quality is None else with_ranks(sizes)
 
     def _settled(self, context: RunContext, settings: dict[str, Any]) -> SelectConfig:
         """Return the configuration with what memory decides; a run that goes on keeps what it began with."""

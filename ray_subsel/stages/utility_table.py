@@ -6,7 +6,7 @@ similarity to a query) and ``similarity`` (to the mean of the queries). The form
 :mod:`ray_subsel.objectives.quality` and :mod:`ray_subsel.objectives.target`.
 
 First a task a shard compares its items with the queries and looks up their scores, in ``utilities/compared-*``. Then
-this process ranks the scores of all items, some 40 bytes an item, and writes the parts.
+this process ranks the scores of all items, in some 100 bytes an item, and writes the parts.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from ray_subsel.stages.constraint_table import FOLDER as LIMITS
 from ray_subsel.stages.constraint_table import columns_of
 from ray_subsel.stages.sampling import draw
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
+from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "utilities"
 ABOUT = f"{FOLDER}/about.json"
@@ -163,32 +164,38 @@ def write_utilities(
     store, run = task.store, task.store.run
     if run.exists(ABOUT):
         return Utilities(**run.read_json(ABOUT))
-    tables = {shard: run.read_table(_compared(shard)) for shard in store.numbers}
-    unit, missing, weight = 0.0, 0, weight if task.quality else 0.0
-    quality = np.concatenate([tables[shard]["quality"].to_numpy() for shard in store.numbers])
+    unit, missing, u = 0.0, 0, np.zeros(store.n)
     if task.quality:
-        ranks = rank_transform(quality)
-        quality, missing = ranks.u, ranks.missing
-        relevant = math.fsum(r for table in tables.values() for r in table["relevance"].to_pylist()) / store.n
+        scores = [run.read_table(_compared(shard), ["quality"])["quality"].to_numpy() for shard in store.numbers]
+        ranks = rank_transform(np.concatenate(scores))
+        u, missing = ranks.u, ranks.missing
+        relevant = math.fsum(_sum(run, shard, "relevance") for shard in store.numbers) / store.n
         unit = _unit(store, full, _picks_expected(store, k, budget), seed, relevant, in_process=in_process)
-    else:
-        quality = np.zeros_like(quality)
+    weight = weight if task.quality else 0.0
     sums: dict[str, list[float]] = {}
     start = 0
-    for shard, table in tables.items():
-        u = quality[start : start + table.num_rows]
-        start += table.num_rows
-        r = table["relevance"].to_numpy()
-        utility = full.relevance_weight * r + weight * unit * u if full.relevance_weight else weight * unit * u
-        columns = {"quality": u, "relevance": r, "similarity": table["similarity"].to_numpy(), UTILITY: utility}
+    for shard in store.numbers:  # one in memory
+        table = run.read_table(_compared(shard))
+        quality, start = u[start : start + table.num_rows], start + table.num_rows
+        relevance_of = table["relevance"].to_numpy()
+        columns = {
+            "quality": quality,
+            "relevance": relevance_of,
+            "similarity": table["similarity"].to_numpy(),
+            UTILITY: full.relevance_weight * relevance_of + weight * unit * quality,
+        }
         for name, values in columns.items():
-            sums.setdefault(name, []).extend(values.tolist())
+            sums.setdefault(name, []).append(math.fsum(values))
         row_groups = list(store.meta(shard).partition_items)
         run.write_table(part_name(shard, FOLDER), pa.table({"id": table["id"], **columns}), row_groups=row_groups)
     means = {name: math.fsum(values) / store.n for name, values in sums.items()}
     about = Utilities(unit, weight, missing, full.relevance_weight, means)
     run.write_json(ABOUT, vars(about))
     return about
+
+
+def _sum(run: RunDir, shard: int, column: str) -> float:
+    return math.fsum(run.read_table(_compared(shard), [column])[column].to_numpy())
 
 
 def _unit(

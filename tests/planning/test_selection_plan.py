@@ -6,7 +6,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.memory_model import BASE, driver_bytes, reducer_bytes, solver_bytes, spread
-from ray_subsel.planning.selection_plan import plan_sizes, represented_size
+from ray_subsel.planning.selection_plan import RANK_BYTES, plan_sizes, represented_size, with_ranks
 
 GIB = 1 << 30
 
@@ -25,6 +25,13 @@ def test_one_partition_where_it_fits():
     assert sizes.worker_bytes == solver_bytes(1_000_000, 384, copies=False)
     assert sizes.worker_bytes == pytest.approx(BASE + 1e6 * (384 * 4 * 1.15 + 200), abs=2)
     assert sizes.predicted_peak_bytes == sizes.worker_bytes
+
+
+def test_scores_that_are_ranked_count_where_they_are_most():
+    sizes = plan(50_000_000, 8, 100, machine(64), objective="graph_cut", partitions=500, fan_in=4)
+    assert with_ranks(sizes).reducer_bytes > 50_000_000 * RANK_BYTES > sizes.reducer_bytes
+    few = plan(1_000, 384, 900, machine(16), objective="graph_cut")
+    assert with_ranks(few) == few
 
 
 def test_more_memory_asks_for_fewer_partitions():
