@@ -15,6 +15,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, Verbatim, invalid
 from ray_subsel.objectives import Objective, ProblemSize
+from ray_subsel.objectives.represented import DENSE_BYTES
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree
 from ray_subsel.planning.machine import USABLE, Machine
 from ray_subsel.planning.memory_model import (
@@ -151,6 +152,12 @@ def with_ranks(sizes: SelectionPlan) -> SelectionPlan:
     """Return the sizes of a selection whose driver also ranks the scores of all items."""
     ranking = BASE + DRIVER + RANK_BYTES * sizes.n
     return replace(sizes, reducer_bytes=max(sizes.reducer_bytes, ranking))
+
+
+def with_queries(sizes: SelectionPlan, queries: int) -> SelectionPlan:
+    """Return the sizes of a selection whose workers also hold a target's queries, and similarities to them."""
+    held = 16 * queries * sizes.d + min(DENSE_BYTES, 4 * queries * min(sizes.n, math.isqrt(DENSE_BYTES // 4)))
+    return replace(sizes, worker_bytes=sizes.worker_bytes + held, reducer_bytes=sizes.reducer_bytes + held)
 
 
 def planned_k(config: SelectConfig, k: int) -> int:

@@ -15,7 +15,14 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.objectives.quality import WEIGHT as QUALITY_WEIGHT
 from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
 from ray_subsel.objectives.target import Target
-from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_candidates, with_ranks
+from ray_subsel.planning.selection_plan import (
+    SelectionPlan,
+    plan_sizes,
+    planned_k,
+    with_candidates,
+    with_queries,
+    with_ranks,
+)
 from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line
@@ -38,7 +45,7 @@ from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import FOLDER, SelectionJob, SelectionOutcome, plan_selection
 from ray_subsel.stages.target import TargetStage
 from ray_subsel.stages.utility_table import FOLDER as UTILITIES
-from ray_subsel.stages.utility_table import Comparison, compare, with_utilities, write_utilities
+from ray_subsel.stages.utility_table import Comparison, compare, forget_comparison, with_utilities, write_utilities
 from ray_subsel.stages.write_aims import aim_facts, missing_quality
 from ray_subsel.stages.write_selection import SELECTION, SUBSET, write_selection
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
@@ -166,6 +173,10 @@ class SelectStage(Stage[bool]):
             f"select: {len(outcome.result.ids):,} of {job.n:,} items in {time.perf_counter() - began:.2f} s",
         )
 
+    def tidy(self, context: RunContext) -> None:
+        """Delete what utilities were made of."""
+        forget_comparison(context.run)
+
     @property
     def _share(self) -> float:
         return TARGET_WEIGHT if self.asked.target_weight is None else self.asked.target_weight
@@ -202,7 +213,8 @@ class SelectStage(Stage[bool]):
         copies = context.config.corpus.copies == "keep"
         n, d, policy = self.store.n, self.store.d, context.policy
         sizes = plan_sizes(config, context.machine, n=n, d=d, k=planned_k(config, k), copies=copies, policy=policy)
-        return sizes if context.config.corpus.quality is None else with_ranks(sizes)
+        sizes = sizes if context.config.corpus.quality is None else with_ranks(sizes)
+        return sizes if self.queries is None else with_queries(sizes, self.queries.n)
 
     def _settled(self, context: RunContext, settings: dict[str, Any]) -> SelectConfig:
         """Return the configuration with what memory decides; a run that goes on keeps what it began with."""

@@ -106,6 +106,13 @@ def compare(task: Comparison, *, in_process: bool) -> Indices | None:
     return nearest_of(found)
 
 
+def forget_comparison(run: RunDir) -> None:
+    """Delete what only :func:`write_utilities` needs."""
+    for name in run.names(FOLDER, ".parquet"):
+        if not name.startswith(f"{FOLDER}/part-"):
+            run.delete(name)
+
+
 def _compared(shard: int) -> str:
     return f"{FOLDER}/compared-{shard:05d}.parquet"
 

@@ -6,7 +6,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.memory_model import BASE, driver_bytes, reducer_bytes, solver_bytes, spread
-from ray_subsel.planning.selection_plan import RANK_BYTES, plan_sizes, represented_size, with_ranks
+from ray_subsel.planning.selection_plan import RANK_BYTES, plan_sizes, represented_size, with_queries, with_ranks
 
 GIB = 1 << 30
 
@@ -32,6 +32,14 @@ def test_scores_that_are_ranked_count_where_they_are_most():
     assert with_ranks(sizes).reducer_bytes > 50_000_000 * RANK_BYTES > sizes.reducer_bytes
     few = plan(1_000, 384, 900, machine(16), objective="graph_cut")
     assert with_ranks(few) == few
+
+
+def test_queries_count_in_workers_and_reducers_and_many_no_more_than_a_block():
+    sizes = plan(20_000, 64, 100, machine(16), objective="facility_location")
+    few, many = with_queries(sizes, 10), with_queries(sizes, 100_000)
+    assert sizes.worker_bytes < few.worker_bytes < sizes.worker_bytes + (2 << 20)
+    assert many.worker_bytes - sizes.worker_bytes == (1 << 30) + 16 * 64 * 100_000
+    assert many.reducer_bytes - sizes.reducer_bytes == many.worker_bytes - sizes.worker_bytes
 
 
 def test_more_memory_asks_for_fewer_partitions():

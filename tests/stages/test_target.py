@@ -69,7 +69,7 @@ def there(tmp_path):
     ],
     ids=str,
 )
-def test_a_run_chooses_what_select_does(there, how):
+def test_a_run_chooses_what_select_does(there, how, tmp_path):
     X, Q, quality, made = there
     ids, report = made(**how, **BOTH)
     near = how.get("near")
@@ -86,6 +86,8 @@ def test_a_run_chooses_what_select_does(there, how):
     assert told["target"]["greatest"]["chosen"] == pytest.approx(wanted.stats["target_greatest_similarity"])
     assert told["target"]["mean"]["all"] == pytest.approx(wanted.stats["target_mean_similarity_of_all"])
     assert told["random_value"] < told["value"]
+    kept = {path.name.partition("-")[0] for path in (tmp_path / "run" / "utilities").iterdir()}
+    assert kept == {"part", "about.json"}
     if how["objective"] == "graph_cut" and how.get("mode") != "exact":
         assert told["certificate"]["bound"] >= told["value"]
 
