@@ -16,7 +16,7 @@ COMMON = frozenset(
         *("quotas", "floors", "include", "exclude"),
         *("cache", "clear"),
         *("test", "arms", "train_model", "epochs", "lr"),
-        *("study", "seeds"),
+        *("study", "seeds", "follow", "idle", "checkpoint_every"),
     }
 )
 """The fields whose flags ``--help`` shows."""

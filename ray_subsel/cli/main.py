@@ -39,6 +39,7 @@ EXAMPLES = """examples:
   subsel plan 'vectors/*.parquet' --vectors embedding --fraction 0.05 --memory-limit 3GiB
   subsel embed corpus.jsonl --text body --out runs/body
   subsel finetune runs/stories --test test.csv --arm full
+  subsel stream --text body --k 1000 --out runs/live < rows.jsonl > events.jsonl
   subsel report runs/stories
   subsel experiment story-cloze stories.csv --test test.csv --study claim --seeds 10 --out runs/claim
 

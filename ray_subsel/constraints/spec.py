@@ -182,13 +182,13 @@ def parse_quotas(texts: Sequence[str]) -> str | dict[Hashable, int] | None:
     return _mapping(texts, "quota", "balanced, proportional, equal, none, or LABEL=N, repeated")
 
 
-def parse_floors(texts: Sequence[str]) -> int | dict[Hashable, int] | None:
+def parse_floors(texts: Sequence[str], parameter: str = "floor") -> int | dict[Hashable, int] | None:
     """Return a number for every group, a mapping from label to number, or None where nothing is said."""
     if not texts:
         return None
     if len(texts) == 1 and (least := _count(texts[0])) is not None:
         return least
-    return _mapping(texts, "floor", "a whole number, or LABEL=N, repeated")
+    return _mapping(texts, parameter, "a whole number, or LABEL=N, repeated")
 
 
 def _mapping(texts: Sequence[str], parameter: str, must: str) -> dict[Hashable, int]:

@@ -40,10 +40,10 @@ class LineSource:
     A byte order mark of UTF-8 is skipped. Memory: one line, at most ``max_line`` bytes.
     """
 
-    def __init__(self, file: SourceFile, max_line: int = BlockSizes.max_line) -> None:
+    def __init__(self, file: SourceFile, max_line: int = BlockSizes.max_line, stream: BinaryIO | None = None) -> None:
         self.file = file
         self.max_line = max_line
-        self.stream = open_bytes(file)
+        self.stream = open_bytes(file) if stream is None else stream
         self.waiting: deque[Line] = deque()
         self.number = 0
 

@@ -10,7 +10,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,7 @@ def read_batches(
     texts: tuple[str, ...] = (),
     vectors: str | None = None,
     sizes: BlockSizes = DEFAULT_SIZES,
+    stream: BinaryIO | None = None,
 ) -> Iterator[Batch]:
     """Yield a file's rows in order.
 
@@ -48,6 +49,8 @@ def read_batches(
     vectors : str or None
         The column that holds vectors, which JSON keeps as lists of numbers.
     sizes : BlockSizes, optional
+    stream : binary stream, optional
+        Where the bytes come from, if they do not come from the file's path; not for Parquet.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def read_batches(
     if file.format == "parquet":
         yield from _parquet(file, row_groups, sizes)
         return
-    source = LineSource(file, sizes.max_line)
+    source = LineSource(file, sizes.max_line, stream)
     try:
         if file.format == "csv":
             yield from _csv(source, sizes)

@@ -10,9 +10,11 @@ from ray_subsel.cli.commands.finetune import FINETUNE
 from ray_subsel.cli.commands.plan import PLAN
 from ray_subsel.cli.commands.report import REPORT
 from ray_subsel.cli.commands.run import EMBED, RUN, SELECT
+from ray_subsel.cli.commands.stream import STREAM
 
 COMMANDS = {
-    command.name: command for command in (RUN, EMBED, SELECT, PLAN, FINETUNE, EXPLAIN, REPORT, EXPERIMENT, CACHE)
+    command.name: command
+    for command in (RUN, EMBED, SELECT, STREAM, PLAN, FINETUNE, EXPLAIN, REPORT, EXPERIMENT, CACHE)
 }
 
 __all__ = ["COMMANDS", "Answer", "Command", "Invocation"]
