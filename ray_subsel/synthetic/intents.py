@@ -18,6 +18,7 @@ import numpy as np
 
 from ray_subsel.config.options import flag_number, flag_whole
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.types import Indices
 from ray_subsel.storage.run_directory import open_filesystem
 from ray_subsel.synthetic.noise import near_copy
 from ray_subsel.synthetic.words import ADJECTIVES, FIRST_NAMES, TIMES, TOPICS
@@ -95,7 +96,7 @@ def make_intents(
     draw = np.random.default_rng([seed, rows])
     copies = int(near * rows)
     labels = _labels(rows - copies, classes, skew, draw)
-    made = [_text(*kinds[order[label]], draw) for label in labels.tolist()]
+    made = [_text(kinds[order[label]], draw) for label in labels.tolist()]
     found = [Intent(text, label, "original") for text, label in made]
     popular = 1.0 / np.arange(1, len(found) + 1)
     popular = draw.permutation(popular) / popular.sum()
@@ -104,16 +105,16 @@ def make_intents(
     return [found[at] for at in draw.permutation(len(found)).tolist()]
 
 
-def _labels(rows: int, classes: int, skew: float, draw: np.random.Generator) -> np.ndarray:
+def _labels(rows: int, classes: int, skew: float, draw: np.random.Generator) -> Indices:
     """Return a class for each row; every class has one, where there are enough rows."""
     shares = 1.0 / np.arange(1, classes + 1) ** skew
     first = np.arange(min(rows, classes))
     return np.concatenate((first, draw.choice(classes, size=rows - first.size, p=shares / shares.sum())))
 
 
-def _text(topic_number: int, verb: int, thing: int, draw: np.random.Generator) -> tuple[str, str]:
-    """Return a text of a class, and the class."""
-    topic = TOPICS[topic_number]
+def _text(kind: tuple[int, int, int], draw: np.random.Generator) -> tuple[str, str]:
+    """Return a text of a class, which is the numbers of a topic, a verb and a thing, and the class."""
+    topic, verb, thing = TOPICS[kind[0]], kind[1], kind[2]
 
     def one(words: Sequence[str]) -> str:
         return words[int(draw.integers(len(words)))]
