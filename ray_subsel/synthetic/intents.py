@@ -19,7 +19,7 @@ import numpy as np
 from ray_subsel.config.options import flag_number, flag_whole
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.types import Indices
-from ray_subsel.storage.run_directory import open_filesystem
+from ray_subsel.storage.filesystems import open_filesystem
 from ray_subsel.synthetic.noise import near_copy
 from ray_subsel.synthetic.words import ADJECTIVES, FIRST_NAMES, TIMES, TOPICS
 
