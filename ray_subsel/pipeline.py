@@ -12,6 +12,7 @@ select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Cor
             selection.parquet, subset.parquet, nearest/
 decide  ->  decisions.parquet           what became of every row       (this process)
 map     ->  map.parquet    a place in the plane for 20,000 items        (this process)
+profile ->                 what the subset is to the corpus             (this process)
 train   ->  train/         one model an arm                             (Ray Train, or in process)
 report  ->  report.json, report.html
 """
@@ -41,6 +42,7 @@ from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.map import MapStage
+from ray_subsel.stages.profile import ProfileStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.target import TargetStage
@@ -57,6 +59,7 @@ STAGES = (
     SelectStage,
     DecideStage,
     MapStage,
+    ProfileStage,
     TrainStage,
 )
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
@@ -140,6 +143,7 @@ def run(
                 groups = group_column(config.corpus) if select.grouped else None
                 run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
                 run_stage(MapStage(rows), context)
+                run_stage(ProfileStage(rows, DeduplicateStage.name not in without), context)
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)

@@ -30,13 +30,14 @@ class Tick:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line chart: SVG coordinates of its points, and both axes."""
+    """A line chart: SVG coordinates of its points, those of a second line beside it, and both axes."""
 
     points: str
     area: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     zero: float | None
+    other: str = ""
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -84,6 +85,32 @@ def gain_curve(pairs: Sequence[Sequence[float]]) -> Curve | None:
         x_ticks=(Tick(0.0, count(first)), *(Tick((v - first) / (last - first), count(v)) for v in columns)),
         y_ticks=tuple(Tick((value - low) / (high - low), _label(value)) for value in rows),
         zero=round(HEIGHT * high / (high - low), 2) if low < 0 < high else None,
+    )
+
+
+def coverage_curve(sizes: Sequence[int], chosen: Sequence[float], random: Sequence[float]) -> Curve | None:
+    """Return the chart of the mean cosine to the nearest chosen item against k, with that of random items beside it."""
+    if len(sizes) < 2:
+        return None
+    low = min(min(chosen), min(random, default=1.0))
+    rows = [value for value in nice_ticks(low, 1.0, 6) if value <= 1.0]
+    low, first, last = rows[0], float(sizes[0]), float(sizes[-1])
+
+    def line(values: Sequence[float]) -> str:
+        pairs = zip(sizes, values, strict=False)
+        return " ".join(
+            f"{WIDTH * (k - first) / (last - first):.1f},{HEIGHT * (1.0 - value) / (1.0 - low):.1f}"
+            for k, value in pairs
+        )
+
+    columns = [value for value in nice_ticks(first, last, 6) if first < value <= last and value == round(value)]
+    return Curve(
+        points=line(chosen),
+        area="",
+        x_ticks=(Tick(0.0, count(first)), *(Tick((v - first) / (last - first), count(v)) for v in columns)),
+        y_ticks=tuple(Tick((value - low) / (1.0 - low), _label(round(value, 6))) for value in rows),
+        zero=None,
+        other=line(random),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 
 from ray_subsel.core.byte_sizes import show_bytes
-from ray_subsel.report.charts import Bar, bars, gain_curve
+from ray_subsel.report.charts import Bar, bars, coverage_curve, gain_curve
 from ray_subsel.report.map import map_of
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
 from ray_subsel.report.terminal import recall_note
@@ -29,6 +29,7 @@ STAGES = {
     "select": "Select",
     "decide": "Tell why",
     "map": "Draw the map",
+    "profile": "Measure the subset",
     "train": "Fine-tune and test",
     "report": "Report",
 }
@@ -76,6 +77,8 @@ def render_html(
         rejected=sorted((corpus.get("rejected_by_reason") or {}).items(), key=lambda pair: (-pair[1], pair[0])),
         groups=list(corpus.get("largest_groups") or []),
         selection=_selection(report.get("selection")),
+        profile=_profile(report),
+        statuses=sorted((report.get("statuses") or {}).items(), key=lambda pair: -pair[1]),
         seconds=_seconds(report),
         memory=_memory(report),
         settings=_settings(report),
@@ -107,22 +110,18 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         tested = f"on {count((report.get('training') or {}).get('test_rows'))} test rows"
         tiles.append(("Accuracy", percent(arms["subset"]["accuracy"]), f"of the chosen subset, {tested}"))
     if selection:
-        n = selection.get("n", corpus.get("items"))
-        share = percent(selection["k"] / n) if n else ""
-        tiles.append(("Chosen", count(selection.get("k")), f"of {count(n)} items{', ' + share if share else ''}"))
-        name = str(selection.get("objective"))
-        penalty = "" if selection.get("lam") is None else f", λ = {_plain(selection['lam'])}"
-        tiles.append(("Objective f", amount(selection.get("value")), f"{name}{penalty}"))
-        if selection.get("lift_over_random") is not None and (selection.get("random_value") or 0.0) > 0:
-            by = "is expected at" if selection.get("random_is_expected", True) else "drawn once reaches"
-            expected = f"a random subset {by} {amount(selection.get('random_value'))}"
-            tiles.append(("Over random", percent(selection["lift_over_random"], signed=True), expected))
-        elif selection.get("random_value") is not None:
-            how = "expected of" if selection.get("random_is_expected", True) else "of one draw of"
-            tiles.append(("f of random", amount(selection["random_value"]), f"{how} a subset of the same size"))
-        if selection.get("share_of_centralized") is not None:
-            share = percent(selection["share_of_centralized"], digits=2)
-            tiles.append(("Of centralized", share, "of f that greedy reaches without partitions"))
+        total = corpus.get("rows", selection.get("n"))
+        share = percent(selection["k"] / total) if total else ""
+        tiles.append(("Chosen", count(selection.get("k")), f"of {count(total)} rows{', ' + share if share else ''}"))
+    profile = report.get("profile") or {}
+    if near_to := profile.get("coverage"):
+        means = f"mean cosine of a distinct row to the nearest chosen one; random rows {near_to['random'][-1]:.2f}"
+        tiles.append(("Coverage", f"{near_to['chosen'][-1]:.2f}", means))
+    if (spared := profile.get("repeats_of_random")) is not None and round(spared) > 0 and selection:
+        held = selection.get("chosen_duplicates") or 0
+        tiles.append(
+            ("Repeats", count(held), f"among the chosen; as many random rows hold some {count(round(spared))}")
+        )
     if corpus.get("duplicate_rows") is not None and corpus.get("rows"):
         share = percent(corpus["duplicate_rows"] / corpus["rows"])
         tiles.append(("Repeated rows", count(corpus["duplicate_rows"]), f"{share} of {count(corpus['rows'])} rows"))
@@ -201,9 +200,11 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         ("Mode", f"{selection.get('mode')}, {_number_of(selection.get('partitions'), 'partition')}"),
         ("Rounds", count(selection.get("rounds"))),
         ("f of the chosen", amount(selection.get("value"))),
-        ("f of random items", amount(selection.get("random_value"))),
-        ("Best partition alone", amount(selection.get("best_local_value"))),
-        ("f of centralized greedy", amount(selection.get("centralized_value"))),
+        (
+            "f of random items" + (", expected" if selection.get("random_is_expected", True) else ", drawn once"),
+            amount(selection.get("random_value")),
+        ),
+        *(_of_partitions(selection) if (selection.get("partitions") or 1) > 1 else []),
         ("Picks with negative gain", count(selection.get("negative_gains"))),
         ("Chosen rows that repeat a text", count(selection.get("chosen_duplicates"))),
         *_limit_facts(selection.get("limits") or {}),
@@ -244,6 +245,48 @@ def _aim_facts(selection: Mapping[str, Any]) -> Pairs:
         *facts,
         *((f"f from {name}", amount(value)) for name, value in (selection.get("value_parts") or {}).items()),
     ]
+
+
+def _of_partitions(selection: Mapping[str, Any]) -> Pairs:
+    """Return what is worth telling where there were several partitions."""
+    share = selection.get("share_of_centralized")
+    return [
+        ("Best partition alone", amount(selection.get("best_local_value"))),
+        ("f of centralized greedy", amount(selection.get("centralized_value"))),
+        ("Share of it that was reached", "–" if share is None else percent(share, digits=2)),
+    ]
+
+
+def _profile(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is shown of the subset beside the corpus."""
+    profile = report.get("profile")
+    if not profile:
+        return None
+    near_to = profile["coverage"]
+    step = max(1, -(-len(near_to["k"]) // 8))
+    lines = list(zip(near_to["k"], near_to["chosen"], near_to["random"], strict=False))
+    total, k = (report.get("corpus") or {}).get("rows") or 1, (report.get("selection") or {}).get("k") or 1
+    kinds = [
+        (name, [(one["name"] or "(none)", *_before_after(one, total, k)) for one in profile.get(key) or []])
+        for name, key in (("Labels", "labels"), ("Groups", "groups"))
+    ]
+    return {
+        "curve": coverage_curve(near_to["k"], near_to["chosen"], near_to["random"]),
+        "table": [(count(k), f"{a:.3f}", f"{b:.3f}") for k, a, b in [*lines[:-1:step], *lines[-1:]]],
+        "sample": count(near_to["sample"]),
+        "kinds": [(name, rows) for name, rows in kinds if rows],
+        "words": [
+            (when, *(f"{one:,.0f}" for one in profile["words"][key]))
+            for when, key in (("All rows", "before"), ("Chosen", "after"))
+            if profile.get("words") and profile["words"][key]
+        ],
+        "near_groups": profile.get("near_groups") or [],
+    }
+
+
+def _before_after(one: Mapping[str, Any], total: int, k: int) -> tuple[str, str, str, str]:
+    before, after = one["before"] / total, one["after"] / k
+    return count(one["before"]), percent(before), count(one["after"]), percent(after)
 
 
 def _limit_facts(limits: Mapping[str, Any]) -> Pairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ray_subsel.report.numbers import amount, count, is_clear, percent
+from ray_subsel.report.numbers import count, is_clear, percent
 
 ARM_NAMES = {
     "subset": "chosen subset",
@@ -25,7 +25,9 @@ def verdict(report: Mapping[str, Any]) -> str:
     accuracy = {arm["arm"]: arm["accuracy"] for arm in training.get("arms") or []}
     chosen = f"{count(selection.get('k'))} of {count(_items(report))} items"
     if "subset" not in accuracy:
-        return f"{chosen} were chosen{_against_random(selection)}."
+        return f"{chosen} were chosen{_covering(report)}."
+    if "full" in accuracy and accuracy["full"] > 0:
+        return _kept(chosen, accuracy, int(training.get("test_rows") or 0))
     rows = int(training.get("test_rows") or 0)
     text = f"Trained on {chosen}, the model is right on {percent(accuracy['subset'])} of {count(rows)} test rows"
     others = [arm for arm in ARM_NAMES if arm in accuracy and arm != "subset"]
@@ -39,16 +41,24 @@ def _items(report: Mapping[str, Any]) -> float | None:
     return None if found is None else float(found)
 
 
-def _against_random(selection: Mapping[str, Any]) -> str:
-    lift = selection.get("lift_over_random")
-    if lift is None:
+def _covering(report: Mapping[str, Any]) -> str:
+    """Return how near the chosen rows come to all, beside random ones."""
+    near_to = (report.get("profile") or {}).get("coverage")
+    if not near_to:
         return ""
-    if float(selection.get("random_value") or 0.0) <= 0:
-        # A share of a negative number reads as its opposite.
-        reached, expected = amount(selection.get("value")), amount(selection.get("random_value"))
-        return f", with f = {reached} against {expected} of a random subset"
-    side = "above" if lift >= 0 else "below"
-    return f", with an objective {percent(abs(lift))} {side} a random subset's"
+    chosen, random = near_to["chosen"][-1], near_to["random"][-1]
+    return f": a distinct row finds one of cosine {chosen:.2f} among them on average, among random rows {random:.2f}"
+
+
+def _kept(chosen: str, accuracy: Mapping[str, float], rows: int) -> str:
+    """Return the share of the accuracy of all rows that the subset keeps, and others beside it."""
+    full = accuracy["full"]
+    doubt = "" if is_clear(accuracy["subset"], full, rows) else ", level with all as far as chance allows"
+    text = f"{chosen} keep {percent(accuracy['subset'] / full)} of the accuracy of all rows{doubt}"
+    others = [
+        f"{ARM_NAMES[arm]} {percent(accuracy[arm] / full)}" for arm in ("random", "random-dedup") if arm in accuracy
+    ]
+    return f"{'; '.join([text, *others])} ({count(rows)} test rows)."
 
 
 def _compared(subset: float, other: float, arm: str, rows: int) -> str:

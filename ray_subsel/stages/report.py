@@ -51,6 +51,8 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "against": facts.get("against"),
         "near": facts.get("near"),
         "selection": selection,
+        "profile": facts.get("profile"),
+        "statuses": (facts.get("decide") or {}).get("statuses"),
         "training": facts.get("train"),
         "warnings": [warning for fact in facts.values() for warning in (fact or {}).get("warnings", [])],
     }

@@ -1,0 +1,76 @@
+"""Measure what a subset is to its corpus: how near it comes to all rows, what repeats it spares, what it is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows
+
+_BLOCK_NUMBERS = 8_000_000
+MOST_GROUPS = 25
+OTHERS = "(others)"
+
+
+def coverage(sample: UnitRows, chosen: UnitRows, sizes: Sequence[int]) -> Float64s:
+    """Return the mean cosine of the items of a sample to the nearest of the first k chosen ones, for each k.
+
+    Parameters
+    ----------
+    sample : UnitRows
+    chosen : UnitRows
+        In rank order.
+    sizes : sequence of int
+        Values of k, ascending, in [1, chosen.n].
+    """
+    total = np.zeros(len(sizes))
+    targets = chosen.take(np.arange(chosen.n)).astype(np.float32)
+    at = np.asarray(sizes) - 1
+    step = max(1, _BLOCK_NUMBERS // chosen.n)
+    for start in range(0, sample.n, step):
+        block = sample.slice(start, min(start + step, sample.n)).astype(np.float32)
+        cosines = block @ targets.T
+        np.maximum.accumulate(cosines, axis=1, out=cosines)
+        total += cosines[:, at].sum(axis=0, dtype=np.float64)
+    return total / sample.n
+
+
+def curve_sizes(k: int, most: int = 60) -> list[int]:
+    """Return at most some values from 1 to k, evenly spread, with both ends."""
+    return [int(one) for one in np.unique(np.linspace(1, k, min(k, most)).round())]
+
+
+def expected_repeats(groups: Indices, k: int) -> float:
+    """Return how many of k rows drawn at random repeat an earlier one of their group: k - sum_g (1 - (1 - m_g/N)^k).
+
+    Parameters
+    ----------
+    groups : int64 array
+        m_g, the rows of each group of copies, exact and near ones, single rows included; N is their sum.
+    k : int
+    """
+    rows = float(groups.sum())
+    if rows <= 0:
+        return 0.0
+    seen = -np.expm1(k * np.log1p(-np.minimum(groups / rows, 1.0 - 1e-12)))
+    return max(0.0, k - float(seen.sum()))
+
+
+def shares(all_rows: Counter[str], chosen: Counter[str]) -> list[dict[str, Any]]:
+    """Return how often each value comes before and after, the most frequent first, the rest as one."""
+    names = sorted(all_rows.keys() | chosen.keys(), key=lambda name: (-all_rows[name], name))
+    shown = [{"name": name, "before": all_rows[name], "after": chosen[name]} for name in names[:MOST_GROUPS]]
+    rest = names[MOST_GROUPS:]
+    if rest:
+        counts = {"before": sum(all_rows[one] for one in rest), "after": sum(chosen[one] for one in rest)}
+        shown.append({"name": f"{OTHERS} {len(rest):,}", **counts})
+    return shown
+
+
+def quartiles(values: Sequence[float]) -> list[float] | None:
+    """Return the quartiles, or None of nothing."""
+    return [float(one) for one in np.quantile(values, [0.25, 0.5, 0.75])] if len(values) else None

@@ -1,0 +1,189 @@
+"""Measure what the subset is to the corpus, for the report: nothing is written but facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_subsel.core.hashing import mix
+from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.types import Indices
+from ray_subsel.core.unit_rows import UnitRows, unit_rows
+from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.profile import coverage, curve_sizes, expected_repeats, quartiles, shares
+from ray_subsel.runtime.peak_memory import PeakMemory
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.deduplicate import GROUPS, LEADERS
+from ray_subsel.stages.write_selection import SELECTION
+from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
+from ray_subsel.storage.embedding_store import EmbeddingStore
+from ray_subsel.storage.run_directory import RunDir
+
+SAMPLE = 2_000
+"""Items that coverage is measured on, and rows whose lengths are."""
+
+SHOWN_GROUPS = 5
+SHOWN_MEMBERS = 4
+CHARACTERS = 300
+MOST_CHOSEN = 20_000
+"""Chosen items that coverage is followed to."""
+
+MOST_VALUES = 100_000
+"""Of a column; one with more tells rows apart, not kinds of rows."""
+
+VERSION = 1
+"""Of what is measured: part of the stage's settings."""
+
+_STREAM = 0x3A97
+
+
+@final
+@dataclass(frozen=True)
+class ProfileStage(Stage[bool]):
+    """Measure coverage against k, repeats that random rows would hold, labels, groups and lengths before and after.
+
+    Attributes
+    ----------
+    rows : RowStore
+    near : bool
+        Whether near copies were collapsed.
+    """
+
+    name: ClassVar[str] = "profile"
+    outputs: ClassVar[tuple[str, ...]] = ()
+
+    rows: RowStore
+    near: bool
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """Return what decides the figures: the selection."""
+        return {"select": context.fingerprint("select"), "version": VERSION}
+
+    def resume(self, context: RunContext) -> bool | None:
+        """Return that there are the facts."""
+        del context
+        return True
+
+    def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
+        """Measure."""
+        del peak
+        run = context.run
+        items = EmbeddingStore.open_folder(run, EMBEDDINGS)
+        selection = run.read_table(SELECTION, ["id", "rows", MULTIPLICITY])
+        chosen = selection["id"].to_numpy()
+        leaders = EmbeddingStore.open_folder(run, LEADERS) if self.near else items
+        facts: dict[str, Any] = {"coverage": _coverage(items, leaders, selection)}
+        sizes = np.concatenate([leaders.members(shard)[MULTIPLICITY].to_numpy() for shard in leaders.numbers])
+        facts["repeats_of_random"] = expected_repeats(sizes, len(chosen))
+        for column in ("label", "group"):
+            if found := self._shares(column, chosen):
+                facts[f"{column}s"] = found
+        if lengths := self._lengths(chosen):
+            facts["words"] = lengths
+        facts["near_groups"] = self._near_groups(run, selection) if self.near else []
+        return StageResult(True, facts)
+
+    def _shares(self, column: str, chosen: Indices) -> list[dict[str, Any]]:
+        """Return how often each value of a column comes in all rows and in the chosen ones."""
+        before: Counter[str] = Counter()
+        for table in self.rows.iter_tables([column]):
+            before += _counts(table[column])
+            if len(before) > MOST_VALUES:
+                return []
+        return shares(before, _counts(self.rows.take(chosen, [column])[column])) if before else []
+
+    def _lengths(self, chosen: Indices) -> dict[str, Any] | None:
+        """Return quartiles of the number of words of the rows, of all and of the chosen ones, each of a sample."""
+        ids = self.rows.ids()
+        drawn = ids[np.argsort(mix(ids, _STREAM), kind="stable")[:SAMPLE]]
+        lengths = {}
+        for name, some in (("before", drawn), ("after", chosen[:SAMPLE])):
+            texts = self.rows.take(some, ["text"])["text"].cast(pa.string())
+            words = pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts)))
+            lengths[name] = quartiles(words.drop_null().to_numpy())
+        return lengths if lengths["before"] else None
+
+    def _near_groups(self, run: RunDir, selection: pa.Table) -> list[dict[str, Any]]:
+        """Return the largest groups of near copies whose leader is chosen, with some members' texts."""
+        counts = selection[MULTIPLICITY].to_numpy()
+        top = [at for at in np.argsort(-counts, kind="stable")[:SHOWN_GROUPS].tolist() if counts[at] > 1]
+        cosines = _cosines(run, [row for at in top for row in selection["rows"][at].as_py()])
+        found = []
+        for at in top:
+            leader, rows = selection["id"][at].as_py(), selection["rows"][at].as_py()
+            others = sorted((row for row in rows if row in cosines and row != leader), key=lambda row: cosines[row])
+            shown = [leader, *others[: SHOWN_MEMBERS - 1]]
+            texts = self.rows.take(shown, ["text"])["text"].cast(pa.string()).to_pylist()
+            members = [
+                {"id": row, "text": (text or "")[:CHARACTERS], "cosine": cosines.get(row)}
+                for row, text in zip(shown, texts, strict=True)
+            ]
+            if len(members) > 1:
+                found.append({"rows": int(counts[at]), "members": members})
+        return found
+
+
+def _coverage(items: EmbeddingStore, leaders: EmbeddingStore, selection: pa.Table) -> dict[str, Any]:
+    """Return how near the items that are no copies come to the chosen ones, and to random ones, against k.
+
+    Random ones are drawn from all items, near copies included, as one would draw rows.
+    """
+    sample = _unit(leaders, np.sort(_drawn(leaders)[:SAMPLE]))
+    chosen = _unit(items, _items_of(items, selection["id"].to_numpy()[:MOST_CHOSEN]))
+    random = _unit(items, _drawn(items)[::-1][: chosen.n])
+    sizes = curve_sizes(min(chosen.n, random.n))
+    curves = [coverage(sample, some, sizes) for some in (chosen, random)]
+    return {
+        "sample": sample.n,
+        "k": sizes,
+        "chosen": [round(float(one), 6) for one in curves[0]],
+        "random": [round(float(one), 6) for one in curves[1]],
+    }
+
+
+def _drawn(store: EmbeddingStore) -> Indices:
+    """Return the items in an order that a hash decides."""
+    ids = np.concatenate([store.read_shard(shard, ["id"])["id"].to_numpy() for shard in store.numbers])
+    return np.asarray(ids[np.argsort(mix(ids, _STREAM), kind="stable")])
+
+
+def _unit(items: EmbeddingStore, ids: Indices) -> UnitRows:
+    return unit_rows(items.vectors(ids), parameter="vectors", numbers=ids)
+
+
+def _items_of(items: EmbeddingStore, rows: Indices) -> Indices:
+    """Return the item of each row, in their order."""
+    order = np.argsort(rows)
+    ascending = rows[order]
+    found = np.empty(rows.size, dtype=np.int64)
+    for shard in items.numbers:
+        table = items.read_shard(shard, ["id", "rows"])
+        members = table["rows"].combine_chunks()
+        flat = pc.list_flatten(members).to_numpy(zero_copy_only=False)
+        here = np.isin(flat, ascending)
+        parents = pc.list_parent_indices(members).to_numpy(zero_copy_only=False)[here]
+        found[order[np.searchsorted(ascending, flat[here])]] = table["id"].to_numpy()[parents]
+    return found
+
+
+def _cosines(run: RunDir, rows: list[int]) -> dict[int, float]:
+    """Return the cosine of each near copy among some rows to its leader."""
+    wanted, found = pa.array(sorted(rows), pa.int64()), {}
+    for name in run.names(GROUPS, ".parquet"):
+        table = run.read_table(name, ["id", "leader", "cosine"])
+        some = table.filter(pc.is_in(table["id"], wanted))
+        for row, leader, cosine in zip(*(some[column].to_pylist() for column in some.column_names), strict=True):
+            if row != leader:
+                found[row] = round(float(cosine), 4)
+    return found
+
+
+def _counts(column: pa.ChunkedArray) -> Counter[str]:
+    """Return how often each value comes, missing ones aside."""
+    found = column.cast(pa.string()).drop_null().value_counts().to_pylist()
+    return Counter({one["values"]: one["counts"] for one in found})
