@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from ray_subsel.core.errors import InputError
+from ray_subsel.core.system_errors import unusable
 
 
 class LineLog:
@@ -51,4 +52,4 @@ class LineLog:
         self.file.close()
 
     def _unwritten(self, error: OSError) -> InputError:
-        return InputError(f"{self.path} could not be written ({error}). Make room, then run the same command again.")
+        return unusable(f"{self.path} could not be written", error, "Make it writable")

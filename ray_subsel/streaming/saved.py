@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.system_errors import unusable
 
 SCHEMA = 1
 _SETTINGS = "settings"
@@ -62,4 +63,4 @@ def write_state(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"{os.fspath(path)} could not be written ({error}). Make room or make it writable.") from error
+        raise unusable(f"{os.fspath(path)} could not be written", error, "Make it writable") from error

@@ -72,6 +72,25 @@ def test_events_are_the_decisions_of_the_selector(tmp_path):
     assert report["value"] == pytest.approx(sum(one["gain"] for one in kept))
 
 
+def test_a_reader_that_goes_ends_it_with_one_line_and_nothing_is_lost(tmp_path, monkeypatch, capfd):
+    class Closed(io.BytesIO):
+        def write(self, content):
+            raise BrokenPipeError
+
+    flags = ["stream", "--vectors", "v", "--k", "8", "--batch-rows", "16", "--out", str(tmp_path / "out")]
+    lines = ("\n".join(LINES) + "\n").encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", io.TextIOWrapper(Closed()))
+        assert main(flags) == 3
+    assert "standard output was closed by its reader" in capfd.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    assert main(flags) == 0
+    assert events_of(tmp_path / "out") == stream(tmp_path / "whole")[0]
+
+
+@pytest.mark.fault
 @pytest.mark.parametrize("event", ["write", "written"])
 def test_after_a_kill_at_any_checkpoint_it_goes_on_with_the_same_decisions(tmp_path, event):
     whole, _ = stream(tmp_path / "whole")
@@ -96,6 +115,7 @@ def test_after_a_kill_at_any_checkpoint_it_goes_on_with_the_same_decisions(tmp_p
         assert report["rows"] == 600
 
 
+@pytest.mark.fault
 def test_a_process_that_is_killed_goes_on(tmp_path):
     command = [sys.executable, "-m", "ray_subsel.cli", "stream", "--vectors", "v", "--k", "8", "--batch-rows", "16"]
     command += ["--checkpoint-every", "100", "--out", str(tmp_path / "killed")]
@@ -116,6 +136,7 @@ def test_a_process_that_is_killed_goes_on(tmp_path):
     ]
 
 
+@pytest.mark.fault
 def test_more_of_the_same_input_goes_on_and_other_input_is_refused(tmp_path):
     whole, _ = stream(tmp_path / "whole")
     stream(tmp_path / "a", LINES[:333])

@@ -9,7 +9,7 @@ from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig
 from ray_subsel.config.stream import StreamConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.core.errors import ResourceError
 
 IDLE_CORPUS = (
     *("data", "task", "label", "cost", "id", "story_text", "copies", "augment", "augment_share", "augment_copies"),
@@ -37,7 +37,7 @@ def _write(content: bytes) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        raise InputError("standard output was closed; the same command again goes on.") from None
+        raise ResourceError("standard output was closed by its reader; the same command again goes on.") from None
 
 
 def _run(call: Invocation) -> Answer:
