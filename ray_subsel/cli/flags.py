@@ -95,7 +95,7 @@ def add_flags(parser: argparse.ArgumentParser, config: type, *, title: str, skip
         about = field.metadata["help"]
         default = field.default
         if default not in (None, (), "", False):
-            shown = " ".join(default) if isinstance(default, tuple) else default
+            shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
             about += f" (default: {shown})"
         settings: dict[str, Any] = {"dest": field.name, "help": about, "default": argparse.SUPPRESS}
         kind = types[field.name]

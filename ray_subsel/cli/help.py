@@ -17,6 +17,7 @@ COMMON = frozenset(
         *("cache", "clear"),
         *("test", "arms", "train_model", "epochs", "lr"),
         *("study", "seeds", "follow", "idle", "checkpoint_every"),
+        *("sizes", "draws", "rows"),
     }
 )
 """The fields whose flags ``--help`` shows."""

@@ -41,6 +41,7 @@ EXAMPLES = """examples:
   subsel finetune runs/stories --test test.csv --arm full
   subsel stream --text body --k 1000 --out runs/live < rows.jsonl > events.jsonl
   subsel report runs/stories
+  subsel compare reviews.jsonl --text body --label stars --out runs/compared
   subsel experiment story-cloze stories.csv --test test.csv --study claim --seeds 10 --out runs/claim
 
 The same command again resumes a run that was stopped. Results are in DIR: selection.parquet (rank, id, gain, ...),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ray_subsel.config.cache import CacheConfig
+from ray_subsel.config.compare import CompareConfig
 from ray_subsel.config.corpus import FORMATS, STORY_TEXTS, TASKS, CorpusConfig
 from ray_subsel.config.embed import EmbedConfig
 from ray_subsel.config.filters import FilterConfig
@@ -19,6 +20,7 @@ __all__ = [
     "STORY_TEXTS",
     "TASKS",
     "CacheConfig",
+    "CompareConfig",
     "CorpusConfig",
     "EmbedConfig",
     "FilterConfig",

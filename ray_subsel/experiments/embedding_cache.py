@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +15,20 @@ from ray_subsel.core.types import Float32s, Mask
 from ray_subsel.embedders import EmbedsTexts
 from ray_subsel.embedders.remembered import Remembering
 from ray_subsel.storage.run_directory import RunDir
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """What stands for an embedder when all texts are known."""
+
+    dimension: int
+
+    def embed(self, texts: Sequence[str]) -> Float32s:
+        raise KeyError(f"{len(texts)} texts are not known")
+
+
+def _same(embedder: EmbedsTexts) -> EmbedsTexts:
+    return embedder
 
 
 class _Known:
@@ -46,7 +62,7 @@ class Memory(Remembering):
 
     def __init__(self, embedder: EmbedsTexts) -> None:
         self._known = _Known(embedder.dimension)
-        super().__init__(lambda: embedder, embedder.dimension, self._known)
+        super().__init__(partial(_same, embedder), embedder.dimension, self._known)
 
     def known(self) -> frozenset[bytes]:
         """Return the keys of all texts it knows."""
@@ -55,6 +71,12 @@ class Memory(Remembering):
     def forget(self, all_but: frozenset[bytes]) -> None:
         """Forget other texts than these."""
         self._known.rows = {key: row for key, row in self._known.rows.items() if key in all_but}
+
+    def sealed(self) -> Memory:
+        """Return a memory of what it knows, without the embedder: small to send, and asked for nothing else."""
+        alone = Memory(_Sealed(self.dimension))
+        alone._known.rows = self._known.rows
+        return alone
 
     def save(self, run: RunDir, name: str) -> None:
         """Write all it knows as one NumPy archive (no pickle)."""

@@ -107,7 +107,11 @@ class Result:
     correct, n_test : int
     seconds_select, seconds_train : float
     seconds_embed : float or None
-        For all rows, scaled from a timed part where vectors were remembered; None where no vector is needed.
+        For all rows, scaled from a timed part where vectors were remembered; None where no vector is needed, or
+        where all vectors were there before.
+    answers : str
+        Which test rows were answered rightly, a bit each from the highest of the first byte on, in hexadecimal; empty
+        where that is not kept.
     """
 
     cell: Cell
@@ -122,6 +126,7 @@ class Result:
     seconds_select: float
     seconds_train: float
     seconds_embed: float | None
+    answers: str = ""
 
     @property
     def origins(self) -> float:
@@ -129,8 +134,11 @@ class Result:
         return 1 - self.copies / self.k
 
     def as_json(self) -> dict[str, Any]:
-        """Return all fields, ready for JSON."""
-        return {**dataclasses.asdict(self), "cell": self.cell.as_json()}
+        """Return all fields, ready for JSON; answers that are not kept are left out."""
+        content = {**dataclasses.asdict(self), "cell": self.cell.as_json()}
+        if not self.answers:
+            del content["answers"]
+        return content
 
 
 def result_from(content: dict[str, Any]) -> Result:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.types import Float64s, Indices
@@ -27,14 +28,17 @@ class Method:
     name, label : str
         For commands, and for people.
     chooser : str
-        ``all``, ``random`` or a name that :func:`ray_subsel.select` knows: an objective, or a baseline.
+        ``all``, ``random``, ``auto`` (the recipe of :func:`ray_subsel.select`), or a name that it knows: an objective
+        or a baseline.
     collapse : str
         What is made one item before choosing: ``nothing``, ``exact`` copies, ``near`` copies (cosine >= 0.9; see
-        :func:`ray_subsel.experiments.embedder_choices.near_threshold`).
+        :func:`ray_subsel.experiments.embedder_choices.near_threshold`), or near copies as the ``recipe`` has them.
     embedder : str
         Whose vectors it sees: ``encoder``, which a cell may exchange for another chooser, or ``doc2vec``.
     lam : float or "auto"
         Penalty of graph cut.
+    balanced : bool
+        Whether the classes of the labels have equal shares of k, as far as they reach.
     """
 
     name: str
@@ -43,11 +47,17 @@ class Method:
     collapse: str = "nothing"
     embedder: str = OWN
     lam: float | str = 10.0
+    balanced: bool = False
+
+    @property
+    def nested(self) -> bool:
+        """Whether a smaller subset is the beginning of a larger one: what it does depends on k otherwise."""
+        return self.lam != "auto" and not (self.balanced and self.chooser != "random")
 
     @property
     def sees_vectors(self) -> bool:
         """Whether it needs vectors at all."""
-        return self.chooser not in ("all", "random") or self.collapse == "near"
+        return self.chooser not in ("all", "random") or self.collapse in ("near", "recipe")
 
     @property
     def takes_choosers(self) -> bool:
@@ -69,6 +79,8 @@ METHODS = {
         Method("facility-location", "facility location, copies kept", "facility_location"),
         Method("near-graph-cut", "graph cut, near copies collapsed", "graph_cut", "near"),
         Method("near-facility-location", "facility location, near copies collapsed", "facility_location", "near"),
+        Method("random-balanced", "random, classes balanced", "random", balanced=True),
+        Method("auto", "auto", "auto", "recipe", balanced=True),
     )
 }
 
@@ -115,7 +127,9 @@ class Ranking:
     chosen: int
 
 
-def rank(method: Method, sample: Sample, vectors: Callable[[], Float32s], k: int, seed: int) -> Ranking:
+def rank(
+    method: Method, sample: Sample, vectors: Callable[[], Float32s], k: int, seed: int, near: float | None = None
+) -> Ranking:
     """Rank k rows of a sample.
 
     Parameters
@@ -128,10 +142,12 @@ def rank(method: Method, sample: Sample, vectors: Callable[[], Float32s], k: int
         At most N; ``full`` ranks all rows in their order.
     seed : int
         Of random orders.
+    near : float, optional
+        Cosine from which rows count as near copies; by default that of the method's embedder, or of a recipe none.
 
     Notes
     -----
-    Except for lambda = auto, which depends on k, the first rows are the ranking for any smaller k.
+    Of a method that is ``nested`` the first rows are the ranking for any smaller k.
     """
     rows_in_all = len(sample.texts)
     if method.chooser == "all":
@@ -140,18 +156,23 @@ def rank(method: Method, sample: Sample, vectors: Callable[[], Float32s], k: int
         raise invalid("size", f"ask for 1 to {rows_in_all} rows", k)
     X = vectors() if method.sees_vectors else np.zeros((rows_in_all, 1), dtype=np.float32)
     began = time.perf_counter()
-    ground = _ground(method, sample, X)
+    ground = _ground(method, sample, X, near)
     rng = np.random.default_rng([seed, 3])
+    classes = _classes(sample) if method.balanced else None
     wanted = min(k, int(ground.size))
     times: list[tuple[int, float]] = []
     if method.chooser == "random":
-        picked = rng.permutation(ground)[:wanted]
+        picked = rng.permutation(ground)
+        if classes is not None:
+            picked = picked[_in_turn(classes[picked])]
+        picked = picked[:wanted]
     else:
 
         def note(done: int, _: int) -> None:
             times.append((done, time.perf_counter() - began))
 
-        picked = ground[_select(method, X[ground] if ground.size < rows_in_all else X, wanted, seed, note)]
+        labels = None if classes is None else classes[ground]
+        picked = ground[_select(method, X[ground] if ground.size < rows_in_all else X, wanted, seed, note, labels)]
     ended = time.perf_counter() - began
     rest = rng.permutation(np.setdiff1d(np.arange(rows_in_all), picked))[: k - picked.size]
     seconds = np.full(k, ended)
@@ -160,18 +181,43 @@ def rank(method: Method, sample: Sample, vectors: Callable[[], Float32s], k: int
     return Ranking(np.concatenate([picked, rest]).astype(np.int64), seconds, int(picked.size))
 
 
-def _ground(method: Method, sample: Sample, X: Float32s) -> Indices:
-    if method.collapse == "nothing":
+def _classes(sample: Sample) -> NDArray[np.str_] | None:
+    """Return the class of each row; None for stories, whose label tells which ending is right."""
+    return None if "ending1" in sample.table.column_names else np.array(sample.table["label"].to_pylist())
+
+
+def _in_turn(labels: NDArray[np.str_]) -> Indices:
+    """Return places such that the classes take turns: all first rows of a class, then all second ones."""
+    order = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    turn = np.empty(labels.size, dtype=np.int64)
+    turn[order] = np.arange(labels.size) - np.repeat(starts, counts)
+    return np.argsort(turn, kind="stable").astype(np.int64)
+
+
+def _ground(method: Method, sample: Sample, X: Float32s, near: float | None) -> Indices:
+    if near is None and method.collapse == "near":
+        near = near_threshold(method.embedder)
+    if method.collapse == "nothing" or (method.collapse == "recipe" and near is None):
         return np.arange(len(sample.texts))
     if method.collapse == "exact":
         return np.unique(sample.lead)
-    assert method.collapse == "near"
-    return collapse_near(X, NearSettings(near_threshold(method.embedder))).leaders
+    assert near is not None
+    return collapse_near(X, NearSettings(near)).leaders
 
 
-def _select(method: Method, X: Float32s, k: int, seed: int, note: Callable[[int, int], None]) -> Indices:
+def _select(
+    method: Method,
+    X: Float32s,
+    k: int,
+    seed: int,
+    note: Callable[[int, int], None],
+    labels: NDArray[np.str_] | None = None,
+) -> Indices:
     if method.chooser == "graph_cut":
         return select(X, k, lam=method.lam, seed=seed, progress=note).indices  # type: ignore[arg-type]
     if method.chooser == "facility_location":
         return select(X, k, objective="facility_location", optimizer="lazy", seed=seed, progress=note).indices
+    if method.chooser == "auto":
+        return select(X, k, labels=labels, seed=seed, progress=note).indices
     return select(X, k, optimizer=method.chooser, seed=seed, progress=note, recipe="none").indices

@@ -26,12 +26,13 @@ MAX_ITER = 1000
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a probe gave: ``accuracy`` = ``correct / n_test``, and the seconds of the fit."""
+    """What a probe gave: ``accuracy`` = ``correct / n_test``, the seconds of the fit, which test rows were right."""
 
     accuracy: float
     correct: int
     n_test: int
     seconds_train: float
+    right: NDArray[np.bool_]
 
 
 def penalty(task: str) -> float:
@@ -48,7 +49,13 @@ def features(table: pa.Table, task: str, embedder: EmbedsTexts) -> Float32s:
 
 
 def probe(
-    X: Float32s, labels: NDArray[np.str_], X_test: Float32s, labels_test: NDArray[np.str_], task: str
+    X: Float32s,
+    labels: NDArray[np.str_],
+    X_test: Float32s,
+    labels_test: NDArray[np.str_],
+    task: str,
+    *,
+    constant: bool = False,
 ) -> ProbeResult:
     """Fit on (X, labels), measure on the test set.
 
@@ -59,11 +66,13 @@ def probe(
     labels, labels_test : str arrays
         Classes, or which ending is right: "1" or "2". Test rows of a class that training lacks count as wrong.
     task : str
+    constant : bool
+        Let what has seen one class answer that one, rather than refuse it.
 
     Raises
     ------
     InputError
-        When a classification's training rows are of one class.
+        When a classification's training rows are of one class, unless ``constant``.
 
     Notes
     -----
@@ -77,7 +86,9 @@ def probe(
         # both orders of each example: a subset in which one order happens to be alone can be fitted too
         X, labels = np.vstack([X, -X]), np.concatenate([labels, np.where(labels == "1", "2", "1")])
     elif np.unique(labels).size < 2:
-        raise invalid("label", "take at least two values in the rows to train on", labels[0], "Choose more rows.")
+        if not constant:
+            raise invalid("label", "take at least two values in the rows to train on", labels[0], "Choose more rows.")
+        return _result(labels_test == labels[0], time.perf_counter() - began)
     scale = 1.0 / max(float(np.sqrt(np.mean(np.square(X, dtype=np.float64)))), 1e-12)
     # C counts per example: p features of mean square 1 give scores of variance p |w|^2
     model = LogisticRegression(
@@ -87,5 +98,9 @@ def probe(
         warnings.simplefilter("ignore")  # that lbfgs stopped at MAX_ITER changes no digit that is reported
         model.fit(X * scale, labels)
     seconds = time.perf_counter() - began
-    correct = int(np.count_nonzero(model.predict(X_test * scale) == labels_test))
-    return ProbeResult(correct / len(labels_test), correct, len(labels_test), seconds)
+    return _result(model.predict(X_test * scale) == labels_test, seconds)
+
+
+def _result(right: NDArray[np.bool_], seconds: float) -> ProbeResult:
+    correct = int(np.count_nonzero(right))
+    return ProbeResult(correct / len(right), correct, len(right), seconds, right)

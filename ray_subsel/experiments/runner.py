@@ -36,6 +36,27 @@ NOISE = 2
 
 
 @dataclass(frozen=True, eq=False)
+class Ready:
+    """The vectors of all texts of an experiment, made before it; nothing is embedded then.
+
+    Attributes
+    ----------
+    memory : Memory
+    identity : str
+        What tells them from others.
+    near : float
+        Cosine from which rows count as near copies.
+    recipe_near : float or None
+        That from which they leave by the recipe ``auto``.
+    """
+
+    memory: Memory
+    identity: str
+    near: float
+    recipe_near: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Setup:
     """What an experiment runs on.
 
@@ -52,6 +73,8 @@ class Setup:
         Names of other encoders that choose, by the coordinate that stands for them in cells.
     cache : CacheConfig
         Where embeddings of earlier runs and experiments are.
+    ready : Ready, optional
+        The vectors of all texts, in place of the encoder.
     """
 
     task: str
@@ -61,17 +84,20 @@ class Setup:
     training: TrainConfig
     choosers: Mapping[str, str] = field(default_factory=dict)
     cache: CacheConfig = field(default_factory=CacheConfig)
+    ready: Ready | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TEXT_COLUMNS:
             raise unknown("task", self.task, TEXT_COLUMNS)
         if model_name(self.embed) is None:
+            raise invalid("task", f"be one of {', '.join(TEXT_COLUMNS)}", self.task)
+        if self.ready is None and model_name(self.embed) is None:
             raise invalid("embedder", "be an encoder: minilm or bert", self.embed.embedder)
 
     @property
     def encoder(self) -> str:
-        """Name of the encoder."""
-        name = model_name(self.embed)
+        """Name of the encoder, or of what gave the vectors that are ready."""
+        name = self.embed.embedder if self.ready is not None else model_name(self.embed)
         assert name is not None
         return name
 
@@ -88,6 +114,12 @@ class Setup:
             return replace(self.embed, embedder=name)
         return replace(self.embed, embedder="bert", model=self.choosers[name])
 
+    def near_of(self, method: Method) -> float | None:
+        """Return the cosine from which rows are near copies to a method; None: that of its embedder."""
+        if method.collapse == "recipe":
+            return self.embed.embedder_class.near if self.ready is None else self.ready.recipe_near
+        return None if self.ready is None else self.ready.near
+
     def about(self, via: str) -> dict[str, Any]:
         """Return all that decides a cell's result beside its coordinates."""
         own: dict[str, Any] = {"C": probe.penalty(self.task), "max_iter": probe.MAX_ITER}
@@ -96,6 +128,11 @@ class Setup:
             settings = fingerprint_fields(self.training).items()
             own = {name: value for name, value in settings if name not in left_out}
             own["train_model"] = model_fingerprint(self.trained)
+        if self.ready is not None:
+            return {
+                "task": self.task, "train": _digest(self.train), "test": _digest(self.test),
+                "vectors": self.ready.identity, "near": [self.ready.near, self.ready.recipe_near], via: own,
+            }  # fmt: skip
         doc2vec = {"vector_size": self.embed.vector_size, "epochs": self.embed.doc2vec_epochs}
         return {
             "task": self.task, "train": _digest(self.train), "test": _digest(self.test),
@@ -153,10 +190,12 @@ class Draw:
 
     def ranking(self, method: Method, k: int, largest: int) -> Ranking:
         """Return a ranking of at least k rows; where a smaller one is its beginning, ``largest`` are ranked once."""
-        depth = k if method.lam == "auto" else max(k, largest)
+        depth = max(k, largest) if method.nested else k
         key = (method.name, method.embedder, depth)
         if key not in self._rankings:
-            self._rankings[key] = rank(method, self.sample, lambda: self.vectors(method), depth, self.cell.seed)
+            near = self._setup.near_of(method)
+            seed = self.cell.seed
+            self._rankings[key] = rank(method, self.sample, lambda: self.vectors(method), depth, seed, near)
         return self._rankings[key]
 
 
@@ -185,6 +224,11 @@ class Bench:
     def prepare(self, cells: Iterable[Cell]) -> None:
         """Embed the original texts for these cells, or read their vectors where that is done already."""
         cells = list(cells)
+        if (ready := self.setup.ready) is not None:
+            self.memories[OWN] = ready.memory
+            self._originals[OWN] = ready.memory.known()
+            self._test = probe.features(self.setup.test, self.setup.task, ready.memory)
+            return
         stories = sorted({cell.story for cell in cells})
         for chooser in sorted({OWN, *(cell.chooser for cell in cells)} - set(TRAINED)):
             config = self.setup.chooser(chooser)
@@ -225,9 +269,13 @@ class Bench:
         ranking = draw.ranking(method, k, largest)
         rows = ranking.rows[:k]
         table = sample.table.take(pa.array(rows))
-        accuracy, correct, seconds_train = (
-            self._probe(table) if cell.via == "probe" else self._finetune(cell, sample, rows)
-        )
+        answers = ""
+        if cell.via == "probe":
+            found = self._probe(table)
+            accuracy, correct, seconds_train = found.accuracy, found.correct, found.seconds_train
+            answers = "" if self.setup.ready is None else np.packbits(found.right).tobytes().hex()
+        else:
+            accuracy, correct, seconds_train = self._finetune(cell, sample, rows)
         return Result(
             cell=cell,
             accuracy=accuracy,
@@ -240,15 +288,18 @@ class Bench:
             n_test=self.setup.test.num_rows,
             seconds_select=float(ranking.seconds[rows.size - 1]),
             seconds_train=seconds_train,
-            seconds_embed=draw.seconds_embed(method, lambda chooser: self.seconds_per_text(chooser, sample.texts)),
+            seconds_embed=None
+            if self.setup.ready is not None
+            else draw.seconds_embed(method, lambda chooser: self.seconds_per_text(chooser, sample.texts)),
+            answers=answers,
         )
 
-    def _probe(self, table: pa.Table) -> tuple[float, int, float]:
+    def _probe(self, table: pa.Table) -> probe.ProbeResult:
         assert self._test is not None
         X = probe.features(table, self.setup.task, self.memories[OWN])
         labels, labels_test = (np.array(one["label"].to_pylist()) for one in (table, self.setup.test))
-        found = probe.probe(X, labels, self._test, labels_test, self.setup.task)
-        return found.accuracy, found.correct, found.seconds_train
+        constant = self.setup.ready is not None  # rows of a user's corpus: a small random subset may be of one class
+        return probe.probe(X, labels, self._test, labels_test, self.setup.task, constant=constant)
 
     def _finetune(
         self, cell: Cell, sample: Sample, rows: np.ndarray[Any, np.dtype[np.int64]]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ray_subsel.report.numbers import count
+from ray_subsel.report.numbers import count, percent
 
 WIDTH = 1000
 HEIGHT = 400
@@ -111,6 +111,81 @@ def coverage_curve(sizes: Sequence[int], chosen: Sequence[float], random: Sequen
         y_ticks=tuple(Tick((value - low) / (1.0 - low), _label(round(value, 6))) for value in rows),
         zero=None,
         other=line(random),
+    )
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line of a plot: its points, the band around them where there is one, and its points one by one, in shares."""
+
+    name: str
+    points: str
+    band: str
+    dots: tuple[tuple[float, float], ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Several lines over a logarithmic axis of counts: SVG coordinates, and both axes."""
+
+    series: tuple[Series, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    level: float | None
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+Points = Sequence[tuple[float, float, float | None]]
+
+
+def plot(lines: Sequence[tuple[str, str, Points]], level: float | None = None) -> Plot:
+    """Return the plot of (name, kind, points) lines; a point is a count above 0, a share, and half its interval.
+
+    Parameters
+    ----------
+    lines : sequence
+        At least one, with at least one point each. The axis of counts is logarithmic; the other shows per cent.
+    level : float, optional
+        A share that is drawn across the plot.
+    """
+    points = [point for _, _, line in lines for point in line]
+    first, last = min(x for x, _, _ in points), max(x for x, _, _ in points)
+    spread = math.log(last / first) or 1.0
+    ends = [y + sign * (half or 0.0) for _, y, half in points for sign in (-1, 1)] + ([] if level is None else [level])
+    low, high = max(0.0, min(ends)), min(1.0, max(ends))
+    margin = 0.04 * (high - low) or 0.01
+    low, high = max(0.0, low - margin), min(1.0, high + margin)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = math.log(x / first) / spread
+        return round(WIDTH * across, 1), round(HEIGHT * (high - min(max(y, low), high)) / (high - low), 1)
+
+    def joined(pairs: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
+
+    series = []
+    for name, kind, line in lines:
+        ordered = sorted(line)
+        middle = [place(x, y) for x, y, _ in ordered]
+        banded = len(ordered) > 1 and all(half is not None for _, _, half in ordered)
+        band = [place(x, y + (h or 0.0)) for x, y, h in ordered] + [
+            place(x, y - (h or 0.0)) for x, y, h in ordered[::-1]
+        ]
+        dots = tuple((round(100 * x / WIDTH, 2), round(100 * y / HEIGHT, 2)) for x, y in middle)
+        series.append(Series(name, joined(middle), joined(band) if banded else "", dots, kind))
+    rows = [value for value in nice_ticks(low, high) if low <= value <= high]
+    counts = sorted({x for x, _, _ in points})
+    shown: list[float] = []
+    for x in counts:  # none that would lie on the one before it
+        if not shown or math.log(x / shown[-1]) / spread > 0.06:
+            shown.append(x)
+    return Plot(
+        series=tuple(series),
+        x_ticks=tuple(Tick(math.log(x / first) / spread, count(x)) for x in shown),
+        y_ticks=tuple(Tick((value - low) / (high - low), percent(value, digits=0)) for value in rows),
+        level=None if level is None else place(first, level)[1],
     )
 
 

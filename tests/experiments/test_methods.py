@@ -1,5 +1,7 @@
 """Methods: what each may pick, prefixes, and rows that fill up."""
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,10 +23,11 @@ def crowd():
     X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
     origin = np.r_[np.arange(20), np.full(20, 3)]
     lead = np.r_[np.arange(20), np.full(10, 3), np.arange(30, 40)]
-    return Sample(pa.table({"text": [str(i) for i in range(N)]}), tuple(map(str, lead)), origin, lead, 20), X
+    table = pa.table({"text": [str(i) for i in range(N)], "label": ["ab"[i % 5 == 0] for i in range(N)]})
+    return Sample(table, tuple(map(str, lead)), origin, lead, 20), X
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "full"])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if name != "full" and method.nested])
 def test_every_method_ranks_distinct_rows_and_shorter_rankings_are_beginnings(name):
     sample, X = crowd()
     long = rank(METHODS[name], sample, lambda: X, N, 1)
@@ -44,6 +47,31 @@ def test_collapsing_leaves_no_copies_until_it_has_to(name, ground):
     groups = sample.lead if ground == 30 else sample.origin
     assert np.unique(groups[found.rows[:ground]]).size == ground
     assert sample.copies_among(found.rows[:ground]) == ground - 20
+
+
+def test_balanced_methods_give_classes_equal_shares_as_far_as_they_reach():
+    sample, X = crowd()
+    labels = np.array(sample.table["label"].to_pylist())
+    for name, k, small in (("random-balanced", 10, 5), ("random-balanced", 30, 8)):
+        found = rank(METHODS[name], sample, lambda: X, k, 1)
+        assert (labels[found.rows] == "b").sum() == small  # of the small class there are 8 rows
+
+
+def test_auto_is_the_recipe_of_select_without_the_copies_that_it_has_leave():
+    sample, X = crowd()
+    labels = np.array(sample.table["label"].to_pylist())
+    kept, all_rows = select(X[:20], 8, labels=labels[:20]), select(X, 8, labels=labels)
+    assert rank(METHODS["auto"], sample, lambda: X, 8, 1, near=0.9).rows.tolist() == kept.indices.tolist()
+    assert rank(METHODS["auto"], sample, lambda: X, 8, 1).rows.tolist() == all_rows.indices.tolist()
+    stories = sample.table.append_column("ending1", sample.table["text"])
+    unbalanced = select(X, 8)
+    without = rank(METHODS["auto"], dataclasses.replace(sample, table=stories), lambda: X, 8, 1)
+    assert without.rows.tolist() == unbalanced.indices.tolist()  # the label of a story is no class
+
+
+def test_the_threshold_of_near_copies_may_be_another():
+    sample, X = crowd()
+    assert rank(METHODS["semdedup-random"], sample, lambda: X, N, 1, near=1.0).chosen == 30
 
 
 def test_graph_cut_is_select_and_takes_a_lambda():

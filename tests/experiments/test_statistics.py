@@ -1,8 +1,9 @@
 """Means, intervals and differences against numbers computed by hand."""
 
+import numpy as np
 import pytest
 
-from ray_subsel.experiments.statistics import correlation, estimate, paired
+from ray_subsel.experiments.statistics import Estimate, correlation, estimate, over_draws_and_rows, paired
 
 
 def test_mean_and_interval_by_hand():
@@ -31,3 +32,24 @@ def test_rank_correlation():
     assert correlation([(1, 3), (2, 2), (3, 1)]) == pytest.approx(-1.0)
     assert correlation([(1, 1), (2, 2)]) is None
     assert correlation([(1, 1), (1, 2), (1, 3)]) is None
+
+
+def test_intervals_over_draws_and_rows_hold_the_mean():
+    """Draws and rows both vary: an interval over draws alone would hold the mean of all rows in few of the cases."""
+    rng = np.random.default_rng(0)
+    inside = alone = 0
+    for _ in range(300):
+        rows, draws = rng.normal(0, 1, 60), rng.normal(0, 0.3, 6)
+        values = rows + draws[:, None] + rng.normal(0, 1, (6, 60))
+        found = over_draws_and_rows(values)
+        inside += abs(found.mean) <= found.half
+        alone += abs(found.mean) <= estimate(values.mean(axis=1).tolist()).half
+    assert inside >= 300 * 0.93
+    assert alone < inside
+
+
+def test_more_comparisons_widen_and_one_draw_has_no_interval():
+    values = np.random.default_rng(1).normal(size=(4, 30))
+    assert over_draws_and_rows(values, 6).half > over_draws_and_rows(values).half
+    assert over_draws_and_rows(values[:1]).half is None
+    assert over_draws_and_rows(np.ones((3, 5))) == Estimate(1.0, 0.0, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.commands.cache import CACHE
+from ray_subsel.cli.commands.compare import COMPARE
 from ray_subsel.cli.commands.experiment import EXPERIMENT
 from ray_subsel.cli.commands.explain import EXPLAIN
 from ray_subsel.cli.commands.finetune import FINETUNE
@@ -14,7 +15,7 @@ from ray_subsel.cli.commands.stream import STREAM
 
 COMMANDS = {
     command.name: command
-    for command in (RUN, EMBED, SELECT, STREAM, PLAN, FINETUNE, EXPLAIN, REPORT, EXPERIMENT, CACHE)
+    for command in (RUN, EMBED, SELECT, STREAM, PLAN, FINETUNE, EXPLAIN, REPORT, COMPARE, EXPERIMENT, CACHE)
 }
 
 __all__ = ["COMMANDS", "Answer", "Command", "Invocation"]
