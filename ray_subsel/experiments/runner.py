@@ -89,8 +89,6 @@ class Setup:
     def __post_init__(self) -> None:
         if self.task not in TEXT_COLUMNS:
             raise unknown("task", self.task, TEXT_COLUMNS)
-        if model_name(self.embed) is None:
-            raise invalid("task", f"be one of {', '.join(TEXT_COLUMNS)}", self.task)
         if self.ready is None and model_name(self.embed) is None:
             raise invalid("embedder", "be an encoder: minilm or bert", self.embed.embedder)
 

@@ -41,7 +41,7 @@ def render_comparison(summary: Mapping[str, Any]) -> str:
         warnings=list(summary.get("warnings") or []),
         tiles=_tiles(summary),
         chart=_chart(summary, by_name, rows_of, labels),
-        headers=[f"{percent(size)} ({count(k)} rows)" for size, k in rows_of.items()],
+        headers=[f"{100 * size:.4g}\u00a0% ({count(k)} rows)" for size, k in rows_of.items()],
         table=[
             (labels[name], name == summary["use"], [_cell(found.get(size)) for size in rows_of])
             for name, found in by_name.items()

@@ -168,7 +168,7 @@ def test_another_corpus_is_not_mixed_in(data, tmp_path, capsys):
     [
         (["--size", "1"], "size must lie between 0 and 1; everything is measured anyway; got 1.0."),
         (["--draws", "0"], "draws must be at least 1; got 0."),
-        (["--held-out", "1"], "held_out must lie between 0 and 1; got 1.0."),
+        (["--held-out", "1"], "--held-out must lie between 0 and 1; got 1.0."),
         (["--method", "best"], "method must be one of full, random"),
         (["--near", "0"], "near must lie in (0, 1]; got 0.0."),
         (["--near", "0.01"], "near must leave rows that are no near copies of a row that is held out; got 0.01."),
