@@ -111,9 +111,7 @@ def test_the_sentence_where_choosing_helps():
     )
     summary = summarize_comparison(made, ABOUT)
     assert summary["use"] == "auto"
-    assert summary["verdict"].startswith(
-        "Use auto: near copies collapsed, facility location, classes balanced: a tenth"
-    )
+    assert summary["verdict"].startswith("Use auto: a tenth of the rows (100 of 1,000) reaches ")
     assert "random rows need" in summary["verdict"]
     assert "Level with it" not in summary["verdict"]
     [at] = summary["sizes"]
