@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_subsel.config import CompareConfig, CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
+from ray_subsel.config import CacheConfig, CompareConfig, CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
 from ray_subsel.config.settle import facts_of
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint, text_key
@@ -29,6 +30,7 @@ from ray_subsel.experiments.runner import Bench, Draw, Ready, Setup, run_cells
 from ray_subsel.experiments.samples import TEXT_COLUMNS, Redundancy, texts_of
 from ray_subsel.report.compare_page import render_comparison
 from ray_subsel.report.numbers import duration
+from ray_subsel.runtime.kept_vectors import open_kept
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.storage.run_directory import RunDir
 
@@ -66,7 +68,14 @@ class Data:
     warnings: tuple[str, ...]
 
 
-def compare(config: CompareConfig, corpus: CorpusConfig, embed: EmbedConfig, *, command: str = "") -> str:
+def compare(
+    config: CompareConfig,
+    corpus: CorpusConfig,
+    embed: EmbedConfig,
+    cache: CacheConfig = CacheConfig(),  # noqa: B008 - frozen
+    *,
+    command: str = "",
+) -> str:
     """Run the missing cells of a comparison, write ``compare.json`` and ``compare.html``, and return the text of both.
 
     Raises
@@ -87,7 +96,7 @@ def compare(config: CompareConfig, corpus: CorpusConfig, embed: EmbedConfig, *, 
     _check_labels(table)
     out.sweep()
     near = near_threshold(embed.embedder) if config.near is None else config.near
-    memory, identity = _embedded(out, corpus, embed, config, table, vectors, tests)
+    memory, identity = _embedded(out, corpus, embed, cache, config, table, vectors, tests)
     seconds_embed = time.perf_counter() - began
     data = _split(config, corpus, memory, near, table, None if tests is None else tests[0])
     _check_labels(data.train)
@@ -219,6 +228,7 @@ def _embedded(
     out: RunDir,
     corpus: CorpusConfig,
     embed: EmbedConfig,
+    cache: CacheConfig,
     config: CompareConfig,
     table: pa.Table,
     vectors: Float32s | None,
@@ -241,7 +251,7 @@ def _embedded(
         identity = fingerprint([identity, fingerprint(fitted)])
         embedder: EmbedsTexts = build_embedder(embed, state=kind.fit(TextList(fitted), embed))
     else:
-        embedder = build_embedder(embed, threads=config.threads)
+        embedder = open_kept(cache, embed, partial(build_embedder, embed, threads=config.threads))
     memory, name = Memory(embedder), f"vectors-{fingerprint([identity, fingerprint(sorted(set(texts)))])}.npz"
     if out.exists(name):
         memory.load(out, name)

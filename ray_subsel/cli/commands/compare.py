@@ -6,7 +6,7 @@ from typing import Any
 
 from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.flags import add_flags, build
-from ray_subsel.config import CompareConfig, CorpusConfig, EmbedConfig
+from ray_subsel.config import CacheConfig, CompareConfig, CorpusConfig, EmbedConfig
 
 IDLE = ("data", "group", "cost", "id", "copies", "augment", "augment_share", "augment_copies")
 """Fields of the corpus that a comparison has no use for: every row counts as it is."""
@@ -24,6 +24,7 @@ def _add(commands: Any) -> None:
     add_flags(command, CompareConfig, title="comparison")
     add_flags(command, CorpusConfig, title="corpus", skip=IDLE)
     add_flags(command, EmbedConfig, title="embedding", skip=("vectors_dtype",))
+    add_flags(command, CacheConfig, title="embeddings that are kept")
 
 
 def _run(call: Invocation) -> Answer:
@@ -32,7 +33,7 @@ def _run(call: Invocation) -> Answer:
 
     corpus, embed = build(CorpusConfig, call.given, copies="keep"), build(EmbedConfig, call.given)
     config = build(CompareConfig, call.given)
-    text = compare(config, corpus, embed, command=call.command)
+    text = compare(config, corpus, embed, build(CacheConfig, call.given), command=call.command)
     return Answer(text, RunDir(config.out).read_json(SUMMARY))
 
 
