@@ -9,6 +9,7 @@ against ->  clean/         rows that repeat another set left out, with --against
 near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
 target  ->  target/        the queries of --target, read and embedded        (as above)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
+            packs/         with --per: a task a pack of groups          (Ray Core)
             selection.parquet, subset.parquet, nearest/
 decide  ->  decisions.parquet           what became of every row       (this process)
 map     ->  map.parquet    a place in the plane for 20,000 items        (this process)
@@ -45,6 +46,7 @@ from ray_subsel.stages.map import MapStage
 from ray_subsel.stages.profile import ProfileStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
+from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
 from ray_subsel.stages.train import TrainStage, test_corpus
 from ray_subsel.storage.manifest import Manifest, locked
@@ -57,6 +59,7 @@ STAGES = (
     DeduplicateStage,
     TargetStage,
     SelectStage,
+    SelectPerGroupStage,  # in its place: of the same name
     DecideStage,
     MapStage,
     ProfileStage,
@@ -127,7 +130,7 @@ def run(
                     store = run_stage(ExcludeContaminatedStage(rows, store, others, cosine, include), context)
                     upstream = ExcludeContaminatedStage.name
                     without.remove(upstream)
-                if (threshold := select.near_threshold) is not None:
+                if (threshold := select.near_threshold) is not None and select.per is None:
                     column = near_column(config.corpus, select)
                     labels = None if column is None else ItemLabels(rows, column, select.near_within is not None)
                     store = run_stage(DeduplicateStage(store, threshold, select.seed, labels, upstream), context)
@@ -138,12 +141,8 @@ def run(
                     read_as = target_corpus(config.corpus, select.target)
                     target = run_stage(TargetStage(read_as, queries, model, store.d), context)
                     without.remove(TargetStage.name)
-                run_stage(SelectStage(rows, store, select, lists, upstream, target), context, leave_out=sorted(without))
-                excluded = row_ids(rows, lists.exclude, "exclude", config.corpus.id)
-                groups = group_column(config.corpus) if select.grouped else None
-                run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
-                run_stage(MapStage(rows), context)
-                run_stage(ProfileStage(rows, DeduplicateStage.name not in without), context)
+                chosen = SelectStage(rows, store, select, lists, upstream, target)
+                _select(chosen, context, without)
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
         return publish(manifest)
@@ -151,8 +150,23 @@ def run(
 
 def _check_size(config: RunConfig, n_rows: int) -> None:
     """Refuse a k above the rows before anything is embedded: there are no more items than rows."""
-    if (select := config.select) is not None:
+    if (select := config.select) is not None and select.per is None:
         resolve_k(select.k, select.fraction, rows=n_rows, items=n_rows, no_limit=True)
+
+
+def _select(stage: SelectStage, context: RunContext, without: set[str]) -> None:
+    """Choose, and tell what became of every row; or choose in each group on its own."""
+    rows, asked, lists, corpus = stage.rows, stage.asked, stage.lists, context.config.corpus
+    if asked.per is not None:
+        left = sorted({*without, DecideStage.name, MapStage.name, ProfileStage.name})
+        run_stage(SelectPerGroupStage(rows, stage.store, asked, lists, stage.upstream), context, leave_out=left)
+        return
+    run_stage(stage, context, leave_out=sorted(without))
+    excluded = row_ids(rows, lists.exclude, "exclude", corpus.id)
+    groups = group_column(corpus) if asked.grouped else None
+    run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
+    run_stage(MapStage(rows), context)
+    run_stage(ProfileStage(rows, DeduplicateStage.name not in without), context)
 
 
 def finetune(

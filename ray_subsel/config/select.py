@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +102,12 @@ class SelectConfig:
         metavar="FILE",
         identity=False,
     )
+    per: str | None = option(
+        None,
+        "select in each group of this column on its own: --k N or --fraction F of each, all else within a group",
+        metavar="COLUMN",
+        later=True,
+    )
     target: str | None = option(
         None,
         "facility_location and graph_cut: choose for these queries, a file of texts (or vectors) like the data's",
@@ -133,6 +140,7 @@ class SelectConfig:
         self._check_objective()
         self._check_limits()
         self._check_aims()
+        self._check_per()
         if self.k is not None:
             whole_number(self.k, "k", "be at least 1", least=1)
         if self.fraction is not None:
@@ -244,6 +252,15 @@ class SelectConfig:
         if self.mode == "exact" and not found.exact_over_partitions:
             exact = " or ".join(name for name, known in OBJECTIVES.items() if known.exact_over_partitions)
             raise invalid("mode", f"be greedi unless objective is {exact}", self.mode, "Leave --mode out.")
+
+    def _check_per(self) -> None:
+        if self.per is None:
+            return
+        idle = ("mode", "partitions", "fan_in", "candidates", "represented", "represent", "target")
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in idle:
+            if getattr(self, name) != defaults[name]:
+                raise invalid(name, "be left out with per", getattr(self, name), "A group is chosen from as a whole.")
 
     def _check_aims(self) -> None:
         if self.quality_weight is not None:

@@ -91,6 +91,8 @@ def settle(corpus: CorpusConfig, embed: EmbedConfig, select: SelectConfig | None
     if select is None:
         return Settled(dataclasses.replace(corpus, copies=plain), None)
     facts = facts_of(corpus, embed)
+    if select.per is not None:  # its column names what is chosen from, not what shares k
+        facts = dataclasses.replace(facts, grouped=False)
     decisions = decide(select.recipe, dataclasses.replace(select.asked, copies=corpus.copies), facts)
     values = values_of(decisions)
     stated: dict[str, Any] = {"recipe": NOTHING, "objective": select.objective_name}

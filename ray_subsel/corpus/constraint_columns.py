@@ -15,7 +15,14 @@ def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
     InputError
     """
     config.objective_class.check_input(embedded=corpus.vectors is None)
-    if config.grouped:
+    if config.per is not None:
+        if corpus.group != config.per:
+            way = "Use --group for nothing else; quotas and floors within a group go by --label."
+            raise invalid("per", "be the column of --group where that is given", config.per, way)
+        if config.grouped and corpus.label is None:
+            way = "Use --label COLUMN."
+            raise invalid("label", "name the column of quotas and floors within a group", None, way)
+    elif config.grouped:
         group_column(corpus)
     if config.budget is not None:
         cost_column(corpus)

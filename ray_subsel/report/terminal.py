@@ -24,7 +24,13 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
             f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
             f"{recall_note(near)}"
         )
-    if selection:
+    if selection and selection.get("per") is not None:
+        near = f", {selection['near_collapsed']:,} near copies collapsed" if selection["near_collapsed"] else ""
+        lines.append(
+            f"selected  {selection['k']:,} of {selection['n']:,} items{near}, in each of "
+            f"{selection['limits']['n_groups']:,} groups of {selection['per']}"
+        )
+    elif selection:
         chance, lift = selection["random_value"], selection["lift_over_random"]
         # A percentage of a negative expectation would only puzzle.
         better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""

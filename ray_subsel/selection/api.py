@@ -33,6 +33,7 @@ from ray_subsel.selection.bonuses import Bonuses, aim_at, check_aim, picks_expec
 from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.left_out import check_against, without_repeats
+from ray_subsel.selection.per_group import select_per_group
 from ray_subsel.selection.result import Selection
 from ray_subsel.selection.weigh import weights_of
 
@@ -69,6 +70,7 @@ def select(
     target_weight: float | None = None,
     quality: ArrayLike | None = None,
     quality_weight: float | None = None,
+    per: ArrayLike | None = None,
     seed: int = 0,
     certificate: bool = False,
     progress: Progress | bool = False,
@@ -149,6 +151,10 @@ def select(
         (:mod:`ray_subsel.objectives.quality`). ``stats`` splits the value: ``value_coverage``, ``value_quality``.
     quality_weight : float, default=0.3
         w > 0.
+    per : array of shape (n,), optional
+        Choose in each group of rows on its own, all else holding within a group: k, or the fraction, of each, at most
+        what it has. ``Selection.groups`` and ``ranks`` tell the group of each chosen row and its rank there;
+        ``stats`` how many groups had less than was asked for (:mod:`ray_subsel.selection.per_group`).
     seed : int, default=0
         Of whatever draws.
     certificate : bool, default=False
@@ -183,6 +189,9 @@ def select(
     >>> select(X, 2, lam=1.0).indices.tolist()
     [4, 1]
     """
+    arguments = dict(locals())
+    if per is not None:
+        return select_per_group(select, arguments.pop("X"), arguments)
     started = time.perf_counter()
     algorithm = _optimizer(optimizer)
     said = Asked(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -68,6 +68,8 @@ class Selection:
         Computes :attr:`weights`.
     left_out : LeftOut or None
         Rows that were left out beforehand, where that was asked for.
+    groups, ranks : tuple and int64 array of shape (k,), or None
+        With ``per``: the group of each chosen row and its rank there; the groups follow each other, sorted.
     """
 
     indices: Indices
@@ -81,6 +83,8 @@ class Selection:
     decisions: tuple[Decision, ...] = ()
     weigh: Callable[[], Indices] | None = field(default=None, repr=False)
     left_out: LeftOut | None = None
+    groups: tuple[Hashable, ...] | None = None
+    ranks: Indices | None = None
 
     @cached_property
     def weights(self) -> Indices:

@@ -72,7 +72,7 @@ def _tell_plan(context: RunContext) -> None:
     Rows are an upper bound of items: where equal ones are collapsed, what does not fit yet may fit then.
     """
     config = context.config
-    if config.select is None:
+    if config.select is None or config.select.per is not None:  # how large groups are is not known yet
         return
     try:
         plan = plan_run(config.corpus, config.embed, config.select, context.machine, policy=context.policy)

@@ -9,6 +9,7 @@ from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.commands.run import DATA, SELECTING
 from ray_subsel.cli.flags import add_flags, build
 from ray_subsel.config import CorpusConfig, EmbedConfig, FilterConfig, RuntimeConfig, SelectConfig
+from ray_subsel.core.errors import invalid
 
 
 def _add(commands: Any) -> None:
@@ -30,6 +31,8 @@ def _run(call: Invocation) -> Answer:
     from ray_subsel.planning.run_plan import plan_run
 
     given = call.given
+    if given.get("per") is not None:
+        raise invalid("per", "be left out of a plan", given["per"], "The sizes of the groups are not known before.")
     build(FilterConfig, given)  # checked alone: until rows are compared, all may stay
     settings = (build(CorpusConfig, given), build(EmbedConfig, given), build(SelectConfig, given))
     plan = plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=call.policy)

@@ -47,6 +47,8 @@ def run_config(name: str, given: dict[str, Any], command: str) -> RunConfig:
     wants_training = name == "run" and "test" in given
     if name == "run" and not wants_training and (idle := sorted(train_flags & given.keys())):
         raise InputError(f"{', '.join(idle)} must come with --test FILE: nothing is trained without it.")
+    if "per" in given:
+        given = {"group": given["per"], **given}
     return RunConfig(
         corpus=build(CorpusConfig, given),
         embed=build(EmbedConfig, given),
