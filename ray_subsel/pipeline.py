@@ -104,7 +104,7 @@ def run(
     lists, queries = IdLists(), ""
     if config.select is not None:
         check_corpus(config.corpus, config.select)
-        lists = read_id_lists(config.select)
+        lists = read_id_lists(config.select, config.corpus)
         if config.select.target is not None:
             queries = target_fingerprint(config.corpus, config.select.target)
     Manifest.open(directory)

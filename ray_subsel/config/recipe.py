@@ -152,9 +152,8 @@ def _quota(asked: Asked, facts: Facts) -> Decision | None:
         return Decision("quota", NOTHING, "the target says what is wanted")
     if asked.exact:
         return Decision("quota", NOTHING, "what chooses takes no quotas")
-    if not asked.counted:
-        return Decision("quota", NOTHING, "a budget decides how many are chosen")
-    why = f"{facts.classes} tells classes; equal shares, none below half of its share of the rows"
+    of = "" if asked.counted else " of the budget"
+    why = f"{facts.classes} tells classes; equal shares{of}, none below half of its share of the input"
     return Decision("quota", "balanced", why)
 
 

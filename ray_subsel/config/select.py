@@ -8,7 +8,7 @@ from typing import Any
 
 from ray_subsel.config.options import check_choices, check_share, number_or, option
 from ray_subsel.config.recipe import NOTHING, PAPER_LAM, RECIPES, Asked, objective_of
-from ray_subsel.constraints.spec import WORDS, ConstraintSpec
+from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
@@ -79,16 +79,27 @@ class SelectConfig:
     )
     quotas: tuple[str, ...] = option(
         (),
-        "at most so many items of a group (--group, else --label): balanced, proportional, equal, none, or LABEL=N, "
-        "repeated; default: as --recipe decides, balanced where --label names classes",
+        "at most so many items of a group (--group, else --label): balanced, proportional, equal, none, or LABEL=N or "
+        "LABEL=N%%, repeated; default: as --recipe decides, balanced where --label names classes",
         flag="quota",
         metavar="QUOTA",
     )
     floors: tuple[str, ...] = option(
-        (), "at least so many items: N of every group, or LABEL=N, repeated", flag="floor", metavar="FLOOR"
+        (),
+        "at least so many items: N of every group, or LABEL=N, repeated; N%% is a share of k, or of a budget alone",
+        flag="floor",
+        metavar="FLOOR",
+    )
+    mix: tuple[str, ...] = option(
+        (),
+        "the share of each group (--group, else --label) in what is chosen: LABEL=N%%, repeated, others dividing the "
+        "rest as the input does; uniform; input; or like:FILE, as the rows of another file; of k, or of a budget alone",
+        metavar="MIX",
+        later=True,
     )
     budget: float | None = option(
-        None, "what the chosen items may cost together: in --cost COLUMN, else in words of their text"
+        None,
+        "what the chosen items may cost together, such as 200k: in --cost COLUMN, else in words of their text",
     )
     include: str | None = option(
         None,
@@ -172,7 +183,7 @@ class SelectConfig:
             near=self.near,
             graph_cut=mine,
             limits=self.grouped or self.quotas == (NOTHING,),
-            counted=self.k is not None or self.fraction is not None,
+            counted=self.counted,
             exact=self.mode == "exact",
             target=self.target is not None,
         )
@@ -190,7 +201,12 @@ class SelectConfig:
     @property
     def grouped(self) -> bool:
         """Whether groups matter."""
-        return bool((self.quotas and self.quotas != (NOTHING,)) or self.floors)
+        return bool((self.quotas and self.quotas != (NOTHING,)) or self.floors or self.mix)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the number of items is asked for, and not a budget alone."""
+        return self.k is not None or self.fraction is not None
 
     @property
     def limited(self) -> bool:
@@ -278,15 +294,9 @@ class SelectConfig:
             raise invalid("represent", "be sample with a target", self.represent, "Leave --represent out.")
 
     def _check_limits(self) -> None:
-        ConstraintSpec.parse(() if self.quotas == (NOTHING,) else self.quotas, self.floors, self.budget)
+        ConstraintSpec.parse(() if self.quotas == (NOTHING,) else self.quotas, self.floors, self.budget, self.mix)
         if self.budget is not None:
             finite_number(self.budget, "budget", "be a finite number above 0", above=0.0)
-        if self.floors and self.budget is not None:
-            raise invalid("floor", "not be combined with a budget", "both", "Use --quota, or leave one out.")
-        if set(self.quotas) & set(WORDS) and self.k is None and self.fraction is None:
-            raise invalid(
-                "quota", "be LABEL=N where a budget decides how many are chosen", self.quotas[0], "Or give --k."
-            )
         if self.mode == "exact" and self.limited:
             way = "Use --mode greedi, with --partitions 1 for one exact greedy."
-            raise invalid("mode", "be greedi with quotas, floors, a budget, include or exclude", self.mode, way)
+            raise invalid("mode", "be greedi with quotas, floors, a mix, a budget, include or exclude", self.mode, way)

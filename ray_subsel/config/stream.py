@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ray_subsel.config.options import check_choices, check_positive, option
-from ray_subsel.constraints.spec import parse_floors
+from ray_subsel.constraints.spec import parse_counts
 from ray_subsel.core.errors import invalid
 from ray_subsel.objectives import GraphCut, LogDeterminant
 from ray_subsel.objectives.graph_cut import check_lam
@@ -58,4 +58,4 @@ class StreamConfig:
             raise invalid("k", "be given", None, "Use --k N.")
         if self.idle is not None and (self.follow is None or not self.idle >= 0):
             raise invalid("idle", "be at least 0, and go with follow", self.idle, "Use --follow FOLDER.")
-        parse_floors(self.quotas, "quota")
+        parse_counts(self.quotas, "quota")

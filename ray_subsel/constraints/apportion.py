@@ -19,7 +19,8 @@ def proportional(sizes: Indices, k: int) -> Indices:
     """
     sizes = np.asarray(sizes, dtype=np.int64)
     total = max(1, int(sizes.sum()))
-    shares, remainders = np.divmod(sizes * k, total)
+    pairs = [divmod(int(size) * k, total) for size in sizes]  # no product overflows
+    shares, remainders = np.array(pairs, dtype=np.int64).reshape(-1, 2).T.copy()
     short = k - int(shares.sum())
     largest = np.argsort(-remainders, kind="stable")[:short]
     shares[largest] += 1
@@ -71,12 +72,22 @@ def balanced(sizes: Indices, k: int, least: Indices) -> Indices:
     >>> balanced(np.array([5, 5, 5]), 2, np.zeros(3, dtype=np.int64)).tolist()
     [1, 1, 1]
     """
-    floors = np.maximum(least, k * sizes // (2 * max(1, int(sizes.sum()))))
-    if int(floors.sum()) > k:
-        floors = np.asarray(least, dtype=np.int64)
+    floors = _half_floors(sizes, k, least)
     shares = above_floors(equal, sizes, k, floors)
     level = int(np.max(shares[shares > floors], initial=0))
     return np.maximum(shares, np.minimum(sizes, level))
+
+
+def half_equal(sizes: Indices, k: int, least: Indices) -> Indices:
+    """Apportion k as :func:`balanced` does, without room for odd items: the shares sum to k."""
+    return above_floors(equal, sizes, k, _half_floors(sizes, k, least))
+
+
+def _half_floors(sizes: Indices, k: int, least: Indices) -> Indices:
+    total = max(1, int(sizes.sum()))
+    half = np.array([k * int(size) // (2 * total) for size in sizes], dtype=np.int64)  # no product overflows
+    floors = np.maximum(least, half)
+    return np.asarray(least, dtype=np.int64) if int(floors.sum()) > k else floors
 
 
 def above_floors(rule: Callable[[Indices, int], Indices], sizes: Indices, k: int, floors: Indices) -> Indices:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.constraints.spending import Costs, Number, Spending
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import NO_ITEMS, Indices
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,8 +34,13 @@ class Constraints:
         A knapsack: the chosen items' costs may not exceed it (:mod:`ray_subsel.constraints.spending`).
     spent : tuple of int or float
         Costs that count as spent before the first pick; a negative one refunds an item that uses up no budget.
+    kept, most : float64 arrays of shape (G,) or None
+        Money of the budget that is kept for each group, and the most that a group may spend.
+    cheapest : list of list of number, or None
+        With floors and a budget: what the cheapest items cost by which each group's floor can be met, ascending. It is
+        needed where the items are not all at hand.
     groups : int64 array of shape (n,) or None
-        The group of each item, in 0..G-1; needed where quotas or floors are given.
+        The group of each item, in 0..G-1; needed where quotas, floors or shares of money are given.
     costs : float64 or int64 array of shape (n,) or None
         The cost of each item; needed where a budget is given.
     """
@@ -46,13 +51,16 @@ class Constraints:
     floors: Indices | None = None
     budget: Number | None = None
     spent: tuple[Number, ...] = ()
+    kept: Float64s | None = None
+    most: Float64s | None = None
+    cheapest: list[list[Number]] | None = None
     groups: Indices | None = None
     costs: Costs | None = None
 
     @property
     def grouped(self) -> bool:
         """Whether groups matter."""
-        return self.quotas is not None or self.floors is not None
+        return any(limit is not None for limit in (self.quotas, self.floors, self.kept, self.most))
 
     @property
     def limited(self) -> bool:
@@ -62,8 +70,13 @@ class Constraints:
     @property
     def n_groups(self) -> int:
         """Number of groups G; 0 where they do not matter."""
-        per_group = self.quotas if self.quotas is not None else self.floors
-        return 0 if per_group is None else int(per_group.size)
+        limits = (self.quotas, self.floors, self.kept, self.most)
+        return next((int(limit.size) for limit in limits if limit is not None), 0)
+
+    @property
+    def shares_budget(self) -> bool:
+        """Whether groups limit how the budget is spent."""
+        return self.budget is not None and any(limit is not None for limit in (self.floors, self.kept, self.most))
 
     @property
     def spending(self) -> Spending | None:
@@ -76,8 +89,6 @@ class Constraints:
             raise invalid("groups", "be given with quotas or floors", Verbatim("None"))
         if (self.costs is None) != (self.budget is None):
             raise invalid("costs and budget", "be given together", Verbatim("one of them"))
-        if self.floors is not None and self.budget is not None:
-            raise invalid("floors", "not be combined with costs", Verbatim("both"), "Give quotas, or drop the budget.")
 
     def for_items(self, columns: Mapping[str, NDArray[Any]], include: Indices = NO_ITEMS) -> Constraints:
         """Return these limits for some items.
@@ -125,7 +136,9 @@ class Constraints:
             quotas = None if self.quotas is None else np.append(self.quotas, q)
             floors = None if self.floors is None else np.append(self.floors, 0)
             groups = np.concatenate((np.full(q, self.n_groups), self.groups))
-            after = replace(after, quotas=quotas, floors=floors, groups=groups)
+            kept = None if self.kept is None else np.append(self.kept, 0.0)
+            most = None if self.most is None else np.append(self.most, np.inf)
+            after = replace(after, quotas=quotas, floors=floors, kept=kept, most=most, groups=groups)
         if self.costs is not None and self.budget is not None:
             first = columns["cost"]
             refunds = tuple(-cost for cost in first.tolist())

@@ -90,6 +90,21 @@ class Spending:
         return affordable
 
 
+UNSPENT = 0.02
+"""The share of a budget from which what is left is warned of."""
+
+
+def unspent(budget: Number, cost: float) -> str | None:
+    """Return a sentence on what is left of a budget, or None where that is little."""
+    left = float(budget) - cost
+    if left <= UNSPENT * float(budget):
+        return None
+    return (
+        f"{left:,.10g} of the budget of {budget:,.10g} is not spent ({left / float(budget):.1%}): nothing more that "
+        "fits it and the other limits adds to f."
+    )
+
+
 def _at_most(limit: Fraction, costs: Costs) -> Number:
     """Return the largest number of the costs' kind that is at most the limit."""
     if costs.dtype.kind != "f":

@@ -1,13 +1,19 @@
-"""Read lists of row ids: files of ``--include`` and ``--exclude``."""
+"""Read what a selection is told in files: rows of ``--include`` and ``--exclude``, labels of ``--mix like:FILE``."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ray_subsel.config import SelectConfig
+import pyarrow as pa
+
+from ray_subsel.config import CorpusConfig, SelectConfig
+from ray_subsel.constraints.mix import LIKE
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.corpus.constraint_columns import group_column
+from ray_subsel.corpus.files import list_files
+from ray_subsel.corpus.readers import read_batches
 from ray_subsel.storage.filesystems import split
 from ray_subsel.storage.run_directory import RunDir
 
@@ -20,29 +26,54 @@ class IdLists:
     ----------
     include, exclude : tuple of str
         In the order of the files, each once.
+    like : tuple of (str, int)
+        The groups of the rows that a mix is to be like, sorted, and how many rows each has.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    like: tuple[tuple[str, int], ...] = ()
 
     @property
     def fingerprints(self) -> dict[str, str | None]:
         """Hashes of the two, for the run's settings; None where nothing is named."""
-        return {
+        found = {
             name: fingerprint(list(ids)) if ids else None
             for name, ids in (("include", self.include), ("exclude", self.exclude))
         }
+        return found | ({"like": fingerprint([list(pair) for pair in self.like])} if self.like else {})
 
 
-def read_id_lists(config: SelectConfig) -> IdLists:
-    """Read the files of ``include`` and ``exclude``.
+def read_id_lists(config: SelectConfig, corpus: CorpusConfig | None = None) -> IdLists:
+    """Read the files of ``include``, ``exclude`` and, with the corpus' column of groups, of ``mix``.
 
     Raises
     ------
     InputError
         For a file that cannot be read, holds no id, or names one twice.
     """
-    return IdLists(_read_ids("include", config.include), _read_ids("exclude", config.exclude))
+    like = () if corpus is None else _read_like(config, corpus)
+    return IdLists(_read_ids("include", config.include), _read_ids("exclude", config.exclude), like)
+
+
+def _read_like(config: SelectConfig, corpus: CorpusConfig) -> tuple[tuple[str, int], ...]:
+    """Count the groups of the rows of the file that the mix is to be like; it has the corpus' column of groups."""
+    if len(config.mix) != 1 or not config.mix[0].startswith(LIKE):
+        return ()
+    column = corpus.group if group_column(corpus) == "group" else corpus.label
+    if column is None:
+        raise invalid("mix", "be like a file for a task with a column of groups", corpus.task, "Use --group COLUMN.")
+    files, _ = list_files(replace(corpus, data=(config.mix[0].removeprefix(LIKE),)))
+    found: Counter[str] = Counter()
+    for file in files:
+        for batch in read_batches(file):
+            if column not in batch.table.column_names:
+                raise invalid("mix", f"be like a file with the column {column}", file.uri)
+            values = batch.table[column].cast(pa.string()).to_pylist()
+            found.update("" if value is None else value for value in values)
+    if not found:
+        raise invalid("mix", "be like a file with rows", config.mix[0])
+    return tuple(sorted(found.items()))
 
 
 def _read_ids(parameter: str, path: str | None) -> tuple[str, ...]:

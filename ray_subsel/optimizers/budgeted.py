@@ -23,7 +23,8 @@ class BudgetedGreedy(Optimizer):
     starts with the best single item, so that comparison is included. Quotas are respected besides, without a guarantee.
 
     A budget is a limit and no target: neither greedy takes an item of negative gain, so less than the budget, and
-    fewer than k items, may come back. Lazy where the objective is submodular; all gains before every pick otherwise.
+    fewer than k items, may come back. But floors are met, and shares of the budget spent, whatever the gain. Lazy where
+    the objective is submodular; all gains before every pick otherwise.
 
     Source: Lin & Bilmes 2010; Leskovec et al. 2007.
     """
@@ -42,7 +43,8 @@ class BudgetedGreedy(Optimizer):
                 "costs and budget", f"be given for optimizer {self.name!r}", Verbatim("None"), "Use optimizer='lazy'."
             )
         lazy = problem.objective.submodular
-        least = -math.ulp(0.0)  # gains of zero may come in, negative ones may not
+        # gains of zero may come in, negative ones may not, unless groups have shares that are to be spent
+        least = None if problem.constraints.kept is not None else -math.ulp(0.0)
         by_ratio = greedy(problem, lazy=lazy, per_cost=True, limit_gain=least)
         by_gain = greedy(problem, lazy=lazy, limit_gain=least)
         value = math.fsum(by_gain.gains.tolist())

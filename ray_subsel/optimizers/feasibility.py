@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.group_budget import GroupBudget, cheapest
 from ray_subsel.constraints.spending import Spending
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.optimizers.base import Problem
+
+
+def check_floors_paid(shared: GroupBudget) -> None:
+    """Raise InputError where the budget does not pay for the cheapest items by which floors are met."""
+    if not shared.fits:
+        least = math.fsum(float(cost) for group in shared.aside or [] for cost in group) + float(shared.spending.exact)
+        must = f"pay for the floors, {least:.17g} at least"
+        raise invalid("budget", must, shared.spending.budget, "Raise it or lower the floors.")
 
 
 @dataclass(eq=False)
@@ -31,6 +41,10 @@ class FeasibleSet:
         How many a group may still, and must still, receive.
     spending : Spending or None
         What is spent of the budget.
+    shared : GroupBudget or None
+        How groups limit what it is spent on.
+    members : list of int64 arrays
+        The items of each group, where the budget is shared.
     """
 
     constraints: Constraints
@@ -40,6 +54,8 @@ class FeasibleSet:
     quotas: Indices | None
     floors: Indices | None
     spending: Spending | None
+    shared: GroupBudget | None = None
+    members: list[Indices] = field(default_factory=list)
 
     @staticmethod
     def of(problem: Problem) -> FeasibleSet:
@@ -58,6 +74,7 @@ class FeasibleSet:
         floors = None if constraints.floors is None else constraints.floors.copy()
         feasible = FeasibleSet(constraints, left > 0, problem.k, left, quotas, floors, constraints.spending)
         feasible._check_floors()
+        feasible._share_budget()
         feasible._close(None)
         return feasible
 
@@ -79,6 +96,9 @@ class FeasibleSet:
             self.open[item] = False
         if self.constraints.costs is not None and self.spending is not None:
             self.spending = self.spending.plus([self.constraints.costs[item].item()])
+            if self.shared is not None and self.constraints.groups is not None:
+                cost = self.constraints.costs[item].item()
+                self.shared.buy(int(self.constraints.groups[item]), cost, aside=not forced)
         group = None if self.constraints.groups is None else int(self.constraints.groups[item])
         if group is not None and self.quotas is not None:
             self.quotas[group] -= 1
@@ -95,8 +115,41 @@ class FeasibleSet:
                 self.open &= ~full[groups]
         if groups is not None and self.floors is not None and int(self.floors.sum()) >= self.slots:
             self.open &= (self.floors > 0)[groups]
-        if costs is not None and self.spending is not None:
+        if costs is None or self.spending is None:
+            return
+        if self.shared is None:
             self.open &= self.spending.pays(costs)
+            return
+        for number, items in enumerate(self.members):
+            still = items[self.open[items]]
+            if still.size:
+                self.open[still] = self.shared.pays(number, costs[still])
+
+    def only_lacking(self) -> bool:
+        """Close all groups whose floors are met; return whether any lacks items and has some."""
+        if self.floors is None or self.constraints.groups is None or not (self.floors > 0).any():
+            return False
+        self.open &= (self.floors > 0)[self.constraints.groups]
+        return bool(self.open.any())
+
+    def _share_budget(self) -> None:
+        """Set aside what floors cost, and note what each group may spend."""
+        limits = self.constraints
+        if not limits.shares_budget or limits.groups is None or limits.costs is None or self.spending is None:
+            return
+        aside = None
+        if self.floors is not None:
+            free = self.left.copy()
+            np.subtract.at(free, limits.include, 1)
+            included = np.bincount(limits.groups[limits.include], minlength=self.floors.size)
+            missing = np.maximum(self.floors - included, 0)
+            if missing.any():
+                rows = np.repeat(np.arange(free.size), np.maximum(free, 0))
+                aside = cheapest(limits.costs[rows], limits.groups[rows], missing)
+        self.shared = GroupBudget(self.spending, aside, limits.kept, limits.most, np.zeros(limits.n_groups))
+        self.members = [np.flatnonzero(limits.groups == group) for group in range(limits.n_groups)]
+        forced = self.spending.plus(limits.costs[limits.include].tolist())
+        check_floors_paid(GroupBudget(forced, aside, None, None, np.zeros(0)))
 
     def _check_floors(self) -> None:
         """Raise InputError for floors that no k of the items can reach."""

@@ -92,11 +92,14 @@ def greedy(
     for item in problem.include.tolist():
         picked.take(item, ranking.gain(item), forced=True)
         ranking.take(item)
-    floors = [level for level in (problem.stop_when_gain, limit_gain) if level is not None]
     while not feasible.exhausted:
         item, gain = ranking.best()
-        if floors and gain <= max(floors):
+        if problem.stop_when_gain is not None and gain <= problem.stop_when_gain:
             break
+        if limit_gain is not None and gain <= limit_gain:
+            if not feasible.only_lacking():
+                break
+            item, gain = ranking.best()  # a floor is met, whatever its items gain
         picked.take(item, gain)
         ranking.take(item)
     return picked.picks({"evaluations": float(ranking.evaluations)}).raised(shift)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.constraints.base import UNLIMITED, Constraints
+from ray_subsel.constraints.group_budget import GroupBudget
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.optimizers.base import Problem
@@ -227,7 +228,7 @@ def merge(
     offers = _Offers.of(found)
     state = _Merge(k, constraints, max(1, constraints.n_groups))
     for number, place in forced:
-        state.take(int(found[number].groups[place]), found[number].costs[place].item())
+        state.take(int(found[number].groups[place]), found[number].costs[place].item(), forced=True)
     taken = list(forced)
     passed: set[int] = set()
     lowest = math.inf
@@ -310,6 +311,7 @@ class _Merge:
     quotas: Indices | None = field(init=False)
     floors: Indices | None = field(init=False)
     closes: Float64s = field(init=False)
+    shared: GroupBudget | None = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.constraints
@@ -317,10 +319,16 @@ class _Merge:
         self.floors = None if limits.floors is None else limits.floors.copy()
         self.closes = np.full(self.n_groups, -np.inf)
         self.spending = limits.spending
+        self.shared = None
+        if limits.shares_budget and self.spending is not None:
+            aside = None if limits.cheapest is None else [list(costs) for costs in limits.cheapest]
+            self.shared = GroupBudget(self.spending, aside, limits.kept, limits.most, np.zeros(self.n_groups))
 
     def allows(self, group: int, cost: float) -> bool:
         if self._full(group):
             return False
+        if self.shared is not None:
+            return bool(self.shared.pays(group, np.array([cost]))[0])
         return self.spending is None or bool(self.spending.pays(np.array([cost]))[0])
 
     def _full(self, group: int) -> bool:
@@ -328,7 +336,7 @@ class _Merge:
             return True
         return self.floors is not None and self.floors[group] <= 0 and int(self.floors.sum()) >= self.slots
 
-    def take(self, group: int, cost: float) -> None:
+    def take(self, group: int, cost: float, *, forced: bool = False) -> None:
         self.slots -= 1
         if self.quotas is not None:
             self.quotas[group] -= 1
@@ -336,6 +344,8 @@ class _Merge:
             self.floors[group] = max(0, self.floors[group] - 1)
         if self.spending is not None:
             self.spending = self.spending.plus([cost])
+        if self.shared is not None:
+            self.shared.buy(group, cost, aside=not forced)
 
     def close(self, key: float) -> None:
         """Note which groups the last pick, of this key, has closed."""

@@ -22,10 +22,11 @@ from ray_subsel.partitioned.reduction_tree import candidates_per_partition
 
 @dataclass(frozen=True, eq=False)
 class PartitionQuota:
-    """What one partition is to hand over: k items under constraints of its own."""
+    """What one partition is to hand over: k items under constraints of its own, and ``cheapest[g]`` of each group."""
 
     k: int
     constraints: Constraints
+    cheapest: Indices | None = None
 
 
 def shares_of(
@@ -35,7 +36,7 @@ def shares_of(
     given: Indices,
     *,
     c: float,
-    costs: Iterable[Float64s] | None = None,
+    costs: Iterable[tuple[Float64s, Indices]] | None = None,
 ) -> list[PartitionQuota] | None:
     """Return what each partition is to hand over, or None where nothing but k limits it.
 
@@ -51,25 +52,33 @@ def shares_of(
         Given items of each group.
     c : float
         At least 1.
-    costs : iterable of m float64 arrays, optional
-        With a budget: the costs of each partition's items that may be chosen.
+    costs : iterable of m pairs of arrays, optional
+        With a budget: the costs and the groups of each partition's items that may be chosen.
 
     Notes
     -----
     Under a budget a partition may spend about c / m of what is left, or what its dearest affordable item costs if that
     is more, so that no item is out of reach because of the number of partitions. It hands over no more items than that
-    pays for.
+    pays for. The same holds of the money that is kept for a group, or is its most. Floors are left to the reducer:
+    every partition hands over as many of its cheapest items of a group as its floor needs, so that the cheapest of all,
+    by which floors can be paid, are among them.
     """
-    shares = share_out(k, constraints, counts, given, c=c) if constraints.grouped else None
+    counted = constraints.quotas is not None or constraints.floors is not None
+    shares = share_out(k, constraints, counts, given, c=c) if counted else None
     if constraints.budget is None:
         return shares
     assert costs is not None
     spending = constraints.spending
     assert spending is not None
     left = float(Fraction(constraints.budget) - spending.exact)
+    missing = None if constraints.floors is None else np.maximum(constraints.floors - given, 0)
     found = []
-    for partition, own in enumerate(costs):
+    for partition, (own, group) in enumerate(costs):
         share = max(c * left / len(counts), float(np.max(own[spending.pays(own)], initial=0.0)))
+        kept = _money(constraints.kept, own, group, c / len(counts))
+        most = _money(constraints.most, own, group, c / len(counts))
+        if kept is not None:
+            share = min(left, max(share, float(kept.sum())))
         paid = int(np.searchsorted(np.cumsum(np.sort(own)), min(left, share) * (1 + 1e-9), side="right"))
         limits = Constraints() if shares is None else shares[partition].constraints
         whole = share >= left  # then it is what the whole budget leaves, exactly
@@ -78,8 +87,21 @@ def shares_of(
             floors=None,
             budget=constraints.budget if whole else share,
             spent=constraints.spent if whole else (),
+            kept=kept,
+            most=most,
         )
-        found.append(PartitionQuota(min(paid, k), limits))
+        found.append(PartitionQuota(min(paid, k), limits, missing))
+    return found
+
+
+def _money(whole: Float64s | None, costs: Float64s, groups: Indices, part: float) -> Float64s | None:
+    """Return a partition's part of what groups may spend, no less than their dearest item that may be bought at all."""
+    if whole is None:
+        return None
+    found = np.empty(whole.size)
+    for group, money in enumerate(whole.tolist()):
+        own = costs[groups == group]
+        found[group] = min(money, max(part * money, float(np.max(own[own <= money], initial=0.0))))
     return found
 
 

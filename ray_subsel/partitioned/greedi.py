@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from ray_subsel.constraints.base import UNLIMITED, Constraints
-from ray_subsel.core.items import UTILITY, ItemBatch
+from ray_subsel.core.items import COST, GROUP, UTILITY, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.objectives import Objective
 from ray_subsel.objectives.scaled import ScaledObjective
@@ -92,6 +92,7 @@ def solve_partition(
     m: int,
     n_candidates: int,
     constraints: Constraints = UNLIMITED,
+    cheapest: Indices | None = None,
     given: ItemBatch | None = None,
 ) -> LocalSolution:
     """Run round 1 on one partition.
@@ -108,6 +109,8 @@ def solve_partition(
         Candidates to hand over (:func:`ray_subsel.partitioned.reduction_tree.candidates_per_partition`); at most all.
     constraints : Constraints
         The partition's share of the quotas, floors and budget.
+    cheapest : int64 array of shape (G,), optional
+        How many of the cheapest items of each group to hand over besides.
     given : ItemBatch, optional
         Items that are in the answer already.
     """
@@ -116,7 +119,16 @@ def solve_partition(
     first = _to_take_first(objective, given)
     scaled = _at_scale(items, objective.utility_share(1.0 / m))
     picked = _choose_more(scaled, min(n_candidates, len(items)), local, constraints, first)
+    if cheapest is not None:
+        picked = np.concatenate([picked, np.setdiff1d(_cheapest(items, cheapest), picked)])
     return LocalSolution(partition, items.take(picked), len(items))
+
+
+def _cheapest(items: ItemBatch, floors: Indices) -> Indices:
+    """Return the places of the cheapest items of each group, ties to the lowest id."""
+    order = np.argsort(items.columns[COST], kind="stable")
+    group = items.columns[GROUP][order]
+    return np.concatenate([NO_ITEMS, *[order[group == g][:floor] for g, floor in enumerate(floors.tolist())]])
 
 
 def merge_solutions(

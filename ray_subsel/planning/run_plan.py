@@ -96,7 +96,7 @@ def plan_run(
     corpus, select = settled.corpus, settled.select
     found = plan_ingest(corpus)
     check_corpus(corpus, select)
-    read_id_lists(select)
+    read_id_lists(select, corpus)
     if select.target is not None:
         target_fingerprint(corpus, select.target)
     counted = [count_rows(file, counted_bytes) for file in found.files]

@@ -17,9 +17,12 @@ from numpy.typing import ArrayLike
 from ray_subsel.baselines import BASELINES
 from ray_subsel.config.recipe import NOTHING, PAPER_LAM, RECIPES, Asked, Facts, decide, objective_of, values_of
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.group_budget import cheapest, totals_of
 from ray_subsel.constraints.labels import Groups
+from ray_subsel.constraints.mix import Mix
 from ray_subsel.constraints.size import resolve_k
-from ray_subsel.constraints.spec import ConstraintSpec
+from ray_subsel.constraints.spec import ConstraintSpec, GroupFacts
+from ray_subsel.constraints.spending import unspent
 from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.types import Indices
 from ray_subsel.objectives import OBJECTIVES, GraphCut, Objective, find_objective
@@ -41,6 +44,10 @@ if TYPE_CHECKING:
     from ray_subsel.optimizers.speculative.upper_bound import Certificate
 
 
+class BudgetWarning(UserWarning):
+    """More than a little of a budget is left."""
+
+
 def select(
     X: Any,
     k: int | None = None,
@@ -57,8 +64,9 @@ def select(
     utility: ArrayLike | None = None,
     multiplicity: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    quotas: str | Mapping[Hashable, int] | ArrayLike | None = None,
-    floors: int | Mapping[Hashable, int] | ArrayLike | None = None,
+    quotas: str | Mapping[Hashable, Any] | ArrayLike | None = None,
+    floors: int | str | Mapping[Hashable, Any] | ArrayLike | None = None,
+    mix: Mix | None = None,
     costs: ArrayLike | None = None,
     budget: float | None = None,
     near: float | Literal["none"] | None = None,
@@ -121,7 +129,12 @@ def select(
         "balanced": equally, yet no group less than half of its share of the rows; by label, groups not named being
         unlimited; or by number. "none" limits nothing, whatever the recipe.
     floors : int, mapping or int array of shape (n_groups,), optional
-        At least so many items of each group.
+        At least so many items of each group. By label a quota or floor may be a share of k, or of a budget that
+        alone decides: ``{"a": "20%"}``.
+    mix : "uniform", "input" or mapping, optional
+        The share of each group, of k or of a budget that alone decides, met to within one item: equal, as the rows of
+        X have it, or by label (``{"a": 0.3}``), other labels dividing the rest as X does. In the place of quotas and
+        floors.
     costs, budget : array of shape (n,) and number, optional
         The chosen items' costs may not exceed the budget. They are summed exactly
         (:mod:`ray_subsel.constraints.spending`).
@@ -199,7 +212,7 @@ def select(
         near=near,
         copies="keep",  # rows are items
         graph_cut=_graph_cut_only(lam, certificate, algorithm),
-        limits=quotas is not None or floors is not None,
+        limits=quotas is not None or floors is not None or mix is not None,
         counted=budget is None or k is not None or fraction is not None,
         exact=algorithm.graph_cut_only,
         target=target is not None,
@@ -214,7 +227,7 @@ def select(
     threshold: Any = None if isinstance(near, str) and near == NOTHING else near
     quotas = decided.get("quota", quotas)
     quotas = None if isinstance(quotas, str) and quotas == NOTHING else quotas
-    groups = _groups(groups, labels, quotas, floors, n)
+    groups = _groups(groups, labels, (quotas, floors, mix), n)
     counts = validation.unit_counts(multiplicity, n)
     forced = validation.row_numbers(include, "include", n, counts)
     named_out = validation.row_numbers(exclude, "exclude", n, None)
@@ -225,7 +238,7 @@ def select(
     near_weights = validation.flag(near_weights, "near_weights")
     certificate = validation.flag(certificate, "certificate")
     cost_of, budget = validation.priced(costs, budget, n)
-    spec, named = validation.limits(groups, quotas, floors, budget, n)
+    spec, named = validation.limits(groups, quotas, floors, budget, n, mix)
     utilities = validation.utilities(utility, n)
     scores, quality_weight = validation.qualities(quality, quality_weight, multiplicity, n)
     share = validation.target_share(target, target_weight)
@@ -253,7 +266,7 @@ def select(
         expected = picks_expected(k, parts.costs, budget)
         ranked = quality_of(parts, f, ground, expected, quality_weight, seed, aim)
     bonuses = Bonuses.of(parts.utility, f, aim, ranked)
-    constraints = _constraints(spec, () if named is None else named.names, parts, k)
+    constraints = _constraints(spec, () if named is None else named.names, whole, parts, k, counted=said.counted)
     with _progress(progress) as report:
         problem = Problem(
             parts.X, f, k, constraints, stop_when_gain, bonuses.utility, parts.counts, seed, report,
@@ -265,6 +278,10 @@ def select(
             picks = algorithm.maximize(problem)
         else:
             picks = greedy_by_clusters(problem, cluster_items, weights)
+    if budget is not None and parts.costs is not None and stop_when_gain is None and len(picks.indices) < k:
+        said_of_it = unspent(budget, math.fsum(parts.costs[picks.indices].tolist()))
+        if said_of_it is not None:
+            warnings.warn(said_of_it, BudgetWarning, stacklevel=2)
     proof = _certify(problem, picks.indices) if certificate else None
     rows = parts.rows_of(picks.indices)
     stats = {**picks.stats, "seconds": time.perf_counter() - started}
@@ -295,11 +312,11 @@ def _graph_cut_only(lam: Any, certificate: Any, optimizer: Optimizer) -> str:
     return f"optimizer {optimizer.name}" if optimizer.graph_cut_only else ""
 
 
-def _groups(groups: Any, labels: ArrayLike | None, quotas: Any, floors: Any, n: int) -> Any:
+def _groups(groups: Any, labels: ArrayLike | None, limits: tuple[Any, ...], n: int) -> Any:
     """Return the groups of quotas and floors: those given, else the labels where they matter."""
     if labels is not None:
         Groups.of(labels, n, "labels")
-    return labels if groups is None and not (quotas is None and floors is None) else groups
+    return labels if groups is None and any(limit is not None for limit in limits) else groups
 
 
 def _size(k: int | None, fraction: float | None, whole: GroundSet, parts: GroundSet, *, no_limit: bool) -> int:
@@ -320,17 +337,26 @@ def _weights(parts: GroundSet, near_weights: bool, near: float | None) -> Indice
     return parts.weights if near_weights else parts.counts
 
 
-def _constraints(spec: ConstraintSpec, names: tuple[Hashable, ...], parts: GroundSet, k: int) -> Constraints:
+def _constraints(
+    spec: ConstraintSpec, names: tuple[Hashable, ...], whole: GroundSet, parts: GroundSet, k: int, *, counted: bool
+) -> Constraints:
     """Return the constraints on the rows that are left when near copies are collapsed."""
-    if parts.groups is None:
-        limits = spec.resolve(k)
+    groups, free = parts.groups, parts.available_copies()
+    if groups is None:
+        limits = spec.resolve(k, counted=counted)
     else:
-        sizes = np.bincount(parts.groups, weights=parts.available_copies(), minlength=len(names)).astype(np.int64)
-        included = np.bincount(parts.groups[parts.include], minlength=len(names))
-        limits = spec.resolve(k, names, sizes, included)
-    return dataclasses.replace(
-        limits, include=parts.include, exclude=parts.exclude, groups=parts.groups, costs=parts.costs
-    )
+        assert whole.groups is not None
+        sizes = np.bincount(groups, weights=free, minlength=len(names)).astype(np.int64)
+        included = np.bincount(groups[parts.include], minlength=len(names))
+        rows = np.bincount(whole.groups, weights=whole.counts, minlength=len(names))
+        costs = None if parts.costs is None else totals_of(parts.costs, groups, len(names), free)
+        limits = spec.resolve(k, GroupFacts(names, sizes, included, rows, costs), counted=counted)
+        if limits.floors is not None and parts.costs is not None:
+            free[parts.include] = 0
+            where = np.repeat(np.arange(parts.n), free)
+            missing = np.maximum(limits.floors - included, 0)
+            limits = dataclasses.replace(limits, cheapest=cheapest(parts.costs[where], groups[where], missing))
+    return dataclasses.replace(limits, include=parts.include, exclude=parts.exclude, groups=groups, costs=parts.costs)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ray_subsel.constraints.labels import Groups
+from ray_subsel.constraints.mix import is_percent
 from ray_subsel.constraints.spec import COUNT, ConstraintSpec
 from ray_subsel.constraints.spending import Costs, Number
 from ray_subsel.core.errors import Verbatim, invalid
@@ -92,18 +93,20 @@ def target_share(target: Any, weight: Any) -> float:
 
 
 def limits(
-    groups: ArrayLike | None, quotas: Any, floors: Any, budget: Number | None, n: int
+    groups: ArrayLike | None, quotas: Any, floors: Any, budget: Number | None, n: int, mix: Any = None
 ) -> tuple[ConstraintSpec, Groups | None]:
     """Return quotas, floors and the budget as they are resolved, and the groups; None where those do not matter.
 
     Labels, words and mappings are kept for :meth:`ConstraintSpec.resolve`; numbered groups come with arrays.
     """
-    if quotas is None and floors is None:
+    if quotas is None and floors is None and mix is None:
         if groups is not None:
-            raise invalid("groups", "be given with quotas or floors", Verbatim("neither of them"))
+            raise invalid("groups", "be given with quotas, floors or a mix", Verbatim("none of them"))
         return ConstraintSpec(budget=budget), None
     if groups is None:
-        raise invalid("groups", "be given with quotas and floors", Verbatim("none"), "Give each row's group.")
+        raise invalid("groups", "be given with quotas, floors and a mix", Verbatim("none"), "Give each row's group.")
+    if mix is not None:
+        return ConstraintSpec(quotas, floors, budget, mix).checked(), Groups.of(groups, n)
     if any(limit is not None and not _is_array(limit) for limit in (quotas, floors)):
         return ConstraintSpec(_by_label(quotas, "quotas"), _by_label(floors, "floors"), budget), Groups.of(groups, n)
     given = array_of(groups, "groups", f"be {n} group numbers")
@@ -126,6 +129,8 @@ def _is_array(limit: Any) -> bool:
 def _by_label(wanted: Any, parameter: str) -> Any:
     """Return quotas or floors that go with labels: a word, a number or a mapping."""
     if wanted is None or isinstance(wanted, Mapping) or (isinstance(wanted, str) and parameter == "quotas"):
+        return wanted
+    if is_percent(wanted):
         return wanted
     if not _is_array(wanted):
         if parameter == "quotas":

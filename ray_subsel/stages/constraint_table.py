@@ -77,6 +77,18 @@ def group_names(rows: RowStore, column: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def group_rows(task: TableTask) -> Indices:
+    """Return how many rows each group has, copies counted, shape (G,)."""
+    counts = np.zeros(max(1, len(task.names)), dtype=np.int64)
+    if task.group is None:
+        return counts
+    number = {name: at for at, name in enumerate(task.names)}
+    for table in task.rows.iter_tables([task.group]):
+        for entry in table[task.group].value_counts().to_pylist():
+            counts[number[entry["values"] or ""]] += entry["counts"]
+    return counts
+
+
 def row_ids(rows: RowStore, names: tuple[str, ...], parameter: str, own: str | None) -> Indices:
     """Return the row ids that names mean, in their order: row ids themselves, or the user's own ids."""
     if not names:

@@ -15,15 +15,17 @@ import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, SelectConfig
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.constraints.group_budget import GroupBudget, cheapest
 from ray_subsel.constraints.size import resolve_k
-from ray_subsel.constraints.spec import ConstraintSpec
-from ray_subsel.constraints.spending import Spending
+from ray_subsel.constraints.spec import ConstraintSpec, GroupFacts
+from ray_subsel.constraints.spending import Number, Spending
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.items import COST, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.corpus.constraint_columns import cost_column, group_column
 from ray_subsel.corpus.id_lists import IdLists
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.optimizers.feasibility import check_floors_paid
 from ray_subsel.partitioned.constraint_shares import PartitionQuota, shares_of
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks
 from ray_subsel.stages.constraint_table import (
@@ -31,6 +33,7 @@ from ray_subsel.stages.constraint_table import (
     ItemState,
     TableTask,
     group_names,
+    group_rows,
     read_constrained,
     read_table,
     row_ids,
@@ -38,6 +41,8 @@ from ray_subsel.stages.constraint_table import (
     write_table,
 )
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
+
+NO_COSTS = np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,21 +131,28 @@ def partition_constraints(
         for shard in missing
     ]
     map_tasks(write_table, (task,), tasks, store.run, in_process=in_process)
-    return _gather(task, config, items=items, corpus=corpus)
+    return _gather(task, config, lists, items=items, corpus=corpus)
 
 
-def _gather(task: TableTask, config: SelectConfig, *, items: int, corpus: CorpusConfig) -> PartitionedConstraints:
+def _gather(
+    task: TableTask, config: SelectConfig, lists: IdLists, *, items: int, corpus: CorpusConfig
+) -> PartitionedConstraints:
     """Reduce what the table says to numbers; memory: the numbers of one partition."""
     store, m = task.store, task.store.partitions
     groups = max(1, len(task.names))
     counts, included = np.zeros((m, groups), dtype=np.int64), np.zeros(groups, dtype=np.int64)
     given, excluded = [], 0
+    costs_of: list[list[Float64s]] = [[] for _ in range(groups)]
     for partition in range(m):
         table = read_table(store, [partition])
         state, group = table["state"].to_numpy(), table["group"].to_numpy()
         counts[partition] = np.bincount(group[state == ItemState.AVAILABLE], minlength=groups)
         included += np.bincount(group[state == ItemState.INCLUDED], minlength=groups)
         excluded += int((state == ItemState.EXCLUDED).sum())
+        if config.budget is not None and config.grouped:
+            may, cost = state != ItemState.EXCLUDED, table["cost"].to_numpy()
+            for one in range(groups):
+                costs_of[one].append(cost[may & (group == one)])
         mine = table.filter(pa.array(state == ItemState.INCLUDED))
         if mine.num_rows:
             found, _ = read_constrained(store, partition)
@@ -152,17 +164,52 @@ def _gather(task: TableTask, config: SelectConfig, *, items: int, corpus: Corpus
     )
     if len(chosen) > k:
         raise invalid("include", f"name at most k = {k} items", Verbatim(f"{len(chosen)} items"), "Raise k.")
-    spec = ConstraintSpec.parse(config.quotas, config.floors, config.budget)
-    constraints = spec.resolve(k, task.names, counts.sum(axis=0) + included, included)
+    spec = ConstraintSpec.parse(config.quotas, config.floors, config.budget, config.mix)
+    spec, unlike = _like(spec, lists, task.names)
+    totals = np.array([math.fsum(np.concatenate([NO_COSTS, *one]).tolist()) for one in costs_of])
+    facts = GroupFacts(task.names, counts.sum(axis=0) + included, included, group_rows(task), totals)
+    constraints = spec.resolve(k, facts, counted=config.counted)
+    if constraints.budget is not None and constraints.floors is not None:
+        constraints = replace(constraints, cheapest=_cheapest(task, np.maximum(constraints.floors - included, 0)))
     if constraints.budget is not None and len(chosen):
         constraints = replace(constraints, spent=tuple(chosen.columns[COST].tolist()))
+    if constraints.cheapest is not None and constraints.spending is not None:
+        check_floors_paid(GroupBudget(constraints.spending, constraints.cheapest, None, None, np.zeros(0)))
     costs = None if constraints.spending is None else _costs(task, constraints.spending, corpus)
     shares = shares_of(k, constraints, counts, included, c=config.candidates, costs=costs)
     constraints = replace(constraints, spent=())  # the reducer takes the given items itself
-    warnings = (warning,) if warning is not None and excluded else ()
+    warnings = (*((warning,) if warning is not None and excluded else ()), *unlike)
     return PartitionedConstraints(
         k, constraints, task.names, shares, counts.sum(axis=1).tolist(), chosen, asked, excluded, warnings
     )
+
+
+def _like(spec: ConstraintSpec, lists: IdLists, names: Sequence[str]) -> tuple[ConstraintSpec, tuple[str, ...]]:
+    """Return limits whose mix is like the rows of a file, and what of those rows no group here is like."""
+    if not lists.like:
+        return spec, ()
+    there = {label: count for label, count in lists.like if label in names}
+    gone = [f"{label or '(none)'} ({count:,})" for label, count in lists.like if label not in names]
+    if not there:
+        raise invalid("mix", "be like rows of groups that occur", Verbatim(", ".join(gone[:5])))
+    total = sum(there.values())
+    more = ", ..." if len(gone) > 5 else ""
+    said = (f"mix: no row here is like these rows of the other file: {', '.join(gone[:5])}{more}.",) if gone else ()
+    return replace(spec, mix={label: count / total for label, count in there.items()}), said
+
+
+def _cheapest(task: TableTask, missing: Indices) -> list[list[Number]]:
+    """Return the costs of the cheapest items by which floors can be met; memory: those and a partition's."""
+    costs, groups = NO_COSTS, NO_ITEMS
+    for partition in range(task.store.partitions):
+        table = read_table(task.store, [partition])
+        free = table["state"].to_numpy() == ItemState.AVAILABLE
+        costs = np.concatenate([costs, table["cost"].to_numpy()[free]])
+        groups = np.concatenate([groups, table["group"].to_numpy()[free]])
+        found = cheapest(costs, groups, missing)
+        costs = np.array([cost for group in found for cost in group], dtype=np.float64)
+        groups = np.repeat(np.arange(missing.size), [len(group) for group in found])
+    return cheapest(costs, groups, missing)
 
 
 def _in_order(given: Sequence[tuple[ItemBatch, Indices]], include: Indices, d: int) -> tuple[ItemBatch, Indices]:
@@ -177,22 +224,23 @@ def _in_order(given: Sequence[tuple[ItemBatch, Indices]], include: Indices, d: i
     return items.take(at), asked[at]
 
 
-def _costs(task: TableTask, spending: Spending, corpus: CorpusConfig) -> Iterator[Float64s]:
-    """Return an iterator over the costs of what may be chosen in each partition, once the budget is known to do."""
+def _costs(task: TableTask, spending: Spending, corpus: CorpusConfig) -> Iterator[tuple[Float64s, Indices]]:
+    """Return an iterator over costs and groups of what may be chosen in each partition, once the budget will do."""
     unit = "words" if corpus.cost is None else corpus.cost
     if not spending.fits:
         cost = f"{float(spending.exact):.17g} {unit}"
         raise invalid("budget", f"pay for the included rows, {cost}", spending.budget, "Raise it.")
 
-    def of_partitions() -> Iterator[Float64s]:
-        cheapest = math.inf
+    def of_partitions() -> Iterator[tuple[Float64s, Indices]]:
+        least = math.inf
         for partition in range(task.store.partitions):
             table = read_table(task.store, [partition])
-            costs = table["cost"].to_numpy()[table["state"].to_numpy() == ItemState.AVAILABLE]
-            cheapest = min(cheapest, float(np.min(costs, initial=math.inf)))
-            yield costs
-        if spending.exact == 0 and not spending.pays(np.array([cheapest])).all():
-            must = f"pay for at least one item; the cheapest is {cheapest:.17g} {unit}"
+            free = table["state"].to_numpy() == ItemState.AVAILABLE
+            costs = table["cost"].to_numpy()[free]
+            least = min(least, float(np.min(costs, initial=math.inf)))
+            yield costs, table["group"].to_numpy()[free].astype(np.int64)
+        if spending.exact == 0 and not spending.pays(np.array([least])).all():
+            must = f"pay for at least one item; the cheapest is {least:.17g} {unit}"
             raise invalid("budget", must, spending.budget)
 
     return of_partitions()

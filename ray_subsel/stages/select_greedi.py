@@ -84,6 +84,7 @@ def _solve_partition(store: EmbeddingStore, job: SelectionJob, partition: int) -
             m=job.m,
             n_candidates=job.n_candidates if share is None else share.k,
             constraints=UNLIMITED if share is None else share.constraints,
+            cheapest=None if share is None else share.cheapest,
             given=constraints.given,
         )
     return dataclasses.replace(solution, items=len(items))  # items that may not be chosen count, too: none is lost

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, fingerprint_fields
 from ray_subsel.config.stream import StreamConfig
-from ray_subsel.constraints.spec import parse_floors
+from ray_subsel.constraints.spec import parse_counts
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import as_number
 from ray_subsel.core.types import Float32s, Float64s
@@ -182,7 +182,7 @@ class StreamRun:
             rule = ThreeSieves(config.epsilon, config.refusals)
         return StreamSelector(
             config.k, objectives[config.objective], rule=rule, near=config.near,
-            quotas=parse_floors(config.quotas, "quota"), sample=config.sample, seed=config.seed,
+            quotas=parse_counts(config.quotas, "quota"), sample=config.sample, seed=config.seed,
         )  # fmt: skip
 
     def _take(

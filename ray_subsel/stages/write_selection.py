@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import SelectConfig
+from ray_subsel.constraints.group_budget import totals_of
+from ray_subsel.constraints.spending import unspent
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.stages.constraint_table import read_rows_of
@@ -55,6 +57,7 @@ def write_selection(
     store.run.write_table(SELECTION, table)
     keys = rows.take(ids, ["key"])["key"].to_pylist()
     negative = int((result.gains < 0).sum())
+    limits = _constraints(store, outcome)
     return {
         "mode": config.mode,
         "objective": outcome.job.objective.name,
@@ -80,10 +83,10 @@ def write_selection(
         "weights_are_exact": represented.is_exact,
         "chosen_duplicates": len(keys) - len(set(keys)),
         "largest_groups": _with_texts(rows, largest),
-        "limits": _constraints(store, outcome),
+        "limits": limits,
         "sample": _sample(rows, ids, members),
         "certificate": _certificate(outcome),
-        "warnings": _warnings(outcome),
+        "warnings": [*_warnings(outcome), *_unspent(limits)],
     }
 
 
@@ -99,6 +102,9 @@ def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, 
         about |= {"budget": whole.budget, "cost": math.fsum(table["cost"].to_pylist())}
     if names:
         counts = np.bincount(table["group"].to_numpy(), minlength=len(names))
+        spent = None
+        if whole.budget is not None:
+            spent = totals_of(table["cost"].to_numpy(), table["group"].to_numpy(), len(names))
         shown = np.lexsort((np.arange(len(names)), -counts))[:SHOWN_GROUPS]
         about["n_groups"] = len(names)
         full = np.zeros(len(names), dtype=np.bool_) if whole.quotas is None else counts >= whole.quotas
@@ -109,10 +115,20 @@ def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, 
                 "chosen": int(counts[g]),
                 "quota": None if whole.quotas is None else int(whole.quotas[g]),
                 "floor": None if whole.floors is None else int(whole.floors[g]),
+                **({} if spent is None else {"cost": float(spent[g])}),
+                **({} if whole.kept is None else {"kept": float(whole.kept[g])}),
             }
             for g in shown.tolist()
         ]
     return about
+
+
+def _unspent(limits: dict[str, Any] | None) -> list[str]:
+    """Return what to know of a budget that is not spent."""
+    if limits is None or "budget" not in limits:
+        return []
+    said = unspent(limits["budget"], limits["cost"])
+    return [] if said is None else [said]
 
 
 def _members(store: EmbeddingStore, ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:

@@ -103,7 +103,7 @@ BAD = {
     ),
     "exact under limits": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--mode", "exact", "--exclude", "IN/texts.jsonl"],
-        "mode must be greedi with quotas, floors, a budget, include or exclude",
+        "mode must be greedi with quotas, floors, a mix, a budget, include or exclude",
     ),
     "exact facility location": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--mode", "exact", "--objective", "facility_location"],
@@ -121,9 +121,9 @@ BAD = {
         ["select", "IN/good.parquet", *V, "--k", "2", "--include", "IN/none.txt"],
         "include must name a file",
     ),
-    "floors and a budget": (
-        ["select", "IN/good.parquet", *V, "--k", "2", "--floor", "1", "--budget", "5"],
-        "floor must not be combined with a budget",
+    "floors and a mix": (
+        ["select", "IN/good.parquet", *V, "--k", "2", "--floor", "1", "--mix", "uniform"],
+        "mix must be given without quotas and floors",
     ),
     "sample of nothing": (
         ["select", "IN/good.parquet", *V, "--k", "2", "--represented", "5", "--objective", "graph_cut"],

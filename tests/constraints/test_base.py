@@ -56,10 +56,6 @@ def test_items_placed_before_use_up_no_limit():
         (Constraints(quotas=np.array([1])), "groups must be given with quotas or floors"),
         (Constraints(budget=1.0), "costs and budget must be given together"),
         (Constraints(costs=np.ones(1)), "costs and budget must be given together"),
-        (
-            Constraints(groups=np.zeros(1, int), floors=np.array([1]), costs=np.ones(1), budget=1.0),
-            "floors must not be combined with costs",
-        ),
     ],
 )
 def test_a_limit_without_its_column_is_named(limits, message):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ray_subsel import select
-from ray_subsel.constraints.spec import ConstraintSpec, parse_floors, parse_quotas
+from ray_subsel.constraints.spec import ConstraintSpec, GroupFacts, parse_floors, parse_quotas
 from ray_subsel.core.errors import InputError
 
 
@@ -19,7 +19,11 @@ def test_texts_by_hand():
 @pytest.mark.parametrize(
     ("parse", "texts", "message"),
     [
-        (parse_quotas, ["half"], "quota must be balanced, proportional, equal, none, or LABEL=N, repeated; got 'half'"),
+        (
+            parse_quotas,
+            ["half"],
+            "quota must be balanced, proportional, equal, none, or LABEL=N or LABEL=N%, repeated; got 'half'",
+        ),
         (parse_quotas, ["equal", "a=1"], "quota must be .* got 'equal'"),
         (parse_quotas, ["a=-1"], "quota must be"),
         (parse_floors, ["a=1", "a=2"], "floor must name a label once"),
@@ -35,7 +39,8 @@ NAMES, SIZES = ("a", "b", "c"), np.array([6, 3, 1])
 
 
 def resolved(k, included=None, budget=None, **said):
-    return ConstraintSpec(**said, budget=budget).resolve(k, NAMES, SIZES, included)
+    facts = GroupFacts(NAMES, SIZES, np.zeros(3, dtype=np.int64) if included is None else included)
+    return ConstraintSpec(**said, budget=budget).resolve(k, facts)
 
 
 def test_numbers_by_hand():

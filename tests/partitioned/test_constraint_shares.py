@@ -8,6 +8,11 @@ from ray_subsel.constraints.base import Constraints
 from ray_subsel.partitioned.constraint_shares import share_out, shares_of
 
 
+def priced(*costs):
+    """Return the costs of partitions whose items are of one group."""
+    return [(np.array(own), np.zeros(len(own), dtype=np.int64)) for own in costs]
+
+
 def test_shares_by_hand():
     # Quotas 4 and 2 of two partitions with 10 and 10 items each: c = 1 halves them, c = 2 gives each partition all.
     counts = np.array([[10, 10], [10, 10]])
@@ -30,7 +35,7 @@ def test_a_budget_s_shares_by_hand():
         np.array([[4], [3]]),
         np.zeros(1, np.int64),
         c=1.0,
-        costs=[np.array([10.0, 20.0, 30.0, 40.0]), np.array([90.0, 200.0, 5.0])],
+        costs=priced([10.0, 20.0, 30.0, 40.0], [90.0, 200.0, 5.0]),
     )
     # 50 each; the item of 90 must stay within reach, that of 200 cannot be had at all. 10 + 20 are within 50, and so on
     assert [share.constraints.budget for share in shares] == [50.0, 90.0]
@@ -78,14 +83,14 @@ def test_any_choice_of_the_partitions_leaves_an_answer(data):
 def test_what_given_items_leave_of_a_budget_is_exact():
     # 0.3 less 0.1 is less than 0.2 in floats: a partition that may spend all of it can still afford the 0.2
     whole = Constraints(budget=0.3, spent=(0.1,))
-    [share] = shares_of(9, whole, np.array([[2]]), np.zeros(1, np.int64), c=1.0, costs=[np.array([0.2, 0.25])])
+    [share] = shares_of(9, whole, np.array([[2]]), np.zeros(1, np.int64), c=1.0, costs=priced([0.2, 0.25]))
     assert share.constraints.spending.pays(np.array([0.2, 0.25])).tolist() == [True, False]
     # of integers that float64 cannot tell apart nothing is overspent
     whole = Constraints(budget=2**60, spent=(2**60 - 1,))
-    [share] = shares_of(9, whole, np.array([[2]]), np.zeros(1, np.int64), c=1.0, costs=[np.array([1, 2])])
+    [share] = shares_of(9, whole, np.array([[2]]), np.zeros(1, np.int64), c=1.0, costs=priced([1, 2]))
     assert share.constraints.spending.pays(np.array([1, 2])).tolist() == [True, False]
     # several partitions: a share of one's own, and the dearest item that the whole budget still pays for
     whole = Constraints(budget=0.3, spent=(0.1,))
     shares = shares_of(9, whole, np.array([[2], [1]]), np.zeros(1, np.int64), c=1.0,
-                       costs=[np.array([0.2, 0.25]), np.array([0.01])])  # fmt: skip
+                       costs=priced([0.2, 0.25], [0.01]))  # fmt: skip
     assert [share.constraints.spending.pays(np.array([0.2])).item() for share in shares] == [True, False]

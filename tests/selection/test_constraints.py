@@ -1,11 +1,14 @@
 """Quotas by label, budgets, near copies, baselines and every objective through the one call."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from ray_subsel import select
 from ray_subsel.baselines import BASELINES
+from ray_subsel.constraints.mix import shares_of
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import OBJECTIVES, FacilityLocation, FeatureBased
 
@@ -161,7 +164,7 @@ def test_an_instance_keeps_its_parameters():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quotas": "proportional"}, "groups must be given with quotas and floors"),
+        ({"quotas": "proportional"}, "groups must be given with quotas, floors and a mix"),
         ({"quotas": "fair", "groups": LABELS}, "quotas must be 'balanced', 'proportional', 'equal' or a mapping"),
         ({"quotas": {"z": 3}, "groups": LABELS}, "quotas must name labels that occur"),
         ({"floors": 2, "groups": LABELS[:5]}, "groups must be 60 labels"),
@@ -175,3 +178,105 @@ def test_an_instance_keeps_its_parameters():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(InputError, match=message):
         select(X, 5, objective="facility_location", **arguments)
+
+
+MIXED = np.array(list("abc"))[np.random.default_rng(5).choice(3, size=90, p=[0.6, 0.3, 0.1])]
+PRICES = np.random.default_rng(6).integers(1, 9, size=90)
+
+
+@pytest.mark.parametrize("objective", ["facility_location", "graph_cut"])
+@pytest.mark.parametrize("mix", ["uniform", "input", {"a": 0.5, "b": "30%"}, {"c": 0.1}])
+def test_shares_of_k_are_met_to_within_one_item(mix, objective):
+    X = np.random.default_rng(7).normal(size=(90, 6))
+    sizes = np.array([(MIXED == label).sum() for label in "abc"])
+    for k in (7, 20, 40):
+        chosen = select(X, k, labels=MIXED, mix=mix, objective=objective).indices
+        counts = np.array([(MIXED[chosen] == label).sum() for label in "abc"])
+        wanted = k * shares_of(mix, ("a", "b", "c"), sizes)
+        assert counts.sum() == k
+        if (wanted <= sizes).all():
+            assert (np.abs(counts - wanted) < 1).all()
+
+
+@pytest.mark.parametrize("objective", ["facility_location", "graph_cut"])
+@pytest.mark.parametrize("mix", ["uniform", "input", {"a": 0.5, "b": "30%"}])
+def test_shares_of_a_budget_are_met_to_within_one_item_s_cost(mix, objective):
+    X = np.random.default_rng(7).normal(size=(90, 6))
+    limits = {"labels": MIXED, "costs": PRICES, "budget": 100, "objective": objective}
+    chosen = select(X, mix=mix, **limits).indices
+    totals = np.array([PRICES[MIXED == label].sum() for label in "abc"])
+    spent = np.array([PRICES[chosen][MIXED[chosen] == label].sum() for label in "abc"])
+    sizes = np.array([(MIXED == label).sum() for label in "abc"])
+    wanted = np.minimum(100 * shares_of(mix, ("a", "b", "c"), sizes), totals)
+    assert spent.sum() <= 100
+    assert (spent > wanted - PRICES.max()).all()
+    assert (spent < wanted + PRICES.max()).all()
+
+
+@pytest.mark.parametrize("objective", ["facility_location", "graph_cut"])
+@pytest.mark.parametrize("include", [(), (3, 11)])
+def test_floors_are_met_under_a_budget_that_barely_pays_for_them(include, objective):
+    X = np.random.default_rng(8).normal(size=(90, 6))
+    floors = {"a": 4, "c": 6}
+    free = np.setdiff1d(np.arange(90), include)
+    needed = {label: floor - (MIXED[list(include)] == label).sum() for label, floor in floors.items()}
+    least = PRICES[list(include)].sum() + sum(
+        np.sort(PRICES[free][MIXED[free] == label])[:floor].sum() for label, floor in needed.items()
+    )
+    for budget in (least, least + 3, 3 * least):
+        chosen = select(
+            X, labels=MIXED, floors=floors, costs=PRICES, budget=budget, objective=objective, include=include
+        ).indices
+        assert PRICES[chosen].sum() <= budget
+        assert all((MIXED[chosen] == label).sum() >= floor for label, floor in floors.items())
+    with pytest.raises(InputError, match=f"budget must pay for the floors, {least} at least"):
+        select(X, labels=MIXED, floors=floors, costs=PRICES, budget=least - 1, objective=objective, include=include)
+
+
+def test_shares_as_quotas_and_floors():
+    X = np.random.default_rng(9).normal(size=(90, 6))
+    chosen = select(X, 20, labels=MIXED, floors={"c": "25%"}, quotas={"a": "30%"}).indices
+    assert (MIXED[chosen] == "c").sum() >= 5
+    assert (MIXED[chosen] == "a").sum() <= 6
+    paid = select(
+        X, labels=MIXED, floors={"c": "20%"}, quotas={"a": "10%"}, costs=PRICES, budget=100, recipe="none",
+        objective="facility_location",
+    ).indices  # fmt: skip
+    assert PRICES[paid][MIXED[paid] == "a"].sum() <= 10
+    assert PRICES[paid][MIXED[paid] == "c"].sum() > 20 - PRICES.max()
+
+
+def test_the_recipe_balances_and_spends_a_budget():
+    X = np.random.default_rng(10).normal(size=(400, 6))
+    labels, prices = np.arange(400) % 4, 1 + np.arange(400) % 7
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chosen = select(X, labels=labels, costs=prices, budget=500)
+    spent = np.bincount(labels[chosen.indices], weights=prices[chosen.indices])
+    assert 490 <= spent.sum() <= 500
+    assert spent.max() - spent.min() < prices.max()
+
+
+def test_a_budget_that_is_not_spent_is_said_aloud():
+    X = np.random.default_rng(11).normal(size=(30, 6))
+    with pytest.warns(UserWarning, match="8 of the budget of 10 is not spent"):
+        select(X, costs=np.arange(30) + 2, budget=10, quotas={"a": 1}, labels=["a"] * 30, objective="facility_location",
+               exclude=range(1, 29))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"mix": "like"}, "mix must be 'uniform', 'input' or a mapping"),
+        ({"mix": {"a": 0.7, "b": "40%"}}, "mix must sum to 1 at most"),
+        ({"mix": {"a": 30}}, "mix of 'a' must be a share such as 30%"),
+        ({"mix": {"z": 0.1}}, "mix must name labels that occur"),
+        ({"mix": "uniform", "floors": 1}, "mix must be given without quotas and floors"),
+        ({"floors": {"a": "120%"}}, "must be a share"),
+        ({"floors": {"a": "60%", "b": "60%"}, "costs": PRICES, "budget": 9}, "floors must sum to 100 % at most"),
+    ],
+)
+def test_shares_that_make_no_sense_are_named(said, message):
+    X = np.random.default_rng(12).normal(size=(90, 3))
+    with pytest.raises(InputError, match=message):
+        select(X, None if "budget" in said else 10, labels=MIXED, **said)
