@@ -6,7 +6,6 @@ import math
 import pytest
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectConfig, TrainConfig, fingerprint_fields
-from ray_subsel.config.options import amount
 from ray_subsel.core.errors import InputError
 
 BAD = [
@@ -76,17 +75,3 @@ def test_float16_on_disk_is_part_of_a_run_s_identity_and_the_default_is_not():
 def test_every_field_explains_itself(config):
     for field in dataclasses.fields(config):
         assert len(field.metadata["help"]) > 8, field.name
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("200k", 200_000.0), ("1.1k", 1100.0), ("2M", 2e6), ("0.5G", 5e8), ("1e-7k", 1e-4), ("30", 30.0)],
-)
-def test_amounts(text, number):
-    assert amount(text) == number
-
-
-@pytest.mark.parametrize("text", ["k", "", "2x", "2 kk", "many"])
-def test_no_amounts(text):
-    with pytest.raises(ValueError, match="must be a number such as 200000 or 200k"):
-        amount(text)
