@@ -168,7 +168,7 @@ NAN_ROW[3, 2] = np.nan
         ({"k": 3, "multiplicity": np.zeros(40, int)}, "^multiplicity must be at least 1; got 0"),
         ({"k": 3, "multiplicity": np.ones(40)}, "^multiplicity must be 40 integers"),
         ({"k": 3, "groups": np.zeros(40, int)}, "^groups must be given with quotas, floors or a mix"),
-        ({"k": 3, "quotas": [1]}, "^groups must be given with quotas and floors; got none"),
+        ({"k": 3, "quotas": [1]}, "^groups must be given with quotas, floors and a mix; got none"),
         ({"k": 3, "groups": np.full(40, 2), "quotas": [1, 1]}, r"^groups must lie in \[0, 2\)"),
         ({"k": 3, "groups": np.zeros(40, int), "quotas": [-1]}, "^quotas must be one whole number >= 0 per group"),
         ({"k": 3, "costs": np.ones(40)}, "^costs and budget must be given together"),
