@@ -8,13 +8,64 @@ from typing import Any
 
 
 def summary_text(report: Mapping[str, Any], out: str) -> str:
-    """Return the lines of a report, without the last one's end; ``out`` is the directory of the run."""
-    corpus, selection, training = report["corpus"], report["selection"], report["training"]
-    distinct = f"; {corpus['rows'] - corpus['duplicate_rows']:,} distinct" if "duplicate_rows" in corpus else ""
+    """Return the lines of a report, without the last one's end: the result, what became of other rows, warnings, files.
+
+    ``out`` is the directory of the run.
+    """
+    lines = [*_chosen(report), *_arms(report), *_others(report)]
+    lines += [f"warning   {warning}" for warning in report["warnings"]]
+    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
+    lines.append(f"time      {seconds}")
+    if report["selection"]:
+        why = f"; why: {os.path.join(out, 'decisions.parquet')}" if report.get("statuses") else ""
+        lines.append(f"rows      {os.path.join(out, 'subset.parquet')}{why}")
+    lines.append(f"report    {os.path.join(out, 'report.html')}")
+    return "\n".join(lines)
+
+
+def _chosen(report: Mapping[str, Any]) -> list[str]:
+    """Return what was chosen, and what it is worth."""
+    selection = report["selection"]
+    if not selection:
+        return []
+    if selection.get("per") is not None:
+        near = f", {selection['near_collapsed']:,} near copies collapsed" if selection["near_collapsed"] else ""
+        return [
+            f"selected  {selection['k']:,} of {selection['n']:,} items{near}, in each of "
+            f"{selection['limits']['n_groups']:,} groups of {selection['per']}"
+        ]
+    chance, lift = selection["random_value"], selection["lift_over_random"]
+    # A percentage of a negative expectation would only puzzle.
+    better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""
+    expected = " expected" if selection["random_is_expected"] else " in one draw"
     lines = [
+        f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "
+        f"random items: {chance:,.1f}{expected}{better}"
+    ]
+    if near_to := (report.get("profile") or {}).get("coverage"):
+        lines.append(
+            f"coverage  mean cosine of a distinct row to the nearest chosen one {near_to['chosen'][-1]:.3f}, "
+            f"to the nearest of as many random rows {near_to['random'][-1]:.3f}"
+        )
+    return [*lines, *_limits(selection["limits"]), *_aims(selection)]
+
+
+def _arms(report: Mapping[str, Any]) -> list[str]:
+    """Return what was trained."""
+    return [
+        f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  trained in {arm['seconds_train']:.1f} s"
+        for arm in (report["training"] or {}).get("arms", [])
+    ]
+
+
+def _others(report: Mapping[str, Any]) -> list[str]:
+    """Return what was read, and what was left out before anything was chosen."""
+    corpus, lines = report["corpus"], []
+    distinct = f"; {corpus['rows'] - corpus['duplicate_rows']:,} distinct" if "duplicate_rows" in corpus else ""
+    lines.append(
         f"read      {corpus['rows_read']:,} rows, {corpus['rejected']:,} rejected, "
         f"{corpus['augmented']:,} copies added{distinct}"
-    ]
+    )
     if against := report.get("against"):
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in against["kinds"].items())
         sets = ", ".join(os.path.basename(one["name"].rstrip("/")) for one in against["sets"])
@@ -24,30 +75,7 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
             f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
             f"{recall_note(near)}"
         )
-    if selection and selection.get("per") is not None:
-        near = f", {selection['near_collapsed']:,} near copies collapsed" if selection["near_collapsed"] else ""
-        lines.append(
-            f"selected  {selection['k']:,} of {selection['n']:,} items{near}, in each of "
-            f"{selection['limits']['n_groups']:,} groups of {selection['per']}"
-        )
-    elif selection:
-        chance, lift = selection["random_value"], selection["lift_over_random"]
-        # A percentage of a negative expectation would only puzzle.
-        better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""
-        expected = " expected" if selection["random_is_expected"] else " in one draw"
-        lines.append(
-            f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "
-            f"random items: {chance:,.1f}{expected}{better}"
-        )
-        lines += _limits(selection["limits"])
-        lines += _aims(selection)
-    for arm in (training or {}).get("arms", []):
-        trained = f"trained in {arm['seconds_train']:.1f} s"
-        lines.append(f"{arm['arm']:<13} {arm['n']:>7,} rows  accuracy {arm['accuracy']:.4f}  {trained}")
-    lines += [f"warning   {warning}" for warning in report["warnings"]]
-    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
-    lines += [f"time      {seconds}", f"report    {os.path.join(out, 'report.html')}"]
-    return "\n".join(lines)
+    return lines
 
 
 def _aims(selection: Mapping[str, Any]) -> list[str]:
