@@ -6,6 +6,9 @@ corpus  ->  rows/          read, check, copy rows                       (Ray Cor
 embed   ->  embeddings/    distinct texts to vectors, a file a shard    (Ray Data, a pool of actors)
 against ->  clean/         rows that repeat another set left out, with --against
             contaminated.parquet
+best    ->  best/          of equal texts the best row leads, with --keep-best
+drop    ->  kept/          doubtful labels and outliers dropped, with --drop-label-noise, --drop-outliers
+            dropped.parquet
 near    ->  groups/        near copies join the lowest id, with --near  (Ray Core)
 target  ->  target/        the queries of --target, read and embedded        (as above)
 select  ->  candidates/    GreeDi: a task a partition, then a reducer   (Ray Core)
@@ -24,9 +27,11 @@ import time
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
 from ray_subsel.constraints.size import resolve_k
-from ray_subsel.corpus.constraint_columns import check_corpus, group_column, near_column
+from ray_subsel.corpus.constraint_columns import check_corpus, check_filters, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import other_corpus
@@ -35,13 +40,15 @@ from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
-from ray_subsel.stages.base import RunContext, run_stage
+from ray_subsel.stages.base import RunContext, Stage, run_stage
 from ray_subsel.stages.constraint_table import row_ids
 from ray_subsel.stages.decide import DecideStage
-from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels
+from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels, ItemOrder
+from ray_subsel.stages.drop_doubtful import DropDoubtfulStage
 from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
+from ray_subsel.stages.keep_best import KeepBestStage
 from ray_subsel.stages.map import MapStage
 from ray_subsel.stages.profile import ProfileStage
 from ray_subsel.stages.report import publish
@@ -49,21 +56,17 @@ from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
 from ray_subsel.stages.train import TrainStage, test_corpus
+from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 
+LEAVING = (ExcludeContaminatedStage, KeepBestStage, DropDoubtfulStage, DeduplicateStage)
+"""Stages that leave something out of the ground set, each where it is asked for, in their order."""
+
 STAGES = (
-    IngestStage,
-    EmbedStage,
-    ExcludeContaminatedStage,
-    DeduplicateStage,
-    TargetStage,
-    SelectStage,
-    SelectPerGroupStage,  # in its place: of the same name
-    DecideStage,
-    MapStage,
-    ProfileStage,
-    TrainStage,
+    *(IngestStage, EmbedStage, *LEAVING, TargetStage),
+    *(SelectStage, SelectPerGroupStage),  # one in the place of the other: of the same name
+    *(DecideStage, MapStage, ProfileStage, TrainStage),
 )
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
 """What each stage writes, in the order of the stages."""
@@ -104,6 +107,7 @@ def run(
     lists, queries = IdLists(), ""
     if config.select is not None:
         check_corpus(config.corpus, config.select)
+        check_filters(config.corpus, config.filters, config.select)
         lists = read_id_lists(config.select, config.corpus)
         if config.select.target is not None:
             queries = target_fingerprint(config.corpus, config.select.target)
@@ -122,26 +126,15 @@ def run(
             _check_size(config, rows.n_rows)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
-                without = {ExcludeContaminatedStage.name, DeduplicateStage.name, TargetStage.name}
-                upstream = EmbedStage.name
-                include = row_ids(rows, lists.include, "include", config.corpus.id)
-                if others:
-                    cosine = config.filters.against_near or select.near_threshold
-                    store = run_stage(ExcludeContaminatedStage(rows, store, others, cosine, include), context)
-                    upstream = ExcludeContaminatedStage.name
-                    without.remove(upstream)
-                if (threshold := select.near_threshold) is not None and select.per is None:
-                    column = near_column(config.corpus, select)
-                    labels = None if column is None else ItemLabels(rows, column, select.near_within is not None)
-                    store = run_stage(DeduplicateStage(store, threshold, select.seed, labels, upstream), context)
-                    upstream = DeduplicateStage.name
-                    without.remove(upstream)
+                store, stages = _ground_set(context, rows, store, others, lists)
+                without = {stage.name for stage in LEAVING} - set(stages)
                 target = None
-                if select.target is not None:
+                if select.target is None:
+                    without.add(TargetStage.name)
+                else:
                     read_as = target_corpus(config.corpus, select.target)
                     target = run_stage(TargetStage(read_as, queries, model, store.d), context)
-                    without.remove(TargetStage.name)
-                chosen = SelectStage(rows, store, select, lists, upstream, target)
+                chosen = SelectStage(rows, store, select, lists, stages[-1], target)
                 _select(chosen, context, without)
             if config.train is not None:
                 run_stage(TrainStage(rows, config.train), context)
@@ -167,6 +160,39 @@ def _select(stage: SelectStage, context: RunContext, without: set[str]) -> None:
     run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
     run_stage(MapStage(rows), context)
     run_stage(ProfileStage(rows, DeduplicateStage.name not in without), context)
+
+
+def _ground_set(
+    context: RunContext, rows: RowStore, store: EmbeddingStore, others: tuple[CorpusConfig, ...], lists: IdLists
+) -> tuple[EmbeddingStore, list[str]]:
+    """Return what is chosen from, and the stages that made it, the last of them last."""
+    corpus, select, filters = context.config.corpus, context.config.select, context.config.filters
+    assert select is not None
+    include, exclude = (
+        row_ids(rows, ids, name, corpus.id) for name, ids in (("include", lists.include), ("exclude", lists.exclude))
+    )
+    stages = [EmbedStage.name]
+
+    def after(stage: Stage[EmbeddingStore]) -> EmbeddingStore:
+        found = run_stage(stage, context)
+        stages.append(stage.name)
+        return found
+
+    threshold = select.near_threshold
+    if others:
+        cosine = filters.against_near or threshold
+        store = after(ExcludeContaminatedStage(rows, store, others, cosine, include))
+    if filters.keep_best is not None:
+        store = after(KeepBestStage(rows, store, filters.keep_best, stages[-1]))
+    if filters.drops:
+        named = np.union1d(include, exclude)
+        store = after(DropDoubtfulStage(rows, store, filters, select, named, stages[-1]))
+    if threshold is not None and select.per is None:  # else within each group
+        column = near_column(corpus, select)
+        labels = None if column is None else ItemLabels(rows, column, select.near_within is not None)
+        order = None if filters.keep_best is None else ItemOrder(rows, filters.keep_best)
+        store = after(DeduplicateStage(store, threshold, select.seed, labels, stages[-1], order))
+    return store, stages
 
 
 def finetune(

@@ -187,6 +187,13 @@ class ConstraintSpec:
             raise invalid("floors", "sum to 100 % at most", f"{100 * math.fsum(wanted.tolist()) / budget:g} %")
         return _Paid(ConstraintSpec(quotas, floors), np.minimum(wanted, totals), most)
 
+    def least(self, k: int, names: Sequence[Hashable], groups: Indices | None) -> Indices | None:
+        """Return the floors as numbers, for the group of each item; None without floors."""
+        if self.floors is None or groups is None:
+            return None
+        sizes = np.bincount(groups, minlength=len(names)).astype(np.int64)
+        return ConstraintSpec(floors=self.floors).resolve(k, names, sizes).floors
+
     def _quotas(
         self, k: int, names: Sequence[Hashable], sizes: Indices, floors: Indices | None, included: Indices
     ) -> Indices | None:

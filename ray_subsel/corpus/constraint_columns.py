@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ray_subsel.config import CorpusConfig, SelectConfig
+from ray_subsel.config import CorpusConfig, FilterConfig, SelectConfig
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.corpus.row_values import check_number_column
 from ray_subsel.objectives import GraphCut
 
 
@@ -31,6 +32,22 @@ def check_corpus(corpus: CorpusConfig, config: SelectConfig) -> None:
         raise invalid("quality_weight", "go with quality", Verbatim("no --quality"), "Use --quality COLUMN.")
     if corpus.quality is not None and config.mode == "exact" and config.objective_name != GraphCut.name:
         raise invalid("mode", f"be greedi with a quality unless objective is {GraphCut.name}", config.mode)
+
+
+def check_filters(corpus: CorpusConfig, filters: FilterConfig, config: SelectConfig) -> None:
+    """Refuse filters for which the corpus has no column, and those that do not go with what is chosen.
+
+    Raises
+    ------
+    InputError
+    """
+    if filters.drop_label_noise is not None and corpus.label is None:
+        raise invalid("drop_label_noise", "go with label", Verbatim("no --label"), "Use --label COLUMN.")
+    if filters.keep_best is not None:
+        check_number_column(corpus, filters.keep_best, "keep_best")
+        if config.per is not None and config.near_threshold is not None:
+            got = Verbatim(f"near = {config.near_threshold:g}")
+            raise invalid("keep_best", "go without near copies where there is per", got, "Use --near none.")
 
 
 def near_column(corpus: CorpusConfig, config: SelectConfig) -> str | None:

@@ -102,6 +102,8 @@ class Sources:
         The rows' column of groups that have a quota.
     full_groups : frozenset of str
         Those that hold as many items as they may.
+    renamed : str or None
+        Folder of the items under the names of their best rows, where these are not their lowest ones.
     """
 
     rows: RowStore
@@ -112,6 +114,7 @@ class Sources:
     left_out: tuple[LeftOut, ...] = ()
     group_column: str | None = None
     full_groups: frozenset[str] = frozenset()
+    renamed: str | None = None
 
     @property
     def run(self) -> RunDir:
@@ -146,10 +149,10 @@ def decision_tables(sources: Sources, window: int = WINDOW) -> Iterator[pa.Table
     chosen = sources.run.read_table(sources.selection, ["rank", "id", "rows"])
     ranks = _Pairs.of(chosen["id"].to_numpy(), chosen["rank"].to_numpy())
     copied = _flat(chosen["id"], chosen["rows"])
-    leaders = _leaders(sources)
+    leaders, names = _leaders(sources), _names(sources)
     n = sources.rows.n_read + sources.rows.n_augmented
     for start in range(0, n, window):
-        yield _Window(sources, start, min(start + window, n), ranks, copied, leaders).table()
+        yield _Window(sources, start, min(start + window, n), ranks, copied, leaders, names).table()
 
 
 def _flat(ids: pa.ChunkedArray, lists: pa.ChunkedArray) -> _Pairs:
@@ -173,6 +176,20 @@ def _leaders(sources: Sources) -> _Pairs:
     return _Pairs.of(np.concatenate(keys), np.concatenate(values), np.concatenate(cosines))
 
 
+def _names(sources: Sources) -> _Pairs:
+    """Return the best row of each item that is named by it, by its lowest row."""
+    keys, values = [NO_ITEMS], [NO_ITEMS]
+    for name in [] if sources.renamed is None else sources.run.names(sources.renamed, ".parquet"):
+        table = sources.run.read_table(name, ["id", "rows"])
+        ids, rows = table["id"].to_numpy(), table["rows"].combine_chunks()
+        flat, owner = pc.list_flatten(rows).to_numpy(zero_copy_only=False), pc.list_parent_indices(rows).to_numpy()
+        order = np.lexsort((flat, owner))
+        first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
+        keys.append(flat[first])
+        values.append(ids)
+    return _Pairs.of(np.concatenate(keys), np.concatenate(values))
+
+
 @dataclass(eq=False)
 class _Window:
     """The rows from ``start`` to ``stop``."""
@@ -183,6 +200,7 @@ class _Window:
     ranks: _Pairs
     copied: _Pairs
     leaders: _Pairs
+    names: _Pairs
 
     def __post_init__(self) -> None:
         size = self.stop - self.start
@@ -238,7 +256,8 @@ class _Window:
             pairs = _flat(members["id"], members["rows"])
             inside = (pairs.keys >= self.start) & (pairs.keys < self.stop)
             places, items = pairs.keys[inside] - self.start, pairs.values[inside]
-            self.item[places] = items
+            named, _ = self.names.get(items)
+            self.item[places] = np.where(named >= 0, named, items)
             name = part_name(shard, self.sources.nearest)
             if run.exists(name):
                 table = run.read_table(name)

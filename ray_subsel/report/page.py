@@ -25,6 +25,8 @@ STAGES = {
     "corpus": "Read and check",
     "embed": "Embed",
     "against": "Leave out repeats of other sets",
+    "best": "Find the best of equal texts",
+    "drop": "Drop doubtful items",
     "near": "Collapse near copies",
     "select": "Select",
     "decide": "Tell why",
@@ -128,6 +130,9 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if against := report.get("against"):
         kinds = ", ".join(f"{kind} {count(number)}" for kind, number in against["kinds"].items())
         tiles.append(("Repeat other sets", count(against["rows"]), f"rows left out: {kinds}"))
+    if drop := report.get("drop"):
+        kinds = ", ".join(f"{kind} {count(number)}" for kind, number in drop["kinds"].items())
+        tiles.append(("Doubtful", count(drop["items"]), f"items dropped: {kinds}"))
     if near := report.get("near"):
         left = f"{count(near['kept'])} of {count(near['items'])} items left{recall_note(near)}"
         note = f"cosine of {near['threshold']:g} or more; {left}"
@@ -180,12 +185,13 @@ def _funnel(report: Mapping[str, Any]) -> tuple[Bar, ...]:
             "",
         ),
         ("Repeat other sets", (report.get("against") or {}).get("items"), "items left out", "bad"),
+        ("Doubtful", (report.get("drop") or {}).get("items"), "items dropped", "bad"),
         ("Leaders", (report.get("near") or {}).get("kept"), "near copies collapsed", ""),
         ("Candidates", selection.get("candidates"), "of all partitions", "soft"),
         ("Chosen", selection.get("k"), "", "main"),
     ]
     known = [(name, float(v), note, kind) for name, v, note, kind in steps if v is not None]
-    optional = {"Rejected", "Copies added", "Repeat other sets", "Candidates"}
+    optional = {"Rejected", "Copies added", "Repeat other sets", "Doubtful", "Candidates"}
     return bars([(name, v, count(v), note, kind) for name, v, note, kind in known if v or name not in optional])
 
 

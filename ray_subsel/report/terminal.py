@@ -70,6 +70,9 @@ def _others(report: Mapping[str, Any]) -> list[str]:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in against["kinds"].items())
         sets = ", ".join(os.path.basename(one["name"].rstrip("/")) for one in against["sets"])
         lines.append(f"left out  {against['rows']:,} rows that repeat {sets} ({kinds}), see contaminated.parquet")
+    if drop := report.get("drop"):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in drop["kinds"].items())
+        lines.append(f"dropped   {drop['items']:,} doubtful items ({kinds}), see dropped.parquet")
     if near := report["near"]:
         lines.append(
             f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"

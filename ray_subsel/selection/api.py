@@ -35,7 +35,7 @@ from ray_subsel.selection import validation
 from ray_subsel.selection.bonuses import Bonuses, aim_at, check_aim, picks_expected, quality_of
 from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
-from ray_subsel.selection.left_out import check_against, without_repeats
+from ray_subsel.selection.left_out import Doubts, check_against, leave_out
 from ray_subsel.selection.per_group import select_per_group
 from ray_subsel.selection.result import Selection
 from ray_subsel.selection.weigh import weights_of
@@ -79,6 +79,9 @@ def select(
     quality: ArrayLike | None = None,
     quality_weight: float | None = None,
     per: ArrayLike | None = None,
+    keep_best: ArrayLike | None = None,
+    drop_label_noise: float | None = None,
+    drop_outliers: float | None = None,
     seed: int = 0,
     certificate: bool = False,
     progress: Progress | bool = False,
@@ -168,6 +171,15 @@ def select(
         Choose in each group of rows on its own, all else holding within a group: k, or the fraction, of each, at most
         what it has. ``Selection.groups`` and ``ranks`` tell the group of each chosen row and its rank there;
         ``stats`` how many groups had less than was asked for (:mod:`ray_subsel.selection.per_group`).
+    keep_best : float array of shape (n,), optional
+        With ``near``: of near copies the row of highest value is left, ties to the lowest row. Rows are gone through in
+        that order, so still no two that are left reach ``near``, and each other row has one left that is as good.
+    drop_label_noise : float in (0, 1], optional
+        Share of the rows to drop whose ``labels`` their nearest neighbours contradict most
+        (:mod:`ray_subsel.filters.neighbours`). A label (or with ``floors`` a group) keeps its last rows, and rows that
+        are included or excluded stay; ``None``, NaN and "" are no labels.
+    drop_outliers : float in (0, 1], optional
+        Share of the rows to drop that have the lowest mean cosine to their ten nearest neighbours, of those left.
     seed : int, default=0
         Of whatever draws.
     certificate : bool, default=False
@@ -247,9 +259,16 @@ def select(
     )  # fmt: skip
     within = validation.near_labels(near_within, threshold, n)
     repeats = check_against(against, against_near, threshold)
-    left, left_out = (whole, None) if repeats is None else without_repeats(whole, against, repeats)
-    within = within if within is None or left.kept is None else within[left.kept]
-    parts = left if threshold is None else without_near_copies(left, threshold, seed, within)
+    doubts = Doubts.of(drop_label_noise, drop_outliers, labels, n)
+
+    def least(ground: GroundSet) -> Indices | None:
+        if named is None:
+            return None
+        return spec.least(_size(k, fraction, whole, ground, no_limit=budget is not None), named.names, ground.groups)
+
+    left, left_out = leave_out(whole, against, repeats, doubts, seed, least)
+    best = left.part_of(validation.best_first(keep_best, threshold, n))
+    parts = left if threshold is None else without_near_copies(left, threshold, seed, left.part_of(within), best)
     k = _size(k, fraction, whole, parts, no_limit=budget is not None)
     weights = _weights(parts, near_weights, threshold)
     ground = parts.items if weights is None else int(weights.sum())

@@ -56,11 +56,12 @@ def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | 
     return Picks(chosen.ids, chosen.gains, stats)
 
 
-def clusters_of(X: object, cluster_items: int, seed: int) -> Indices:
+def clusters_of(X: object, cluster_items: int, seed: int, ids: Indices | None = None) -> Indices:
     """Return the cluster of each row, shape (n,): that of the nearest centre of k-means on a sample drawn by hash."""
     rows = unit_rows(X)
     settings = cluster_settings(cluster_items, seed)
-    drawn = in_sample(np.arange(rows.n), n=rows.n, d=rows.d, cluster_size=settings.cluster_size, seed=seed)
+    ids = np.arange(rows.n) if ids is None else ids
+    drawn = in_sample(ids, n=rows.n, d=rows.d, cluster_size=settings.cluster_size, seed=seed)
     centres = fit_centres(rows.rows(np.flatnonzero(drawn)), settings, n=rows.n)
     return centres.nearest(rows)
 

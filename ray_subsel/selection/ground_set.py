@@ -8,10 +8,11 @@ named; of several named rows that are one item the first counts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from ray_subsel.constraints.spending import Costs
 from ray_subsel.core.errors import Verbatim, invalid
@@ -19,6 +20,8 @@ from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import check_matrix, take_rows
 from ray_subsel.optimizers.speculative.copies import representatives
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,10 @@ class GroundSet:
         """Return the rows of the caller's X that some rows of this X are."""
         return items if self.kept is None else self.kept[items]
 
+    def part_of(self, column: NDArray[T] | None) -> NDArray[T] | None:
+        """Return what a column of the caller's rows has for those of this X."""
+        return column if column is None or self.kept is None else column[self.kept]
+
     def without(self, rows: Indices) -> GroundSet:
         """Return what is left without some rows of this X; it has no near copies collapsed yet."""
         assert self.weights is None
@@ -131,14 +138,23 @@ def _with_equal_sparse_rows(X: Any, rows: Indices) -> Indices:
     return np.array([row for row in maybe.tolist() if key(row) in wanted], dtype=np.int64)
 
 
-def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: Indices | None = None) -> GroundSet:
+def without_near_copies(
+    ground: GroundSet,
+    threshold: float,
+    seed: int,
+    labels: Indices | None = None,
+    values: Float64s | None = None,
+) -> GroundSet:
     """Return the items that are left when near copies are collapsed, in order of their rows; of ``labels`` within each.
 
+    Rows lead in order of their numbers or, with ``values``, the highest first (:mod:`ray_subsel.dedup.order`).
+
     A group with an excluded row is barred as a whole. Another has the vector, group, cost, utility and quality of its
-    leader, the lowest row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity
+    leader, the first row, and is returned as the row that ``include`` names first, else as the leader. A multiplicity
     says how much a row weighs, no longer how often it may be chosen: equal items are near copies too.
     """
     from ray_subsel.dedup.in_memory import collapse_near
+    from ray_subsel.dedup.order import places_in_order
     from ray_subsel.dedup.settings import NearSettings
 
     way = "It is a cosine; 0.9 serves sentence embeddings."
@@ -149,10 +165,15 @@ def without_near_copies(ground: GroundSet, threshold: float, seed: int, labels: 
     if labels is not None:
         _, first, which = np.unique(np.stack([same, labels], axis=1), axis=0, return_index=True, return_inverse=True)
         same = first[which.reshape(-1)]
-    distinct, place = np.unique(same, return_inverse=True)
+    turn = np.arange(n) if values is None else places_in_order(values, np.arange(n))
+    first = np.full(n, n, dtype=np.int64)
+    np.minimum.at(first, same, turn)
+    turns, place = np.unique(first[same], return_inverse=True)  # equal rows are led by the first in order
+    distinct = np.argsort(turn)[turns]
     X = ground.X if distinct.size == n else take_rows(ground.X, distinct)
     within = None if labels is None else labels[distinct]
-    groups = collapse_near(X, NearSettings(threshold, seed), ids=ground.rows_of(distinct), labels=within)
+    ids = ground.rows_of(distinct) if values is None else np.arange(distinct.size)
+    groups = collapse_near(X, NearSettings(threshold, seed), ids=ids, labels=within)
     leader = distinct[groups.leader][place]
     shown = np.full(n, -1, dtype=np.int64)  # by leader: the row that stands for its group
     leaders = np.unique(leader)

@@ -31,7 +31,10 @@ from ray_subsel.selection.weigh import weights_of
 
 BY_ROW = ("labels", "groups", "utility", "multiplicity", "costs", "near_within", "quality")
 """The arguments of ``select`` that have a value for each row."""
-WHOLE = ("certificate", "near_weights", "progress", "against", "against_near")
+WHOLE = (
+    *("certificate", "near_weights", "progress", "against", "against_near"),
+    *("keep_best", "drop_label_noise", "drop_outliers"),
+)
 """Those that a selection in groups does not take."""
 Columns = Mapping[str, NDArray[Any]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.config.recipe import Decision
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.filters.neighbours import NEIGHBOURS
 
 if TYPE_CHECKING:
     from ray_subsel.optimizers.speculative.upper_bound import Certificate
@@ -26,17 +27,41 @@ class LeftOut:
     rows : int64 array of shape (p,)
         Rows of X.
     kind : array of str of shape (p,)
-        ``near``: near a row of ``against``.
+        ``near``: near a row of ``against``; ``label_noise``; ``outlier``.
     score : float64 array of shape (p,)
-        Of ``near`` the cosine to it.
+        Of ``near`` the cosine to that row, of ``label_noise`` the weighed share of neighbours with another label, of
+        ``outlier`` the mean cosine to the neighbours.
     nearest : int64 array of shape (p,)
-        Of ``near`` that row of ``against``, else -1.
+        Of ``near`` the row of ``against``, else -1.
+    neighbours : int64 array of shape (p, 10)
+        Of the other kinds the nearest rows of X; -1 where there are fewer.
     """
 
     rows: Indices
     kind: NDArray[np.str_]
     score: Float64s
     nearest: Indices
+    neighbours: Indices
+
+    @staticmethod
+    def of(
+        kind: str, rows: Indices, score: Float64s, nearest: Indices | None = None, neighbours: Indices | None = None
+    ) -> LeftOut:
+        """Return rows of one kind."""
+        return LeftOut(
+            rows,
+            np.full(rows.size, kind, dtype="<U16"),
+            score,
+            np.full(rows.size, -1, dtype=np.int64) if nearest is None else nearest,
+            np.full((rows.size, NEIGHBOURS), -1, dtype=np.int64) if neighbours is None else neighbours,
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[LeftOut]) -> LeftOut:
+        """Return all rows of some, which share none."""
+        order = np.argsort(np.concatenate([part.rows for part in parts]), kind="stable")
+        columns = ("rows", "kind", "score", "nearest", "neighbours")
+        return LeftOut(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in columns))
 
     def __len__(self) -> int:
         return int(self.rows.size)

@@ -161,6 +161,15 @@ def near_labels(near_within: ArrayLike | None, near: float | None, n: int) -> In
     return Groups.of(near_within, n, "near_within").numbers
 
 
+def best_first(keep_best: ArrayLike | None, near: float | None, n: int) -> Float64s | None:
+    """Return the values by which one of near copies is kept."""
+    if keep_best is None:
+        return None
+    if near is None:
+        raise invalid("keep_best", "go with near", Verbatim("near=None"), "Give a cosine, say near=0.9.")
+    return checked_numbers(keep_best, "keep_best", n).astype(np.float64)
+
+
 def stop_level(stop_when_gain: float | None) -> float | None:
     """Return the gain at which to stop, or None; infinite ones are as good as any."""
     if stop_when_gain is None:

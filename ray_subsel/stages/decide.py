@@ -6,17 +6,21 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.decisions.status import CONTAMINATED, STATUSES
+from ray_subsel.decisions.status import CONTAMINATED, LABEL_NOISE, OUTLIER, STATUSES
 from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, WINDOW, LeftOut, Sources, decision_tables, joined
+from ray_subsel.filters.worst import LABEL_NOISE as BY_LABEL
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.deduplicate import GROUPS, DeduplicateStage
+from ray_subsel.stages.drop_doubtful import DROPPED, DropDoubtfulStage
 from ray_subsel.stages.exclude_contaminated import CONTAMINATED as CONTAMINATED_FILE
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
+from ray_subsel.stages.keep_best import FOLDER as BEST
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
@@ -70,7 +74,11 @@ class DecideStage(Stage[bool]):
             None if DeduplicateStage.name in self.without else GROUPS,
             SELECTION,
             self.excluded,
-            () if ExcludeContaminatedStage.name in self.without else (_contaminated(context.run),),
+            (
+                *(() if ExcludeContaminatedStage.name in self.without else (_contaminated(context.run),)),
+                *(() if DropDoubtfulStage.name in self.without else (_dropped(context.run),)),
+            ),
+            renamed=BEST if context.run.exists(BEST) else None,
             group_column=self.group_column,
             full_groups=frozenset(limits.get("full_groups", ())),
         )
@@ -93,3 +101,20 @@ def _contaminated(run: RunDir) -> LeftOut:
     ids, lines = table["id"].to_numpy(), table["line"].cast("string")
     reason = joined("repeats ", table["file"], " line ", lines, " (", table["kind"], "): ", table["evidence"])
     return LeftOut(ids, [CONTAMINATED] * ids.size, reason)
+
+
+def _dropped(run: RunDir) -> LeftOut:
+    """Return the rows that were dropped as doubtful, with the figures that say so."""
+    table = run.read_table(DROPPED, ["id", "kind", "score", "label", "neighbour_labels"]).sort_by("id")
+    status, reasons = [], []
+    for row in table.to_pylist():
+        if row["kind"] == BY_LABEL:
+            others = sum(label is not None and label != row["label"] for label in row["neighbour_labels"])
+            known = sum(label is not None for label in row["neighbour_labels"])
+            words = f"{others} of {known} nearest neighbours have another label than {row['label']}"
+            status.append(LABEL_NOISE)
+            reasons.append(f"{words} (score {row['score']:.3f})")
+        else:
+            status.append(OUTLIER)
+            reasons.append(f"mean cosine {row['score']:.3f} to its nearest neighbours")
+    return LeftOut(table["id"].to_numpy(), status, pa.array(reasons, pa.string()))

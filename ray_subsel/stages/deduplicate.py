@@ -1,5 +1,6 @@
 """Collapse near copies of the embedded items: tasks over files, never all vectors in one process.
 
+order     with a column to keep the best by, this process          ->  near/values/, near/order/
 sample    a task a part: the items whose hash is low enough        ->  near/sample/
 fit       one task                                                 ->  near/cells.npz, the centres
 assign    a task a part: the cluster of each item, and those next  ->  near/cells/
@@ -11,9 +12,13 @@ group     a task a bucket                                          ->  groups/, 
 lead      a task a bucket                                          ->  leaders/
 
 Each holds ``part-*.parquet``. Where all pairs are compared there is one cluster, and nothing to compare across.
-``groups/`` has a row for each item: ``id``, ``leader`` (the item that stands for its group, the lowest id), ``cosine``
-to it, and ``cell``, its cluster. ``leaders/`` has files like those of ``embeddings/``, of the leaders alone, with the
-multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted at the end.
+Where the best item of a group is to lead, every step goes by the place of an item in the order of that column, the
+highest value first and ties to the lowest id, in the place of its id: an item joins the first, and so best, that it
+reaches.
+
+``groups/`` has a row for each item: ``id``, ``leader`` (the item that stands for its group, the first in order),
+``cosine`` to it, and ``cell``, its cluster. ``leaders/`` has files like those of ``embeddings/``, of the leaders alone,
+with the multiplicities and rows of their groups: selection reads them instead. ``near/`` is deleted at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -34,6 +39,7 @@ from ray_subsel.core.hashing import text_key
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.corpus.row_values import row_values
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.dedup.borders import (
     Clusters,
@@ -49,6 +55,7 @@ from ray_subsel.dedup.borders import (
 )
 from ray_subsel.dedup.buckets import Bucket, BucketPlan, Groups, join_buckets, plan_buckets
 from ray_subsel.dedup.clusters import Centres, fit_centres, in_sample
+from ray_subsel.dedup.order import places_in_order
 from ray_subsel.dedup.recall import Recall, in_recall_sample, missed
 from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.runtime.peak_memory import PeakMemory
@@ -70,6 +77,9 @@ SCRATCH = "near"
 CENTRES = f"{SCRATCH}/cells.npz"
 GROUPS = "groups"
 LEADERS = "leaders"
+ITEM = "item"
+"""The column of the ids of items, where ``id`` is their place in another order."""
+
 HINT = "Give it more memory"
 
 
@@ -98,6 +108,39 @@ class ItemLabels:
         return np.array(keys, dtype=np.int64)[which] if keys else np.zeros(0, dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class ItemOrder:
+    """The order in which items lead: by a column of the input, the highest value first, ties to the lowest id.
+
+    Attributes
+    ----------
+    rows : RowStore
+    column : str
+    """
+
+    rows: RowStore
+    column: str
+
+    def write_values(self, store: EmbeddingStore, shard: int) -> None:
+        """Keep the value of each item of a shard: that of its own row."""
+        ids = store.read_shard(shard, ["id"])["id"].to_numpy().astype(np.int64)
+        values = row_values(self.rows, ids, self.column)
+        store.run.write_table(_name("values", shard), pa.table({"id": ids, "value": values}))
+
+    def write_places(self, store: EmbeddingStore) -> None:
+        """Keep the place of each item, a file a shard. Memory: some 40 bytes an item."""
+        tables = [store.run.read_table(_name("values", shard)) for shard in store.numbers]
+        ids, values = (np.concatenate([table[name].to_numpy() for table in tables]) for name in ("id", "value"))
+        places = places_in_order(values, ids)
+        start = 0
+        for shard, table in zip(store.numbers, tables, strict=True):
+            own = slice(start, start + table.num_rows)
+            order = np.argsort(ids[own], kind="stable")
+            places_of_shard = pa.table({"id": ids[own][order], "place": places[own][order]})
+            store.run.write_table(_name("order", shard), places_of_shard)
+            start += table.num_rows
+
+
 @dataclass(frozen=True, eq=False)
 class NearTask:
     """All that a worker needs to know.
@@ -108,11 +151,14 @@ class NearTask:
         The embeddings.
     settings : NearSettings
     labels : ItemLabels or None
+    order : ItemOrder or None
+        In which items lead; None: that of their ids.
     """
 
     store: EmbeddingStore
     settings: NearSettings
     labels: ItemLabels | None = None
+    order: ItemOrder | None = None
 
     @property
     def run(self) -> RunDir:
@@ -123,6 +169,13 @@ class NearTask:
     def most_kept(self) -> int:
         """How many items of a cluster may be kept before it is split."""
         return self.settings.most_kept(self.store.n, self.store.d)
+
+    def places(self, shard: int, ids: Indices) -> Indices:
+        """Return what stands for the ids of some items of a shard: their places in the order, where there is one."""
+        if self.order is None:
+            return ids
+        table = self.run.read_table(_name("order", shard))
+        return np.asarray(table["place"].to_numpy()[np.searchsorted(table["id"].to_numpy(), ids)], dtype=np.int64)
 
     def bucket_of(self, table: pa.Table) -> Bucket:
         """Return a table of items as a bucket."""
@@ -211,6 +264,11 @@ def collapse(
     store, run, settings = task.store, task.run, task.settings
     steps = _Steps(run, in_process, bar, peak)
     items = {meta.shard: meta.items for meta in store.shards}
+    if task.order is not None:
+        values = {shard: _name("values", shard) for shard in items}
+        if not all(run.exists(_name("order", shard)) for shard in items):
+            steps.run("read", task.order.write_values, (store,), values, {})
+            task.order.write_places(store)
     if not run.exists(CENTRES):
         run.delete(GROUPS)  # of other clusters, if any
         run.delete(LEADERS)
@@ -321,9 +379,10 @@ def _sample(task: NearTask, shard: int) -> None:
     kind = vector_type(d, task.store.dtype)
     sampled = [pa.table({"id": pa.array([], pa.int64()), "vector": pa.array([], kind)})]
     for table in task.store.row_groups(shard, ["id", "vector"]):
-        ids = table["id"].to_numpy().astype(np.int64)
+        ids = task.places(shard, table["id"].to_numpy().astype(np.int64))
         chosen = np.flatnonzero(in_sample(ids, n=n, d=d, cluster_size=size, seed=task.settings.seed))
-        sampled.append(table.take(pa.array(chosen)).replace_schema_metadata(None))
+        table = table.set_column(0, "id", pa.array(ids)).replace_schema_metadata(None)
+        sampled.append(table.take(pa.array(chosen)))
     task.run.write_table(_name("sample", shard), pa.concat_tables(sampled))
 
 
@@ -362,7 +421,7 @@ def _assign(task: NearTask, shard: int) -> None:
             found.append((some, *centres.assign(rows, task.settings.reach)))
     ids, clusters, beside = (np.concatenate(parts) for parts in zip(*found, strict=True))
     label = np.zeros(ids.size, dtype=np.int64) if task.labels is None else task.labels.of(task.store, shard, ids)
-    columns = {"id": ids, "cell": clusters, "label": label}
+    columns = {"id": task.places(shard, ids), "cell": clusters, "label": label}
     columns |= {f"beside{place}": beside[:, place] for place in range(beside.shape[1])}
     task.run.write_table(_name("cells", shard), pa.table(columns))
 
@@ -387,7 +446,9 @@ def _shuffle(task: NearTask, plan: BucketPlan, shard: int) -> None:
     """Sort the items of a part by bucket and id, a row group a bucket."""
     table = task.store.read_shard(shard, ["id", "vector", MULTIPLICITY, "rows"])
     cells = task.run.read_table(_name("cells", shard))
-    ids = table["id"].to_numpy()
+    ids = cells["id"].to_numpy()
+    if task.order is not None:
+        table = table.rename_columns([ITEM, *table.column_names[1:]]).append_column("id", cells["id"])
     buckets = plan.bucket_of(ids, cells["cell"].to_numpy())
     order = np.lexsort((ids, buckets))
     for name in cells.column_names[1:]:
@@ -536,7 +597,8 @@ class _StoredClusters(Clusters):
 
     def known(self) -> pa.Table:
         """Return id, part and label of the items that lead or led, in order of id."""
-        tables = [self.task.run.read_table(_name("kept", n), ["id", "cell", "label"]) for n in range(self.blocks)]
+        columns = ["id", "cell", "label", *([] if self.task.order is None else [ITEM])]
+        tables = [self.task.run.read_table(_name("kept", n), columns) for n in range(self.blocks)]
         table = pa.concat_tables(tables)
         part = self.plan.task_of(table["id"].to_numpy(), table["cell"].to_numpy())
         table = table.append_column("part", pa.array(part))
@@ -576,14 +638,16 @@ def _group(task: NearTask, plan: BucketPlan, mended: Mended, leads: pa.Table, nu
     groups = mended.apply(_groups_of(task.run.read_table(_name("home", number))))
     table = pa.concat_tables([_read_bucket(task, bucket, ("vector",)) for bucket in plan.tasks[number]])
     assert np.array_equal(table["id"].to_numpy(), groups.ids)
-    at = np.searchsorted(leads["id"].to_numpy(), groups.leaders)
+    leaders, at = groups.leaders, np.searchsorted(leads["id"].to_numpy(), groups.leaders)
     mixed = table["label"].to_numpy() != leads["label"].to_numpy()[at]
     rows = int(table[MULTIPLICITY].to_numpy()[mixed].sum())
+    if task.order is not None:
+        groups = Groups(table[ITEM].to_numpy(), leads[ITEM].to_numpy()[at], groups.cosine)
     final_groups = _table_of([groups]).append_column("cell", table["cell"])
     final_groups = final_groups.replace_schema_metadata({METADATA: str(rows).encode()})
     task.run.write_table(part_name(number, GROUPS), final_groups)
     part = leads["part"].to_numpy()[at]
-    members = pa.table({"leader": groups.leaders, MULTIPLICITY: table[MULTIPLICITY], "rows": table["rows"]})
+    members = pa.table({"leader": leaders, MULTIPLICITY: table[MULTIPLICITY], "rows": table["rows"]})
     order = np.argsort(part, kind="stable")
     _write_row_groups(task.run, _name("members", number), members.take(pa.array(order)), part, len(plan.tasks))
 
@@ -599,7 +663,7 @@ def _lead(task: NearTask, plan: BucketPlan, kept: Indices, number: int) -> None:
     run = task.run
     blocks = []
     for block in [number, *range(len(plan.tasks), len(run.names(f"{SCRATCH}/kept", ".parquet")))]:
-        table = run.read_table(_name("kept", block), ["id", "cell", "vector"])
+        table = run.read_table(_name("kept", block), ["id", "cell", "vector", *([] if task.order is None else [ITEM])])
         here = is_in(table["id"].to_numpy(), kept)
         here &= plan.task_of(table["id"].to_numpy(), table["cell"].to_numpy()) == number
         blocks.append(table.filter(pa.array(here)))
@@ -608,6 +672,8 @@ def _lead(task: NearTask, plan: BucketPlan, kept: Indices, number: int) -> None:
     parts = [_read_row_group(run, _name("members", other), number) for other in range(len(plan.tasks))]
     found = [part for part in parts if part is not None]
     items, members = _led(table, pa.concat_tables(found) if found else None)
+    if task.order is not None:
+        items = replace(items, ids=table[ITEM].to_numpy().astype(np.int64))
     write_shard(
         run,
         number,
@@ -652,7 +718,7 @@ def _recall(task: NearTask, kept: Indices, steps: _Steps) -> Recall:
     for found in map_tasks(_missed, (*shared, sample), specs, task.run, in_process=steps.in_process):
         lost |= found
     drawn = 0
-    for name in task.run.names(GROUPS, ".parquet"):
+    for name in task.run.names(f"{SCRATCH}/cells", ".parquet"):
         ids = task.run.read_table(name, ["id"])["id"].to_numpy()
         drawn += int(np.count_nonzero(in_recall_sample(ids, n=task.store.n, seed=task.settings.seed)))
     return Recall(drawn, drawn - sample.n, int(np.count_nonzero(lost)))
@@ -690,6 +756,8 @@ class DeduplicateStage(Stage[EmbeddingStore]):
         Where a label of the items is known.
     upstream : str
         The stage that made the store.
+    order : ItemOrder or None
+        In which items lead; None: that of their ids.
     """
 
     name: ClassVar[str] = "near"
@@ -700,12 +768,15 @@ class DeduplicateStage(Stage[EmbeddingStore]):
     seed: int
     labels: ItemLabels | None = None
     upstream: str = "embed"
+    order: ItemOrder | None = None
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the groups."""
         found = {"near": self.threshold, "seed": self.seed, "embed": context.fingerprint(self.upstream)}
         if self.labels is not None and self.labels.within:
             found["within"] = self.labels.column
+        if self.order is not None:
+            found["best"] = self.order.column
         return found
 
     def resume(self, context: RunContext) -> EmbeddingStore | None:
@@ -717,7 +788,7 @@ class DeduplicateStage(Stage[EmbeddingStore]):
         """Group what is not grouped yet."""
         in_process = context.in_process(context.policy.is_small(self.store.n, self.store.d))
         settings = NearSettings(self.threshold, self.seed, bucket_numbers=context.policy.bucket_numbers)
-        task = NearTask(self.store, settings, self.labels)
+        task = NearTask(self.store, settings, self.labels, self.order)
         with bar("near", 3 * self.store.n) as progress:
             leaders, facts = collapse(task, in_process=in_process, bar=progress, peak=peak)
         joined = facts.items - facts.kept

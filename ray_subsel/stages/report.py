@@ -49,6 +49,8 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "corpus": corpus,
         "embedding": embedding,
         "against": facts.get("against"),
+        "best": facts.get("best"),
+        "drop": facts.get("drop"),
         "near": facts.get("near"),
         "selection": selection,
         "profile": facts.get("profile"),

@@ -85,3 +85,81 @@ def test_bad_input_is_one_line(settings, message):
     with pytest.raises(InputError, match=message) as caught:
         select(X, **{"k": 5, **settings})
     assert "\n" not in str(caught.value)
+
+
+def noisy(n=200, classes=4, flipped=16, seed=0):
+    draw = np.random.default_rng(seed)
+    truth = draw.integers(classes, size=n)
+    rows = draw.normal(size=(classes, 16))[truth] + 0.3 * draw.normal(size=(n, 16))
+    labels = truth.copy()
+    wrong = draw.choice(n, flipped, replace=False)
+    labels[wrong] = (truth[wrong] + 1) % classes
+    return rows, labels, wrong
+
+
+def test_doubtful_labels_and_outliers_are_dropped():
+    rows, labels, wrong = noisy()
+    found = select(rows, 10, labels=labels, drop_label_noise=0.08, drop_outliers=0.05)
+    kinds, left = found.left_out.kind, found.left_out.rows
+    assert ((kinds == "label_noise").sum(), (kinds == "outlier").sum(), found.n) == (16, 10, 200 - 26)
+    assert len(np.intersect1d(left[kinds == "label_noise"], wrong)) > 12  # by chance one
+    assert (found.left_out.score[kinds == "label_noise"] > 0.5).all()
+    assert not np.isin(found.indices, left).any()
+    rest = np.setdiff1d(np.arange(200), left)
+    assert found.indices.tolist() == rest[select(rows[rest], 10).indices].tolist()
+    neighbours = found.left_out.neighbours
+    assert neighbours.shape == (26, 10)
+    assert not (neighbours == left[:, None]).any()
+
+
+def test_labels_without_a_name_do_not_vote_and_a_label_keeps_its_last_row():
+    rows, labels, wrong = noisy()
+    named = labels.astype(object)
+    named[wrong] = np.array([None, "", float("nan"), None] * 4, dtype=object)
+    found = select(rows, 10, labels=named, drop_label_noise=0.5).left_out
+    assert not np.isin(wrong, found.rows).any()
+    assert len(found) < 30  # the other labels are hardly doubted
+    alone = labels.astype(object)
+    alone[5] = "alone"
+    assert 5 not in select(rows, 10, labels=alone, drop_label_noise=0.08).left_out.rows
+
+
+def test_included_excluded_and_floored_rows_are_not_dropped():
+    rows, labels, _ = noisy()
+    doubtful = select(rows, 10, labels=labels, drop_label_noise=0.05).left_out.rows
+    found = select(rows, 10, labels=labels, drop_label_noise=0.05, include=doubtful[:2], exclude=doubtful[2:4])
+    assert found.indices[:2].tolist() == doubtful[:2].tolist()
+    assert not np.isin(doubtful[:4], found.left_out.rows).any()
+    assert len(found.left_out) == 10
+    sizes = np.bincount(labels)
+    found = select(rows, 196, labels=labels, groups=labels, floors=sizes - 1, drop_label_noise=0.05).left_out
+    assert np.bincount(labels[found.rows], minlength=4).max() <= 1
+
+
+def test_all_filters_together():
+    rows, labels, _ = noisy()
+    found = select(
+        rows, 10, against=rows[:3] * 2.0, against_near=0.999, labels=labels, drop_label_noise=0.05, near=0.9,
+        keep_best=np.arange(200.0),
+    )  # fmt: skip
+    assert found.left_out.rows[:3].tolist() == [0, 1, 2]
+    assert set(found.left_out.kind.tolist()) == {"near", "label_noise"}
+    assert (np.diff(found.left_out.rows) > 0).all()
+    rest = np.setdiff1d(np.arange(200), found.left_out.rows)
+    again = select(rows[rest], 10, near=0.9, keep_best=rest.astype(float))
+    assert found.indices.tolist() == rest[again.indices].tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"drop_label_noise": 0.1}, "drop_label_noise must go with labels; got labels=None"),
+        ({"drop_label_noise": 0.0, "labels": GROUPS}, r"drop_label_noise must lie in \(0, 1\]; got 0.0"),
+        ({"drop_outliers": 2}, r"drop_outliers must lie in \(0, 1\]; got 2"),
+        ({"drop_outliers": 1.0}, "drop_outliers must leave rows to choose from; got all 80 dropped"),
+        ({"drop_label_noise": 0.1, "labels": GROUPS[1:]}, "labels must be 80"),
+    ],
+)
+def test_bad_shares_are_one_line(settings, message):
+    with pytest.raises(InputError, match=message):
+        select(X, 5, **settings)

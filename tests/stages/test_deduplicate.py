@@ -13,11 +13,12 @@ from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
+from ray_subsel.dedup.order import places_in_order
 from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 from ray_subsel.report.terminal import summary_text
-from ray_subsel.stages.deduplicate import NearTask, collapse, leaders_of
+from ray_subsel.stages.deduplicate import ItemOrder, NearTask, collapse, leaders_of
 from ray_subsel.storage.embedding_store import EmbeddingStore, write_shard
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic import Recipe, make_corpus
@@ -391,3 +392,38 @@ def test_damaged_centres_are_named(tmp_path):
 def test_a_threshold_is_a_cosine():
     with pytest.raises(InputError, match=r"near must lie in \(0, 1\]; got 1\.5"):
         SelectConfig(k=3, near=1.5, recipe="none")
+
+
+class ByValue(ItemOrder):
+    """The order of given values: item i has the id 2 i."""
+
+    def write_values(self, store, shard):
+        ids = store.read_shard(shard, ["id"])["id"].to_numpy()
+        values = pa.table({"id": ids, "value": self.rows[ids // 2]})
+        store.run.write_table(f"near/values/part-{shard:05d}.parquet", values)
+
+
+@pytest.mark.parametrize(("cluster_size", "largest"), [(None, None), (100, 150), (50, 60)])
+def test_the_best_item_leads_across_clusters(tmp_path, cluster_size, largest):
+    X = vectors_with_copies(900, heap=0.1)
+    values = np.random.default_rng(3).integers(20, size=900) / 20.0
+    store, times = written(tmp_path, X)
+    task = task_of(store, cluster_size=cluster_size, largest=largest)
+    task = dataclasses.replace(task, order=ByValue(values, "score"))
+    leaders, about = collapse(task, in_process=True, bar=Counter())
+    order = np.argsort(places_in_order(values, np.arange(900)))
+    groups = collapse_near(X[order], task.settings)  # rows in that order, numbered from 0
+    expected = np.empty(900, dtype=np.int64)
+    expected[order] = order[groups.leader]
+    table = groups_in(tmp_path)
+    assert (table["leader"].to_numpy() // 2).tolist() == expected.tolist()
+    assert (values[expected] >= values).all()
+    assert about.recall == groups.recall
+    assert about.kept == leaders.n == groups.leaders.size
+    for shard in leaders.numbers:
+        for one in leaders.members(shard).to_pylist():
+            group = np.flatnonzero(expected == one["id"] // 2)
+            assert sorted(row for row in one["rows"] if row < 10_000_000) == (2 * group).tolist()
+            assert one["multiplicity"] == times[group].sum()
+    read = leaders.read_all()
+    assert np.array_equal(read.vectors, X[read.ids // 2])
