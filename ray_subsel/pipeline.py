@@ -126,7 +126,7 @@ def run(
             _check_size(config, rows.n_rows)
             store = run_stage(EmbedStage(rows, model), context)
             if (select := config.select) is not None:
-                store, stages = _ground_set(context, rows, store, others, lists)
+                store, stages = _ground_set(context, rows, store, others, model, lists)
                 without = {stage.name for stage in LEAVING} - set(stages)
                 target = None
                 if select.target is None:
@@ -163,7 +163,12 @@ def _select(stage: SelectStage, context: RunContext, without: set[str]) -> None:
 
 
 def _ground_set(
-    context: RunContext, rows: RowStore, store: EmbeddingStore, others: tuple[CorpusConfig, ...], lists: IdLists
+    context: RunContext,
+    rows: RowStore,
+    store: EmbeddingStore,
+    others: tuple[CorpusConfig, ...],
+    model: str | None,
+    lists: IdLists,
 ) -> tuple[EmbeddingStore, list[str]]:
     """Return what is chosen from, and the stages that made it, the last of them last."""
     corpus, select, filters = context.config.corpus, context.config.select, context.config.filters
@@ -181,7 +186,7 @@ def _ground_set(
     threshold = select.near_threshold
     if others:
         cosine = filters.against_near or threshold
-        store = after(ExcludeContaminatedStage(rows, store, others, cosine, include))
+        store = after(ExcludeContaminatedStage(rows, store, others, cosine, model, include))
     if filters.keep_best is not None:
         store = after(KeepBestStage(rows, store, filters.keep_best, stages[-1]))
     if filters.drops:

@@ -192,7 +192,7 @@ class ConstraintSpec:
         if self.floors is None or groups is None:
             return None
         sizes = np.bincount(groups, minlength=len(names)).astype(np.int64)
-        return ConstraintSpec(floors=self.floors).resolve(k, names, sizes).floors
+        return ConstraintSpec(floors=self.floors).resolve(k, GroupFacts(names, sizes, np.zeros_like(sizes))).floors
 
     def _quotas(
         self, k: int, names: Sequence[Hashable], sizes: Indices, floors: Indices | None, included: Indices

@@ -45,9 +45,10 @@ def check_filters(corpus: CorpusConfig, filters: FilterConfig, config: SelectCon
         raise invalid("drop_label_noise", "go with label", Verbatim("no --label"), "Use --label COLUMN.")
     if filters.keep_best is not None:
         check_number_column(corpus, filters.keep_best, "keep_best")
-        if config.per is not None and config.near_threshold is not None:
-            got = Verbatim(f"near = {config.near_threshold:g}")
-            raise invalid("keep_best", "go without near copies where there is per", got, "Use --near none.")
+        if config.per is not None:
+            raise invalid(
+                "keep_best", "be left out with per", Verbatim("both"), "Copies are told apart by group there."
+            )
 
 
 def near_column(corpus: CorpusConfig, config: SelectConfig) -> str | None:

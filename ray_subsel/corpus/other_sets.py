@@ -12,8 +12,24 @@ from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.files import format_of, list_files
-from ray_subsel.corpus.readers import column_names
+from ray_subsel.corpus.readers import TEXT_COLUMN, column_names
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.storage.embedding_store import EmbeddingStore
+
+
+def alike(corpus: CorpusConfig, data: str, text: tuple[str, ...] = ()) -> CorpusConfig:
+    """Return how a file is read as the corpus is, for what is embedded of its rows; of a plain text file, its lines.
+
+    Columns that only the corpus needs (label, group, cost, id, quality) need not be there.
+    """
+    task = "story-cloze" if corpus.task == "story-cloze" and not text else "text"
+    text = text or corpus.text
+    if corpus.vectors is None and task == "text" and (not text or format_of(data) == "text"):
+        text = (TEXT_COLUMN,)
+    return dataclasses.replace(
+        corpus, data=(data,), task=task, format="auto" if format_of(data) else corpus.format, text=text, label=None,
+        group=None, cost=None, id=None, quality=None, augment=False, copies="collapse",
+    )  # fmt: skip
 
 
 def other_corpus(corpus: CorpusConfig, data: str, text: tuple[str, ...] = ()) -> CorpusConfig:
@@ -32,23 +48,16 @@ def other_corpus(corpus: CorpusConfig, data: str, text: tuple[str, ...] = ()) ->
     InputError
         Where the corpus has ready vectors and the other set has neither these nor the texts.
     """
-    alike = dataclasses.replace(
-        corpus,
-        data=(data,),
-        task="story-cloze" if corpus.task == "story-cloze" and not text else "text",
-        format="auto" if corpus.format == "auto" or format_of(data) else corpus.format,
-        text=text or corpus.text,
-        label=None, group=None, cost=None, id=None, augment=False, copies="keep",
-    )  # fmt: skip
+    found = alike(corpus, data, text)
     if corpus.vectors is None:
-        return alike
-    names = {name for file in list_files(alike)[0] for name in column_names(file) or ()}
+        return found
+    names = {name for file in list_files(found)[0] for name in column_names(file) or ()}
     vectors = corpus.vectors if corpus.vectors in names else None
-    texts = alike.text if set(alike.text) <= names else ()
+    texts = found.text if set(found.text) <= names else ()
     if vectors is None and not texts:
-        wanted = " or ".join((corpus.vectors, *alike.text[:1]))
+        wanted = " or ".join((corpus.vectors, *found.text[:1]))
         raise invalid(f"columns of {data}", f"include {wanted}", ", ".join(sorted(names)))
-    return dataclasses.replace(alike, vectors=vectors, text=texts)
+    return dataclasses.replace(found, vectors=vectors, text=texts)
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,13 @@ class OtherSet:
     name : str
         As it was named.
     rows : RowStore
+    vectors : EmbeddingStore or None
+        Where cosines are compared.
     """
 
     name: str
     rows: RowStore
+    vectors: EmbeddingStore | None = None
 
     @cached_property
     def _ends(self) -> Indices:

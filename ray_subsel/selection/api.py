@@ -260,12 +260,7 @@ def select(
     within = validation.near_labels(near_within, threshold, n)
     repeats = check_against(against, against_near, threshold)
     doubts = Doubts.of(drop_label_noise, drop_outliers, labels, n)
-
-    def least(ground: GroundSet) -> Indices | None:
-        if named is None:
-            return None
-        return spec.least(_size(k, fraction, whole, ground, no_limit=budget is not None), named.names, ground.groups)
-
+    least = partial(_floors, spec, () if named is None else named.names, whole, k, fraction)
     left, left_out = leave_out(whole, against, repeats, doubts, seed, least)
     best = left.part_of(validation.best_first(keep_best, threshold, n))
     parts = left if threshold is None else without_near_copies(left, threshold, seed, left.part_of(within), best)
@@ -314,6 +309,16 @@ def select(
         rows, picks.gains, value, f.name, algorithm.name, parts.items, proof, stats, decisions,
         partial(_weigh, parts, picks.indices), left_out,
     )  # fmt: skip
+
+
+def _floors(
+    spec: ConstraintSpec, names: tuple[Hashable, ...], whole: GroundSet, k: int | None, fraction: float | None,
+    ground: GroundSet,
+) -> Indices | None:  # fmt: skip
+    """Return the least of each group among what is left so far; None without floors."""
+    if ground.groups is None or spec.floors is None:
+        return None
+    return spec.least(_size(k, fraction, whole, ground, no_limit=spec.budget is not None), names, ground.groups)
 
 
 def _weigh(parts: GroundSet, chosen: Indices) -> Indices:

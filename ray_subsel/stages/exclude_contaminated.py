@@ -1,7 +1,7 @@
 """Leave out the rows that repeat a row of another set, such as the file that a model will be tested on.
 
 read     each set, as a corpus is read                             ->  against/<s>/rows/
-embed    its distinct texts, where cosines are compared            ->  against/<s>/vectors/
+embed    its distinct texts, where cosines are compared            ->  against/<s>/embeddings/
 compare  a task a shard of the corpus: words, then cosines         ->  against/found/
 gather                                                             ->  contaminated.parquet
 leave    a task a shard: the items that are left, if not all are   ->  clean/
@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import NO_ITEMS, Indices
-from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import OtherSet
@@ -36,9 +36,9 @@ from ray_subsel.filters.overlap import EQUAL, NGRAM, TextIndex
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks
+from ray_subsel.stages.apart import embedded_apart
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import columns_of
-from ray_subsel.stages.other_vectors import embed_others, vectors_of_others
 from ray_subsel.stages.smaller_store import smaller_store, without_items
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
 
@@ -122,18 +122,19 @@ def _near(task: CompareTask, shard: int, threshold: float) -> Nearest:
         ids = table["id"].to_numpy().astype(np.int64)
         items = unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=ids)
         for number, one in enumerate(task.sets):
-            if not has_vectors(one, task.rows):
-                continue
-            for others, vectors in vectors_of_others(one.rows):
+            for others, vectors in [] if one.vectors is None else _parts(one.vectors):
                 near = nearest_reaching(items, vectors, others + (number << _SET_BITS), threshold)
                 found = found.merged(Nearest(near.places + start, near.numbers, near.cosine))
         start += ids.size
     return found
 
 
-def has_vectors(other: OtherSet, rows: RowStore) -> bool:
-    """Tell whether a set has vectors to be compared with those of the corpus: embedded, or ready ones like these."""
-    return rows.dimension is None or other.rows.dimension is not None
+def _parts(store: EmbeddingStore) -> Iterator[tuple[Indices, UnitRows]]:
+    """Yield the items of a set and their unit vectors, a row group at a time."""
+    for shard in store.numbers:
+        for table in store.row_groups(shard, ["id", "vector"]):
+            ids = table["id"].to_numpy().astype(np.int64)
+            yield ids, unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=ids)
 
 
 def _sets_and_rows(numbers: Indices) -> Iterator[tuple[int, Indices, Indices]]:
@@ -167,6 +168,8 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
         How each other set is read.
     threshold : float or None
         Of cosines.
+    model : str or None
+        What tells the embedder; None for ready vectors.
     include : int64 array
         Rows that must be chosen, and so must not be left out.
     """
@@ -178,6 +181,7 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
     store: EmbeddingStore
     others: tuple[CorpusConfig, ...]
     threshold: float | None
+    model: str | None
     include: Indices
 
     def settings(self, context: RunContext) -> dict[str, Any]:
@@ -198,20 +202,21 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
         sets, lines = [], []
         for number, other in enumerate(self.others):
             folder = context.run.inner(f"{FOLDER}/{number:05d}")
-            sets.append(OtherSet(other.data[0], ingest(other, folder, in_process=context.reads_here, peak=peak)))
+            if self.threshold is not None and other.vectors == context.config.corpus.vectors:
+                inputs = input_fingerprint(other)
+                sets.append(OtherSet(other.data[0], *embedded_apart(context, other, inputs, self.model, folder)))
+            else:
+                sets.append(OtherSet(other.data[0], ingest(other, folder, in_process=context.reads_here, peak=peak)))
             if sets[-1].rows.n_rejected:
                 lines.append(f"{sets[-1].name}: {sets[-1].rows.n_rejected:,} rows cannot be read, see "
                              f"{folder.path('rejected.parquet')}")  # fmt: skip
         with_texts = bool(context.config.corpus.text) or context.config.corpus.vectors is None
         threshold = self.threshold
         if threshold is not None:
-            without = [one.name for one in sets if not has_vectors(one, self.rows)]
+            without = [one.name for one in sets if one.vectors is None]
             lines += [
                 f"{name} has no column {context.config.corpus.vectors}: no cosines are compared" for name in without
             ]
-            for one in sets:
-                if self.rows.dimension is None:
-                    embed_others(context, self.rows, one.rows, self.store.d, peak)
         else:
             lines.append("no cosines are compared: --against-near X compares them")
         for line in lines:

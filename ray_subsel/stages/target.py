@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -11,11 +10,10 @@ from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line
-from ray_subsel.stages.base import RunContext, Stage, StageResult, run_stage
-from ray_subsel.stages.embed import EmbedStage, missing_shards, open_embeddings
-from ray_subsel.stages.ingest import IngestStage
+from ray_subsel.stages.apart import embedded_apart
+from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.embed import missing_shards, open_embeddings
 from ray_subsel.storage.embedding_store import EmbeddingStore
-from ray_subsel.storage.manifest import Manifest
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "target"
@@ -59,13 +57,7 @@ class TargetStage(Stage[EmbeddingStore]):
         """Read and embed what is missing."""
         del peak  # the stages below tell of theirs, and the queries are few
         log_line(f"target    {', '.join(self.corpus.data)}")
-        place = _place(context)
-        place.sweep()
-        config = dataclasses.replace(context.config, corpus=self.corpus, select=None, train=None)
-        manifest = Manifest.open(place, {stage.name: stage.outputs for stage in (IngestStage, EmbedStage)})
-        inner = dataclasses.replace(context, config=config, manifest=manifest)
-        rows = run_stage(IngestStage(self.inputs), inner)
-        store = run_stage(EmbedStage(rows, self.model, context.run), inner)
+        rows, store = embedded_apart(context, self.corpus, self.inputs, self.model, _place(context))
         if store.d != self.d:
             must = f"hold vectors of {self.d} numbers, as the corpus does"
             raise invalid("target", must, Verbatim(f"{store.d} numbers"), "Embed both with one encoder.")

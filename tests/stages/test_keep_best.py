@@ -166,3 +166,11 @@ def test_an_included_row_stands_for_its_group(corpus):
 def test_a_constant_value_changes_nothing():
     plain = select(X, 20, recipe="none", near=0.97)
     assert select(X, 20, recipe="none", near=0.97, keep_best=np.ones(N)).indices.tolist() == plain.indices.tolist()
+
+
+def test_groups_of_their_own_take_no_best(corpus, tmp_path):
+    columns = {"vectors": "v", "label": "kind", "group": "score"}
+    with pytest.raises(InputError, match="keep_best must be left out with per"):
+        best_run(corpus, tmp_path / "out", columns=columns, per="score", k=1)
+    with pytest.raises(InputError, match="keep_best must be left out with per"):
+        select(X, 2, near=0.97, keep_best=SCORE, per=np.arange(N) % 2)
