@@ -23,24 +23,28 @@ report  ->  report.json, report.html
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
-from ray_subsel.constraints.size import resolve_k
+from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.constraint_columns import check_corpus, check_filters, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import other_corpus
+from ray_subsel.corpus.resolve import resolve
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, Stage, run_stage
+from ray_subsel.stages.check_rows import check_rows
 from ray_subsel.stages.constraint_table import row_ids
 from ray_subsel.stages.decide import DecideStage
 from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels, ItemOrder
@@ -55,7 +59,8 @@ from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
-from ray_subsel.stages.train import TrainStage, test_corpus
+from ray_subsel.stages.train import TrainStage, check_test, test_corpus
+from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
@@ -94,7 +99,8 @@ def run(
     InputError
         For whatever is wrong with the input or the settings; what was finished stays and is resumed.
     """
-    config, settled = settle_run(config)
+    corpus, told = resolve(config.corpus)
+    config, settled = settle_run(dataclasses.replace(config, corpus=corpus))
     directory = RunDir(config.runtime.out, watch)
     # Input is looked at before Ray is started and before anything is written: most mistakes show here, at once.
     inputs = input_fingerprint(config.corpus)
@@ -108,7 +114,7 @@ def run(
     if config.select is not None:
         check_corpus(config.corpus, config.select)
         check_filters(config.corpus, config.filters, config.select)
-        lists = read_id_lists(config.select, config.corpus)
+        lists = read_id_lists(config.select, config.corpus, inputs)
         if config.select.target is not None:
             queries = target_fingerprint(config.corpus, config.select.target)
     Manifest.open(directory)
@@ -117,34 +123,71 @@ def run(
         if not config.runtime.overwrite:
             settled.check_there(directory.path(), {name: stage.settings for name, stage in manifest.stages.items()})
         directory.sweep()
-        for line in settled.lines():
+        for line in (*(f"corpus: {line}" for line in told), *settled.lines()):
             log_line(line)
         manifest.about = _about(config, config.command) | {"recipe": settled.as_json()}
         with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, policy)
-            rows = run_stage(IngestStage(inputs), context)
-            _check_size(config, rows.n_rows)
-            store = run_stage(EmbedStage(rows, model), context)
-            if (select := config.select) is not None:
-                store, stages = _ground_set(context, rows, store, others, model, lists)
-                without = {stage.name for stage in LEAVING} - set(stages)
-                target = None
-                if select.target is None:
-                    without.add(TargetStage.name)
-                else:
-                    read_as = target_corpus(config.corpus, select.target)
-                    target = run_stage(TargetStage(read_as, queries, model, store.d), context)
-                chosen = SelectStage(rows, store, select, lists, stages[-1], target)
-                _select(chosen, context, without)
-            if config.train is not None:
-                run_stage(TrainStage(rows, config.train), context)
+            try:
+                _run_stages(context, Known(inputs, model, lists, others, queries))
+            except InputError:
+                manifest.release(_free(manifest))
+                raise
         return publish(manifest)
 
 
-def _check_size(config: RunConfig, n_rows: int) -> None:
-    """Refuse a k above the rows before anything is embedded: there are no more items than rows."""
-    if (select := config.select) is not None and select.per is None:
-        resolve_k(select.k, select.fraction, rows=n_rows, items=n_rows, no_limit=True)
+@dataclass(frozen=True)
+class Known:
+    """What a run knows before its first stage.
+
+    Attributes
+    ----------
+    inputs : str
+        The fingerprint of the input.
+    model : str or None
+        What tells one embedder from another.
+    lists : IdLists
+        Rows that must, and must not, be chosen.
+    others : tuple of CorpusConfig
+        Sets whose rows are not repeated.
+    queries : str
+        The fingerprint of the target's file.
+    """
+
+    inputs: str
+    model: str | None
+    lists: IdLists
+    others: tuple[CorpusConfig, ...]
+    queries: str
+
+
+def _run_stages(context: RunContext, known: Known) -> None:
+    config = context.config
+    rows = run_stage(IngestStage(known.inputs), context)
+    check_rows(config, rows, known.lists)
+    if config.train is not None:
+        check_test(context, rows)
+    store = run_stage(EmbedStage(rows, known.model), context)
+    if (select := config.select) is not None:
+        store, stages = _ground_set(context, rows, store, known)
+        without = {stage.name for stage in LEAVING} - set(stages)
+        target = None
+        if select.target is None:
+            without.add(TargetStage.name)
+        else:
+            read_as = target_corpus(config.corpus, select.target)
+            target = run_stage(TargetStage(read_as, known.queries, known.model, store.d), context)
+        _select(SelectStage(rows, store, select, known.lists, stages[-1], target), context, without)
+    if config.train is not None:
+        run_stage(TrainStage(rows, config.train), context)
+
+
+def _free(manifest: Manifest) -> list[str]:
+    """Return the stages that a corrected command may replace: all where no vector was made yet, else those not done."""
+    if not manifest.run.names(EMBEDDINGS, ".parquet"):
+        return list(manifest.stages)
+    dear = (EmbedStage.name, TrainStage.name)
+    return [name for name, stage in manifest.stages.items() if not stage.done and name not in dear]
 
 
 def _select(stage: SelectStage, context: RunContext, without: set[str]) -> None:
@@ -163,14 +206,10 @@ def _select(stage: SelectStage, context: RunContext, without: set[str]) -> None:
 
 
 def _ground_set(
-    context: RunContext,
-    rows: RowStore,
-    store: EmbeddingStore,
-    others: tuple[CorpusConfig, ...],
-    model: str | None,
-    lists: IdLists,
+    context: RunContext, rows: RowStore, store: EmbeddingStore, known: Known
 ) -> tuple[EmbeddingStore, list[str]]:
     """Return what is chosen from, and the stages that made it, the last of them last."""
+    lists = known.lists
     corpus, select, filters = context.config.corpus, context.config.select, context.config.filters
     assert select is not None
     include, exclude = (
@@ -184,9 +223,9 @@ def _ground_set(
         return found
 
     threshold = select.near_threshold
-    if others:
+    if known.others:
         cosine = filters.against_near or threshold
-        store = after(ExcludeContaminatedStage(rows, store, others, cosine, model, include))
+        store = after(ExcludeContaminatedStage(rows, store, known.others, cosine, known.model, include))
     if filters.keep_best is not None:
         store = after(KeepBestStage(rows, store, filters.keep_best, stages[-1]))
     if filters.drops:

@@ -139,6 +139,7 @@ def test_the_mathematics_imports_neither_ray_nor_torch_nor_transformers():
 
 
 ACROSS = {
+    *("test_ways_out", "test_fuzz"),
     *("test_layout", "test_docs", "test_docstrings", "test_outside_classes", "test_cluster_files"),
     *("test_baselines", "test_laws", "test_similarity_objectives", "test_constraints", "test_paced_and_exchange"),
 }

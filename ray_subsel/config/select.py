@@ -137,6 +137,13 @@ class SelectConfig:
         f"{QUALITY_WEIGHT:g}",
         later=True,
     )
+    to: tuple[str, ...] = option(
+        (),
+        "form of the subset beside subset.parquet: jsonl (subset.jsonl: JSON as it was written), hf (subset/, a folder "
+        "that datasets.load_from_disk opens); repeat for several",
+        choices=("parquet", "jsonl", "hf"),
+        identity=False,
+    )
     seed: int = option(0, "seed of the random partitions and of the sample")
 
     def __post_init__(self) -> None:

@@ -113,6 +113,12 @@ class ConstraintSpec:
         """Whether groups matter."""
         return self.quotas is not None or self.floors is not None or self.mix is not None
 
+    def check_names(self, names: Sequence[Hashable]) -> None:
+        """Refuse limits of a label that no group has."""
+        for parameter, limits in (("quotas", self.quotas), ("floors", self.floors)):
+            if isinstance(limits, Mapping):
+                numbers_of(limits, names, parameter)
+
     def resolve(self, k: int, facts: GroupFacts | None = None, *, counted: bool = True) -> Constraints:
         """Return the limits as numbers, without the items' columns.
 

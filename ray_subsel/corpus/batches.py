@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
+from ray_subsel.corpus.columns import Columns
 
 EXCERPT = 80
 NOT_A_STRING = "text is not a string"
@@ -44,18 +44,24 @@ class Batch:
 
     Attributes
     ----------
-    table : pa.Table
-        The original columns.
-    rows, lines : int64 arrays of shape (table.num_rows,)
+    columns : Columns
+        The original values.
+    rows, lines : int64 arrays, one entry a row
         Each row's 0-based number in its split and 1-based line in its file.
     rejects : list of Reject
         Rows between them that could not be read; they count as rows too.
     """
 
-    table: pa.Table
+    columns: Columns
     rows: NDArray[np.int64]
     lines: NDArray[np.int64]
     rejects: list[Reject] = field(default_factory=list)
+
+    @staticmethod
+    def numbered(columns: Columns, first: int = 0, before: int = 0) -> Batch:
+        """Return rows that follow each other: the first has number ``first``, and ``before`` rows came before it."""
+        rows = np.arange(first, first + columns.rows, dtype=np.int64)
+        return Batch(columns, rows, rows + before + 1)
 
 
 def excerpt(text: str) -> str:
@@ -103,10 +109,10 @@ class BatchBuilder:
         """Whether there is nothing to take."""
         return not self.values and not self.rejects
 
-    def take(self, table: pa.Table) -> Batch:
-        """Return what was collected, with the table made of ``values``, and begin anew."""
-        assert table.num_rows == len(self.values)
-        batch = Batch(table, np.array(self.rows, dtype=np.int64), np.array(self.lines, dtype=np.int64), self.rejects)
+    def take(self, columns: Columns) -> Batch:
+        """Return what was collected, with the columns made of ``values``, and begin anew."""
+        assert columns.rows == len(self.values)
+        batch = Batch(columns, np.array(self.rows, dtype=np.int64), np.array(self.lines, dtype=np.int64), self.rejects)
         self._reset()
         return batch
 
@@ -115,51 +121,3 @@ def strings_table(rows: list[list[str]], names: list[str]) -> pa.Table:
     """Return string columns of rows that all have one field a name."""
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return pa.table([pa.array(column, type=pa.string()) for column in columns], names=names)
-
-
-def records_table(records: list[dict[str, Any]], vectors: str | None) -> pa.Table:
-    """Return a table of JSON objects: the union of their keys, null where an object lacks one.
-
-    A column of one kind of scalar keeps it (bool, int64, float64, string); integers and floats together are float64;
-    anything else is kept as JSON text, strings among it as they are. Column ``vectors`` holds lists of float64, null
-    where the value is no list of numbers.
-    """
-    names: dict[str, None] = {}
-    for record in records:
-        names.update(dict.fromkeys(record))
-    columns = {}
-    for name in names:
-        values = [record.get(name) for record in records]
-        columns[name] = _numbers(values) if name == vectors else _scalars(values)
-    # A table without columns has no rows either, so objects that are all empty get a column of nulls.
-    return pa.table(columns) if columns else pa.table({"": pa.nulls(len(records))})
-
-
-def _numbers(values: list[Any]) -> pa.Array:
-    checked = [value if _is_number_list(value) else None for value in values]
-    return pa.array(checked, type=pa.list_(pa.float64()))
-
-
-def _is_number_list(value: object) -> bool:
-    return isinstance(value, list) and all(
-        one is None or (isinstance(one, (int, float)) and not isinstance(one, bool)) for one in value
-    )
-
-
-def _scalars(values: list[Any]) -> pa.Array:
-    kinds = {type(value) for value in values if value is not None}
-    if not kinds:
-        return pa.nulls(len(values))
-    if kinds == {bool}:
-        return pa.array(values, type=pa.bool_())
-    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values if value is not None):
-        return pa.array(values, type=pa.int64())
-    if kinds == {float} or (kinds == {int, float} and all(abs(v) <= 2**53 for v in values if isinstance(v, int))):
-        return pa.array([None if value is None else float(value) for value in values], type=pa.float64())
-    texts = [value if value is None or isinstance(value, str) else to_json(value) for value in values]
-    return pa.array(texts, pa.string())
-
-
-def to_json(value: object) -> str:
-    """Return a value as JSON text; what JSON does not know, such as dates, as its own text."""
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -22,7 +22,7 @@ class BlockSizes:
     max_line : int
         Bytes after which a line is cut and its row rejected: a file without line ends must not fill the memory.
     max_field : int
-        Characters of a CSV field, after which its opening quote counts as never closed.
+        Characters of a quoted CSV field, after which the file is refused: its quote is taken for one never closed.
     """
 
     shard_bytes: int = 1 << 24
@@ -32,7 +32,7 @@ class BlockSizes:
     batch_rows: int = 8192
     batch_characters: int = 1 << 24
     max_line: int = 1 << 26
-    max_field: int = 1 << 20
+    max_field: int = 1 << 26
 
 
 DEFAULT_SIZES = BlockSizes()

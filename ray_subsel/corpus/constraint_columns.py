@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ray_subsel.config import CorpusConfig, FilterConfig, SelectConfig
+from ray_subsel.config.corpus import CHOICE_TASKS
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.row_values import check_number_column
 from ray_subsel.objectives import GraphCut
@@ -67,7 +68,7 @@ def group_column(corpus: CorpusConfig) -> str:
     """Return the column of rows that holds the group of quotas and floors: ``group``, else ``label``."""
     if corpus.group is not None:
         return "group"
-    if corpus.label is not None or corpus.task == "story-cloze":
+    if corpus.label is not None or corpus.task in CHOICE_TASKS:
         return "label"
     raise invalid("group", "name a column where quotas or floors are given", None, "Use --group COLUMN.")
 

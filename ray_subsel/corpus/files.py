@@ -1,35 +1,67 @@
-"""List input files: which ones a command names, their formats and a fingerprint of their content."""
+"""Say which files are input, in what form each is, and what its content is."""
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
+import json
 import os
+import posixpath
+import shutil
+import sys
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
 
 from pyarrow import fs
 
 from ray_subsel.config import CorpusConfig
-from ray_subsel.core.errors import InputError, invalid
-from ray_subsel.core.system_errors import unusable, words_of
-from ray_subsel.core.uris import without_secrets
+from ray_subsel.core.errors import InputError, Verbatim, invalid
+from ray_subsel.core.system_errors import words_of
+from ray_subsel.corpus.listing import TWICE, Entry, list_entries
 from ray_subsel.storage.filesystems import open_filesystem
-from ray_subsel.storage.folders import list_folder, matches
 
 ENDINGS = {
     ".csv": "csv",
     ".tsv": "tsv",
+    ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".npy": "npy",
     ".txt": "text",
     ".text": "text",
 }
 COMPRESSED = (".gz", ".bz2", ".zst")
-_WILD = frozenset("*?[")
+BINARY = ("parquet", "arrow", "npy")
+"""Formats that compress what is in them, and are not compressed as files."""
+STANDARD_INPUT = "-"
+UNKNOWN = "an unknown ending"
+ABOUT_DATASETS = "what the datasets library notes beside its data"
+_ABOUT = frozenset({"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"})
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the characters of a text format are read.
+
+    Attributes
+    ----------
+    delimiter : str
+        Between the fields of CSV and TSV; empty: as the format has it.
+    quoting : str
+        ``csv``, ``none`` or ``auto``.
+    encoding : str
+    """
+
+    delimiter: str = ""
+    quoting: str = "auto"
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)
@@ -45,11 +77,14 @@ class SourceFile:
     path : str
         Its path inside that filesystem.
     format : str
-        One of ``csv``, ``tsv``, ``jsonl``, ``parquet``, ``text``.
+        One of ``ray_subsel.config.FORMATS`` but ``auto``.
     size : int
         Bytes.
     mtime : int
         Nanoseconds; with the size it tells whether a hash taken a moment ago still holds.
+    dialect : Dialect
+    partition : tuple of (str, str)
+        Columns that the folders on the way to it tell, as Hive names them: ``lang=en/year=2020``.
     """
 
     uri: str
@@ -58,6 +93,8 @@ class SourceFile:
     format: str
     size: int
     mtime: int
+    dialect: Dialect = Dialect()
+    partition: tuple[tuple[str, str], ...] = ()
 
     @property
     def filesystem(self) -> fs.FileSystem:
@@ -71,16 +108,15 @@ def format_of(path: str) -> str | None:
     for ending in COMPRESSED:
         if name.endswith(ending):
             inner = ENDINGS.get(os.path.splitext(name.removesuffix(ending))[1])
-            return None if inner == "parquet" else inner
+            return None if inner in BINARY else inner
     return ENDINGS.get(os.path.splitext(name)[1])
 
 
-def list_files(config: CorpusConfig) -> tuple[list[SourceFile], list[str]]:
-    """Return the input files in reading order, and those of a folder that were left out.
+def list_files(config: CorpusConfig) -> tuple[list[SourceFile], dict[str, str]]:
+    """Return the input files in reading order, and what was left out: path to reason.
 
-    The order is that of the sorted paths, so that the same files give the same row ids however they were named. In a
-    folder, names that begin with a dot or an underscore are no data; with ``format="auto"``, files whose ending is
-    unknown are left out and returned second, and so are links to folders that are listed already.
+    The order is that of the sorted paths, so that the same files give the same row ids however they were named. Which
+    files count: :mod:`ray_subsel.corpus.listing`; of a folder or glob, with ``format="auto"``, known endings.
 
     Raises
     ------
@@ -89,29 +125,125 @@ def list_files(config: CorpusConfig) -> tuple[list[SourceFile], list[str]]:
     """
     if not config.data:
         raise invalid("data", "name at least one file, folder or glob", "nothing")
+    dialect = Dialect(config.separator, config.quoting, config.encoding)
     found: dict[str, SourceFile] = {}
-    skipped: list[str] = []
+    left_out: dict[str, str] = {}
+    real: dict[str, str] = {}
     for uri in config.data:
-        infos, is_named, repeated = _infos(uri)
-        skipped += repeated
+        if uri == STANDARD_INPUT:
+            file = _standard_input(config, dialect)
+            found[file.uri] = file
+            continue
+        listed = list_entries(uri)
+        left_out |= {_uri_of(uri, path): why for path, why in listed.left_out.items()}
+        saved = _saved_datasets(uri, listed.entries)
         usable = 0
-        for info in infos:
-            kind = format_of(info.path) if config.format == "auto" else config.format
-            where = _uri_of(uri, info.path)
-            if kind is not None:
-                found[where] = SourceFile(where, uri, info.path, kind, int(info.size), int(info.mtime_ns or 0))
-                usable += 1
-            elif is_named:
+        for entry in listed.entries:
+            where = _uri_of(uri, entry.path)
+            kind, why = _form(config, entry, saved, alone=listed.alone)
+            if kind is None and listed.alone:
                 raise invalid("format", "be given for a file with this ending", where, _endings())
-            else:
-                skipped.append(where)
+            if kind is None:
+                left_out[where] = why
+                continue
+            usable += 1
+            real[where] = entry.real
+            partition = () if listed.alone else _hive(entry.below)
+            found[where] = SourceFile(where, uri, entry.path, kind, entry.size, entry.mtime, dialect, partition)
         if not usable:
             raise invalid("data", "hold at least one file of a known format", uri, _endings())
-    return [found[where] for where in sorted(found)], sorted(set(skipped))
+    first: dict[str, str] = {}  # of several names of a file, the first in order counts
+    for where in sorted(found):
+        first.setdefault(real.get(where, where), where)
+    counted = sorted(first.values())
+    left_out |= dict.fromkeys(found.keys() - set(counted), TWICE)
+    for where in counted:
+        left_out.pop(where, None)  # named beside a folder or glob that leaves it out
+    return [found[where] for where in counted], dict(sorted(left_out.items()))
+
+
+def told_left_out(left_out: dict[str, str]) -> list[str]:
+    """Return a line for each reason for which files were left out: how many, and the first of them."""
+    reasons: dict[str, list[str]] = {}
+    for path, why in left_out.items():
+        reasons.setdefault(why, []).append(path)
+    return [f"{len(paths):,} left out ({why}), as {paths[0]}" for why, paths in reasons.items()]
+
+
+def _form(config: CorpusConfig, entry: Entry, saved: dict[str, set[str]], *, alone: bool) -> tuple[str | None, str]:
+    """Return the format of an entry, or None and why it does not count."""
+    folder, _, name = entry.path.rpartition("/")
+    if folder in saved and not alone:
+        return ("arrow", "") if name in saved[folder] else (None, ABOUT_DATASETS)
+    if name in _ABOUT and not alone:
+        return None, ABOUT_DATASETS
+    if config.format != "auto":
+        return config.format, ""
+    return format_of(entry.path), UNKNOWN
+
+
+def _saved_datasets(uri: str, entries: list[Entry]) -> dict[str, set[str]]:
+    """Return the folders that ``datasets.save_to_disk`` wrote, each with the names of its data files."""
+    folders: dict[str, set[str]] = {}
+    for entry in entries:
+        folder, _, name = entry.path.rpartition("/")
+        if name != "state.json":
+            continue
+        try:
+            with open_filesystem(uri)[0].open_input_stream(entry.path) as stream:
+                state: Any = json.loads(stream.read())
+            files = {str(one["filename"]) for one in state["_data_files"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a file of that name and another purpose
+        folders[folder] = files
+        gone = sorted(files - {one.path.rpartition("/")[2] for one in entries if one.path.rpartition("/")[0] == folder})
+        if gone:
+            raise invalid("data", "have all files that state.json names", folder, f"{', '.join(gone[:3])} is missing.")
+    return folders
+
+
+def _hive(below: str) -> tuple[tuple[str, str], ...]:
+    """Return the columns that folders name: ``lang=en`` is a column lang, in which Hive writes null by a word."""
+    pairs = (part.partition("=") for part in posixpath.dirname(below).split("/"))
+    found = {name: unquote(value) for name, sign, value in pairs if sign and name}
+    return tuple((name, "" if value == "__HIVE_DEFAULT_PARTITION__" else value) for name, value in found.items())
+
+
+@lru_cache(maxsize=1)
+def _spooled() -> str:
+    """Copy standard input into a file, once in a process: input is read more than once."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise invalid(
+            "data", "be piped in where - stands for it", Verbatim("a terminal"), "Such as: cat FILE | subsel ..."
+        )
+    folder = tempfile.TemporaryDirectory(prefix="subsel-")
+    _KEPT.append(folder)
+    path = os.path.join(folder.name, "standard-input")
+    with open(path, "wb") as target:
+        shutil.copyfileobj(sys.stdin.buffer, target)
+    return path
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _standard_input(config: CorpusConfig, dialect: Dialect) -> SourceFile:
+    path = _spooled()
+    kind = config.format
+    if kind == "auto":
+        with open(path, "rb") as stream:
+            head = stream.read(1 << 16)
+        kinds = {b"PAR1": "parquet", b"ARRO": "arrow", b"\x93NUM": "npy"}
+        kind = kinds.get(head[:4], "jsonl" if head.lstrip()[:1] in (b"{", b"[") else "")
+        if not kind:
+            raise invalid(
+                "format", "be given for standard input that is neither JSON nor Parquet", "auto", "Use --format."
+            )
+    return SourceFile(STANDARD_INPUT, path, path, kind, os.path.getsize(path), 0, dialect)
 
 
 def _endings() -> str:
-    return f"Known: {', '.join(ENDINGS)}, also compressed (.gz). Use --format for others."
+    return f"Known: {', '.join(ENDINGS)}, also compressed (.gz, .bz2, .zst). Use --format for others."
 
 
 def _uri_of(uri: str, path: str) -> str:
@@ -119,53 +251,6 @@ def _uri_of(uri: str, path: str) -> str:
         return path
     scheme = uri.split("://", 1)[0]
     return f"{scheme}://{path}"
-
-
-def _infos(uri: str) -> tuple[list[fs.FileInfo], bool, list[str]]:
-    """Return the files that one argument names, whether it named exactly one, and links that were not followed."""
-    filesystem, path = open_filesystem(uri)
-    local = isinstance(filesystem, fs.LocalFileSystem)
-    info = _info(filesystem, path, uri)
-    if info.type == fs.FileType.File:
-        return [info], True, []
-    if info.type == fs.FileType.Directory:
-        listing = list_folder(path) if local else None
-        entries = filesystem.get_file_info(fs.FileSelector(path, recursive=True) if listing is None else listing.files)
-        found = [one for one in entries if one.type == fs.FileType.File and not _hidden(one.path[len(path) :])]
-        return found, False, [] if listing is None else listing.repeated
-    if info.type == fs.FileType.Unknown:
-        raise invalid("data", "be a regular file, a folder or a glob", uri, "A pipe or a device may never end.")
-    if not _WILD & set(path):
-        raise invalid("data", "be an existing file, folder or glob", uri, "Check the path.")
-    found = matches(path) if local else _remote_glob(filesystem, path)
-    files = [one for one in filesystem.get_file_info(found) if one.type == fs.FileType.File] if found else []
-    if not files:
-        raise invalid("data", "match at least one file", uri, "Check the glob.")
-    return files, False, []
-
-
-def _info(filesystem: fs.FileSystem, path: str, uri: str) -> fs.FileInfo:
-    try:
-        return filesystem.get_file_info(path)
-    except OSError as error:
-        raise unusable(f"data {without_secrets(uri)} could not be found", error, "Check the path") from error
-
-
-def _hidden(relative: str) -> bool:
-    return any(part.startswith((".", "_")) for part in relative.split("/") if part)
-
-
-def _remote_glob(filesystem: fs.FileSystem, path: str) -> list[str]:
-    """Match a glob on a filesystem that has none: list the folder before the first wildcard and filter."""
-    parts = path.split("/")
-    fixed = next(i for i, part in enumerate(parts) if _WILD & set(part))
-    selector = fs.FileSelector("/".join(parts[:fixed]), recursive=True, allow_not_found=True)
-    depth = None if "**" in path else len(parts)
-    return sorted(
-        info.path
-        for info in filesystem.get_file_info(selector)
-        if fnmatch.fnmatch(info.path, path.replace("**", "*")) and depth in (None, len(info.path.split("/")))
-    )
 
 
 @lru_cache(maxsize=100_000)

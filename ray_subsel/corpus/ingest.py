@@ -21,8 +21,10 @@ from ray_subsel.corpus.duplicate_ids import REASON as DUPLICATE
 from ray_subsel.corpus.duplicate_ids import Cleaned, reject_duplicate_ids
 from ray_subsel.corpus.files import content_hash
 from ray_subsel.corpus.ingest_plan import IngestPlan, input_fingerprint, plan_ingest
-from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part
+from ray_subsel.corpus.json_shape import Shape
+from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part, original_schema
 from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Split, marker_name, read_split, rejects_table
+from ray_subsel.corpus.tables import common_types, types_as_json
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.run_directory import RunDir
@@ -172,7 +174,7 @@ def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> R
         "format": FORMAT,
         "fingerprint": plan.fingerprint,
         "files": _file_counts(plan, results, cleaned),
-        "skipped_files": plan.skipped,
+        "left_out": plan.left_out,
         "n_read": n_read,
         "n_augmented": 0,
         "rejected_by_reason": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
@@ -181,7 +183,9 @@ def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> R
         "dimension": plan.dimension,
         "vectors": plan.config.vectors,
         "has_source_id": plan.config.id is not None,
+        "id": plan.config.id,
         "columns": _columns(run, cleaned.parts),
+        **_types(plan, run, results, cleaned.parts),
         "parts": cleaned.parts,
     }
     store = RowStore(run, index)
@@ -201,9 +205,26 @@ def _columns(run: RunDir, parts: list[dict[str, Any]]) -> list[str]:
     return list(names)
 
 
+def _types(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]], parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the index says of the original columns: of JSON objects, of others, what ``datasets`` noted."""
+    shape = Shape()
+    for result in results:
+        shape.merge(Shape.of_json(result["shape"]))
+    objects = {name: inner.type() for name, inner in shape.fields.items()}
+    found = [(pa.schema(list(objects.items())), sum(shape.kinds.values()))]
+    found += [(original_schema(run, part), part["rows"]) for part in parts]
+    types = common_types(found)
+    return {"types": types_as_json(types), "features": plan.features}
+
+
 def _file_counts(plan: IngestPlan, results: list[dict[str, Any]], cleaned: Cleaned) -> list[dict[str, Any]]:
     counts = {file.uri: [0, 0] for file in plan.files}
+    firsts: dict[str, list[Any]] = {}
     for split, result in zip(plan.splits, results, strict=True):
+        late = [[DUPLICATE, one.line, one.detail] for one in cleaned.rejects.get(split.number, [])]
+        early = [[reason, *example] for reason, example in result["examples"].items()]
+        for example in (*early, *late):
+            firsts.setdefault(split.file.uri, example)
         counts[split.file.uri][0] += result["rows"]
         counts[split.file.uri][1] += result["rejected"] + len(cleaned.rejects.get(split.number, []))
     return [
@@ -214,6 +235,7 @@ def _file_counts(plan: IngestPlan, results: list[dict[str, Any]], cleaned: Clean
             "hash": content_hash(file),
             "rows": counts[file.uri][0],
             "rejected": counts[file.uri][1],
+            "first_reject": firsts.get(file.uri),
         }
         for file in plan.files
     ]
@@ -246,6 +268,8 @@ def _check_rejected(config: CorpusConfig, store: RowStore) -> None:
     if not read:
         files = store.files
         raise InputError(f"data must hold at least one row; got none in {len(files)} files, as {files[0]['path']}.")
+    if rejected < read and config.max_rejected < 1:
+        _check_files(store)
     if rejected < read and rejected <= config.max_rejected * read:
         return
     reasons = store.rejected_by_reason
@@ -264,6 +288,18 @@ def _check_rejected(config: CorpusConfig, store: RowStore) -> None:
             "or raise --max-rejected.".split()
         )
     )
+
+
+def _check_files(store: RowStore) -> None:
+    """Stop at a file of which no row can be used: it is another file than it is taken for, however small its share."""
+    for file in store.files:
+        if file["rows"] and file["rejected"] == file["rows"] and file["format"] != "documents":
+            reason, line, detail = file["first_reject"]
+            raise InputError(
+                f"{file['path']} must hold a usable row as a {file['format']} file; got none in {file['rows']:,} rows "
+                f"(line {line}: {reason}{f': {detail}' if detail else ''}). Mend it, leave it out, say what it is with "
+                "--format, or use --max-rejected 1."
+            )
 
 
 def _tidy(run: RunDir, store: RowStore) -> None:

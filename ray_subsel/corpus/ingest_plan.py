@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, fingerprint_fields
-from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.errors import invalid
 from ray_subsel.core.hashing import fingerprint
-from ray_subsel.core.suggest import did_you_mean
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
-from ray_subsel.corpus.files import SourceFile, content_hash, list_files
-from ray_subsel.corpus.readers import TEXT_COLUMN, column_names, open_parquet, read_batches
+from ray_subsel.corpus.files import Dialect, SourceFile, content_hash, list_files
+from ray_subsel.corpus.formats import FILE_FORMATS, format_for
+from ray_subsel.corpus.formats.json_objects import JsonObjects
+from ray_subsel.corpus.reading import Reading, first_dimension, reading_of
 from ray_subsel.corpus.rows import FORMAT
 from ray_subsel.corpus.splits import Split, splits_of
-from ray_subsel.corpus.story_columns import SCHEMES, StoryColumns
-from ray_subsel.corpus.validate import Reading
+from ray_subsel.corpus.values import noted_features
+from ray_subsel.embedders.tokens import token_counter
 
 MIN_SHARDS = 8
 MAX_SHARDS = 256
@@ -33,20 +33,28 @@ class IngestPlan:
     config : CorpusConfig
     files : list of SourceFile
         In reading order.
-    skipped : list of str
-        Files of folders that were left out.
+    left_out : dict of str to str
+        Files that were left out, and why.
     splits : list of Split
     shards : int
     dimension : int or None
         The length of the first usable vector; None without vectors.
+    features : dict
+        What the ``datasets`` library noted of columns.
     """
 
     config: CorpusConfig
     files: list[SourceFile]
-    skipped: list[str]
+    left_out: dict[str, str]
     splits: list[Split]
     shards: int
     dimension: int | None
+    features: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """A hash of the input alone, as :func:`input_fingerprint` gives it."""
+        return fingerprint(_content(self.files) + _tokenizer(self.config))
 
     @property
     def fingerprint(self) -> str:
@@ -75,7 +83,7 @@ def input_fingerprint(config: CorpusConfig) -> str:
     files, _ = list_files(config)
     for file in files:
         _reading(file, config, dimension=None)
-    return fingerprint(_content(files))
+    return fingerprint(_content(files) + _tokenizer(config))
 
 
 def plan_ingest(config: CorpusConfig, shards: int | None = None, sizes: BlockSizes = DEFAULT_SIZES) -> IngestPlan:
@@ -88,7 +96,7 @@ def plan_ingest(config: CorpusConfig, shards: int | None = None, sizes: BlockSiz
         input, so that machines agree.
     sizes : BlockSizes, optional
     """
-    files, skipped = list_files(config)
+    files, left_out = list_files(config)
     if shards is None:
         total = sum(file.size for file in files)
         shards = min(max(MIN_SHARDS, -(-total // sizes.shard_bytes)), MAX_SHARDS)
@@ -98,11 +106,24 @@ def plan_ingest(config: CorpusConfig, shards: int | None = None, sizes: BlockSiz
         _reading(file, config, dimension=None)
     dimension = None if config.vectors is None else _first_dimension(files, config.vectors)
     readings = [_reading(file, config, dimension) for file in files]
-    return IngestPlan(config, files, skipped, splits_of(files, readings, sizes), shards, dimension)
+    splits = splits_of(files, readings, sizes)
+    return IngestPlan(config, files, left_out, splits, shards, dimension, _features(files))
 
 
 def _content(files: list[SourceFile]) -> list[list[Any]]:
-    return [[file.format, file.size, content_hash(file)] for file in files]
+    plain = Dialect()
+    return [
+        [file.format, file.size, content_hash(file), *([asdict(file.dialect)] if file.dialect != plain else ())]
+        + ([list(map(list, file.partition))] if file.partition else [])
+        for file in files
+    ]
+
+
+def _tokenizer(config: CorpusConfig) -> list[list[Any]]:
+    """Return what tells one tokenizer that counts tokens from another: its words and its template."""
+    if config.tokenizer is None:
+        return []
+    return [["tokenizer", token_counter(config.tokenizer).fingerprint()]]
 
 
 def _row_settings(config: CorpusConfig) -> dict[str, Any]:
@@ -118,82 +139,34 @@ def _row_settings(config: CorpusConfig) -> dict[str, Any]:
 
 def _reading(file: SourceFile, config: CorpusConfig, dimension: int | None) -> Reading:
     """Return how a file is read, once its columns are known to be there."""
-    names = column_names(file)
-    story = None
-    text = config.text
-    if config.task == "story-cloze":
-        if config.text or config.label is not None:
-            given = "text" if config.text else "label"
-            value = ", ".join(config.text) if config.text else config.label
-            raise invalid(
-                given, "be left out when task is story-cloze, whose columns are known", value, "Or use --task text."
-            )
-        story = SCHEMES[0] if names is None else _story_columns(file, names)
-    elif not text and config.vectors is None:
-        text = (TEXT_COLUMN,)
-    if names is not None:
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise InputError(f"{file.uri} must name each column once; got {', '.join(twice)} more than once.")
-        asked: dict[str, tuple[str | None, ...]] = {
-            "text": text,
-            "vectors": (config.vectors,),
-            "label": (config.label,),
-            "group": (config.group,),
-            "cost": (config.cost,),
-            "quality": (config.quality,),
-            "id": (config.id,),
-        }
-        for option, columns in asked.items():
-            for name in columns:
-                if name is not None and name not in names:
-                    raise invalid(
-                        option,
-                        f"be a column of {file.uri}",
-                        name,
-                        f"{did_you_mean(name, names)} Its columns: {', '.join(names)}.",
-                    )
-    if config.vectors is not None:
-        _check_vector_column(file, config.vectors)
-    return Reading(config, text, story, dimension)
+    reader = format_for(file)
+    if config.vectors is not None and not reader.holds_vectors:
+        formats = ", ".join(one.name for one in FILE_FORMATS.values() if one.holds_vectors)
+        raise invalid("vectors", "be a column of a format that holds lists", file.uri, f"Those are {formats}.")
+    return reading_of(schema_of(file), config, file.uri, dimension, judged=isinstance(reader, JsonObjects))
 
 
-def _story_columns(file: SourceFile, names: list[str]) -> StoryColumns:
-    present = set(names)
-    for scheme in SCHEMES:
-        if present.issuperset(scheme.needed):
-            return scheme
-    closest = max(SCHEMES, key=lambda scheme: len(present.intersection(scheme.needed)))
-    missing = [name for name in closest.needed if name not in present]
-    hint = f"Its columns: {', '.join(names)}."
-    if missing == [closest.right]:
-        hint = "It is a test without answers: use --task text with --text for each sentence."
-    raise invalid(f"columns of {file.uri}", f"include {', '.join(missing)} when task is story-cloze", "none", hint)
-
-
-def _check_vector_column(file: SourceFile, name: str) -> None:
-    if file.format not in ("parquet", "jsonl"):
-        raise invalid("vectors", "be a column of a Parquet or JSON Lines file", file.uri, "CSV and text hold no lists.")
-    if file.format == "parquet":
-        with open_parquet(file) as parquet:
-            kind = parquet.schema_arrow.field(name).type
-        lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-        if not (lists and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))):
-            raise invalid("vectors", "be a column of lists of numbers", f"{name}: {kind}", f"See {file.uri}.")
+def schema_of(file: SourceFile) -> pa.Schema | None:
+    """Return the columns of a file, those that its folders tell included; None where it has no row to tell them by."""
+    schema = format_for(file).schema(file)
+    if schema is not None:
+        for name, _ in file.partition:
+            if name not in schema.names:
+                schema = schema.append(pa.field(name, pa.string()))
+    return schema
 
 
 def _first_dimension(files: list[SourceFile], name: str) -> int:
     """Return the length of the first vector that could be used; it reads up to there."""
+    return first_dimension((batch.columns for file in files for batch in format_for(file).batches(file)), name)
+
+
+def _features(files: list[SourceFile]) -> dict[str, Any]:
+    """Return what the ``datasets`` library noted of columns, such as the names of classes, where all files agree."""
+    found: dict[str, Any] = {}
     for file in files:
-        groups: tuple[int, ...] = ()
-        if file.format == "parquet":
-            with open_parquet(file) as parquet:
-                groups = tuple(range(parquet.num_row_groups))
-        for batch in read_batches(file, groups, vectors=name):
-            if name not in batch.table.column_names:
-                continue
-            for value in batch.table.column(name):
-                vector = np.array(value.as_py() or [], dtype=np.float64)
-                if len(vector) and np.isfinite(vector).all() and vector.any():
-                    return len(vector)
-    raise invalid("vectors", "hold at least one finite vector that is not zero", name, "All rows were looked at.")
+        schema = schema_of(file)
+        for name, about in ({} if schema is None else noted_features(schema)).items():
+            if found.setdefault(name, about) != about:
+                found[name] = None
+    return {name: about for name, about in found.items() if about is not None}

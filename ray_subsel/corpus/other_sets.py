@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.files import format_of, list_files
-from ray_subsel.corpus.readers import TEXT_COLUMN, column_names
+from ray_subsel.corpus.formats.plain_text import TEXT_COLUMN
+from ray_subsel.corpus.ingest_plan import schema_of
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.storage.embedding_store import EmbeddingStore
 
@@ -22,14 +24,17 @@ def alike(corpus: CorpusConfig, data: str, text: tuple[str, ...] = ()) -> Corpus
 
     Columns that only the corpus needs (label, group, cost, id, quality) need not be there.
     """
-    task = "story-cloze" if corpus.task == "story-cloze" and not text else "text"
-    text = text or corpus.text
-    if corpus.vectors is None and task == "text" and (not text or format_of(data) == "text"):
-        text = (TEXT_COLUMN,)
-    return dataclasses.replace(
-        corpus, data=(data,), task=task, format="auto" if format_of(data) else corpus.format, text=text, label=None,
-        group=None, cost=None, id=None, quality=None, augment=False, copies="collapse",
-    )  # fmt: skip
+    changes: dict[str, Any] = {"label": None, "copies": "collapse"}
+    changes["format"] = "auto" if format_of(data) else corpus.format
+    changes["task"] = "text" if text or corpus.task == "classification" else corpus.task
+    if text:
+        changes |= {"context": (), "choices": (), "answer": None, "template": None}
+    template = changes.get("template", corpus.template)
+    found = text or corpus.text
+    made = corpus.vectors is not None or template is not None or changes["task"] != "text"
+    if not made and (not found or format_of(data) == "text"):
+        found = (TEXT_COLUMN,)
+    return corpus.alike((data,), text=found, **changes)
 
 
 def other_corpus(corpus: CorpusConfig, data: str, text: tuple[str, ...] = ()) -> CorpusConfig:
@@ -51,7 +56,8 @@ def other_corpus(corpus: CorpusConfig, data: str, text: tuple[str, ...] = ()) ->
     found = alike(corpus, data, text)
     if corpus.vectors is None:
         return found
-    names = {name for file in list_files(found)[0] for name in column_names(file) or ()}
+    schemas = (schema_of(file) for file in list_files(found)[0])
+    names = {name for schema in schemas if schema is not None for name in schema.names}
     vectors = corpus.vectors if corpus.vectors in names else None
     texts = found.text if set(found.text) <= names else ()
     if vectors is None and not texts:

@@ -11,9 +11,8 @@ from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.files import list_files
-from ray_subsel.corpus.readers import column_names
+from ray_subsel.corpus.ingest_plan import schema_of
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.corpus.validate import SOURCE
 
 MISSING = -math.inf
 """What stands where a row has no finite number: such rows come last."""
@@ -24,17 +23,16 @@ def check_number_column(corpus: CorpusConfig, column: str, parameter: str) -> No
     if column == corpus.vectors:
         raise invalid(parameter, "be a column of numbers", column, "It holds the vectors.")
     for file in list_files(corpus)[0]:
-        names = column_names(file)
-        if names is not None and column not in names:
-            raise invalid(parameter, f"be a column of {file.uri}", column, f"Its columns: {', '.join(names)}.")
+        schema = schema_of(file)
+        if schema is not None and column not in schema.names:
+            raise invalid(parameter, f"be a column of {file.uri}", column, f"Its columns: {', '.join(schema.names)}.")
 
 
 def row_values(rows: RowStore, ids: Indices, column: str) -> Float64s:
     """Return the number that each row has in a column of the input, :data:`MISSING` where that is none."""
     if not ids.size:
         return np.zeros(0)
-    stored = SOURCE + column
-    return numbers_of(rows.take(ids, [stored])[stored])
+    return numbers_of(rows.original_column(ids, column))
 
 
 def numbers_of(column: pa.ChunkedArray) -> Float64s:

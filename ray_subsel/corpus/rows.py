@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.corpus.columns import RECORD, SOURCE, originals_of
 from ray_subsel.corpus.exact_duplicates import EqualGroups, group_equal
-from ray_subsel.corpus.tables import unify
-from ray_subsel.corpus.validate import SOURCE
+from ray_subsel.corpus.files import UNKNOWN
+from ray_subsel.corpus.json_shape import fit_all
+from ray_subsel.corpus.tables import Types, common_types, concatenate, to_type, types_of_json
 from ray_subsel.storage.run_directory import RunDir
 
 __all__ = ["INDEX", "REJECTED", "EqualGroups", "RowStore", "group_equal"]
@@ -24,10 +28,10 @@ __all__ = ["INDEX", "REJECTED", "EqualGroups", "RowStore", "group_equal"]
 FOLDER = "rows"
 INDEX = f"{FOLDER}/index.json"
 REJECTED = "rejected.parquet"
-FORMAT = 1
+FORMAT = 2
 """Version of the part files and their index."""
-
-_ADDED = ("rank", "id", "source_id", "origin")
+FORMATS = (1, FORMAT)
+"""Those that are read. In version 1, JSON objects were cut into columns, and parts had types of their own."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class RowStore:
         if not run.exists(INDEX):
             raise InputError(f"{run.path()} must hold an ingested corpus; {INDEX} is missing. Run ingest first.")
         index = run.read_json(INDEX)
-        if not isinstance(index, dict) or index.get("format") != FORMAT:
+        if not isinstance(index, dict) or index.get("format") not in FORMATS:
             raise InputError(f"{run.path(INDEX)} must be of format {FORMAT}; it is not. Use another --out.")
         return RowStore(run, index)
 
@@ -99,9 +103,16 @@ class RowStore:
         return list(self.index["files"])
 
     @property
-    def skipped_files(self) -> list[str]:
-        """Files of the input folders that were left out because their ending is unknown."""
-        return list(self.index["skipped_files"])
+    def left_out(self) -> dict[str, str]:
+        """Files of the input folders and globs that do not count, each with the reason."""
+        return dict(self.index.get("left_out") or dict.fromkeys(self.index.get("skipped_files", ()), UNKNOWN))
+
+    @cached_property
+    def types(self) -> Types:
+        """The types of the original columns, the same whichever rows are read."""
+        if "types" in self.index:
+            return types_of_json(self.index["types"])
+        return common_types((original_schema(self.run, part), part["rows"]) for part in self.index["parts"])
 
     def missing_parts(self) -> list[str]:
         """Return the names of parts that are gone."""
@@ -131,14 +142,20 @@ class RowStore:
                 # Shards without a row in this part have no row group.
                 group = sum(1 for count in counts[:shard] if count)
                 tables.append(self._read(part, [group], columns))
-        return unify(tables) if tables else self._empty(columns)
+        return self._joined(tables) if tables else self._empty(columns)
 
     def take(
-        self, ids: Sequence[int] | NDArray[np.int64], columns: Sequence[str] | None = None, *, block_rows: int = 8192
+        self,
+        ids: Sequence[int] | NDArray[np.int64],
+        columns: Sequence[str] | None = None,
+        *,
+        block_rows: int = 8192,
+        misfits: dict[str, int] | None = None,
     ) -> pa.Table:
         """Return rows by id, in the order given; an id may come twice.
 
         Memory: the rows asked for, the ids of one part, and row groups of it with about ``block_rows`` rows.
+        Original values that the type of their column cannot hold are null, and counted by column in ``misfits``.
 
         Raises
         ------
@@ -156,7 +173,7 @@ class RowStore:
             if number < 0:
                 raise _unknown_id(int(here[0]))
             tables.append(self._take_from(self.index["parts"][number], here, columns, block_rows))
-        return unify(tables).combine_chunks().take(pa.array(back))
+        return self._joined(tables, misfits).combine_chunks().take(pa.array(back))
 
     def _take_from(
         self, part: dict[str, Any], ids: NDArray[np.int64], columns: Sequence[str] | None, block_rows: int
@@ -196,7 +213,7 @@ class RowStore:
         extra = columns is not None and "id" not in columns
         for part in self.index["parts"]:
             table = self._read(part, None, ["id", *columns] if extra and columns is not None else columns)
-            ordered = table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
+            ordered = self._joined([table]).take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
             yield ordered.drop_columns(["id"]) if extra else ordered
 
     def usable(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -225,29 +242,89 @@ class RowStore:
             found.update(value for value in table["label"].unique().to_pylist() if value is not None)
         return sorted(found)
 
-    def subset_table(self, ids: Sequence[int] | NDArray[np.int64]) -> pa.Table:
-        """Return the original rows of a subset, in its order.
+    def subset_table(self, ids: Sequence[int] | NDArray[np.int64], misfits: dict[str, int] | None = None) -> pa.Table:
+        """Return the original rows of a subset, in its order, with the types that they have in the whole corpus.
 
-        Leading columns: ``rank`` (from 0), ``id`` (row id), ``source_id`` where an id column was named, ``origin``
-        (the row that this one is a copy of, or itself) where copies were added. Then the original columns under
-        their own names; one that is named like a leading column gets ``_source`` appended.
+        Leading columns: ``rank`` (from 0), ``id`` (row id), ``origin`` (the row that this one is a copy of, or itself)
+        where copies were added. Then the original columns under their own names; one that is named like a leading
+        column gets ``_source`` appended, unless it is the column of the user's own ids: then the row id is ``row``.
+        Values that do not fit are null, and counted by column in ``misfits``.
         """
-        rows = self.take(ids)
-        columns: dict[str, Any] = {"rank": pa.array(np.arange(rows.num_rows)), "id": rows["id"]}
-        if self.index["has_source_id"]:
-            columns["source_id"] = rows["source_id"]
+        rows = self.take(ids, ["id", "origin"])
+        place = "row" if self.index.get("id") == "id" else "id"
+        columns: dict[str, Any] = {"rank": pa.array(np.arange(rows.num_rows)), place: rows["id"]}
         if self.n_augmented:
             columns["origin"] = rows["origin"]
-        originals = {name.removeprefix(SOURCE): name for name in rows.column_names if name.startswith(SOURCE)}
-        vectors = self.index["vectors"]
-        if vectors is not None:
-            originals[vectors] = "vector"
-        for name, stored in originals.items():
+        originals = self.original_table(ids, misfits)
+        names: list[str] = list(columns)
+        for name in originals.column_names:
             free = name
-            while free in columns or (free != name and free in originals):
+            while free in names or (free != name and free in originals.column_names):
                 free += "_source"
-            columns[free] = rows[stored]
-        return pa.table(columns)
+            names.append(free)
+        whole = [*columns.values(), *originals.columns]
+        return pa.table(whole, names=names).replace_schema_metadata(originals.schema.metadata)
+
+    def original_table(self, ids: Sequence[int] | NDArray[np.int64], misfits: dict[str, int] | None = None) -> pa.Table:
+        """Return the user's columns of some rows under their own names, with what ``datasets`` noted of them."""
+        rows = self.take(ids, misfits=misfits)
+        columns = self._originals(rows, {} if misfits is None else misfits)
+        if (vectors := self.index["vectors"]) is not None and "vector" in rows.column_names:
+            columns[vectors] = rows["vector"]
+        table = pa.table(list(columns.values()), names=list(columns))
+        features = {name: one for name, one in self.index.get("features", {}).items() if name in columns}
+        note = {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else None
+        return table.replace_schema_metadata(note)
+
+    def original_column(self, ids: Sequence[int] | NDArray[np.int64], name: str) -> pa.ChunkedArray:
+        """Return one of the user's columns of some rows, with its type; values that do not fit it are null."""
+        stored = [column for column in (SOURCE + name, RECORD) if column in self.index["columns"]]
+        table = self.take(ids, ["id", *stored])
+        if stored == [SOURCE + name]:
+            return table[SOURCE + name]
+        values = [found.get(name) for found in originals_of(table, [name])]
+        return pa.chunked_array([fit_all(values, self.types.get(name, pa.null()))[0]])
+
+    def _originals(self, rows: pa.Table, misfits: dict[str, int]) -> dict[str, Any]:
+        """Return the original columns of some rows: of objects, read again; of others, as they are stored."""
+        stored = {own: name for name in rows.column_names if (own := original_name(name)) is not None}
+        records: list[Any] = []
+        if RECORD in rows.column_names:
+            records = [None if one is None else json.loads(one) for one in rows[RECORD].to_pylist()]
+        objects = dict.fromkeys(key for record in records if record for key in record)
+        columns: dict[str, Any] = {}
+        for name, kind in self.types.items():
+            if name not in objects:
+                columns[name] = rows[stored[name]] if name in stored else pa.nulls(rows.num_rows, kind)
+                continue
+            values = [None if record is None else record.get(name) for record in records]
+            column, odd = fit_all(values, kind)
+            if odd:
+                misfits[name] = misfits.get(name, 0) + odd
+            if name in stored:
+                column = pc.coalesce(column, rows[stored[name]].combine_chunks())
+            columns[name] = column
+        return columns
+
+    def _joined(self, tables: list[pa.Table], misfits: dict[str, int] | None = None) -> pa.Table:
+        """Concatenate tables of several parts, the original columns brought to their common types."""
+        types = {SOURCE + name: kind for name, kind in self.types.items()} if self._has_originals(tables) else {}
+        converted = []
+        for table in tables:
+            for at, name in enumerate(table.column_names):
+                kind = types.get(name)
+                if kind is not None and table.column(name).type != kind:
+                    column, odd = to_type(table.column(name), kind)
+                    table = table.set_column(at, name, column)
+                    if odd and misfits is not None:
+                        own = name.removeprefix(SOURCE)
+                        misfits[own] = misfits.get(own, 0) + odd
+            converted.append(table)
+        return concatenate(converted)
+
+    @staticmethod
+    def _has_originals(tables: list[pa.Table]) -> bool:
+        return any(original_name(name) is not None for table in tables for name in table.column_names)
 
     def _read(self, part: dict[str, Any], groups: list[int] | None, columns: Sequence[str] | None) -> pa.Table:
         """Read row groups of a part (all for None), ids made absolute; a column that the part lacks is null."""
@@ -283,6 +360,19 @@ def open_part(run: RunDir, part: dict[str, Any]) -> Iterator[pq.ParquetFile]:
                 "Delete it and run the same command again."
             )
         yield parquet
+
+
+def original_name(stored: str) -> str | None:
+    """Return the user's name of a column of a part file, which may be empty, or None for one of ours."""
+    return stored.removeprefix(SOURCE) if stored.startswith(SOURCE) else None
+
+
+def original_schema(run: RunDir, part: dict[str, Any]) -> pa.Schema:
+    """Return the user's columns of a part file under their own names."""
+    with open_part(run, part) as parquet:
+        schema = parquet.schema_arrow
+    own = ((field, original_name(field.name)) for field in schema)
+    return pa.schema([field.with_name(name) for field, name in own if name is not None])
 
 
 def _unknown_id(found: int) -> InputError:

@@ -1,4 +1,4 @@
-"""Cut input files into splits: a file, or some row groups of a Parquet file, that one task turns into part files.
+"""Cut input files into splits: a file, or a piece of one, that one task turns into part files.
 
 A part holds rows of one split in one row group a shard, so that a later stage reads shard s of every part without any
 process having held all rows. Ids in it count from the split's first row, since earlier splits are read elsewhere at the
@@ -16,10 +16,13 @@ import pyarrow as pa
 from ray_subsel.core.hashing import KEY_BYTES
 from ray_subsel.corpus.batches import Reject
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
+from ray_subsel.corpus.columns import JsonColumns
 from ray_subsel.corpus.files import SourceFile
-from ray_subsel.corpus.readers import open_parquet, read_batches
-from ray_subsel.corpus.tables import unify
-from ray_subsel.corpus.validate import Reading, canonical
+from ray_subsel.corpus.formats import Piece, format_for
+from ray_subsel.corpus.json_shape import Shape
+from ray_subsel.corpus.reading import Reading
+from ray_subsel.corpus.tables import common_types, concatenate, to_types
+from ray_subsel.corpus.validate import canonical
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "rows"
@@ -43,15 +46,15 @@ class Split:
     number : int
         In reading order.
     file : SourceFile
-    row_groups : tuple of int
-        Of a Parquet file; empty for others.
+    piece : tuple of int
+        What part of the file; empty for the whole.
     reading : Reading
     sizes : BlockSizes
     """
 
     number: int
     file: SourceFile
-    row_groups: tuple[int, ...]
+    piece: Piece
     reading: Reading
     sizes: BlockSizes = DEFAULT_SIZES
 
@@ -60,25 +63,9 @@ def splits_of(files: list[SourceFile], readings: list[Reading], sizes: BlockSize
     """Cut the files into splits, in reading order. It depends on the files alone."""
     splits: list[Split] = []
     for file, reading in zip(files, readings, strict=True):
-        pieces: list[tuple[int, ...]] = _row_group_ranges(file, sizes.split_bytes) if file.format == "parquet" else [()]
-        for piece in pieces:
+        for piece in format_for(file).pieces(file, sizes.split_bytes):
             splits.append(Split(len(splits), file, piece, reading, sizes))
     return splits
-
-
-def _row_group_ranges(file: SourceFile, split_bytes: int) -> list[tuple[int, ...]]:
-    with open_parquet(file) as parquet:
-        sizes = [parquet.metadata.row_group(i).total_byte_size for i in range(parquet.metadata.num_row_groups)]
-    ranges: list[tuple[int, ...]] = []
-    current: list[int] = []
-    held = 0
-    for group, size in enumerate(sizes):
-        if current and held + size > split_bytes:
-            ranges.append(tuple(current))
-            current, held = [], 0
-        current.append(group)
-        held += size
-    return [*ranges, tuple(current)] if current else ranges
 
 
 def marker_name(split: int) -> str:
@@ -100,15 +87,19 @@ def read_split(split: Split, run: RunDir, shards: int) -> dict[str, Any]:
     -------
     dict
         ``rows`` (usable or not), ``rejected``, ``reasons`` {reason: count}, ``examples`` {reason: [line, detail]},
-        ``reject_files``, and ``parts``: each with ``name``, ``rows``, ``first`` and ``last`` (ids in the split) and
+        ``reject_files``, ``shape`` (what :class:`~ray_subsel.corpus.json_shape.Shape` counted of JSON objects) and
+        ``parts``: each with ``name``, ``rows``, ``first`` and ``last`` (ids in the split) and
         ``shard_rows``.
     """
     writer = _SplitWriter(split, run, shards)
     reading = split.reading
-    for batch in read_batches(split.file, split.row_groups, reading.text, reading.config.vectors, split.sizes):
+    for batch in format_for(split.file).batches(split.file, split.piece, split.sizes):
         table, rejects = canonical(batch, reading)
-        assert table.num_rows + len(rejects) == batch.table.num_rows + len(batch.rejects)
+        assert table.num_rows + len(rejects) == batch.columns.rows + len(batch.rejects)
         writer.add(table, rejects)
+        if isinstance(batch.columns, JsonColumns):
+            usable = np.isin(batch.rows, table["id"].to_numpy())
+            writer.shape.see([batch.columns.records[at] for at in np.flatnonzero(usable)])
     result = writer.finish()
     run.write_json(marker_name(split.number), result)
     return result
@@ -127,6 +118,7 @@ class _SplitWriter:
         self.reject_files: list[str] = []
         self.reasons: dict[str, int] = {}
         self.examples: dict[str, list[Any]] = {}
+        self.shape = Shape()
 
     def add(self, table: pa.Table, rejects: list[Reject]) -> None:
         if table.num_rows:
@@ -155,13 +147,15 @@ class _SplitWriter:
             "reasons": self.reasons,
             "examples": self.examples,
             "reject_files": self.reject_files,
+            "shape": self.shape.as_json(),
             "parts": self.parts,
         }
 
     def _write_part(self) -> None:
         if not self.tables:
             return
-        table = unify(self.tables)
+        types = common_types((table.schema, table.num_rows) for table in self.tables)
+        table = concatenate([to_types(table, types) for table in self.tables])
         self.tables = []
         self.parts.append(write_part(self.run, part_name(self.split.number, len(self.parts)), table, self.shards))
 

@@ -6,7 +6,10 @@ XStoryCloze (Lin et al., EMNLP 2022) as unquoted TSV, with the same names or wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from ray_subsel.corpus.choices import ChoiceColumns
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,11 @@ class StoryColumns:
     def names(self) -> tuple[str, ...]:
         """All eight, in the order of the published files."""
         return (self.id, *self.sentences, *self.endings, self.right)
+
+    @property
+    def choice(self) -> ChoiceColumns:
+        """The same, as a question with two answers."""
+        return ChoiceColumns(self.sentences, self.endings, self.right, "1-based")
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -44,20 +52,20 @@ LOWER_CASE = StoryColumns(
 SCHEMES = (PUBLISHED, LOWER_CASE)
 
 
-def story_text(kind: str, context: str, endings: tuple[str, str], right: str) -> str:
-    """Return the text that stands for a story.
+def story_text(kind: str, context: str, endings: Sequence[str], right: str) -> str:
+    """Return the text that stands for a story, or for any question with its choices.
 
     Parameters
     ----------
     kind : str
         ``context+right``: the context and its right ending; ``context``: the context alone; ``everything``: the
-        context and both endings.
+        context and all endings.
     right : str
-        ``"1"`` or ``"2"``.
+        Which ending is right: ``"1"``, ``"2"`` and so on.
     """
     if kind == "context":
         return context
     if kind == "everything":
-        return f"{context} {endings[0]} {endings[1]}"
+        return " ".join((context, *endings))
     assert kind == "context+right"
     return f"{context} {endings[int(right) - 1]}"

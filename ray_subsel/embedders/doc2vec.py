@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.texts import folded
 from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, Float32s, unit_rows
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Doc2VecState:
 
 def tokenize(text: str) -> list[str]:
     """Return the lower-cased words and punctuation marks of a text, at most :data:`MAX_TOKENS`."""
-    return TOKEN.findall(text.lower())[:MAX_TOKENS]
+    return TOKEN.findall(folded(text).lower())[:MAX_TOKENS]
 
 
 class _Documents:

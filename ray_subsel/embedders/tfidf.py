@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import mix, text_key
+from ray_subsel.core.texts import folded
 from ray_subsel.embedders.base import Embedder, EmbedSettings, FitTexts, Float32s, unit_rows
 
 if TYPE_CHECKING:
@@ -208,14 +209,14 @@ class TfidfEmbedder(Embedder):
         return load_tfidf(run, cls.state_file)
 
     def _direction(self, text: str) -> NDArray[np.float64]:
-        key = int.from_bytes(text_key(text)[:7], "little")
+        key = int.from_bytes(text_key(folded(text))[:7], "little")
         bits = mix(np.arange(self.dimension, dtype=np.int64) + key, self._state.seed + 1)
         return np.asarray((bits >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0)
 
 
 def _word_counts(texts: list[str]) -> Any:
     """Return how often each text has a word of each column: a float64 CSR matrix, columns ascending within a row."""
-    counts = _vectorizer().transform(texts)
+    counts = _vectorizer().transform([folded(text) for text in texts])
     counts.sort_indices()
     return counts
 

@@ -11,9 +11,10 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig, settle
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.files import SourceFile
+from ray_subsel.corpus.formats import format_for
 from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.corpus.ingest_plan import plan_ingest
-from ray_subsel.corpus.readers import open_parquet, read_batches
+from ray_subsel.corpus.resolve import resolve
 from ray_subsel.corpus.target_file import target_fingerprint
 from ray_subsel.planning.embedding_plan import plan_embedding
 from ray_subsel.planning.machine import Machine
@@ -41,7 +42,7 @@ class RunPlan:
     assumed_k : int or None
         What was taken for k where a budget decides and costs are not read yet.
     recipe : tuple of str
-        What the recipe decided, a line each.
+        What the data and the recipe decided, a line each.
     """
 
     rows: int
@@ -91,12 +92,13 @@ def plan_run(
     InputError
         When the input cannot be read, k is above the rows, or it cannot fit into memory.
     """
+    corpus, told = resolve(corpus)
     settled = settle(corpus, embed, select)
     assert settled.select is not None
     corpus, select = settled.corpus, settled.select
     found = plan_ingest(corpus)
     check_corpus(corpus, select)
-    read_id_lists(select, corpus)
+    read_id_lists(select, corpus, found.content)
     if select.target is not None:
         target_fingerprint(corpus, select.target)
     counted = [count_rows(file, counted_bytes) for file in found.files]
@@ -115,18 +117,19 @@ def plan_run(
     stages = stage_bytes(source, corpus, embed, sizes, embedding, near=select.near_threshold is not None, policy=policy)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
-    return RunPlan(rows, counted_all, sizes, stages, assumed, tuple(settled.lines()))
+    return RunPlan(rows, counted_all, sizes, stages, assumed, (*told, *settled.lines()))
 
 
 def count_rows(file: SourceFile, counted_bytes: int = COUNTED_BYTES) -> tuple[int, bool]:
     """Return the rows of a file, and whether they were counted: of a large one the first batch is taken for typical."""
-    if file.format == "parquet":
-        with open_parquet(file) as parquet:
-            return int(parquet.metadata.num_rows), True
+    reader = format_for(file)
+    known = reader.count(file)
+    if known is not None:
+        return known, True
     counted = 0
-    for batch in read_batches(file):
-        rows = batch.table.num_rows + len(batch.rejects)
+    for batch in reader.batches(file):
+        rows = batch.columns.rows + len(batch.rejects)
         if file.size > counted_bytes:
-            return max(rows, math.ceil(file.size / max(1, batch.table.nbytes) * rows)), False
+            return max(rows, math.ceil(file.size / max(1, batch.columns.nbytes) * rows)), False
         counted += rows
     return counted, True

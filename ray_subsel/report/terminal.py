@@ -76,7 +76,7 @@ def _others(report: Mapping[str, Any]) -> list[str]:
     if near := report["near"]:
         lines.append(
             f"collapsed {near['near_collapsed']:,} near copies (cosine >= {near['threshold']:g}), {near['kept']:,} left"
-            f"{recall_note(near)}"
+            f"{recall_note(near)}; groups/ has who joined whom"
         )
     return lines
 
@@ -114,8 +114,15 @@ def _limits(limits: Mapping[str, Any] | None) -> list[str]:
     parts = [f"{limits[what]:,} {what}" for what in ("included", "excluded") if limits[what]]
     if "budget" in limits:
         parts.append(f"cost {limits['cost']:,.10g} of {limits['budget']:,.10g}")
-    shown = [f"{one['group'] or '(none)'} {one['chosen']:,}" for one in limits.get("groups", [])[:8]]
+    shown = [f"{one['group'] or '(none)'} {one['chosen']:,}{_bounds(one)}" for one in limits.get("groups", [])[:8]]
     if shown:
         more = ", ..." if limits["n_groups"] > len(shown) else ""
         parts.append(f"groups: {', '.join(shown)}{more}")
     return [f"limits    {'; '.join(parts)}"] if parts else []
+
+
+def _bounds(group: Mapping[str, Any]) -> str:
+    """Return the least and the most that a group may have, where either is given."""
+    bounds = (("at least", group.get("floor")), ("at most", group.get("quota")))
+    told = [f"{words} {number:,}" for words, number in bounds if number]
+    return f" ({', '.join(told)})" if told else ""

@@ -23,7 +23,9 @@ from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import shard_of_key
 from ray_subsel.core.items import COST, GROUP, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Indices
+from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.corpus.values import respelled
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
 
@@ -89,11 +91,27 @@ def group_rows(task: TableTask) -> Indices:
     return counts
 
 
-def row_ids(rows: RowStore, names: tuple[str, ...], parameter: str, own: str | None) -> Indices:
-    """Return the row ids that names mean, in their order: row ids themselves, or the user's own ids."""
+def row_ids(rows: RowStore, named: NamedRows, parameter: str, column: str | None) -> Indices:
+    """Return the ids of the rows that are named, in their order.
+
+    Parameters
+    ----------
+    rows : RowStore
+    named : NamedRows
+    parameter : str
+        What named them.
+    column : str or None
+        The column of the user's own ids.
+
+    Raises
+    ------
+    InputError
+        For what names no usable row.
+    """
+    names = named.ids
     if not names:
         return NO_ITEMS
-    if own is None:
+    if not named.own:
         wrong = [name for name in names if not (name.isascii() and name.isdigit())]
         if wrong:
             raise invalid(parameter, "name rows by their position in the input", wrong[0], "Or name your --id column.")
@@ -105,16 +123,17 @@ def row_ids(rows: RowStore, names: tuple[str, ...], parameter: str, own: str | N
             raise invalid(parameter, "name usable rows", first, "See rejected.parquet for the rest.")
         return wanted
     places: dict[str, int] = {}
-    asked = set(names)
+    asked = {*names, *map(respelled, names)}
     for table in rows.iter_tables(["id", "source_id"]):
         sources = table["source_id"].to_pylist()
         for row, source in zip(table["id"].to_pylist(), sources, strict=True):
             if source in asked:
                 places.setdefault(source, row)  # copies that augmentation added have the same; the first counts
-    unknown = [name for name in names if name not in places]
+    spelt = [name if name in places else respelled(name) for name in names]
+    unknown = [name for name in spelt if name not in places]
     if unknown:
-        raise invalid(parameter, f"name usable rows by their column {own}", unknown[0])
-    return np.array([places[name] for name in names], dtype=np.int64)
+        raise invalid(parameter, f"name usable rows by their column {column}", unknown[0])
+    return np.array([places[name] for name in spelt], dtype=np.int64)
 
 
 def with_equal_rows(rows: RowStore, ids: Indices) -> Indices:

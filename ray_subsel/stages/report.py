@@ -8,7 +8,9 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.objectives import OBJECTIVES
 from ray_subsel.report import render_html
+from ray_subsel.report.card import CARD, render_card
 from ray_subsel.stages.map import MAP
+from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.manifest import Manifest
 
 SCHEMA = 1
@@ -62,6 +64,8 @@ def publish(manifest: Manifest) -> dict[str, Any]:
     manifest.run.write_json("report.json", report)
     labels = {name: objective.label or name for name, objective in OBJECTIVES.items()}
     manifest.run.write_bytes("report.html", render_html(report, labels, _points(manifest)).encode())
+    if selection and manifest.run.exists(SUBSET):
+        manifest.run.write_bytes(CARD, render_card(report, manifest.run.sha256(SUBSET)).encode())
     return report
 
 

@@ -20,7 +20,7 @@ from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.constraint_columns import cost_column
-from ray_subsel.corpus.id_lists import IdLists
+from ray_subsel.corpus.id_lists import OWN_IDS, IdLists
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.partitioned.packing import pack
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes
@@ -33,7 +33,8 @@ from ray_subsel.stages.constraint_table import row_ids, with_equal_rows
 from ray_subsel.stages.group_packs import FOLDER as PACKS
 from ray_subsel.stages.group_packs import PackTask, group_sizes, read_pack, write_packs
 from ray_subsel.stages.select import SelectStage
-from ray_subsel.stages.write_selection import SELECTION, SHOWN_GROUPS, SUBSET
+from ray_subsel.stages.write_selection import SELECTION, SHOWN_GROUPS
+from ray_subsel.stages.write_subset import SUBSET, write_forms
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
 
 PICKED = "picked"
@@ -209,6 +210,9 @@ class SelectPerGroupStage(Stage[bool]):
         ids = table["id"].to_numpy()
         subset = self.rows.subset_table(ids)
         run.write_table(SUBSET, subset.set_column(subset.column_names.index("rank"), "rank", table["rank"]))
+        write_forms(run, self.rows, ids, self.asked.to)
+        if self.rows.index["has_source_id"]:
+            table = table.append_column(OWN_IDS, self.rows.take(ids, [OWN_IDS])[OWN_IDS])
         run.write_table(SELECTION, table.set_column(0, "group", shown))
         gains, chosen = table["gain"].to_numpy(), np.bincount(group, minlength=len(names))
         largest = np.lexsort((np.arange(len(names)), -chosen))[:SHOWN_GROUPS].tolist()

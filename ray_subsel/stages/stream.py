@@ -25,8 +25,10 @@ from ray_subsel.constraints.spec import parse_counts
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import as_number
 from ray_subsel.core.types import Float32s, Float64s
-from ray_subsel.corpus.batches import Reject, to_json
-from ray_subsel.corpus.validate import SOURCE
+from ray_subsel.corpus.batches import Reject
+from ray_subsel.corpus.columns import originals_of
+from ray_subsel.corpus.resolve import is_open
+from ray_subsel.corpus.values import to_json
 from ray_subsel.embedders.base import Embedder
 from ray_subsel.embedders.registry import build_embedder
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant, Objective
@@ -123,6 +125,8 @@ class StreamRun:
         """Raise InputError for settings that a stream cannot have."""
         if self.corpus.task != "text":
             raise invalid("task", "be text in a stream", self.corpus.task)
+        if is_open(self.corpus) or self.corpus.template is not None:
+            raise invalid("text", "name a column", None, "Use --text COLUMN or --vectors COLUMN.")
         if self.stream.follow is None and self.corpus.format not in ("auto", "jsonl"):
             raise invalid("format", "be jsonl on standard input", self.corpus.format, "Use --follow FOLDER for files.")
         if self.stream.quotas and self.corpus.group is None:
@@ -208,10 +212,10 @@ class StreamRun:
 
     def _write(self, decided: Any, table: pa.Table, ids: Any, progress: Progress, events: LineLog) -> None:
         place = {int(item): at for at, item in enumerate(ids.tolist())}
-        names = [name for name in table.column_names if name.startswith(SOURCE)]
+        rows = originals_of(table.take(pa.array([place[item] for item in decided.accepted.tolist()], pa.int64())))
         lines: list[dict[str, Any]] = []
-        for item, gone in zip(decided.accepted.tolist(), decided.replaced.tolist(), strict=True):
-            row = {name.removeprefix(SOURCE): _plain(table.column(name)[place[item]].as_py()) for name in names}
+        for found, item, gone in zip(rows, decided.accepted.tolist(), decided.replaced.tolist(), strict=True):
+            row = {name: _plain(value) for name, value in found.items() if name != self.corpus.vectors}
             progress.rows[item] = row
             if gone >= 0:
                 out = int(decided.evicted[gone])
@@ -279,9 +283,7 @@ class StreamRun:
 
 def _numbers(table: pa.Table, name: str) -> Float64s:
     """Return an original column as numbers, NaN where a value is none."""
-    if SOURCE + name not in table.column_names:
-        return np.full(table.num_rows, np.nan)
-    return np.array([_number(value) for value in table.column(SOURCE + name).to_pylist()])
+    return np.array([_number(found.get(name)) for found in originals_of(table, [name])])
 
 
 def _number(value: Any) -> float:

@@ -16,8 +16,12 @@ from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.corpus.batches import Batch, Reject
 from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.files import SourceFile, list_files
-from ray_subsel.corpus.readers import open_parquet, read_batches
-from ray_subsel.corpus.validate import Reading, canonical
+from ray_subsel.corpus.formats import format_for
+from ray_subsel.corpus.formats.json_objects import JsonObjects
+from ray_subsel.corpus.formats.plain_text import TEXT_COLUMN
+from ray_subsel.corpus.reading import Reading
+from ray_subsel.corpus.validate import canonical
+from ray_subsel.corpus.vector_columns import vector_lists
 
 STDIN = "standard input"
 POLL_SECONDS = 0.2
@@ -179,19 +183,16 @@ class StreamInput:
         return [file for file in files if ".tmp" not in file.path.rsplit("/", 1)[-1]]
 
     def _batches(self, file: SourceFile) -> Iterator[Batch]:
-        stream = self.stdin if self.follow is None else None
-        groups: tuple[int, ...] = ()
-        if file.format == "parquet":
-            with open_parquet(file) as parquet:
-                groups = tuple(range(parquet.metadata.num_row_groups))
-        return read_batches(file, groups, self.config.text, self.config.vectors, self.sizes, stream)
+        if self.follow is None:
+            return JsonObjects(file.format).arriving(file, self.stdin, self.sizes)
+        return format_for(file).batches(file, (), self.sizes)
 
     def _rows(self, batch: Batch) -> tuple[pa.Table, list[Reject]]:
         if self.config.vectors is not None and self.dimension is None:
-            self.dimension = _dimension(batch.table, self.config.vectors)
+            self.dimension = _dimension(batch, self.config.vectors)
         dimension = None if self.config.vectors is None else self.dimension or 1
-        text = ("text",) if self.config.format == "text" and not self.config.text else self.config.text
-        return canonical(batch, Reading(self.config, text, None, dimension))
+        text = self.config.text or (() if self.config.vectors is not None else (TEXT_COLUMN,))
+        return canonical(batch, Reading(self.config, text, dimension))
 
 
 _OTHER = "Give the same input, or another --out."
@@ -205,11 +206,10 @@ def _no_rows() -> pa.Table:
     return pa.table({"id": pa.array([], pa.int64())})
 
 
-def _dimension(table: pa.Table, name: str) -> int | None:
+def _dimension(batch: Batch, name: str) -> int | None:
     """Return the length of the first vector."""
-    if name not in table.column_names:
-        return None
-    return next((len(one) for one in table.column(name).to_pylist() if isinstance(one, list)), None)
+    lists = vector_lists(batch.columns.column(name))
+    return None if lists is None else next((len(one) for one in lists.to_pylist() if one is not None), None)
 
 
 def _digest(digest: str, table: pa.Table, rejects: list[Reject], start: int, stop: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig, fingerprint_fields
+from ray_subsel.config.corpus import CHOICE_TASKS
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.ingest import ingest
@@ -26,13 +28,10 @@ from ray_subsel.stages.overlap_of_test import overlap_of_test
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
-from ray_subsel.training.data import WEIGHT
+from ray_subsel.training.data import WEIGHT, columns_of
 
-TASKS = {
-    "story-cloze": ["id", "key", "context", "ending1", "ending2", "label"],
-    "classification": ["id", "key", "text", "label"],
-}
-"""The tasks that can be trained, and the columns each needs."""
+TASKS = ("classification", *CHOICE_TASKS)
+"""The tasks that can be trained."""
 
 
 def model_to_train(embed: EmbedConfig, train: TrainConfig) -> str:
@@ -91,11 +90,10 @@ def finetune_arms(
 
     An arm's result is kept in ``train/<arm>/result.json``.
     """
-    if corpus.task not in TASKS:
-        raise invalid("task", f"be one of {', '.join(TASKS)} to fine-tune", corpus.task, "Use --task.")
+    check_task(corpus)
     test_rows = _test_rows(run, test, reads_here)
     overlap = overlap_of_test(rows, test_rows, reads_here)
-    columns = TASKS[corpus.task]
+    columns = ["id", "key", *columns_of(corpus.task, rows.index["columns"])]
     test_table = test_rows.take(test_rows.ids(), columns)
     selected = run.read_table(SELECTION, ["id"])["id"].to_numpy().astype(np.int64)
     weights = selected_weights(run) if train.weighted_training else None
@@ -130,7 +128,8 @@ def finetune_arms(
     known = [arm for arm in ("subset", "random", "random-dedup", "full") if run.exists(f"train/{arm}/result.json")]
     arms = [run.read_json(f"train/{arm}/result.json") for arm in known]
     about = {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
-    return {**about, "overlap": overlap.as_json(), "warnings": overlap.warnings(test.data[0])}
+    unseen = [f"test: {line}" for line in unseen_labels(corpus.task, rows, test_rows)]
+    return {**about, "overlap": overlap.as_json(), "warnings": [*overlap.warnings(test.data[0]), *unseen]}
 
 
 def _test_rows(run: RunDir, test: CorpusConfig, reads_here: Callable[[int], bool]) -> RowStore:
@@ -150,7 +149,48 @@ def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
     """Return how the test file is read: as the corpus, but as it is."""
     if not train.test:
         raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
-    return dataclasses.replace(corpus, data=train.test, quality=None, augment=False, copies="keep")
+    return corpus.alike(train.test, vectors=None)
+
+
+def check_test(context: RunContext, rows: RowStore) -> None:
+    """Read the test file before anything is embedded, so that what is wrong with it is told at once.
+
+    Raises
+    ------
+    InputError
+        For a task that cannot be trained, and a test file that cannot be used.
+    """
+    config = context.config
+    assert config.train is not None
+    check_task(config.corpus)
+    if context.run.exists("test/rows/index.json"):
+        return
+    with tempfile.TemporaryDirectory(prefix="subsel-test-") as folder:
+        test = _test_rows(RunDir(folder), test_corpus(config.corpus, config.train), context.reads_here)
+        for line in unseen_labels(config.corpus.task, rows, test):
+            log_line(f"test: {line}")
+
+
+def check_task(corpus: CorpusConfig) -> None:
+    """Refuse a task that is none to train."""
+    if corpus.task not in TASKS:
+        way = (
+            "Its rows were read without classes: run again with --task classification --label COLUMN, in another --out."
+        )
+        raise invalid("task", f"be one of {', '.join(TASKS)} to fine-tune", corpus.task, way)
+
+
+def unseen_labels(task: str, rows: RowStore, test: RowStore) -> list[str]:
+    """Return a line about classes of the test file that no row of the corpus has: their rows cannot come out right."""
+    if task != "classification":
+        return []
+    unseen = sorted(set(test.label_names()) - set(rows.label_names()))
+    if not unseen:
+        return []
+    labels = test.take(test.ids(), ["label"])["label"].to_pylist()
+    lost = sum(label in set(unseen) for label in labels)
+    shown = ", ".join(unseen[:5]) + (", ..." if len(unseen) > 5 else "")
+    return [f"{lost:,} of {len(labels):,} rows have classes that no row to train on has ({shown}): all count as wrong"]
 
 
 @final

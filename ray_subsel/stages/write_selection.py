@@ -12,13 +12,15 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.constraints.group_budget import totals_of
 from ray_subsel.constraints.spending import unspent
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.corpus.id_lists import OWN_IDS
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.stages.constraint_table import read_rows_of
 from ray_subsel.stages.nearest import Represented
 from ray_subsel.stages.selection_job import SelectionOutcome
+from ray_subsel.stages.write_subset import SUBSET, write_subset
 from ray_subsel.storage.embedding_store import EmbeddingStore
 
-SELECTION, SUBSET = "selection.parquet", "subset.parquet"
+SELECTION = "selection.parquet"
 CURVE_POINTS = 400
 SAMPLE_ROWS = 10
 SHOWN_GROUPS = 100
@@ -34,18 +36,21 @@ def write_selection(
 ) -> dict[str, Any]:
     """Write selection.parquet and subset.parquet; return what the report says of the selection.
 
-    ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id), ``gain``
-    (marginal gain at its turn), ``weight`` (rows of the corpus to which it is the nearest chosen one; they sum to all
-    rows), ``partition``, ``multiplicity`` and ``rows`` (all row ids that are copies of it, near ones included).
-    ``subset.parquet`` has the original rows in the same order.
+    ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id),
+    ``source_id`` (the user's own id, where there is one), ``gain`` (marginal gain at its turn), ``weight`` (rows of the
+    corpus to which it is the nearest chosen one; they sum to all rows), ``partition``, ``multiplicity`` and ``rows``
+    (all row ids that are copies of it, near ones included). ``subset.parquet`` has the original rows in the same order
+    (:mod:`ray_subsel.stages.write_subset`).
     """
     result = outcome.result
     members, largest = _members(store, result.ids)
     ids = outcome.published
+    own = {OWN_IDS: rows.take(ids, [OWN_IDS])[OWN_IDS]} if rows.index["has_source_id"] else {}
     table = pa.table(
         {
             "rank": pa.array(np.arange(len(ids)), pa.int64()),
             "id": pa.array(ids, pa.int64()),
+            **own,
             "gain": pa.array(result.gains, pa.float64()),
             "weight": pa.array(represented.rows, pa.int64()),
             "partition": pa.array(result.partitions, pa.int64()),
@@ -53,7 +58,7 @@ def write_selection(
             "rows": pa.array(members, pa.list_(pa.int64())),
         }
     )
-    store.run.write_table(SUBSET, rows.subset_table(ids))
+    misfits = write_subset(store.run, rows, ids, config.to)
     store.run.write_table(SELECTION, table)
     keys = rows.take(ids, ["key"])["key"].to_pylist()
     negative = int((result.gains < 0).sum())
@@ -86,7 +91,8 @@ def write_selection(
         "limits": limits,
         "sample": _sample(rows, ids, members),
         "certificate": _certificate(outcome),
-        "warnings": [*_warnings(outcome), *_unspent(limits)],
+        "misfits": misfits,
+        "warnings": [*_warnings(outcome), *_unspent(limits), *_misfit_lines(misfits)],
     }
 
 
@@ -181,6 +187,13 @@ def _certificate(outcome: SelectionOutcome) -> dict[str, float] | None:
         "gap": outcome.certificate.gap,
         "share_of_random_shortfall_closed": outcome.certificate.closed,
     }
+
+
+def _misfit_lines(misfits: dict[str, int]) -> list[str]:
+    return [
+        f"{SUBSET}: {count:,} values of column {name} do not fit its type and are null there; --to jsonl has them"
+        for name, count in misfits.items()
+    ]
 
 
 def _warnings(outcome: SelectionOutcome) -> list[str]:

@@ -8,8 +8,9 @@ and says what differs, or, with ``overwrite``, replaces that stage and those aft
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from ray_subsel.storage.run_directory import RunDir
 NAME = "manifest.json"
 SCHEMA = 1
 
-REPORTS = ("report.json", "report.html")
+REPORTS = ("report.json", "report.html", "README.md")
 _READ_ONLY: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -39,12 +40,15 @@ class StageEntry:
         Wall time of the start that finished it.
     facts : dict
         What the report says of it.
+    free : bool
+        Its run failed and left nothing that took long: other settings may replace it unasked.
     """
 
     settings: dict[str, Any]
     done: bool = False
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    free: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -107,6 +111,7 @@ class Manifest:
         """Write ``manifest.json``."""
         stages = {
             name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts}
+            | ({"free": True} if s.free else {})
             for name, s in self.stages.items()
         }
         self.run.write_json(NAME, all_without_secrets({"schema": SCHEMA, "about": self.about, "stages": stages}))
@@ -115,9 +120,10 @@ class Manifest:
         """Return the stage as it stands, after making sure that what is on disk belongs to these settings."""
         stage = self.stages.get(name)
         if stage is not None and stage.settings == settings:
-            return stage
+            self.stages[name] = dataclasses.replace(stage, free=False)
+            return self.stages[name]
         if stage is not None:
-            if not overwrite:
+            if not (overwrite or stage.free):
                 raise InputError(
                     f"out must be this run's own directory; {self.run.path()} holds a run of other settings "
                     f"({_difference(name, stage.settings, settings)}). Use another --out, or --overwrite to replace "
@@ -135,6 +141,12 @@ class Manifest:
         self.stages[name] = StageEntry(self.stages[name].settings, True, round(seconds, 3), facts)
         self.save()
         return self.stages[name]
+
+    def release(self, names: Iterable[str]) -> None:
+        """Let other settings replace these stages: a run that failed stands in nobody's way."""
+        for name in names:
+            self.stages[name] = dataclasses.replace(self.stages[name], free=True)
+        self.save()
 
     def discard(self, name: str) -> None:
         """Delete what a stage and those after it wrote."""

@@ -9,6 +9,7 @@ same directory.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import uuid
@@ -176,6 +177,14 @@ class RunDir:
         check_regular(self.filesystem, self.path(name), self.path(name))
         with self.filesystem.open_input_stream(self.path(name)) as stream:
             return bytes(stream.read())
+
+    def sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        with self.filesystem.open_input_stream(self.path(name)) as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
     def read_json(self, name: str) -> Any:
         """Read JSON; a file that is not JSON, or cannot be read, is named in the error."""

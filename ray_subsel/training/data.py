@@ -8,7 +8,7 @@ is spread over workers, sees the same ones.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_subsel.config.corpus import CHOICE_TASKS
 from ray_subsel.core.errors import invalid, unknown
+from ray_subsel.corpus.choices import CONTEXT, ending_names, endings_in
 
 Int64s = NDArray[np.int64]
 
-CHOICES = {"story-cloze": 2, "classification": 1}
-"""The tasks, and how many token sequences an example of each has."""
-COLUMNS = {"story-cloze": ("context", "ending1", "ending2", "label"), "classification": ("text", "label")}
-ENDINGS = ("1", "2")
+TASKS = ("classification", *CHOICE_TASKS)
 WEIGHT = "weight"
 """The column that weighs the loss of each training row; it may be left out."""
 UNSEEN = -1
@@ -45,7 +44,7 @@ class Encoded:
         Token types, where the tokenizer makes them.
     offsets : int64 array of shape (n c + 1,)
     labels : int64 array of shape (n,)
-        Index of the class (or of the right ending); -1 for a class that training has not seen.
+        Index of the class (or of the right choice); -1 for a class that training has not seen.
     choices : int
         c.
     pad : int
@@ -81,39 +80,56 @@ class Encoded:
 
 
 def classes_of(task: str, train: pa.Table, test: pa.Table) -> tuple[str, ...]:
-    """Return the classes in the order of their indices: the sorted labels of the training rows, or endings 1 and 2.
+    """Return the classes in the order of their indices: sorted labels of training rows, or numbers of choices.
 
     Raises
     ------
     InputError
         For an unknown task, a missing column, no rows, a row without label or text, a wrong ending, or one class only.
     """
-    if task not in CHOICES:
-        raise unknown("task", task, CHOICES)
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
     for name, table in (("training set", train), ("test set", test)):
         _check_table(task, name, table)
-    if task == "story-cloze":
-        return ENDINGS
+    if task in CHOICE_TASKS and len(numbers_of(train)) != len(numbers_of(test)):
+        raise invalid("test set", f"have {len(numbers_of(train))} choices a row", len(numbers_of(test)))
+    if task in CHOICE_TASKS:
+        return numbers_of(train)
     classes = tuple(sorted(set(train["label"].to_pylist())))
     if len(classes) < 2:
         raise invalid("label", "take at least two values in the training set", classes)
     return classes
 
 
+def columns_of(task: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that a task is trained on, of those of a table: of questions, as many choices as it has."""
+    if task not in CHOICE_TASKS:
+        return ("text", "label")
+    return (CONTEXT, *(endings_in(names) or ending_names(2)), "label")
+
+
+def numbers_of(table: pa.Table) -> tuple[str, ...]:
+    """Return the numbers of the choices of a table of questions, from 1."""
+    return tuple(str(number) for number, _ in enumerate(endings_in(table.column_names), 1))
+
+
 def _check_table(task: str, name: str, table: pa.Table) -> None:
-    missing = [column for column in COLUMNS[task] if column not in table.column_names]
+    columns = columns_of(task, table.column_names)
+    missing = [column for column in columns if column not in table.column_names]
     if missing:
-        raise invalid(name, f"have the columns {', '.join(COLUMNS[task])}", table.column_names)
+        raise invalid(name, f"have the columns {', '.join(columns)}", table.column_names)
     if table.num_rows == 0:
         raise invalid(name, "hold at least one row", "none")
-    for column in COLUMNS[task]:
+    for column in columns:
         if table[column].null_count:
             row = table[column].to_pylist().index(None)
             raise invalid(f"{column} of row {row} of the {name}", "be given", "null")
-    if task == "story-cloze":
+    if task in CHOICE_TASKS:
+        numbers = numbers_of(table)
         for row, label in enumerate(table["label"].to_pylist()):
-            if label not in ENDINGS:
-                raise invalid(f"label of row {row} of the {name}", "be '1' or '2'", label)
+            if label not in numbers:
+                must = f"be {' or '.join(map(repr, numbers))}"
+                raise invalid(f"label of row {row} of the {name}", must, label)
 
 
 def encode(task: str, table: pa.Table, classes: Sequence[str], tokenizer: Any, max_length: int) -> Encoded:
@@ -129,13 +145,15 @@ def encode(task: str, table: pa.Table, classes: Sequence[str], tokenizer: Any, m
     max_length : int
         Tokens after which a sequence is cut, the longer part of a pair first.
     """
-    if task == "story-cloze":
-        context = table["context"].to_pylist()
-        endings = [table["ending1"].to_pylist(), table["ending2"].to_pylist()]
-        first = [text for text in context for _ in ENDINGS]
-        second: list[str] | None = [text for pair in zip(*endings, strict=True) for text in pair]
+    second: list[str] | None = None
+    choices = 1
+    if task not in CHOICE_TASKS:
+        first = table["text"].to_pylist()
     else:
-        first, second = table["text"].to_pylist(), None
+        endings = [table[name].to_pylist() for name in endings_in(table.column_names)]
+        choices = len(endings)
+        first = [text for text in table[CONTEXT].to_pylist() for _ in endings]
+        second = [text for whole in zip(*endings, strict=True) for text in whole]
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.int8]] = []
     lengths: list[int] = []
@@ -158,7 +176,7 @@ def encode(task: str, table: pa.Table, classes: Sequence[str], tokenizer: Any, m
         types=np.concatenate(types) if types else None,
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         labels=np.array([index.get(label, UNSEEN) for label in table["label"].to_pylist()], dtype=np.int64),
-        choices=CHOICES[task],
+        choices=choices,
         pad=int(tokenizer.pad_token_id),
         weights=_weights(table),
     )

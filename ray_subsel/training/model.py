@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel.config import TrainConfig
+from ray_subsel.config.corpus import CHOICE_TASKS
 from ray_subsel.embedders.model_files import load_pretrained, load_tokenizer, position_limit, resolve_model
 
 
@@ -22,8 +23,8 @@ class Loaded:
 def load_trainable(task: str, model: str, classes: Sequence[str], config: TrainConfig, device: str) -> Loaded:
     """Load an encoder with a seeded head for the task, float32, on ``device``.
 
-    Multiple choice for ``story-cloze``, sequence classification for ``classification``. Safetensors only, no remote
-    code. On CPUs attention is written out ("eager"): with dropout it is 5-25 % faster there than the fused form.
+    Multiple choice for questions and stories, sequence classification for ``classification``. Safetensors only, no
+    remote code. On CPUs attention is written out ("eager"): with dropout it is 5-25 % faster there than the fused form.
 
     Raises
     ------
@@ -34,12 +35,12 @@ def load_trainable(task: str, model: str, classes: Sequence[str], config: TrainC
     from transformers import AutoModelForMultipleChoice, AutoModelForSequenceClassification
 
     settings: dict[str, Any] = {} if device.startswith("cuda") else {"attn_implementation": "eager"}
-    if task == "classification":
+    if task not in CHOICE_TASKS:
         settings["num_labels"] = len(classes)
         settings["id2label"] = dict(enumerate(classes))
         settings["label2id"] = {label: position for position, label in enumerate(classes)}
     folder = resolve_model(model)
-    auto_class = AutoModelForMultipleChoice if task == "story-cloze" else AutoModelForSequenceClassification
+    auto_class = AutoModelForMultipleChoice if task in CHOICE_TASKS else AutoModelForSequenceClassification
     torch.manual_seed(config.train_seed)
     network = load_pretrained(auto_class, folder, **settings)
     tokenizer, max_length = load_tokenizer(folder, config.train_max_length, position_limit(network))

@@ -35,11 +35,11 @@ def finetune(
     Parameters
     ----------
     train_table, test_table : pyarrow.Table
-        Columns ``context, ending1, ending2, label`` ("1" or "2") for ``story-cloze``; ``text, label`` for
+        Columns ``context, ending1, ending2, ..., label`` ("1", "2", ...) for questions; ``text, label`` for
         ``classification``. Other columns are not read.
     config : TrainConfig
     task : str
-        ``story-cloze`` (multiple choice) or ``classification``.
+        ``story-cloze`` or ``multiple-choice``, or ``classification``.
     model : str
         ``minilm``, a hub name or a local folder.
     run : RunDir

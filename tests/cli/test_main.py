@@ -200,7 +200,7 @@ def test_limits_are_told_in_one_line(files, tmp_path, capsys):
     command = ["select", str(texts), *arguments, "--out", str(tmp_path / "out"), "--objective", "facility_location"]
     assert main([*command, "--budget", "20", "--quota", "a=2", "--include", str(files / "in.txt")]) == 0
     said = capsys.readouterr().out
-    found = re.search(r"limits    1 included; cost (\d+) of 20; groups: b \d+, a (\d+)", said)
+    found = re.search(r"limits    1 included; cost (\d+) of 20; groups: b \d+.*, a (\d+) \(at most 2\)", said)
     assert found, said
     assert int(found[1]) <= 20
     assert int(found[2]) <= 2

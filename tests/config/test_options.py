@@ -9,8 +9,11 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, SelectCo
 from ray_subsel.core.errors import InputError
 
 BAD = [
-    (CorpusConfig, {}, "text must name a column; got None. Use --text COLUMN"),
-    (CorpusConfig, {"task": "poems"}, "task must be one of text, story-cloze, classification; got 'poems'"),
+    (
+        CorpusConfig,
+        {"task": "poems"},
+        "task must be one of text, classification, chat, multiple-choice, story-cloze; got 'poems'",
+    ),
     (CorpusConfig, {"task": "classification", "text": ("a",)}, "label must name the class column"),
     (CorpusConfig, {"text": ("a",), "copies": "some"}, "copies must be one of collapse, keep"),
     (CorpusConfig, {"text": ("a",), "max_rejected": 1.5}, r"max_rejected must lie in \[0, 1\]; got 1.5"),

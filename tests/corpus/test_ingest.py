@@ -15,8 +15,9 @@ import pytest
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.block_sizes import BlockSizes
-from ray_subsel.corpus.files import content_hash
+from ray_subsel.corpus.files import UNKNOWN, content_hash
 from ray_subsel.corpus.ingest import ingest, input_fingerprint, plan_ingest
+from ray_subsel.corpus.listing import HIDDEN
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.story_columns import PUBLISHED
 from ray_subsel.storage.run_directory import RunDir
@@ -156,7 +157,7 @@ def test_vectors_in_json_lines(tmp_path: Path) -> None:
         ({"text": ("text",), "label": "nope"}, "label must be a column"),
         ({"text": ("text",), "group": "nope"}, "group must be a column"),
         ({"text": ("text",), "id": "nope"}, "id must be a column"),
-        ({"vectors": "text"}, "vectors must be a column of a Parquet or JSON Lines file"),
+        ({"vectors": "text"}, "vectors must be a column of a format that holds lists"),
         ({"task": "story-cloze", "text": ("text",)}, "text must be left out when task is story-cloze"),
         ({"text": ("text",), "data": ()}, "data must name at least one file"),
         ({"text": ("text",), "data": ("nowhere.csv",)}, "data must be an existing file, folder or glob; got 'nowhere"),
@@ -203,7 +204,11 @@ def test_files_come_in_order_of_their_paths_however_they_are_named(tmp_path: Pat
         write(tmp_path / "in" / name, f"{name}\n")
     folder = read(tmp_path, str(tmp_path / "in"), text=("text",), out="folder")
     assert texts(folder) == ["a/1.txt", "b/2.txt"]
-    assert folder.skipped_files == [str(tmp_path / "in/b/readme.md")]
+    assert folder.left_out == {
+        str(tmp_path / "in/b/.hidden.txt"): HIDDEN,
+        str(tmp_path / "in/b/_SUCCESS"): HIDDEN,
+        str(tmp_path / "in/b/readme.md"): UNKNOWN,
+    }
     named = read(tmp_path, str(tmp_path / "in/b/2.txt"), str(tmp_path / "in/*/1.txt"), text=("text",), out="named")
     assert texts(named) == texts(folder)
     with pytest.raises(InputError, match="format must be given for a file with this ending"):

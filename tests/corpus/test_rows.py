@@ -16,7 +16,6 @@ from ray_subsel.core.hashing import shard_of_key, text_key
 from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.corpus.splits import shards_of
-from ray_subsel.corpus.tables import unify
 from ray_subsel.storage.run_directory import RunDir
 from tests.corpus.inputs import read, write, write_csv
 
@@ -95,12 +94,16 @@ def test_open_needs_an_ingested_corpus(tmp_path: Path) -> None:
 def test_subset_has_the_original_columns_beside_ours(tmp_path: Path) -> None:
     rows = [("b", "hello", "7", "x"), ("a", "world", "8", "y")]
     path = write_csv(tmp_path / "a.csv", ["id", "text", "rank", "rank_source"], rows)
-    store = read(tmp_path, path, text=("text",), id="id")
-    assert store.subset_table([1, 0]).to_pylist() == [
-        {"rank": 0, "id": 1, "source_id": "a", "id_source": "a", "text": "world", "rank_source_source": "8"}
-        | {"rank_source": "y"},
-        {"rank": 1, "id": 0, "source_id": "b", "id_source": "b", "text": "hello", "rank_source_source": "7"}
-        | {"rank_source": "x"},
+    ours = [{"rank": 0, "row": 1}, {"rank": 1, "row": 0}]
+    theirs = [
+        {"id": "a", "text": "world", "rank_source_source": "8", "rank_source": "y"},
+        {"id": "b", "text": "hello", "rank_source_source": "7", "rank_source": "x"},
+    ]
+    own_ids = read(tmp_path, path, text=("text",), id="id").subset_table([1, 0])
+    assert own_ids.to_pylist() == [a | b for a, b in zip(ours, theirs)]
+    without = read(tmp_path, path, text=("text",), out="without").subset_table([1])
+    assert without.to_pylist() == [
+        {"rank": 0, "id": 1, "id_source": "a", "text": "world", "rank_source_source": "8", "rank_source": "y"}
     ]
 
 
@@ -123,14 +126,3 @@ def test_groups_are_the_equal_texts(texts: list[str], shards: int, random: objec
         assert row in groups.members[group]
     found = shards_of(pa.chunked_array([keys.slice(0, len(keys) // 2), keys.slice(len(keys) // 2)]), shards)
     assert found.tolist() == [shard_of_key(text_key(text), shards) for text in texts]
-
-
-def test_unify_widens_types_and_fills_what_is_missing() -> None:
-    first = pa.table({"a": pa.array([1], pa.int32()), "b": ["x"], "c": pa.nulls(1)})
-    second = pa.table({"b": [2.5], "a": pa.array([2], pa.int64()), "d": [[1]]})
-    assert unify([first, second]).to_pylist() == [
-        {"a": 1, "b": "x", "c": None, "d": None},
-        {"a": 2, "b": "2.5", "c": None, "d": [1]},
-    ]
-    nested = unify([pa.table({"a": [[1, 2]]}), pa.table({"a": ["x"]})])
-    assert nested["a"].to_pylist() == ["[1, 2]", "x"]

@@ -66,7 +66,8 @@ def test_what_is_read_is_kept_or_rejected(corpus, run, lost):
     marker = {
         "file": corpus.data[0], "rows": 60, "rejected": 10, "reasons": index["rejected_by_reason"],
         "examples": {reason: example[1:] for reason, example in index["reject_examples"].items()},
-        "reject_files": ["rows/rejected-00000-00000.parquet"], "parts": index["parts"] if lost == "reject" else [],
+        "reject_files": ["rows/rejected-00000-00000.parquet"], "shape": {"kinds": {}},
+        "parts": index["parts"] if lost == "reject" else [],
     }  # fmt: skip
     run.write_json("rows/unit-00000.json", marker)
     with pytest.raises(InputError, match=r"rows must account for 60 rows; got (50 and 9|0 and 10) rejected\. Delete"):

@@ -12,7 +12,6 @@ import pytest
 from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.corpus.id_lists import read_id_lists
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 
@@ -308,19 +307,3 @@ def test_limits_that_cannot_be_kept_are_one_line(corpus, tmp_path, case):
     with pytest.raises(InputError, match=message):
         limited(corpus, tmp_path / "out", partitions=4, **chosen)
     assert not (tmp_path / "out" / "selection.parquet").exists()
-
-
-def test_files_that_name_rows(tmp_path):
-    def read(**files):
-        return read_id_lists(SelectConfig(k=1, **files, recipe="none"))
-
-    assert read().fingerprints == {"include": None, "exclude": None}
-    assert read(include=file_of(tmp_path, "a", [" 3", "", 4])).include == ("3", "4")
-    for content, message in ((["1", "1"], "name a row once; got 1 twice"), ([], "name at least one row")):
-        with pytest.raises(InputError, match=message):
-            read(exclude=file_of(tmp_path, "b", content))
-    with pytest.raises(InputError, match="include must name a file"):
-        read(include=str(tmp_path / "none"))
-    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(InputError, match=r"columns of .*x\.parquet must include id; got x"):
-        read(include=str(tmp_path / "x.parquet"))

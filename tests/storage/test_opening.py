@@ -8,7 +8,7 @@ import pytest
 from pyarrow import fs
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.storage.opening import check_regular, open_parquet
+from ray_subsel.storage.opening import check_arrow_schema, check_regular, open_parquet
 from ray_subsel.storage.run_directory import RunDir
 
 DISK = fs.LocalFileSystem()
@@ -70,3 +70,29 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path):
             run.read_bytes(name)
         with pytest.raises(InputError, match="must be a regular file"), run.parquet(name):
             pass
+
+
+def test_types_that_nobody_has_registered_are_what_they_are_stored_as(tmp_path, loud):
+    plain = pa.table({"id": pa.array([1])}, schema=pa.schema([NAMED]))
+    pq.write_table(plain, tmp_path / "y.parquet")
+    with open_parquet(DISK, str(tmp_path / "y.parquet"), "y") as file:
+        assert file.read().column("id").type == pa.int64()
+    pq.write_table(pa.table({"id": pa.array([b"0123456789abcdef"], pa.uuid())}), tmp_path / "z.parquet")
+    with open_parquet(DISK, str(tmp_path / "z.parquet"), "z") as file:
+        assert file.read().num_rows == 1
+
+
+NAMED = pa.field("id", pa.int64(), metadata={"ARROW:extension:name": "test.nobody", "ARROW:extension:metadata": ""})
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("stream", [True, False])
+def test_arrow_files_are_asked_before_they_are_decoded_too(tmp_path, loud, stream):
+    table = pa.table({"id": pa.ExtensionArray.from_storage(Loud(), pa.array([1, 2]))})
+    path = str(tmp_path / "x.arrow")
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(path, table.schema) as writer:
+        writer.write_table(table)
+    Loud.made = 0
+    with DISK.open_input_file(path) as source, pytest.raises(InputError, match="plain column types"):
+        check_arrow_schema(source, path)
+    assert Loud.made == 0

@@ -111,7 +111,7 @@ def test_max_length_cuts(tiny_bert: str) -> None:
 @pytest.mark.parametrize(
     ("task", "table", "message"),
     [
-        ("poetry", TEXTS, "task must be one of story-cloze, classification; got 'poetry'"),
+        ("poetry", TEXTS, "task must be one of classification, multiple-choice, story-cloze; got 'poetry'"),
         (
             "classification",
             TEXTS.drop_columns(["label"]),
