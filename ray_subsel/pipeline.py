@@ -251,6 +251,7 @@ def finetune(
     input_fingerprint(test_corpus(config.corpus, config.train))
     with locked(directory):
         manifest = Manifest.load(directory, LAYOUT)
+        manifest.require(folders=IngestStage.outputs)
         about = _about(config, manifest.about.get("command", ""))
         manifest.about = about | {"recipe": manifest.about.get("recipe")}
         with RaySession(config.runtime) as session:

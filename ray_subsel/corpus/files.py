@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import posixpath
@@ -21,6 +20,7 @@ from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.system_errors import words_of
 from ray_subsel.corpus.listing import TWICE, Entry, list_entries
 from ray_subsel.storage.filesystems import open_filesystem
+from ray_subsel.storage.sealing import hash_of_file
 
 ENDINGS = {
     ".csv": "csv",
@@ -43,7 +43,6 @@ STANDARD_INPUT = "-"
 UNKNOWN = "an unknown ending"
 ABOUT_DATASETS = "what the datasets library notes beside its data"
 _ABOUT = frozenset({"state.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"})
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -256,11 +255,7 @@ def _uri_of(uri: str, path: str) -> str:
 @lru_cache(maxsize=100_000)
 def content_hash(file: SourceFile) -> str:
     """Return a 32-digit hash of a file's bytes. It costs one reading; asking again costs nothing in one process."""
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with file.filesystem.open_input_file(file.path) as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        return hash_of_file(file.filesystem, file.path)
     except OSError as error:
         raise InputError(f"{file.uri} must be readable; it could not be read ({words_of(error)}).") from error
-    return digest.hexdigest()

@@ -104,6 +104,12 @@ class Stage(abc.ABC, Generic[T]):
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[T]:
         """Do what is missing, and tell ``peak`` how much memory other processes took."""
 
+    def mend(self, context: RunContext, lost: Sequence[str]) -> None:
+        """Delete what must be made again where some files of a finished stage are not what it wrote: all of it."""
+        del lost
+        for name in self.outputs:
+            context.run.delete(name)
+
     def tidy(self, context: RunContext) -> None:
         """Delete what only a killed stage would have needed; called once it is finished, and when it is resumed."""
         del context
@@ -128,9 +134,17 @@ def run_stage(stage: Stage[T], context: RunContext, leave_out: Sequence[str] = (
     for name in leave_out:
         manifest.leave_out(name)
     if entry.done:
-        before = stage.resume(context)
+        before = None
+        if lost := manifest.changed(stage.name):
+            name, wrong = next(iter(lost.items()))
+            more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+            log_line(f"{stage.name}: {name} {wrong}{more}; made again")
+            stage.mend(context, list(lost))
+        else:
+            before = stage.resume(context)
         if before is not None:
             stage.tidy(context)
+            manifest.seal()
             log_line(f"{stage.name}: as before")
             return before
     began, peak = time.perf_counter(), PeakMemory()
@@ -138,6 +152,7 @@ def run_stage(stage: Stage[T], context: RunContext, leave_out: Sequence[str] = (
     facts = {**result.facts, "peak_bytes": peak.end()}
     manifest.finish(stage.name, seconds=time.perf_counter() - began, facts=facts)
     stage.tidy(context)
+    manifest.seal()
     if result.line:
         log_line(result.line)
     return result.value

@@ -285,6 +285,15 @@ class EmbedStage(Stage[EmbeddingStore]):
         del context
         return None if missing_shards(self.rows) else open_embeddings(self.rows)
 
+    def mend(self, context: RunContext, lost: Sequence[str]) -> None:
+        """Delete the parts that are lost; with the state of an embedder that has learnt from the corpus, everything."""
+        parts = {part_name(shard) for shard in range(self.rows.shards)}
+        if not parts.issuperset(lost):
+            super().mend(context, lost)
+            return
+        for name in lost:
+            context.run.delete(name)
+
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
         """Fit the embedder where it learns from the corpus, and embed what is missing."""
         config, rows = context.config, self.rows

@@ -111,6 +111,7 @@ class SelectStage(Stage[bool]):
         for line in (*sizes.lines(), stage_memory_line(stages)):
             log_line(line)
         in_process = context.in_process(context.policy.is_small(n, d))
+        context.manifest.unseal(self.upstream)  # its parts are sorted by the partitions, in their place
         objective = config.objective_of(n, k)
         cluster_items, layout = objective.cluster_items(n) if config.by_clusters else None, None
         if cluster_items is not None:

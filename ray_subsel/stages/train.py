@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -223,6 +223,12 @@ class TrainStage(Stage[bool]):
         """Return None: which arms are done is looked up one by one."""
         del context
         return None
+
+    def mend(self, context: RunContext, lost: Sequence[str]) -> None:
+        """Delete the arms of which something is lost, and the test rows where it is theirs."""
+        for name in lost:
+            folder, _, rest = name.partition("/")
+            context.run.delete(f"train/{rest.partition('/')[0]}" if folder == "train" else folder)
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
         """Train what is missing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.system_errors import unusable
 from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.sealing import Seals, changed, seals_of
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -42,6 +43,9 @@ class StageEntry:
         What the report says of it.
     free : bool
         Its run failed and left nothing that took long: other settings may replace it unasked.
+    outputs : dict
+        Bytes and hash of each file that it wrote (:mod:`ray_subsel.storage.sealing`); empty until it is sealed, and in
+        directories of versions before.
     """
 
     settings: dict[str, Any]
@@ -49,6 +53,7 @@ class StageEntry:
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     free: bool = False
+    outputs: Seals = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -110,7 +115,7 @@ class Manifest:
     def save(self) -> None:
         """Write ``manifest.json``."""
         stages = {
-            name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts}
+            name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts, "outputs": s.outputs}
             | ({"free": True} if s.free else {})
             for name, s in self.stages.items()
         }
@@ -147,6 +152,31 @@ class Manifest:
         for name in names:
             self.stages[name] = dataclasses.replace(self.stages[name], free=True)
         self.save()
+
+    def seal(self) -> None:
+        """Keep what identifies the files of each stage that is done, unless that is known."""
+        for name, stage in self.stages.items():
+            if stage.done and not stage.outputs and (seals := seals_of(self.run, self.layout[name])):
+                self.stages[name] = dataclasses.replace(stage, outputs=seals)
+                self.save()
+
+    def unseal(self, name: str) -> None:
+        """Forget what identifies the files of a stage, before another writes them in another order."""
+        if self.stages[name].outputs:
+            self.stages[name] = dataclasses.replace(self.stages[name], outputs={})
+            self.save()
+
+    def changed(self, name: str) -> dict[str, str]:
+        """Return the files of a stage that are not what it wrote, each with what is wrong."""
+        return changed(self.run, self.stages[name].outputs)
+
+    def require(self, *, folders: Sequence[str] = ()) -> None:
+        """Raise InputError where a file of the directory itself, or of some folders, is not what the run wrote."""
+        for stage in self.stages.values():
+            asked = {name: seal for name, seal in stage.outputs.items() if name.partition("/")[0] in (name, *folders)}
+            for name, wrong in changed(self.run, asked).items():
+                again = self.about.get("command") or "the same command"
+                raise InputError(f"{self.run.path(name)} {wrong}. Run this again, which makes it anew: {again}")
 
     def discard(self, name: str) -> None:
         """Delete what a stage and those after it wrote."""

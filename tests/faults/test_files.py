@@ -1,6 +1,7 @@
 """Files of a run that are damaged, lost or unreadable: one line that names the file, and a rerun that goes on."""
 
 import errno
+import json
 import shutil
 
 import pyarrow.parquet as pq
@@ -41,6 +42,20 @@ def unreadable(path):
     return refuse
 
 
+def when_it_is_read(path, damage):
+    """Return a watch that damages a file in the middle of a run, once it has been found to be what was written."""
+    after = []
+
+    def watch(event, name):
+        if event == "read" and str(path).endswith(f"/{name}"):
+            if not after:
+                after.append(damage(path))
+            if after[0] is not None:
+                after[0](event, name)
+
+    return watch
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "damage", "said"),
@@ -61,8 +76,7 @@ def test_a_file_that_cannot_be_used_is_named(name, damage, said, runs, tmp_path,
     out = tmp_path / "out"
     runs.almost(out)
     path = out / name
-    watch = damage(path)
-    assert main(runs.command(out), watch=watch) == 2
+    assert main(runs.command(out), watch=when_it_is_read(path, damage)) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(errors) == 1
     assert errors[0].startswith(f"subsel: error: {path} must ")
@@ -87,3 +101,80 @@ def test_a_file_that_is_gone_is_made_again(name, runs, tmp_path):
     assert main(runs.command(out, *flags)) == 0
     assert (out / name).stat().st_size
     assert chosen(out) == runs.ids(*flags)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def a_bit_flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def exchanged(path):
+    """Another whole Parquet file of the same rows in another order."""
+    table = pq.read_table(path)
+    pq.write_table(table.take(list(range(table.num_rows))[::-1]), path)
+
+
+def gone(path):
+    path.unlink()
+
+
+def a_dangling_link(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+DAMAGES = (gone, truncated, empty, a_bit_flipped, exchanged, a_dangling_link, a_folder)
+FINISHED = {
+    "selection.parquet": DAMAGES,
+    "subset.parquet": (a_bit_flipped,),
+    "rejected.parquet": (gone,),
+    ROWS: (exchanged, a_folder),
+    PART: (gone, a_bit_flipped),
+    "leaders/part-00000.parquet": (truncated,),
+}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", FINISHED)
+def test_a_finished_file_that_differs_is_made_again(name, runs, tmp_path, capsys):
+    out, flags = tmp_path / "out", ("--near", "0.95")
+    runs.begin(out)
+    assert main(runs.command(out, *flags)) == 0
+    by = "rank" if name[:3] in ("sel", "sub") else "row" if name.startswith("rej") else "id"
+    whole = pq.read_table(out / name).sort_by(by)
+    for damage in FINISHED[name]:
+        damage(out / name)
+        capsys.readouterr()
+        if "/" not in name:
+            assert main(["report", str(out)]) == 2, damage.__name__
+            said = capsys.readouterr().err
+            assert f"subsel: error: {out / name} " in said
+            assert "Run this again, which makes it anew: subsel select" in said
+        assert main(runs.command(out, *flags)) == 0, damage.__name__
+        assert f": {name} " in (said := capsys.readouterr().err)
+        assert "made again" in said
+        assert pq.read_table(out / name).sort_by(by) == whole, damage.__name__
+        assert chosen(out) == runs.ids(*flags)
+        assert main(runs.command(out, *flags)) == 0
+        assert "select: as before" in capsys.readouterr().err
+
+
+def test_a_directory_that_was_never_sealed_is_taken_as_it_is_and_sealed(runs, tmp_path, capsys):
+    out = tmp_path / "out"
+    runs.begin(out)
+    assert main(runs.command(out)) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["stages"]["select"]["outputs"]
+    for stage in manifest["stages"].values():
+        stage.pop("outputs")
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    capsys.readouterr()
+    assert main(runs.command(out)) == 0
+    assert "select: as before" in capsys.readouterr().err
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert set(manifest["stages"]["select"]["outputs"]) >= {"selection.parquet", "subset.parquet"}

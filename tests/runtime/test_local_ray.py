@@ -1,5 +1,6 @@
 """What a Ray that is started here is surrounded by."""
 
+import json
 import os
 import resource
 import subprocess
@@ -78,3 +79,34 @@ def test_too_few_open_files_are_one_line_before_anything_is_started():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "(256, 512)\n", "raised as far as it may be"
     assert "it opens some 1024 files, and 512 may be open. Raise the limit (ulimit -n)" in done.stderr
+
+
+LISTENING = """
+import json, os
+from ray_subsel.config import RuntimeConfig
+from ray_subsel.runtime.ray_session import RaySession, remote
+with RaySession(RuntimeConfig(out="x", address="local")) as session:
+    session.start()
+    import ray
+    import psutil  # Ray brings it
+    ray.get(remote(os.getpid).remote())
+    own = psutil.Process()
+    found = [
+        connection.laddr.ip
+        for process in (own, *own.children(recursive=True))
+        for connection in process.net_connections(kind="inet")
+        if connection.status == "LISTEN"
+    ]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_a_local_ray_listens_on_the_loopback_interface_alone():
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {**kept, "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run([sys.executable, "-c", LISTENING], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert len(found) > 5
+    assert {address.removeprefix("::ffff:") for address in found} == {"127.0.0.1"}

@@ -28,7 +28,9 @@ def _run(call: Invocation) -> Answer:
         return Answer(compare.write_comparison(out), RunDir(out).read_json(compare.SUMMARY))
     if experiment.is_experiment(out):
         return Answer(experiment.write_summary(out), RunDir(out).read_json(experiment.SUMMARY))
-    found = publish(Manifest.load(RunDir(out)))
+    manifest = Manifest.load(RunDir(out))
+    manifest.require()
+    found = publish(manifest)
     return Answer(summary_text(found, out), found)
 
 
