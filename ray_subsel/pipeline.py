@@ -23,16 +23,18 @@ report  ->  report.json, report.html
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
 from ray_subsel.core.errors import InputError
+from ray_subsel.core.extras import need
 from ray_subsel.corpus.constraint_columns import check_corpus, check_filters, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
@@ -40,7 +42,8 @@ from ray_subsel.corpus.other_sets import other_corpus
 from ray_subsel.corpus.resolve import resolve
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
-from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
+from ray_subsel.embedders.registry import require
+from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, Stage, run_stage
@@ -76,6 +79,8 @@ STAGES = (
 LAYOUT = {stage.name: stage.outputs for stage in STAGES}
 """What each stage writes, in the order of the stages."""
 
+TRAINING, TRAINS = "fine-tune", ("torch", "transformers", "safetensors")
+"""What training is called in an error, and what it needs."""
 PACKAGES = ("ray-subsel", "ray", "torch", "transformers", "gensim", "numpy", "pyarrow")
 
 
@@ -105,6 +110,7 @@ def run(
     # Input is looked at before Ray is started and before anything is written: most mistakes show here, at once.
     inputs = input_fingerprint(config.corpus)
     if config.train is not None:
+        need(TRAINING, *TRAINS)
         input_fingerprint(test_corpus(config.corpus, config.train))
     model = embedder_identity(config.corpus, config.embed)
     others = tuple(other_corpus(config.corpus, file, config.filters.against_text) for file in config.filters.against)
@@ -127,9 +133,9 @@ def run(
             log_line(line)
         manifest.about = _about(config, config.command) | {"recipe": settled.as_json()}
         with RaySession(config.runtime, _classes(config)) as session:
-            context = RunContext(config, manifest, session, policy)
+            context = RunContext(config, manifest, session, possible(policy))
             try:
-                _run_stages(context, Known(inputs, model, lists, others, queries))
+                _run_stages(context, Known(inputs, model, lists, others, queries), policy)
             except InputError:
                 manifest.release(_free(manifest))
                 raise
@@ -161,10 +167,11 @@ class Known:
     queries: str
 
 
-def _run_stages(context: RunContext, known: Known) -> None:
+def _run_stages(context: RunContext, known: Known, policy: Policy) -> None:
     config = context.config
     rows = run_stage(IngestStage(known.inputs), context)
     check_rows(config, rows, known.lists)
+    _tell_alone(config, policy, rows)
     if config.train is not None:
         check_test(context, rows)
     store = run_stage(EmbedStage(rows, known.model), context)
@@ -247,6 +254,7 @@ def finetune(
 ) -> dict[str, Any]:
     """Train on what a run directory has selected and return the report; the corpus itself is no longer needed."""
     assert config.train is not None
+    need(TRAINING, *TRAINS)
     directory = RunDir(config.runtime.out, watch)
     input_fingerprint(test_corpus(config.corpus, config.train))
     with locked(directory):
@@ -255,7 +263,7 @@ def finetune(
         about = _about(config, manifest.about.get("command", ""))
         manifest.about = about | {"recipe": manifest.about.get("recipe")}
         with RaySession(config.runtime) as session:
-            context = RunContext(config, manifest, session, policy)
+            context = RunContext(config, manifest, session, possible(policy))
             run_stage(TrainStage(RowStore.open(directory), config.train), context)
         return publish(manifest)
 
@@ -268,7 +276,29 @@ def _classes(config: RunConfig) -> list[type]:
 
 def embedder_identity(corpus: CorpusConfig, embed: EmbedConfig) -> str | None:
     """Return what tells one embedder from another: a hash of an encoder's files, a name, or None for ready vectors."""
-    return None if corpus.vectors is not None else embed.embedder_class.identity(embed)
+    if corpus.vectors is not None:
+        return None
+    require(embed.embedder_class)
+    return embed.embedder_class.identity(embed)
+
+
+def _tell_alone(config: RunConfig, policy: Policy, rows: RowStore) -> None:
+    """Say that Ray would be of use, where it is not installed."""
+    kind, texts = config.embed.embedder_class, config.corpus.vectors is None
+    d = (kind.dimension_of(config.embed) if texts else rows.dimension) or 1
+    seconds = kind.seconds(config.embed, rows.n_rows) if texts else 0.0
+    if possible(policy) == policy or (policy.is_small(rows.n_rows, d) and seconds <= policy.in_process_seconds):
+        return
+    log_line("ray is not installed: this process does all work. To spread it: pip install 'ray-subsel[ray]'")
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a result, of those that are installed."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _about(config: RunConfig, command: str) -> dict[str, Any]:
@@ -276,6 +306,6 @@ def _about(config: RunConfig, command: str) -> dict[str, Any]:
     return {
         "command": command,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": _versions(),
         "config": config.as_json(),
     }

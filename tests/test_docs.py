@@ -48,3 +48,10 @@ def test_links_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link}
     assert [link for link in links if link and not (page.parent / link).exists()] == []
+
+
+def test_the_python_page_runs_from_top_to_bottom():
+    pytest.importorskip("imblearn")
+    names = {"__name__": "example"}
+    for example in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL):
+        exec(compile(example, "docs/python.md", "exec"), names)

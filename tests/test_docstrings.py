@@ -9,7 +9,7 @@ import pytest
 
 import ray_subsel
 
-MODULES = sorted(found.name for found in pkgutil.walk_packages(ray_subsel.__path__, "ray_subsel."))
+MODULES = ["ray_subsel", *sorted(found.name for found in pkgutil.walk_packages(ray_subsel.__path__, "ray_subsel."))]
 WITH_EXAMPLES = []
 for name in MODULES:
     spec = importlib.util.find_spec(name)

@@ -21,7 +21,7 @@ FLOORS = (
     ("runtime",),
     ("partitioned", "streaming", "corpus", "baselines"),
     ("selection", "decisions", "planning", "training", "synthetic"),
-    ("stages", "experiments"),
+    ("stages", "experiments", "api"),
     ("pipeline",),
     ("cli",),
 )
@@ -35,7 +35,7 @@ MATHEMATICS = (
 ALLOWED = {
     "ray": (
         *("runtime/", "stages/", "planning/machine.py"),
-        *("training/ray_train.py", "experiments/ray_runner.py"),
+        *("training/ray_train.py", "experiments/ray_runner.py", "api/ray_rows.py"),
     ),
     "torch": ("embedders/", "training/"),
     "transformers": ("embedders/", "training/"),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_subsel.core.hashing import text_key
 from ray_subsel.corpus.batches import Reject
 from ray_subsel.corpus.splits import write_part
 from ray_subsel.storage.run_directory import RunDir
@@ -75,8 +75,8 @@ def _ids(run: RunDir, part: dict[str, Any]) -> list[str]:
 
 
 def _hashes(names: list[str]) -> NDArray[np.uint64]:
-    hashes: NDArray[np.uint64] = pd.util.hash_array(np.array(names, dtype=object), categorize=False)
-    return hashes
+    keys = b"".join(text_key(name)[:8] for name in names)
+    return np.frombuffer(keys, dtype="<u8").astype(np.uint64)
 
 
 def _repeated(hashes: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:

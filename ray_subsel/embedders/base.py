@@ -114,6 +114,8 @@ class Embedder(abc.ABC):
     """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
     near: ClassVar[float | None] = None
     """The cosine from which two texts are near copies in its vectors; None: it is not known."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """What must be installed, by import name: keys of :data:`ray_subsel.core.extras.EXTRA_OF`."""
     kept_by: ClassVar[tuple[str, ...] | None] = None
     """The settings that, with :meth:`identity`, decide the vector of a text, wherever it is embedded: vectors are then
     kept from one run to the next. None: they depend on a corpus, or cost too little to be kept."""

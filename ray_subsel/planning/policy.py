@@ -5,9 +5,12 @@ Letters: n ground set, d dimension, k number to choose.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import sys
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ray_subsel.core.extras import installed
 from ray_subsel.dedup.settings import BUCKET_NUMBERS
 from ray_subsel.objectives import Objective, ProblemSize
 
@@ -51,6 +54,17 @@ class Policy:
     checkpoint_seconds: float = 20.0
     attempts: int = 3
 
+    @property
+    def alone(self) -> Policy:
+        """The policy where Ray is not installed: this process does all work."""
+        return replace(
+            self,
+            in_process_bytes=sys.maxsize,
+            in_process_numbers=sys.maxsize,
+            in_process_seconds=math.inf,
+            start_seconds=math.inf,
+        )
+
     def is_small(self, n: int, d: int) -> bool:
         """Tell whether the driver solves a ground set itself."""
         return n * d <= self.in_process_numbers
@@ -72,3 +86,8 @@ class Policy:
 DEFAULT_POLICY = Policy()
 ON_RAY = Policy(in_process_bytes=0, in_process_numbers=0, in_process_seconds=0.0)
 """Leaves all work to Ray, whatever its size."""
+
+
+def possible(policy: Policy) -> Policy:
+    """Return a policy that needs nothing that is not installed."""
+    return policy if installed("ray") else policy.alone

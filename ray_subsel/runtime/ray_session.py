@@ -13,6 +13,7 @@ from typing import Any
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError, ResourceError, invalid
+from ray_subsel.core.extras import missing_in, need
 from ray_subsel.core.plugins import is_installed, is_own
 from ray_subsel.runtime.local_ray import (
     check_open_files,
@@ -24,6 +25,8 @@ from ray_subsel.runtime.local_ray import (
     session_folder,
     start_patiently,
 )
+
+RAY_PURPOSE = "spread work over processes and machines"
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class RaySession:
         return self.start() if runs else None
 
     def _connect(self) -> Resources:
+        need(RAY_PURPOSE, "ray")
         keep_to_this_machine(self._runtime.address)
         import ray
 
@@ -183,6 +187,8 @@ def input_error_in(error: BaseException) -> InputError | None:
             found = kind(_first_line(current))
             found.parameter = current.parameter
             return found
+        if (lacking := missing_in(current)) is not None:
+            return lacking
         pending += [getattr(current, "cause", None), current.__cause__, current.__context__]
     return None
 

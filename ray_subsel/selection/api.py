@@ -34,6 +34,7 @@ from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection import validation
 from ray_subsel.selection.bonuses import Bonuses, aim_at, check_aim, picks_expected, quality_of
 from ray_subsel.selection.by_clusters import greedy_by_clusters
+from ray_subsel.selection.explain import RowVectors
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.left_out import Doubts, check_against, leave_out
 from ray_subsel.selection.per_group import select_per_group
@@ -307,7 +308,8 @@ def select(
     stats |= bonuses.split(value, picks.indices) if aim is not None or ranked is not None else {}
     return Selection(
         rows, picks.gains, value, f.name, algorithm.name, parts.items, proof, stats, decisions,
-        partial(_weigh, parts, picks.indices), left_out,
+        partial(_weigh, parts, picks.indices), left_out, stands_for=_stands_for(left, parts, n),
+        vectors=RowVectors(X),
     )  # fmt: skip
 
 
@@ -319,6 +321,15 @@ def _floors(
     if ground.groups is None or spec.floors is None:
         return None
     return spec.least(_size(k, fraction, whole, ground, no_limit=spec.budget is not None), names, ground.groups)
+
+
+def _stands_for(left: GroundSet, parts: GroundSet, n: int) -> Indices | None:
+    """Return the row that stands for each row of the caller's X; None where no copies were collapsed."""
+    if parts.stands_for is None:
+        return None
+    rows, found = left.rows_of(np.arange(left.n)), np.arange(n)
+    found[rows] = rows[parts.stands_for]
+    return found
 
 
 def _weigh(parts: GroundSet, chosen: Indices) -> Indices:

@@ -46,6 +46,8 @@ class GroundSet:
         NaN where there is none.
     near_recall : float or None
         Share of the near copies that were found, on a sample; None where all pairs were compared, and where none were.
+    stands_for : int64 array or None
+        After near copies are collapsed: of each row there was before, the row that stands for it.
     """
 
     X: Any
@@ -59,6 +61,7 @@ class GroundSet:
     weights: Indices | None = None
     quality: Float64s | None = None
     near_recall: float | None = None
+    stands_for: Indices | None = None
 
     @property
     def n(self) -> int:
@@ -205,4 +208,5 @@ def without_near_copies(
         costs=None if ground.costs is None else ground.costs[leaders],
         weights=weights,
         near_recall=None if groups.recall is None else groups.recall.share,
+        stands_for=shown[leader],
     )

@@ -25,6 +25,7 @@ from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import take_rows
 from ray_subsel.objectives import Objective, find_objective
 from ray_subsel.selection import validation
+from ray_subsel.selection.explain import RowVectors
 from ray_subsel.selection.ground_set import GroundSet, with_equal_rows, without_near_copies
 from ray_subsel.selection.result import Selection
 from ray_subsel.selection.weigh import weights_of
@@ -302,6 +303,8 @@ def select_per_group(choose: Callable[..., Selection], X: Any, arguments: Mappin
         groups=tuple(name for name, size in zip(groups.names, sizes.tolist(), strict=True) for _ in range(size)),
         ranks=np.concatenate([np.arange(size) for size in sizes]).astype(np.int64),
         weigh=partial(_weights, [picks.weigh for _, picks in found if picks.weigh is not None]),
+        stands_for=None,
+        vectors=RowVectors(X),
     )
 
 

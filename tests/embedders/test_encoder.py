@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 from ray_subsel.config import EmbedConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import BertEmbedder, build_embedder
-from ray_subsel.embedders.encoder import TOKENIZE_AT_ONCE, length_batches
+from ray_subsel.embedders.encoder import FEW_TEXTS, LONGER, TOKENIZE_AT_ONCE, length_batches
 
 TEXTS = [
     "the dog ran home .",
@@ -141,7 +143,7 @@ def test_precision_is_part_of_the_identity_where_it_is_not_that_of_earlier_versi
     assert fingerprint_fields(EmbedConfig(embed_precision="int8"))["embed_precision"] == "int8"
 
 
-@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 9), st.integers(0, 400))
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 40), st.just(0) | st.integers(0, 400))
 def test_every_text_is_in_one_pass_and_large_passes_keep_to_their_tokens(
     lengths: list[int], size: int, tokens: int
 ) -> None:
@@ -149,7 +151,13 @@ def test_every_text_is_in_one_pass_and_large_passes_keep_to_their_tokens(
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) <= size or len(batch) * max(lengths[i] for i in batch) <= tokens
-    assert all(len(batch) >= size for batch in batches[:-1])
+    if tokens:
+        assert all(len(batch) >= size for batch in batches[:-1])
+    else:
+        for batch, after in pairwise(batches):
+            full = len(batch) == size
+            assert full or (len(batch) >= FEW_TEXTS and lengths[after[0]] > LONGER * lengths[batch[0]])
+            assert len(batch) <= FEW_TEXTS or lengths[batch[-1]] <= LONGER * lengths[batch[0]]
     in_order = [lengths[i] for batch in batches for i in batch]
     assert in_order == sorted(in_order)
 

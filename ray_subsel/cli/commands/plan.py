@@ -28,6 +28,7 @@ def _add(commands: Any) -> None:
 
 def _run(call: Invocation) -> Answer:
     from ray_subsel.planning.machine import machine_of
+    from ray_subsel.planning.policy import possible
     from ray_subsel.planning.run_plan import plan_run
 
     given = call.given
@@ -35,7 +36,7 @@ def _run(call: Invocation) -> Answer:
         raise invalid("per", "be left out of a plan", given["per"], "The sizes of the groups are not known before.")
     build(FilterConfig, given)  # checked alone: until rows are compared, all may stay
     settings = (build(CorpusConfig, given), build(EmbedConfig, given), build(SelectConfig, given))
-    plan = plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=call.policy)
+    plan = plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=possible(call.policy))
     return Answer(plan.text(), plan.as_json())
 
 
