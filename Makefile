@@ -10,6 +10,7 @@ BIN     := $(VENV)/bin
 comma   := ,
 STAMP   := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 DEMO    ?= .demo
+SEED    ?= 0
 STORIES ?= 1200
 TESTS   ?= 400
 
@@ -19,7 +20,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs wheel test test-slow lint format clean
+.PHONY: help install demo demo-stories docs wheel test test-slow lint format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,13 +40,20 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
-demo: $(STAMP) ## write stories, choose a tenth of them, fine-tune on it and compare
-	@mkdir -p $(DEMO)
-	$(BIN)/python -m ray_subsel.synthetic.stories --n $(STORIES) --seed 0 --out $(DEMO)/train.csv
-	$(BIN)/python -m ray_subsel.synthetic.stories --n $(TESTS) --seed 1 --out $(DEMO)/test.csv
-	$(BIN)/subsel run $(DEMO)/train.csv --test $(DEMO)/test.csv --task story-cloze --augment --embedder minilm \
-		--fraction 0.1 --partitions 4 --lr 1e-4 --epochs 5 --arm subset --arm random --out $(DEMO)/run
-	@echo "Report: $(DEMO)/run/report.html"
+demo: $(STAMP) ## write requests of 48 kinds, compare ways to choose a tenth of them, choose, and draw the map
+	$(BIN)/python -m ray_subsel.synthetic.intents --rows 2000 --seed $(SEED) --out $(DEMO)/train.csv
+	$(BIN)/python -m ray_subsel.synthetic.intents --rows 800 --near 0 --skew 0 --seed $$(($(SEED) + 1000)) --out $(DEMO)/test.csv
+	$(BIN)/subsel compare $(DEMO)/train.csv --text text --label label --test $(DEMO)/test.csv \
+		--size 0.1 --draws 5 --draw-share 0.9 --out $(DEMO)/compare-$(SEED)
+	$(BIN)/subsel select $(DEMO)/train.csv --text text --label label --fraction 0.1 --overwrite --out $(DEMO)/run
+	@echo "Look at $(DEMO)/run/report.html and $(DEMO)/compare-$(SEED)/compare.html, or ask: $(BIN)/subsel explain $(DEMO)/run 17"
+
+demo-stories: $(STAMP) ## the way of the report: write stories, choose a tenth, fine-tune on it and on random rows (6 minutes)
+	$(BIN)/python -m ray_subsel.synthetic.stories --n $(STORIES) --seed 0 --out $(DEMO)/stories.csv
+	$(BIN)/python -m ray_subsel.synthetic.stories --n $(TESTS) --seed 1 --out $(DEMO)/stories-test.csv
+	$(BIN)/subsel run $(DEMO)/stories.csv --test $(DEMO)/stories-test.csv --task story-cloze --augment --embedder minilm \
+		--fraction 0.1 --partitions 4 --lr 1e-4 --epochs 5 --arm subset --arm random --out $(DEMO)/stories
+	@echo "Report: $(DEMO)/stories/report.html"
 
 docs: ## build the pages of docs/ as a site in site/; a warning is an error
 	@$(MAKE) --no-print-directory install EXTRAS=$(EXTRAS),docs

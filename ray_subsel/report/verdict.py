@@ -23,7 +23,7 @@ def verdict(report: Mapping[str, Any]) -> str:
         return f"{count(corpus.get('rows'))} rows were read and embedded; nothing has been selected yet."
     training = report.get("training") or {}
     accuracy = {arm["arm"]: arm["accuracy"] for arm in training.get("arms") or []}
-    chosen = f"{count(selection.get('k'))} of {count(_items(report))} items"
+    chosen = f"{count(selection.get('k'))} of {_whole(report)}"
     if "subset" not in accuracy:
         return f"{chosen} were chosen{_covering(report)}."
     if "full" in accuracy and accuracy["full"] > 0:
@@ -35,10 +35,12 @@ def verdict(report: Mapping[str, Any]) -> str:
     return f"{text}{'; ' if compared else ''}{', '.join(compared)}."
 
 
-def _items(report: Mapping[str, Any]) -> float | None:
+def _whole(report: Mapping[str, Any]) -> str:
+    """Return what was chosen from: rows, or items where rows were not counted."""
     selection, corpus = report.get("selection") or {}, report.get("corpus") or {}
-    found = selection.get("n", corpus.get("items"))
-    return None if found is None else float(found)
+    if corpus.get("rows") is not None:
+        return f"{count(corpus['rows'])} rows"
+    return f"{count(selection.get('n', corpus.get('items')))} items"
 
 
 def _covering(report: Mapping[str, Any]) -> str:

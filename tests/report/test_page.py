@@ -101,7 +101,7 @@ def page(**changes):
 def test_everything_that_a_reader_looks_for_is_there():
     text = page().text
     for wanted in (
-        "374 of 1,871 items keep 99.1 % of the accuracy of all rows, level with all as far as chance allows; "
+        "374 of 3,742 rows keep 99.1 % of the accuracy of all rows, level with all as far as chance allows; "
         "random rows 90.6 % (400 test rows).",
         "20,311",
         "99.98 %",
@@ -178,7 +178,7 @@ PROFILE = {
 def test_what_the_subset_keeps_is_shown():
     shown = page(training=None, profile=PROFILE, statuses={"chosen": 374, "not chosen": 1497})
     for words in (
-        "374 of 1,871 items were chosen: a distinct row finds one of cosine 0.72 among them on average, "
+        "374 of 3,742 rows were chosen: a distinct row finds one of cosine 0.72 among them on average, "
         "among random rows 0.58.",
         "as many random rows hold some 171",
         "<i>a</i> 3,000 80.2 % 187 50.0 %",
@@ -195,7 +195,7 @@ def test_what_the_subset_keeps_is_shown():
 
 def test_a_run_without_training_or_profile_tells_how_many():
     text = page(training=None).text
-    assert "374 of 1,871 items were chosen." in text
+    assert "374 of 3,742 rows were chosen." in text
     assert "fine-tuned" not in text
 
 
@@ -210,7 +210,7 @@ def test_arms_without_all_rows_are_told_by_their_accuracy():
     training = {**REPORT["training"], "arms": REPORT["training"]["arms"][:2]}
     text = page(training=training).text
     assert (
-        "Trained on 374 of 1,871 items, the model is right on 84.5 % of 400 test rows; random rows reach 77.2 %" in text
+        "Trained on 374 of 3,742 rows, the model is right on 84.5 % of 400 test rows; random rows reach 77.2 %" in text
     )
 
 
