@@ -142,3 +142,28 @@ def test_rows_that_repeat_another_set_name_it(tmp_path):
     assert [line["id"] for line in lines if line["status"] == "contaminated"] == [3, 18]
     assert "held.jsonl line 1 (equal)" in lines[3]["reason"]
     assert sum(line["status"] == "chosen" for line in lines) == 5
+
+
+def test_doubtful_rows_and_the_best_of_copies_are_told(tmp_path):
+    draw = np.random.default_rng(5)
+    centres = 5.0 * draw.normal(size=(3, 6))
+    which = np.arange(90) % 3
+    X = centres[which] + draw.normal(size=(90, 6))
+    X[80:90] = X[0:10]
+    labels = ["abc"[(which[i % 80] + (i == 44)) % 3] for i in range(90)]
+    lines = [json.dumps({"v": X[i].tolist(), "l": labels[i], "q": float(i)}) for i in range(90)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    call = ["select", str(tmp_path / "x.jsonl"), "--vectors", "v", "--label", "l", "--k", "9", "--quiet"]
+    more = ["--drop-label-noise", "0.02", "--drop-outliers", "0.02", "--keep-best", "q", "--near", "0.9999"]
+    assert main([*call, *more, "--out", str(tmp_path / "run")]) == 0
+    told = lines_of(tmp_path / "run")
+    dropped = {row["id"]: row["kind"] for row in pq.read_table(tmp_path / "run" / "dropped.parquet").to_pylist()}
+    words = {"label_noise": "label noise", "outlier": "outlier"}
+    assert {line["id"]: line["status"] for line in told if line["status"] in words.values()} == {
+        row: words[kind] for row, kind in dropped.items()
+    }
+    chosen = set(pq.read_table(tmp_path / "run" / "selection.parquet")["id"].to_pylist())
+    assert {line["id"] for line in told if line["status"] == "chosen"} == chosen
+    copies = {line["id"]: line["of"] for line in told if line["status"] in ("exact copy", "near copy")}
+    assert all(of >= 80 for row, of in copies.items() if row < 10)  # the best of two is the later one
+    assert all(line["reason"] for line in told)
