@@ -55,3 +55,37 @@ def test_the_python_page_runs_from_top_to_bottom():
     names = {"__name__": "example"}
     for example in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL):
         exec(compile(example, "docs/python.md", "exec"), names)
+
+
+README = (ROOT / "README.md").read_text()
+PRINTED = re.findall(r"```python\n(.*?)```\n\n((?: {4}.*\n)+)", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "shown"), PRINTED, ids=range(len(PRINTED)))
+def test_python_of_the_readme_prints_what_it_shows(code, shown, capsys):
+    exec(compile(code, "README.md", "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out == re.sub(r"^ {4}", "", shown, flags=re.MULTILINE)
+
+
+COMMANDS = [
+    line.split("  ")[0].split(" #")[0].strip() for line in re.findall(r"^ {4}(subsel .*)$", README, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_readme_are_understood(command):
+    import shlex
+
+    from ray_subsel.cli import make_parser
+
+    given = make_parser().parse_args(shlex.split(command)[1:])
+    assert given.command == shlex.split(command)[1]
+
+
+def test_flags_that_the_readme_names_are_there():
+    from ray_subsel.cli import make_parser
+    from ray_subsel.cli.flags import command_parsers
+
+    known = {flag for parser in command_parsers(make_parser()).values() for flag in parser.flags().values()}
+    named = set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", README)) - {"--extra-index-url"}
+    assert named <= known
