@@ -58,7 +58,7 @@ def test_the_python_page_runs_from_top_to_bottom():
 
 
 README = (ROOT / "README.md").read_text()
-PRINTED = re.findall(r"```python\n(.*?)```\n\n((?: {4}.*\n)+)", README, re.DOTALL)
+PRINTED = re.findall(r"```python\n(.*?)```\n\n((?: {4}[^\n]*\n)+)", README, re.DOTALL)
 
 
 @pytest.mark.parametrize(("code", "shown"), PRINTED, ids=range(len(PRINTED)))
