@@ -26,7 +26,7 @@ def pack(sizes: Indices, capacity: int) -> Indices:
     Examples
     --------
     >>> pack(np.array([5, 1, 9, 4, 1]), 10).tolist()
-    [1, 1, 0, 1, 0]
+    [1, 0, 0, 1, 1]
     """
     packs = max(1, -(-int(sizes.sum()) // capacity))
     emptiest = [(0, number) for number in range(packs)]
