@@ -43,6 +43,9 @@ class Parquet(FileFormat):
         """Return runs of row groups."""
         with readable(file), open_parquet(file) as parquet:
             groups = range(parquet.metadata.num_row_groups)
+            there = sum(parquet.metadata.row_group(group).num_rows for group in groups)
+            if there != parquet.metadata.num_rows:
+                raise OSError(f"it says that it has {parquet.metadata.num_rows} rows, and its row groups {there}")
             return ranges([parquet.metadata.row_group(group).total_byte_size for group in groups], split_bytes)
 
     def batches(self, file: SourceFile, piece: Piece = (), sizes: BlockSizes = DEFAULT_SIZES) -> Iterator[Batch]:
@@ -56,6 +59,9 @@ class Parquet(FileFormat):
                 columns = _checked(file, [piece_read], parquet.schema_arrow)
                 yield Batch.numbered(columns, start, before)
                 start += columns.rows
+            said = sum(parquet.metadata.row_group(group).num_rows for group in groups)
+            if start != said:
+                raise OSError(f"it says that it has {said} rows there, and has {start}")
 
 
 class Arrow(FileFormat):

@@ -64,7 +64,7 @@ def _header(file: SourceFile) -> tuple[int, int, np.dtype[Any], int]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(stream)
             offset = int(stream.tell())
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError) as error:
+    except Exception as error:  # the header is a text of Python: each way to damage it has an error of its own
         raise unreadable(file, error) from error
     if len(shape) == 3 and shape[1] == 1:
         shape = (shape[0], shape[2])
