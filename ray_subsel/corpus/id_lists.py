@@ -89,7 +89,7 @@ def read_id_lists(config: SelectConfig, corpus: CorpusConfig, inputs: str) -> Id
         For a file that cannot be read, holds no id, names one twice, or a selection of another input.
     """
     read = [
-        NamedRows() if path is None else _read(parameter, path, corpus.id, inputs)
+        NamedRows() if path is None else read_named(parameter, path, corpus.id, inputs)
         for parameter, path in (("include", config.include), ("exclude", config.exclude))
     ]
     return IdLists(read[0], read[1], _read_like(config, corpus))
@@ -115,7 +115,24 @@ def _read_like(config: SelectConfig, corpus: CorpusConfig) -> tuple[tuple[str, i
     return tuple(sorted(found.items()))
 
 
-def _read(parameter: str, path: str, own: str | None, inputs: str) -> NamedRows:
+def read_named(parameter: str, path: str, own: str | None, inputs: str) -> NamedRows:
+    """Read a file of rows.
+
+    Parameters
+    ----------
+    parameter : str
+        What named the file.
+    path : str
+    own : str or None
+        The column of the user's own ids.
+    inputs : str
+        The fingerprint of the input in which positions are meant.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, holds no id, names one twice, or a selection of another input.
+    """
     folder, name = split(path)
     place = RunDir(folder)
     if not place.exists(name):

@@ -12,10 +12,11 @@ from ray_subsel.cli.commands.plan import PLAN
 from ray_subsel.cli.commands.report import REPORT
 from ray_subsel.cli.commands.run import EMBED, RUN, SELECT
 from ray_subsel.cli.commands.stream import STREAM
+from ray_subsel.cli.commands.update import UPDATE
 
 COMMANDS = {
     command.name: command
-    for command in (RUN, EMBED, SELECT, STREAM, PLAN, FINETUNE, EXPLAIN, REPORT, COMPARE, EXPERIMENT, CACHE)
+    for command in (RUN, EMBED, SELECT, UPDATE, STREAM, PLAN, FINETUNE, EXPLAIN, REPORT, COMPARE, EXPERIMENT, CACHE)
 }
 
 __all__ = ["COMMANDS", "Answer", "Command", "Invocation"]
