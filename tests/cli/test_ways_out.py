@@ -14,7 +14,7 @@ from ray_subsel.corpus.files import ENDINGS
 from ray_subsel.corpus.formats import FILE_FORMATS
 
 ROOT = Path(ray_subsel.__file__).parent
-OTHERS = {"--no-index", "--find-links", "--num-cpus", "--head", "--block", "--skew"}
+OTHERS = {"--no-index", "--find-links", "--num-cpus", "--head", "--block", "--skew", "--classes"}
 """Flags of other programs, and of jobs."""
 
 
