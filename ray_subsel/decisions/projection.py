@@ -1,6 +1,6 @@
 """Lay unit vectors out in the plane, so that what is near stays near: for the eye, not for arithmetic.
 
-Up to 200 vectors by their two principal components. More: t-SNE (van der Maaten and Hinton 2008) of at most 1,000 of
+Up to 200 vectors by their two principal components. More: t-SNE (van der Maaten and Hinton 2008) of at most 500 of
 them, the landmarks, on 50 principal components; every other one goes to the mean of its five nearest landmarks,
 weighted by exp(cosine / 0.05). Same vectors, same places.
 """
@@ -16,9 +16,9 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 
 PLAIN = 200
-LANDMARKS = 1000
+LANDMARKS = 500
 _COMPONENTS = 50
-_STEPS = 500
+_STEPS = 350
 _NEIGHBOURS = 5
 _WARMTH = 0.05
 _STREAM = 0x3A95  # another stream of hashes than those of partitions and samples
