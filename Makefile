@@ -20,7 +20,7 @@ export TOKENIZERS_PARALLELISM ?= false
 
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stories docs wheel test test-slow lint format clean
+.PHONY: help install demo demo-stories docs lock sbom audit wheel test test-slow lint format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,28 @@ wheel: $(STAMP) ## build the package, install it into an empty environment, and 
 	dist/.venv/bin/python -m pip install --quiet -c constraints.txt "$$(ls dist/*.whl | tail -n 1)[all]"
 	cd dist && printf 'body\none text\nanother\na third\n' > texts.csv && \
 		.venv/bin/subsel select texts.csv --text body --k 2 --out run --overwrite
+
+TOOLS   := $(VENV)/tools
+$(TOOLS)/bin/uv:
+	@"$(PYTHON)" -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet uv cyclonedx-bom pip-audit
+
+lock: $(TOOLS)/bin/uv ## renew constraints.txt and the locks with hashes: pip install --require-hashes -r locks/all.txt
+	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-annotate --no-header \
+		-q -c constraints.txt -o constraints.txt.new
+	{ grep '^#' constraints.txt; cat constraints.txt.new; } > constraints.txt.both && mv constraints.txt.both constraints.txt
+	rm constraints.txt.new
+	$(TOOLS)/bin/uv pip compile pyproject.toml --universal --python-version 3.10 --no-annotate --no-header --generate-hashes \
+		-q -c constraints.txt -o locks/base.txt
+	$(TOOLS)/bin/uv pip compile pyproject.toml --extra all --universal --python-version 3.10 --no-annotate --no-header \
+		--generate-hashes -q -c constraints.txt -o locks/all.txt
+
+sbom: $(STAMP) $(TOOLS)/bin/uv ## list what is installed, as CycloneDX, in dist/sbom.json
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python -o dist/sbom.json
+
+audit: $(TOOLS)/bin/uv ## look the locked packages up among known vulnerabilities (needs the network)
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r locks/all.txt
 
 lint: $(STAMP) ## format check, lint and types
 	$(BIN)/ruff format --check --quiet .
