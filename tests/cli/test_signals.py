@@ -13,6 +13,19 @@ from ray_subsel.cli import main
 from ray_subsel.cli.signals import interruptible
 from tests.faults.conftest import Runs, chosen
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal():
+    """Undo what nohup or a shell's background set: who runs the tests may have SIGINT and SIGHUP ignored."""
+    defaults = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+    before = [signal.signal(number, default) for number, default in zip(NUMBERS, defaults, strict=True)]
+    yield
+    for number, handler in zip(NUMBERS, before, strict=True):
+        signal.signal(number, handler)
+
+
 STUCK = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,10 +54,10 @@ def test_work_that_does_not_end_is_ended(times, seconds):
 
 
 def test_handlers_are_those_of_before_afterwards():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    before = [signal.getsignal(number) for number in NUMBERS]
     with interruptible(whole_process=False):
         assert signal.getsignal(signal.SIGTERM) is not before[1]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    assert [signal.getsignal(number) for number in NUMBERS] == before
     assert not [thread for thread in threading.enumerate() if thread.name == "signals"]
 
 
@@ -74,7 +87,7 @@ MOMENTS = ("rows/part-*", "rows/index.json", "embeddings/part-*", "near/*", "can
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
 def test_a_signal_in_every_stage_is_one_line_and_the_rerun_goes_on(number, runs, tmp_path, capsys):
     from fnmatch import fnmatch
 
