@@ -237,6 +237,7 @@ FILES = (
 )  # fmt: skip
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "event"), [*((name, "write") for name in FILES), *((name, "written") for name in FILES[:4])]
 )
@@ -257,6 +258,7 @@ def test_a_kill_at_any_file_loses_nothing(days, out, clean, name, event):
         assert table(out, 1, file).equals(table(clean, 1, file))
 
 
+@pytest.mark.fault
 def test_an_unfinished_update_is_kept_until_it_is_dropped(days, out):
 
     def watch(what, file):
