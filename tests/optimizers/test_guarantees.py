@@ -291,8 +291,6 @@ def problem_of(objective=FacilityLocation(), **constraints):  # noqa: B008
         (QuotaGreedy(), {"groups": np.arange(8) % 2, "floors": np.array([2, 2])}, "floors must sum to at most k = 3"),
         (QuotaGreedy(), {"groups": np.arange(8) % 2, "quotas": np.array([0, 3]), "include": np.array([2])},
          "include must fit the quotas.*row 2"),
-        (QuotaGreedy(), {"groups": np.arange(8) % 2, "floors": np.array([1, 1]), "costs": np.ones(8), "budget": 2.0},
-         "floors must not be combined with costs"),
     ],
 )  # fmt: skip
 def test_impossible_demands_are_named(optimizer, problem, message):
