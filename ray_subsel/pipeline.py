@@ -261,7 +261,9 @@ def finetune(
         manifest = Manifest.load(directory, LAYOUT)
         manifest.require(folders=IngestStage.outputs)
         about = _about(config, manifest.about.get("command", ""))
-        manifest.about = about | {"recipe": manifest.about.get("recipe")}
+        # What was selected, and how, stays as it is told: the next fine-tuning, or an update, asks for it.
+        settings = {**manifest.about.get("config", {}), "train": about["config"]["train"]}
+        manifest.about = about | {"recipe": manifest.about.get("recipe"), "config": settings}
         with RaySession(config.runtime) as session:
             context = RunContext(config, manifest, session, possible(policy))
             run_stage(TrainStage(RowStore.open(directory), config.train), context)

@@ -442,6 +442,9 @@ def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
     # The command line adds one more with the settings that the run had; the corpus itself is no longer needed.
     (stories / "train.csv").rename(stories / "gone.csv")
     assert main(["finetune", str(out), "--arm", "random"]) == 0
+    told = json.loads((out / "manifest.json").read_text())["about"]["config"]
+    assert told["select"]["k"] is not None or told["select"]["fraction"] is not None
+    assert main(["finetune", str(out), "--arm", "random"]) == 0  # it still holds a finished selection
     assert {arm["arm"] for arm in json.loads((out / "report.json").read_text())["training"]["arms"]} >= {
         "random",
         "full",
