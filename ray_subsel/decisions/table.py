@@ -38,7 +38,7 @@ from ray_subsel.decisions.status import (
     STATUSES,
 )
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name
 from ray_subsel.storage.run_directory import RunDir
 
 DECISIONS = "decisions.parquet"
@@ -157,9 +157,8 @@ def decision_tables(sources: Sources, window: int = WINDOW) -> Iterator[pa.Table
 
 def _flat(ids: pa.ChunkedArray, lists: pa.ChunkedArray) -> _Pairs:
     """Return the id of each number of the lists beside the ids."""
-    whole = lists.combine_chunks()
-    parents = pc.list_parent_indices(whole).to_numpy(zero_copy_only=False)
-    return _Pairs.of(pc.list_flatten(whole).to_numpy(zero_copy_only=False), ids.to_numpy()[parents])
+    flat, owner = flat_rows(lists)
+    return _Pairs.of(flat, ids.to_numpy()[owner])
 
 
 def _leaders(sources: Sources) -> _Pairs:
@@ -181,8 +180,8 @@ def _names(sources: Sources) -> _Pairs:
     keys, values = [NO_ITEMS], [NO_ITEMS]
     for name in [] if sources.renamed is None else sources.run.names(sources.renamed, ".parquet"):
         table = sources.run.read_table(name, ["id", "rows"])
-        ids, rows = table["id"].to_numpy(), table["rows"].combine_chunks()
-        flat, owner = pc.list_flatten(rows).to_numpy(zero_copy_only=False), pc.list_parent_indices(rows).to_numpy()
+        ids = table["id"].to_numpy()
+        flat, owner = flat_rows(table["rows"])
         order = np.lexsort((flat, owner))
         first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
         keys.append(flat[first])

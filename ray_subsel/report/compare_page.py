@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 
 from ray_subsel.report.charts import plot
 from ray_subsel.report.numbers import NONE, count, duration, percent
+from ray_subsel.report.templates import template
 
 
 def render_comparison(summary: Mapping[str, Any]) -> str:
@@ -54,11 +54,7 @@ def render_comparison(summary: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    folder = files("ray_subsel.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    style = [(folder / name).read_text(encoding="utf-8") for name in ("page.css", "compare.css")]
-    environment.globals["style"] = "".join(style)
-    return environment.from_string((folder / "compare.html").read_text(encoding="utf-8"))
+    return template("compare.html", "top.html", styles=("page.css", "compare.css"))
 
 
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -7,15 +7,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from jinja2 import Template
 
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.report.charts import Bar, bars, coverage_curve, gain_curve
 from ray_subsel.report.map import map_of
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
+from ray_subsel.report.templates import template, text_of
 from ray_subsel.report.terminal import recall_note
 from ray_subsel.report.verdict import ARM_NAMES, verdict
 
@@ -91,16 +91,9 @@ def render_html(
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    folder = files("ray_subsel.report")
-    pages = {name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "map.html")}
-    environment = Environment(
-        loader=DictLoader(pages), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = (folder / "map.js").read_text(encoding="utf-8")
+    script = text_of("map.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals["style"] = (folder / "page.css").read_text(encoding="utf-8")
-    environment.globals |= {"map_script": script, "map_script_hash": digest}
-    return environment.get_template("page.html")
+    return template("page.html", "top.html", "map.html", map_script=script, map_script_hash=digest)
 
 
 def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

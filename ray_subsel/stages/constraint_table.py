@@ -17,7 +17,6 @@ from enum import IntEnum
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import shard_of_key
@@ -27,7 +26,7 @@ from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.values import respelled
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name
 
 FOLDER = "limits"
 MOST_GROUPS = 100_000
@@ -172,9 +171,7 @@ def write_table(task: TableTask, shard: int) -> None:
 
 def _states(task: TableTask, members: pa.Table) -> tuple[Indices, Indices]:
     """Return the state of each item of a shard, and the row that was named for an included one."""
-    rows = members["rows"].combine_chunks()
-    flat = pc.list_flatten(rows).to_numpy()
-    owner = pc.list_parent_indices(rows).to_numpy()
+    flat, owner = flat_rows(members["rows"])
     state = np.full(members.num_rows, int(ItemState.AVAILABLE), dtype=np.int64)
     asked = np.full(members.num_rows, -1, dtype=np.int64)
     order = {int(row): place for place, row in enumerate(task.include)}

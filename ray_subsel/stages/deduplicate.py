@@ -66,6 +66,7 @@ from ray_subsel.stages.constraint_table import columns_of
 from ray_subsel.storage.embedding_store import (
     METADATA,
     EmbeddingStore,
+    flat_rows,
     part_name,
     vector_type,
     vectors_of,
@@ -696,9 +697,8 @@ def _led(table: pa.Table, led: pa.Table | None) -> tuple[ItemBatch, list[list[in
         return ItemBatch(leaders, vectors, {MULTIPLICITY: multiplicity}), []
     group = np.searchsorted(leaders, led["leader"].to_numpy())
     np.add.at(multiplicity, group, led[MULTIPLICITY].to_numpy())
-    rows = led["rows"].combine_chunks()
-    flat = pc.list_flatten(rows).to_numpy()
-    owner = group[pc.list_parent_indices(rows).to_numpy()]
+    flat, places = flat_rows(led["rows"])
+    owner = group[places]
     order = np.lexsort((flat, owner))
     edges = np.searchsorted(owner[order], np.arange(1, leaders.size))
     members = [part.tolist() for part in np.split(flat[order], edges)]

@@ -45,7 +45,7 @@ from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import group_names
 from ray_subsel.stages.select_clusters import arranged_store, cluster_layout
 from ray_subsel.stages.smaller_store import smaller_store, without_items
-from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name
 
 SCRATCH, KEPT, DROPPED = "neighbours", "kept", "dropped.parquet"
 HINT = "Give it more memory"
@@ -243,9 +243,8 @@ class DropDoubtfulStage(Stage[EmbeddingStore]):
         named = np.zeros(ids.size, dtype=np.bool_)
         for shard in self.store.numbers if self.named.size else ():
             members = self.store.members(shard)
-            lists = members["rows"].combine_chunks()
-            hit = np.isin(pc.list_flatten(lists).to_numpy(), self.named)
-            own = members["id"].to_numpy()[pc.list_parent_indices(lists).to_numpy()[hit]]
+            flat, places = flat_rows(members["rows"])
+            own = members["id"].to_numpy()[places[np.isin(flat, self.named)]]
             named[np.searchsorted(ids, own)] = True
         return named
 
@@ -305,9 +304,9 @@ class DropDoubtfulStage(Stage[EmbeddingStore]):
         for shard in self.store.numbers if items.size else ():
             members = self.store.members(shard)
             members = members.filter(pa.array(np.isin(members["id"].to_numpy(), items)))
-            lists = members["rows"].combine_chunks()
-            rows.append(pc.list_flatten(lists).to_numpy())
-            owner.append(members["id"].to_numpy()[pc.list_parent_indices(lists).to_numpy()])
+            flat, places = flat_rows(members["rows"])
+            rows.append(flat)
+            owner.append(members["id"].to_numpy()[places])
         every = np.concatenate(rows)
         order = np.argsort(every, kind="stable")
         return every[order], np.concatenate(owner)[order]

@@ -40,7 +40,7 @@ from ray_subsel.stages.apart import embedded_apart
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import columns_of
 from ray_subsel.stages.smaller_store import smaller_store, without_items
-from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name, vectors_of
 
 FOLDER, FOUND, CLEAN = "against", "against/found", "clean"
 CONTAMINATED = "contaminated.parquet"
@@ -246,8 +246,7 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
         """Return a line for each row that is left out."""
         run = self.rows.run
         table = pa.concat_tables([run.read_table(part_name(shard, FOUND)) for shard in self.store.numbers])
-        lists = table["rows"].combine_chunks()
-        ids, of = pc.list_flatten(lists).to_numpy(), pc.list_parent_indices(lists).to_numpy()
+        ids, of = flat_rows(table["rows"])
         order = np.argsort(ids, kind="stable")
         ids, table = ids[order], table.drop_columns(["rows"]).take(pa.array(of[order]))
         numbers = table["number"].to_numpy()

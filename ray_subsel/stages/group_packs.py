@@ -17,7 +17,7 @@ from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, part_name
+from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, flat_rows, part_name
 
 FOLDER = "packs"
 COLUMNS = ("label", "cost", "quality", "text")
@@ -67,8 +67,7 @@ def group_sizes(rows: RowStore, column: str) -> tuple[tuple[str, ...], Indices]:
 def write_packs(task: PackTask, shard: int) -> None:
     """Write the items of one shard, sorted by pack, group and id."""
     items = task.store.read_shard(shard, ["id", "vector", "rows"])
-    lists = items["rows"].combine_chunks()
-    flat, owner = pc.list_flatten(lists).to_numpy(), pc.list_parent_indices(lists).to_numpy()
+    flat, owner = flat_rows(items["rows"])
     known = _columns_of(task, shard, flat)
     names = pa.array(task.names, pa.string())
     group = pc.index_in(pc.fill_null(known["group"], ""), value_set=names).combine_chunks().to_numpy()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-import pyarrow.compute as pc
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
@@ -21,7 +20,7 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of, write_shard
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name, vectors_of, write_shard
 
 FOLDER = "best"
 HINT = "Free some disk or memory"
@@ -31,8 +30,7 @@ def best_rows(rows: RowStore, store: EmbeddingStore, column: str, shard: int) ->
     """Return the items of a shard as they lie, the best row of each, and how many rows have no number."""
     members = store.members(shard)
     ids = members["id"].to_numpy().astype(np.int64)
-    lists = members["rows"].combine_chunks()
-    flat, owner = pc.list_flatten(lists).to_numpy(), pc.list_parent_indices(lists).to_numpy()
+    flat, owner = flat_rows(members["rows"])
     values = row_values(rows, flat, column)
     order = np.lexsort((flat, -values, owner))
     first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]

@@ -25,7 +25,7 @@ from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import EmbeddingStore
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows
 from ray_subsel.storage.run_directory import RunDir
 
 MAP = "map.parquet"
@@ -98,11 +98,11 @@ def sample_items(run: RunDir, store: EmbeddingStore, points: int) -> tuple[Indic
     items, shown, rows = [], [], []
     for shard in store.numbers:
         table = store.read_shard(shard, ["id", "rows"])
-        ids, members = table["id"].to_numpy(), table["rows"].combine_chunks()
-        flat = pc.list_flatten(members).to_numpy(zero_copy_only=False)
+        ids = table["id"].to_numpy()
+        flat, owner = flat_rows(table["rows"])
         here = is_in(flat, chosen)
         items.append(ids)
-        shown.append(ids[pc.list_parent_indices(members).to_numpy(zero_copy_only=False)[here]])
+        shown.append(ids[owner[here]])
         rows.append(flat[here])
     whole, first = np.concatenate(items), np.concatenate(shown)
     others = whole[~is_in(whole, np.sort(first))]

@@ -21,7 +21,7 @@ from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.deduplicate import GROUPS, LEADERS
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import EmbeddingStore
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows
 from ray_subsel.storage.run_directory import RunDir
 
 SAMPLE = 2_000
@@ -163,11 +163,9 @@ def _items_of(items: EmbeddingStore, rows: Indices) -> Indices:
     found = np.empty(rows.size, dtype=np.int64)
     for shard in items.numbers:
         table = items.read_shard(shard, ["id", "rows"])
-        members = table["rows"].combine_chunks()
-        flat = pc.list_flatten(members).to_numpy(zero_copy_only=False)
+        flat, owner = flat_rows(table["rows"])
         here = np.isin(flat, ascending)
-        parents = pc.list_parent_indices(members).to_numpy(zero_copy_only=False)[here]
-        found[order[np.searchsorted(ascending, flat[here])]] = table["id"].to_numpy()[parents]
+        found[order[np.searchsorted(ascending, flat[here])]] = table["id"].to_numpy()[owner[here]]
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import ExactSum, exact_total
@@ -423,6 +424,15 @@ def vectors_of(column: pa.ChunkedArray) -> Float32s:
     # flatten() and not values: the latter forgets the offset of a slice.
     flat = array.flatten().to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(flat, dtype=np.float32).reshape(len(array), array.type.list_size)
+
+
+def flat_rows(lists: pa.ChunkedArray) -> tuple[Indices, Indices]:
+    """Return the numbers of a column of lists one after the other, and the place of the list that each is in."""
+    whole = lists.combine_chunks()
+    return (
+        pc.list_flatten(whole).to_numpy(zero_copy_only=False),
+        pc.list_parent_indices(whole).to_numpy(zero_copy_only=False),
+    )
 
 
 def _items_of(table: pa.Table) -> ItemBatch:
