@@ -114,6 +114,8 @@ class Embedder(abc.ABC):
     """Where a run keeps what :meth:`fit` returned, ``embedder/...`` outside the package; empty: nothing is fitted."""
     near: ClassVar[float | None] = None
     """The cosine from which two texts are near copies in its vectors; None: it is not known."""
+    version: ClassVar[int] = 1
+    """Raised where a text has another vector than before under the same settings: part of :meth:`identity`."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """What must be installed, by import name: keys of :data:`ray_subsel.core.extras.EXTRA_OF`."""
     kept_by: ClassVar[tuple[str, ...] | None] = None
@@ -157,10 +159,16 @@ class Embedder(abc.ABC):
     def identity(cls, settings: EmbedSettings) -> str:
         """Return what tells it from others that give other vectors, beside its settings.
 
-        By default its name; outside the package, a hash of the file that defines it, so that a change is noticed.
+        By default its name and :attr:`version`; outside the package, a hash of the file that defines it too, so that a
+        change is noticed.
         """
         del settings
-        return cls.name if is_own(cls) else source_fingerprint(cls)
+        return cls.of_version(cls.name if is_own(cls) else source_fingerprint(cls))
+
+    @classmethod
+    def of_version(cls, identity: str) -> str:
+        """Return an identity with :attr:`version`, which goes without saying where it is 1."""
+        return identity if cls.version == 1 else f"{identity}-{cls.version}"
 
     @classmethod
     def encoder(cls, settings: EmbedSettings) -> str | None:

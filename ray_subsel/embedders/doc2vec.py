@@ -198,6 +198,7 @@ class Doc2VecEmbedder(Embedder):
     name: ClassVar[str] = "doc2vec"
     uses: ClassVar[tuple[str, ...]] = ("vector_size", "doc2vec_epochs", "seed")
     state_file: ClassVar[str] = "doc2vec/state.npz"
+    version: ClassVar[int] = 2  # since texts are folded
     libraries: ClassVar[tuple[str, ...]] = ("gensim",)
 
     def __init__(self, state: Doc2VecState) -> None:

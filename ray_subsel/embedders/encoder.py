@@ -147,10 +147,10 @@ class BertEmbedder(Embedder):
 
     @classmethod
     def identity(cls, settings: EmbedSettings) -> str:
-        """Return a hash of the model's files, and how it pools where that is not the mean."""
+        """Return a hash of the model's files, how it pools where that is not the mean, and the version."""
         model = cls.encoder(settings)
         modes = read_pooling(resolve_model(model)).modes
-        return "-".join([model_fingerprint(model), *(modes if modes != Pooling().modes else ())])
+        return cls.of_version("-".join([model_fingerprint(model), *(modes if modes != Pooling().modes else ())]))
 
     @classmethod
     def dimension_of(cls, settings: EmbedSettings) -> int:

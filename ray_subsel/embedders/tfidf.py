@@ -142,6 +142,7 @@ class TfidfEmbedder(Embedder):
     near: ClassVar[float | None] = 0.9
     uses: ClassVar[tuple[str, ...]] = ("vector_size", "seed")
     state_file: ClassVar[str] = "tfidf/state.npz"
+    version: ClassVar[int] = 2  # since texts are folded
 
     def __init__(self, state: TfidfState) -> None:
         self._state = state

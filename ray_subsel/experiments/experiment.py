@@ -13,6 +13,7 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.experiments.embedder_choices import coordinate, model_label
 from ray_subsel.experiments.grid import FOLDER, RESULTS, Results, read_results
+from ray_subsel.experiments.methods import method_named
 from ray_subsel.experiments.page import figures_of, render_page
 from ray_subsel.experiments.ray_runner import Spread, spread_cells
 from ray_subsel.experiments.rendering import png_renderer
@@ -93,11 +94,12 @@ def run(config: ExperimentConfig) -> str:
         _read(replace(config.corpus, data=data, copies="keep")) for data in (config.corpus.data, config.train.test)
     )
     setup = Setup(config.corpus.task, train, test, config.embed, config.train)
-    choosers = {coordinate(name, setup.encoder): name for name in config.study.choosers}
-    setup = replace(setup, choosers=choosers, cache=config.cache)
-    study = replace(config.study, choosers=tuple(choosers))
+    named = {coordinate(name, setup.encoder): name for name in config.study.choosers}
+    setup = replace(setup, choosers=named, cache=config.cache)
+    study = replace(config.study, choosers=tuple(named))
     cells = cells_of(study, config.corpus.story_text)
-    about = {config.study.via: setup.about(config.study.via)}
+    choosers = {name for cell in cells for name in (cell.chooser, method_named(cell.method).embedder)}
+    about = {config.study.via: setup.about(config.study.via, choosers)}
     settings = {
         **about,
         "study": fingerprint_fields(study),

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, SelectConfig, settle
+from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, SelectConfig, settle
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.files import SourceFile
@@ -17,6 +17,7 @@ from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.resolve import resolve
 from ray_subsel.corpus.target_file import target_fingerprint
 from ray_subsel.planning.embedding_plan import plan_embedding
+from ray_subsel.planning.kept_texts import ToEmbed, texts_to_embed, timed
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.selection_plan import SelectionPlan, plan_sizes, planned_k, with_ranks
@@ -43,6 +44,8 @@ class RunPlan:
         What was taken for k where a budget decides and costs are not read yet.
     recipe : tuple of str
         What the data and the recipe decided, a line each.
+    embedding : ToEmbed or None
+        What there is to embed, where it was looked up among the embeddings that are kept.
     """
 
     rows: int
@@ -51,6 +54,7 @@ class RunPlan:
     stages: dict[str, int]
     assumed_k: int | None = None
     recipe: tuple[str, ...] = ()
+    embedding: ToEmbed | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan, ready for JSON."""
@@ -60,7 +64,8 @@ class RunPlan:
         """Return the plan as it is printed."""
         about = "" if self.exact else "some "
         first = f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"
-        lines = [*self.recipe, first, *self.sizes.lines(), stage_memory_line(self.stages)]
+        embedding = () if self.embedding is None else (self.embedding.line(),)
+        lines = [*self.recipe, first, *embedding, *self.sizes.lines(), stage_memory_line(self.stages)]
         if self.assumed_k is not None:
             lines.append(f"budget    how many it pays for is known when costs are read; {self.assumed_k:,} are assumed")
         return "\n".join(lines)
@@ -72,6 +77,7 @@ def plan_run(
     select: SelectConfig,
     machine: Machine,
     *,
+    cache: CacheConfig | None = None,
     policy: Policy = DEFAULT_POLICY,
     counted_bytes: int = COUNTED_BYTES,
 ) -> RunPlan:
@@ -83,6 +89,8 @@ def plan_run(
     embed : EmbedConfig
     select : SelectConfig
     machine : Machine
+    cache : CacheConfig, optional
+        Where embeddings are kept: texts are looked up there, and what is left to embed is told.
     policy : Policy
     counted_bytes : int
         Text files up to this size are read to count their rows.
@@ -113,11 +121,16 @@ def plan_run(
     sizes = plan_sizes(select, machine, n=rows, d=dimension, k=planned, copies=corpus.copies == "keep", policy=policy)
     sizes = sizes if corpus.quality is None else with_ranks(sizes)
     source = InputSize(rows, found.shards, sum(file.size for file in found.files))
-    embedding = plan_embedding(corpus, embed, machine, n=rows, d=dimension, policy=policy)
+    looked_up = None
+    if cache is not None and corpus.vectors is None:
+        looked_up = texts_to_embed(found, embed, cache, rows=rows, exact=counted_all, d=dimension)
+    unknown = None if looked_up is None else looked_up.left
+    embedding = plan_embedding(corpus, embed, machine, n=rows, d=dimension, unknown=unknown, policy=policy)
+    to_embed = None if looked_up is None else timed(looked_up, embed, embedding, machine)
     stages = stage_bytes(source, corpus, embed, sizes, embedding, near=select.near_threshold is not None, policy=policy)
     check_stages(stages, machine)
     assumed = planned if planned < k else None
-    return RunPlan(rows, counted_all, sizes, stages, assumed, (*told, *settled.lines()))
+    return RunPlan(rows, counted_all, sizes, stages, assumed, (*told, *settled.lines()), to_embed)
 
 
 def count_rows(file: SourceFile, counted_bytes: int = COUNTED_BYTES) -> tuple[int, bool]:

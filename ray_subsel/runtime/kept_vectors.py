@@ -8,7 +8,7 @@ from ray_subsel.config import CacheConfig, EmbedConfig
 from ray_subsel.embedders import Embedder, EmbedsTexts
 from ray_subsel.embedders.remembered import Remembering, kept_name
 from ray_subsel.runtime.progress import log_line
-from ray_subsel.storage.vector_files import VectorFiles
+from ray_subsel.storage.vector_files import VectorFiles, bytes_each
 
 
 def kept_vectors(cache: CacheConfig, embed: EmbedConfig) -> VectorFiles | None:
@@ -16,6 +16,12 @@ def kept_vectors(cache: CacheConfig, embed: EmbedConfig) -> VectorFiles | None:
     folder = cache.folder
     name = None if folder is None else kept_name(embed.embedder_class, embed)
     return None if folder is None or name is None else VectorFiles(folder, name, cache.limit, log_line)
+
+
+def beyond_limit(cache: CacheConfig, rows: int, d: int) -> int:
+    """Return the bytes of a corpus' vectors where they alone exceed what may be kept, so that none are; else 0."""
+    needed = rows * bytes_each(d)
+    return needed if needed > cache.limit else 0
 
 
 def open_kept(cache: CacheConfig, embed: EmbedConfig, opens: Callable[[], Embedder]) -> EmbedsTexts:

@@ -17,6 +17,7 @@ from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, RunConfig,
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, InputError
+from ray_subsel.core.hashing import text_key
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Float32s
 from ray_subsel.corpus.rows import RowStore, group_equal
@@ -24,7 +25,7 @@ from ray_subsel.embedders import Embedder, EmbedsTexts, normalise_halves, normal
 from ray_subsel.embedders.remembered import Remembering
 from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
-from ray_subsel.runtime.kept_vectors import kept_vectors, open_kept
+from ray_subsel.runtime.kept_vectors import beyond_limit, kept_vectors, open_kept
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line
 from ray_subsel.runtime.ray_session import Resources
@@ -39,7 +40,6 @@ from ray_subsel.storage.embedding_store import (
     write_shard,
 )
 from ray_subsel.storage.run_directory import RunDir
-from ray_subsel.storage.vector_files import bytes_each
 
 R = TypeVar("R")
 
@@ -353,10 +353,9 @@ def cache_for(context: RunContext, rows: RowStore, d: int) -> CacheConfig:
     cache = context.config.cache
     if context.config.corpus.vectors is not None or context.config.embed.embedder_class.kept_by is None:
         return NOTHING_KEPT
-    needed = rows.n_rows * bytes_each(d)
     if cache.no_cache:
         return cache
-    if needed <= cache.limit:
+    if not (needed := beyond_limit(cache, rows.n_rows, d)):
         return replace(cache, cache=str(cache.place))  # workers have another environment
     log_line(
         f"embed: embeddings are not kept for other runs: {show_bytes(needed)} exceed --cache-size {cache.cache_size}"
@@ -367,9 +366,14 @@ def cache_for(context: RunContext, rows: RowStore, d: int) -> CacheConfig:
 def _unknown(cache: CacheConfig, embed: EmbedConfig, rows: RowStore, shards: list[int]) -> int | None:
     """Return how many texts of some shards have no embedding that is kept here; None where nothing is kept."""
     kept = kept_vectors(cache, embed)
-    if kept is None:
+    if kept is None or kept.empty:
         return None
-    return sum(int((~kept.has(list(dict.fromkeys(rows.shard(s, ["key"])["key"].to_pylist())))).sum()) for s in shards)
+    unknown = 0
+    for shard in shards:
+        table = rows.shard(shard, ["id", "key", "text"])
+        texts = table.take(pa.array(group_equal(table).first))["text"].to_pylist()
+        unknown += int((~kept.has([text_key(text) for text in texts])).sum())
+    return unknown
 
 
 def embedding_pool(

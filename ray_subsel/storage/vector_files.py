@@ -103,6 +103,11 @@ class VectorFiles:
         self._first: Keys
         self._place: Indices
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no vector."""
+        return not self._opened()
+
     def find(self, keys: Sequence[bytes]) -> tuple[Mask, Float32s]:
         """Return which keys have a vector, and the vectors of those that have, in the order of the keys."""
         files = self._opened()

@@ -1,8 +1,11 @@
 """The embedding stage's pure parts; the pool itself is in test_pipeline."""
 
+import json
+
 import numpy as np
 import pytest
 
+from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
@@ -105,3 +108,19 @@ def test_pools_by_hand():
         pool_size(None, 1.0, here)
     # A cluster at rest has no GPUs yet: they come when they are asked for.
     assert pool_size(4, 1.0, Resources(cpus=2, gpus=0, nodes=1, local=False)) == (4, 1.0)
+
+
+def test_vectors_of_another_version_of_an_embedder_are_refused(tmp_path, capsys):
+    """A directory of TF-IDF from before texts were folded is not resumed: its vectors are of other words."""
+    path = tmp_path / "texts.txt"
+    path.write_text("caf\xe9 one\ncafe\u0301 two\nthree\n")
+    command = ["embed", str(path), "--embedder", "tfidf", "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    manifest = tmp_path / "run" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["stages"]["embed"]["settings"]["model_fingerprint"] = "tfidf"
+    manifest.write_text(json.dumps(content))
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "embed.model_fingerprint: 'tfidf' there, 'tfidf-2' here). Use another --out, or --overwrite" in said
+    assert main([*command, "--overwrite"]) == 0

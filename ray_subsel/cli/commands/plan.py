@@ -8,7 +8,7 @@ from typing import Any
 from ray_subsel.cli.commands.base import Answer, Command, Invocation
 from ray_subsel.cli.commands.run import DATA, SELECTING
 from ray_subsel.cli.flags import add_flags, build
-from ray_subsel.config import CorpusConfig, EmbedConfig, FilterConfig, RuntimeConfig, SelectConfig
+from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, FilterConfig, RuntimeConfig, SelectConfig
 from ray_subsel.core.errors import invalid
 
 
@@ -22,6 +22,7 @@ def _add(commands: Any) -> None:
     plan.add_argument("data", nargs="+", metavar="DATA", help=DATA)
     idle = tuple(field.name for field in dataclasses.fields(RuntimeConfig) if field.name != "memory_limit")
     add_flags(plan, RuntimeConfig, title="where", skip=idle)
+    add_flags(plan, CacheConfig, title="embeddings that are kept")
     for config, title in SELECTING:
         add_flags(plan, config, title=title, skip=("data",))
 
@@ -36,7 +37,8 @@ def _run(call: Invocation) -> Answer:
         raise invalid("per", "be left out of a plan", given["per"], "The sizes of the groups are not known before.")
     build(FilterConfig, given)  # checked alone: until rows are compared, all may stay
     settings = (build(CorpusConfig, given), build(EmbedConfig, given), build(SelectConfig, given))
-    plan = plan_run(*settings, machine_of(None, given.get("memory_limit")), policy=possible(call.policy))
+    machine = machine_of(None, given.get("memory_limit"))
+    plan = plan_run(*settings, machine, cache=build(CacheConfig, given), policy=possible(call.policy))
     return Answer(plan.text(), plan.as_json())
 
 

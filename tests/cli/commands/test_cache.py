@@ -117,3 +117,43 @@ def test_looking_and_clearing(select, tmp_path, capsys):
     assert main(["cache", *place]) == 0
     assert "no embeddings are kept" in capsys.readouterr().out
     assert main(["cache", "--cache", "s3://b/c"]) == 2
+
+
+@pytest.fixture
+def plan(tmp_path, tiny_bert, capsys):
+    def run(n, *flags):
+        command = ["plan", str(tmp_path / f"{n}.jsonl"), "--text", "t", "--k", "12", "--embedder", "bert"]
+        capsys.readouterr()
+        assert main([*command, "--model", tiny_bert, "--json", *flags]) == 0
+        about = json.loads(capsys.readouterr().out)["embedding"]
+        return [about[name] for name in ("texts", "kept", "exact", "keeps")], about["seconds"]
+
+    return run
+
+
+def test_a_plan_tells_what_is_kept_and_what_is_left_to_embed(select, plan, tmp_path, tiny_bert, capsys):
+    select("more", 75, "--no-cache")
+    assert plan(75)[0] == [75, 0, True, True]
+    select("one", 60)
+    found, seconds = plan(75)
+    assert found == [75, 60, True, True]
+    assert 0 < seconds < plan(75, "--no-cache")[1]
+    assert plan(60) == ([60, 60, True, True], 0.0)
+    assert plan(75, "--max-length", "5")[0] == [75, 0, True, True]
+    assert plan(75, "--no-cache")[0] == plan(75, "--cache-size", "2KiB")[0] == [75, 0, True, False]
+    flags = ["--text", "t", "--k", "12", "--embedder", "bert", "--model", tiny_bert]
+    assert main(["plan", str(tmp_path / "75.jsonl"), *flags]) == 0
+    assert "embed     60 of 75 texts are kept from earlier runs, 15 to embed, about " in capsys.readouterr().out
+    assert main(["plan", str(tmp_path / "75.jsonl"), *flags[:4], "--embedder", "tfidf"]) == 0
+    assert "embed     75 to embed, about " in capsys.readouterr().out
+
+
+def test_of_equal_texts_the_one_that_is_embedded_is_looked_up(embedded, plan, tmp_path, tiny_bert):
+    """Texts that look the same are one item, whose vector is that of the first spelling."""
+    rows = ["cafe\u0301 red", "caf\xe9 red", "a red bird", "a red bird"]
+    (tmp_path / "4.jsonl").write_text("".join(json.dumps({"t": row}) + "\n" for row in rows))
+    command = ["embed", str(tmp_path / "4.jsonl"), "--text", "t", "--embedder", "bert", "--model", tiny_bert]
+    for out in ("a", "b"):
+        assert main([*command, "--out", str(tmp_path / out)]) == 0
+    assert sorted(embedded) == ["a red bird", "cafe\u0301 red"]
+    assert plan(4, "--k", "2")[0] == [2, 2, True, True]
