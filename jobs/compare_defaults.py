@@ -5,7 +5,8 @@
 
 Each draw takes ``--pool`` rows at random (``--near`` adds as many noisy copies), each method chooses k of them by
 MiniLM's vectors, and a probe trained on them is measured on the test file. ``labels hidden``: the recipe is not told
-the labels. Prints means with 95 % intervals as a table in Markdown; ``--out`` has every cell.
+the labels. Prints means with 95 % intervals as a table in Markdown; ``--out`` has every cell, written as each is
+finished; the same command goes on with the cells that are missing.
 ``--via finetune`` trains MiniLM on the chosen rows in the place of the probe.
 """
 
@@ -33,6 +34,7 @@ from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
 NEAR = find_embedder("minilm").near
+EVERYTHING = "everything"
 CLASSES = "labels"
 """Stands for the labels of the rows in the arguments of a method."""
 
@@ -46,6 +48,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "facility location": {"objective": "facility_location"},
     "recipe auto, labels hidden": {"near": NEAR},
     "recipe auto": {"near": NEAR, "labels": CLASSES},
+    EVERYTHING: {},
 }
 """What a run decides by ``--recipe auto`` with MiniLM, ``select()`` is told as ``near``."""
 
@@ -64,6 +67,30 @@ def fine_tuned(train: pa.Table, test: pa.Table, task: str, draw: int, arguments:
     with tempfile.TemporaryDirectory() as folder:
         found = finetune(train, test, config, task=task, model="minilm", run=RunDir(folder), name="model")
     return found.accuracy
+
+
+class Cells:
+    """Accuracies by method and draw, kept in a file from the first on."""
+
+    def __init__(self, path: str | None, settings: dict[str, Any]) -> None:
+        self.path, self.settings = None if path is None else Path(path), settings
+        self.found: dict[str, dict[int, float]] = {}
+        if self.path is not None and self.path.exists():
+            kept = json.loads(self.path.read_text())
+            if kept["settings"] != settings:
+                raise SystemExit(f"--out {path} holds cells of other settings: {kept['settings']}; name another file")
+            self.found = {
+                name: {int(draw): one for draw, one in cells.items()} for name, cells in kept["cells"].items()
+            }
+
+    def add(self, name: str, draw: int, accuracy: float) -> None:
+        """Keep a cell, and write all of them."""
+        self.found.setdefault(name, {})[draw] = accuracy
+        if self.path is not None:
+            draws = {name: {str(draw): cells[draw] for draw in sorted(cells)} for name, cells in self.found.items()}
+            part = self.path.with_name(f"{self.path.name}.part")
+            part.write_text(json.dumps({"settings": self.settings, "cells": draws}, indent=1) + "\n")
+            part.replace(self.path)
 
 
 def main(given: list[str] | None = None) -> int:
@@ -94,33 +121,35 @@ def main(given: list[str] | None = None) -> int:
         embedder.load(cache, "vectors.npz")
     copies = Redundancy("near", 0.5, 0.1) if arguments.near else Redundancy("none", 0.0)
     X_test, y_test = features(test, task, embedder), np.array(test["label"].to_pylist())
-    found: dict[str, dict[int, float]] = {name: {} for name in arguments.method or METHODS}
+    settings = {key: getattr(arguments, key) for key in ("kind", "k", "pool", "near", "embedder", "via")}
+    if arguments.via == "finetune":
+        settings |= {"epochs": arguments.epochs, "lr": arguments.lr}
+    kept = Cells(arguments.out, settings)
+    names = [
+        name
+        for name in arguments.method or METHODS
+        if not (task == "story-cloze" and "labels" in METHODS[name])  # which ending is right is no class
+    ]
     for draw in range(arguments.draws):
+        missing = [name for name in names if draw not in kept.found.get(name, {})]
+        if not missing:
+            continue
         sample = make_sample(train, task, copies, pool=arguments.pool, story="context+right", seed=draw)
         X, y = embedder.embed(sample.texts), np.array(sample.table["label"].to_pylist())
         F = features(sample.table, task, embedder)
         if cache is not None:
             embedder.save(cache, "vectors.npz")
-        for name in found:
+        for name in missing:
             options = {key: y if value is CLASSES else value for key, value in METHODS[name].items()}
-            if task == "story-cloze" and "labels" in options:
-                continue  # which ending is right is no class
-            rows = select(X, arguments.k, seed=draw, **options).indices
+            rows = np.arange(len(y)) if name == EVERYTHING else select(X, arguments.k, seed=draw, **options).indices
             if arguments.via == "finetune":
-                found[name][draw] = fine_tuned(sample.table.take(pa.array(rows)), test, task, draw, arguments)
+                accuracy = fine_tuned(sample.table.take(pa.array(rows)), test, task, draw, arguments)
             else:
-                found[name][draw] = probe(F[rows], y[rows], X_test, y_test, task).accuracy
-        sys.stderr.write(
-            f"draw {draw}: { ({name: round(cells[draw], 4) for name, cells in found.items() if cells}) }\n"
-        )
-    found = {name: cells for name, cells in found.items() if cells}
-    best = (
-        next(reversed(found))
-        if arguments.method
-        else "recipe auto"
-        if "recipe auto" in found
-        else "recipe auto, labels hidden"
-    )
+                accuracy = probe(F[rows], y[rows], X_test, y_test, task).accuracy
+            kept.add(name, draw, accuracy)
+            sys.stderr.write(f"draw {draw}, {name}: {accuracy:.4f}\n")
+    found = {name: kept.found[name] for name in names}
+    best = next((name for name in ("recipe auto", "recipe auto, labels hidden") if name in found), names[-1])
     lines = [f"| method | accuracy | {best} is ahead by |", "|---|---|---|"]
     for name, cells in found.items():
         mean, ahead = estimate(list(cells.values())), paired(found[best], cells)
@@ -128,10 +157,6 @@ def main(given: list[str] | None = None) -> int:
         gap = "" if name == best else f"{100 * ahead.mean:+.1f} ± {100 * (ahead.half or 0.0):.1f}"
         lines.append(f"| {name} | {100 * mean.mean:.1f} ± {100 * (mean.half or 0.0):.1f} | {gap} |")
     sys.stdout.write("\n".join(lines) + "\n")
-    if arguments.out:
-        about = {key: getattr(arguments, key) for key in ("kind", "k", "pool", "draws", "near", "embedder", "via")}
-        cells = {name: [cells[draw] for draw in sorted(cells)] for name, cells in found.items()}
-        Path(arguments.out).write_text(json.dumps({"settings": about, "accuracy": cells}, indent=1) + "\n")
     return 0
 
 

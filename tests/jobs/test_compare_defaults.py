@@ -32,8 +32,8 @@ def test_a_table_and_every_cell(tmp_path, capsys):
     out = tmp_path / "cells.json"
     given = ["classes", *files, "--k", "9", "--pool", "40", "--draws", "2", "--out", str(out)]
     assert compare.main([*given, "--cache", str(tmp_path / "cache")]) == 0
-    cells = json.loads(out.read_text())["accuracy"]
+    cells = json.loads(out.read_text())["cells"]
     assert set(cells) == set(compare.METHODS)
-    assert all(len(row) == 2 and 0 <= min(row) <= max(row) <= 1 for row in cells.values())
+    assert all(set(row) == {"0", "1"} and 0 <= min(row.values()) <= max(row.values()) <= 1 for row in cells.values())
     table = capsys.readouterr().out
     assert all(f"| {name} |" in table for name in cells)
