@@ -33,7 +33,8 @@ from ray_subsel.experiments.statistics import estimate, paired
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 
-NEAR = find_embedder("minilm").near
+NEAR = "near"
+"""Stands for the cosine from which a run takes MiniLM's texts for near copies, in the arguments of a method."""
 EVERYTHING = "everything"
 CLASSES = "labels"
 """Stands for the labels of the rows in the arguments of a method."""
@@ -105,6 +106,7 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--pool", type=int, default=3_000)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--near", action="store_true", help="add as many noisy copies, of a tenth of the rows")
+    parser.add_argument("--near-cosine", type=float, help="of the recipe; default: what a run takes with MiniLM")
     parser.add_argument("--embedder", default="minilm")
     parser.add_argument("--via", choices=("probe", "finetune"), default="probe")
     parser.add_argument("--epochs", type=int, default=20)
@@ -124,7 +126,10 @@ def main(given: list[str] | None = None) -> int:
     settings = {key: getattr(arguments, key) for key in ("kind", "k", "pool", "near", "embedder", "via")}
     if arguments.via == "finetune":
         settings |= {"epochs": arguments.epochs, "lr": arguments.lr}
+    if arguments.near_cosine is not None:
+        settings["near_cosine"] = arguments.near_cosine
     kept = Cells(arguments.out, settings)
+    near = arguments.near_cosine or find_embedder("minilm").near
     names = [
         name
         for name in arguments.method or METHODS
@@ -140,7 +145,9 @@ def main(given: list[str] | None = None) -> int:
         if cache is not None:
             embedder.save(cache, "vectors.npz")
         for name in missing:
-            options = {key: y if value is CLASSES else value for key, value in METHODS[name].items()}
+            options = {
+                key: y if value is CLASSES else near if value is NEAR else value for key, value in METHODS[name].items()
+            }
             rows = np.arange(len(y)) if name == EVERYTHING else select(X, arguments.k, seed=draw, **options).indices
             if arguments.via == "finetune":
                 accuracy = fine_tuned(sample.table.take(pa.array(rows)), test, task, draw, arguments)
