@@ -64,7 +64,7 @@ def read(task: str, path: str, arguments: argparse.Namespace) -> pa.Table:
 
 def fine_tuned(train: pa.Table, test: pa.Table, task: str, draw: int, arguments: argparse.Namespace) -> float:
     """Return the accuracy of MiniLM fine-tuned on some rows."""
-    config = TrainConfig(epochs=arguments.epochs, lr=arguments.lr, train_seed=draw, precision="fp32")
+    config = TrainConfig(epochs=arguments.epochs, lr=arguments.lr, train_seed=draw)
     with tempfile.TemporaryDirectory() as folder:
         found = finetune(train, test, config, task=task, model="minilm", run=RunDir(folder), name="model")
     return found.accuracy
