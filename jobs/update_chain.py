@@ -31,7 +31,7 @@ from ray_subsel.config.update import UpdateConfig
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant, Objective
 from ray_subsel.selection.api import select
-from ray_subsel.stages.deduplicate import LEADERS
+from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.update import update
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore

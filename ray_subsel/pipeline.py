@@ -50,13 +50,14 @@ from ray_subsel.stages.base import RunContext, Stage, run_stage
 from ray_subsel.stages.check_rows import check_rows
 from ray_subsel.stages.constraint_table import row_ids
 from ray_subsel.stages.decide import DecideStage
-from ray_subsel.stages.deduplicate import DeduplicateStage, ItemLabels, ItemOrder
+from ray_subsel.stages.deduplicate import DeduplicateStage
 from ray_subsel.stages.drop_doubtful import DropDoubtfulStage
 from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.keep_best import KeepBestStage
 from ray_subsel.stages.map import MapStage
+from ray_subsel.stages.near.task import ItemLabels, ItemOrder
 from ray_subsel.stages.profile import ProfileStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage

@@ -16,11 +16,12 @@ from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, WINDOW, Lef
 from ray_subsel.filters.worst import LABEL_NOISE as BY_LABEL
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.stages.deduplicate import GROUPS, DeduplicateStage
+from ray_subsel.stages.deduplicate import DeduplicateStage
 from ray_subsel.stages.drop_doubtful import DROPPED, DropDoubtfulStage
 from ray_subsel.stages.exclude_contaminated import CONTAMINATED as CONTAMINATED_FILE
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.keep_best import FOLDER as BEST
+from ray_subsel.stages.near.task import GROUPS
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir

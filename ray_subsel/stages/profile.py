@@ -18,7 +18,7 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.profile import coverage, curve_sizes, expected_repeats, quartiles, shares
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.stages.deduplicate import GROUPS, LEADERS
+from ray_subsel.stages.near.task import GROUPS, LEADERS
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows

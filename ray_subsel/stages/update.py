@@ -26,13 +26,13 @@ from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
-from ray_subsel.stages.deduplicate import LEADERS
 from ray_subsel.stages.drop_doubtful import DropDoubtfulStage
 from ray_subsel.stages.embed import EmbedStage
 from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.join_new import JoinStage
 from ray_subsel.stages.keep_best import KeepBestStage
+from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.renew_selection import CHANGES, RenewStage, check_updatable
 from ray_subsel.stages.update_chain import FOLDER, Chain, Part, update_directory
 from ray_subsel.stages.write_selection import SELECTION

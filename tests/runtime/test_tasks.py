@@ -17,8 +17,9 @@ from ray_subsel.runtime import tasks
 from ray_subsel.runtime.progress import NullProgress
 from ray_subsel.runtime.ray_session import input_error_in
 from ray_subsel.runtime.tasks import ATTEMPTS, Pool, TaskSpec, attempt, map_tasks, result_of, run_pool, run_tasks
-from ray_subsel.stages.deduplicate import NearTask, collapse
+from ray_subsel.stages.deduplicate import collapse
 from ray_subsel.stages.embed import fit_once
+from ray_subsel.stages.near.task import NearTask
 from ray_subsel.stages.select_greedi import choose, sorted_store
 from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.storage.run_directory import BEGUN, RunDir

@@ -18,7 +18,9 @@ from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.pipeline import run
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 from ray_subsel.report.terminal import summary_text
-from ray_subsel.stages.deduplicate import ItemOrder, NearTask, collapse, leaders_of
+from ray_subsel.stages.deduplicate import collapse
+from ray_subsel.stages.near.leaders import leaders_of
+from ray_subsel.stages.near.task import ItemOrder, NearTask
 from ray_subsel.storage.embedding_store import EmbeddingStore, write_shard
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic import Recipe, make_corpus
