@@ -38,12 +38,13 @@ from ray_subsel.core.extras import need
 from ray_subsel.corpus.constraint_columns import check_corpus, check_filters, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
 from ray_subsel.corpus.ingest_plan import input_fingerprint
-from ray_subsel.corpus.other_sets import other_corpus
+from ray_subsel.corpus.other_sets import other_corpus, test_corpus
 from ray_subsel.corpus.resolve import resolve
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
 from ray_subsel.embedders.registry import require
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
+from ray_subsel.planning.stage_seconds import AROUND, RAY
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, Stage, run_stage
@@ -58,15 +59,16 @@ from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.keep_best import KeepBestStage
 from ray_subsel.stages.map import MapStage
 from ray_subsel.stages.near.task import ItemLabels, ItemOrder
+from ray_subsel.stages.plan_once import PLAN, PlanOnce
 from ray_subsel.stages.profile import ProfileStage
 from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
-from ray_subsel.stages.train import TrainStage, check_test, test_corpus
+from ray_subsel.stages.train import TrainStage, check_test
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
-from ray_subsel.storage.manifest import Manifest, locked
+from ray_subsel.storage.manifest import Manifest, StageEntry, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 
 LEAVING = (ExcludeContaminatedStage, KeepBestStage, DropDoubtfulStage, DeduplicateStage)
@@ -105,6 +107,7 @@ def run(
     InputError
         For whatever is wrong with the input or the settings; what was finished stays and is resumed.
     """
+    began = time.perf_counter()
     corpus, told = resolve(config.corpus)
     config, settled = settle_run(dataclasses.replace(config, corpus=corpus))
     directory = RunDir(config.runtime.out, watch)
@@ -132,15 +135,27 @@ def run(
         directory.sweep()
         for line in (*(f"corpus: {line}" for line in told), *settled.lines()):
             log_line(line)
-        manifest.about = _about(config, config.command) | {"recipe": settled.as_json()}
+        told_before = {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}
+        manifest.about = _about(config, config.command) | {"recipe": settled.as_json()} | told_before
+        before = dict(manifest.stages)
         with RaySession(config.runtime, _classes(config)) as session:
-            context = RunContext(config, manifest, session, possible(policy))
+            context = RunContext(config, manifest, session, possible(policy), PlanOnce())
             try:
                 _run_stages(context, Known(inputs, model, lists, others, queries), policy)
             except InputError:
                 manifest.release(_free(manifest))
                 raise
+            _keep_times(manifest, before, time.perf_counter() - began, session.seconds)
         return publish(manifest)
+
+
+def _keep_times(manifest: Manifest, before: dict[str, StageEntry], wall: float, ray: float) -> None:
+    """Keep the time that was no stage's, so that times add up to those of this start; where it did nothing, none."""
+    now = [one.seconds for name, one in manifest.stages.items() if one.done and one != before.get(name)]
+    if now:
+        told = {RAY: ray} if ray else {}
+        manifest.about[AROUND] = {name: round(one, 3) for name, one in (told | {AROUND: wall - ray - sum(now)}).items()}
+        manifest.save()
 
 
 @dataclass(frozen=True)

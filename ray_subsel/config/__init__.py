@@ -12,7 +12,7 @@ from ray_subsel.config.run import RunConfig
 from ray_subsel.config.runtime import RuntimeConfig
 from ray_subsel.config.select import SelectConfig
 from ray_subsel.config.settle import settle, settle_run
-from ray_subsel.config.train import ARMS, TrainConfig
+from ray_subsel.config.train import ARMS, TrainConfig, model_to_train
 
 __all__ = [
     "ARMS",
@@ -29,6 +29,7 @@ __all__ = [
     "SelectConfig",
     "TrainConfig",
     "fingerprint_fields",
+    "model_to_train",
     "option",
     "settle",
     "settle_run",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ray_subsel.config.embed import EmbedConfig
 from ray_subsel.config.options import check_choices, check_positive, check_share, option
 from ray_subsel.core.errors import invalid
+from ray_subsel.embedders import model_name
 
 ARMS = ("subset", "random", "random-dedup", "full")
 
@@ -44,3 +46,10 @@ class TrainConfig:
             raise invalid("weight_decay", "be at least 0", self.weight_decay)
         if self.checkpoint_every < 0:
             raise invalid("checkpoint_every", "be at least 0", self.checkpoint_every)
+
+
+def model_to_train(embed: EmbedConfig, train: TrainConfig) -> str:
+    """Return the encoder to fine-tune: the one named, else the embedder where it is an encoder, else BERT."""
+    if train.train_model is not None:
+        return train.train_model
+    return model_name(embed) or "bert-base-uncased"

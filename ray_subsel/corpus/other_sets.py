@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.config import CorpusConfig
-from ray_subsel.core.errors import invalid
+from ray_subsel.config import CorpusConfig, TrainConfig
+from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.files import format_of, list_files
 from ray_subsel.corpus.formats.plain_text import TEXT_COLUMN
@@ -91,3 +91,10 @@ class OtherSet:
         """Return the file of each row, and its line there; for Parquet the 1-based row."""
         files = [self.rows.files[at]["path"] for at in np.searchsorted(self._ends, ids, side="right")]
         return files, self.rows.take(ids, ["line"])["line"].to_pylist() if ids.size else []
+
+
+def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
+    """Return how the test file is read: as the corpus, but as it is."""
+    if not train.test:
+        raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
+    return corpus.alike(train.test, vectors=None)

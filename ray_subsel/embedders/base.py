@@ -121,6 +121,8 @@ class Embedder(abc.ABC):
     kept_by: ClassVar[tuple[str, ...] | None] = None
     """The settings that, with :meth:`identity`, decide the vector of a text, wherever it is embedded: vectors are then
     kept from one run to the next. None: they depend on a corpus, or cost too little to be kept."""
+    start_seconds: ClassVar[float] = 0.5
+    """What opening it takes, about: libraries that are imported, a model that is read."""
     threaded: ClassVar[bool] = False
     """Whether it makes use of several CPU threads in one process."""
 

@@ -79,6 +79,7 @@ class BertEmbedder(Embedder):
     uses: ClassVar[tuple[str, ...]] = ("model", "batch_size", "max_length", "embed_precision")
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers", "safetensors", "huggingface_hub")
     kept_by: ClassVar[tuple[str, ...] | None] = ("max_length", "embed_precision")
+    start_seconds: ClassVar[float] = 4.0
     threaded: ClassVar[bool] = True
 
     def __init__(

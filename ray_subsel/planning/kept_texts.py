@@ -1,18 +1,15 @@
-"""Tell what of a corpus is left to embed, and how long that takes, before anything is embedded."""
+"""Tell what of a corpus is left to embed, before anything is embedded."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ray_subsel.config import CacheConfig, EmbedConfig
 from ray_subsel.core.hashing import text_key
 from ray_subsel.corpus.formats import format_for
 from ray_subsel.corpus.ingest_plan import IngestPlan
 from ray_subsel.corpus.validate import canonical
-from ray_subsel.planning.embedding_plan import EmbeddingPlan
-from ray_subsel.planning.machine import Machine
-from ray_subsel.report.numbers import duration
 from ray_subsel.runtime.kept_vectors import beyond_limit, kept_vectors
 
 READ_BYTES = 16 << 20
@@ -34,15 +31,12 @@ class ToEmbed:
         Whether both were counted.
     keeps : bool
         Whether embeddings of this embedder are kept.
-    seconds : float
-        What the rest takes, rough.
     """
 
     texts: int
     kept: int
     exact: bool
     keeps: bool
-    seconds: float = 0.0
 
     @property
     def left(self) -> int:
@@ -53,8 +47,7 @@ class ToEmbed:
         """Return it as a plan is printed."""
         some = "" if self.exact else "some "
         known = f"{some}{self.kept:,} of {self.texts:,} texts are kept from earlier runs, " if self.keeps else ""
-        takes = f", about {duration(self.seconds)} (rough)" if self.left else ""
-        return f"embed     {known}{some}{self.left:,} to embed{takes}"
+        return f"embed     {known}{some}{self.left:,} to embed"
 
 
 def texts_to_embed(
@@ -90,12 +83,6 @@ def texts_to_embed(
     if whole:
         return ToEmbed(len(texts), known, exact=True, keeps=True)
     return ToEmbed(rows, rows * known // max(1, len(texts)), exact=False, keeps=True)
-
-
-def timed(found: ToEmbed, embed: EmbedConfig, plan: EmbeddingPlan, machine: Machine) -> ToEmbed:
-    """Return it with the seconds that the rest takes where the plan has it embedded."""
-    at_once = plan.threads if plan.in_process else machine.cpus
-    return replace(found, seconds=embed.embedder_class.seconds(embed, found.left) / at_once)
 
 
 def _sample(found: IngestPlan, most: int) -> tuple[list[str], bool]:

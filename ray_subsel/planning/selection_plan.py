@@ -31,6 +31,9 @@ from ray_subsel.planning.memory_model import (
 )
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 
+DISK_BYTES = 1.5e8
+"""Of vectors that are read in a second."""
+
 RANK_BYTES = 100
 """Of an item whose score is ranked (measured)."""
 LEAST_REPRESENTED = 10_000
@@ -89,7 +92,6 @@ class SelectionPlan:
             f"work      {self.partitions:,} partitions, {self.processes:,} at a time, "
             f"{self.candidates:,} candidates, {self.rounds:,} rounds",
             f"memory    a worker {show_bytes(self.worker_bytes)}, the {reducer} {show_bytes(self.reducer_bytes)}",
-            f"time      some {_show_seconds(self.seconds)} (rough)",
         ]
 
 
@@ -328,8 +330,10 @@ def _by_clusters(config: SelectConfig, machine: Machine, n: int, d: int, k: int,
     merging, solving = BASE + DRIVER + 200 * offered, worker(m)
     if policy.is_small(n, d):
         solving, merging = solving + DRIVER, max(merging, solving + DRIVER)
-    products = 2.0 * n * min(n, largest if usual is None else usual) * d
-    seconds = n * d * 4 / 1.5e8 + 1.0 + objective.seconds(ProblemSize(n, k, d, reference=1)) + products / 1e10
+    compared = ProblemSize(
+        n, math.ceil(k / clusters), d, reference=n if usual is None else usual, constrained=config.limited
+    )
+    seconds = n * d * 4 / DISK_BYTES + objective.seconds(compared)
     return SelectionPlan(
         n, d, k, "clusters", m, processes, max(2, m), offered, 1, solving, merging, False, seconds / processes
     )
@@ -340,8 +344,4 @@ def _seconds(config: SelectConfig, objective: Objective[Any], size: ProblemSize,
     picks = size.picks
     if size.constrained or not objective.exact_over_partitions:  # else rounds over all partitions, for k picks
         picks = min(picks, math.ceil(config.candidates * picks / m))
-    return size.items * size.d * 4 / 1.5e8 + 1.0 + objective.seconds(replace(size, picks=picks))
-
-
-def _show_seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return size.items * size.d * 4 / DISK_BYTES + objective.seconds(replace(size, picks=picks))

@@ -7,17 +7,13 @@ a task that collapses near copies one bucket, the driver the rows it publishes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.corpus.block_sizes import BlockSizes
-from ray_subsel.planning.embedding_plan import EmbeddingPlan
+from ray_subsel.filters.neighbours import CLUSTER_ITEMS, ONE_CLUSTER
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.memory_model import BASE, PUBLISHER
-from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
-from ray_subsel.planning.selection_plan import SelectionPlan
+from ray_subsel.planning.work import Work
 
 READER = 90 << 20
 """What a task or actor of Ray Data takes above a worker."""
@@ -37,63 +33,64 @@ BUCKET_COPIES = 8.0
 
 PUBLISHED_COPIES = 6.0
 
+INDEXED = 12.0
+"""Bytes for each character of another set, by whose words texts are compared."""
 
-@dataclass(frozen=True)
-class InputSize:
-    """What is known of the input before it is read.
-
-    Attributes
-    ----------
-    rows, shards : int
-    bytes : int
-        On disk.
-    """
-
-    rows: int
-    shards: int
-    bytes: int
+SCORED_COPIES = 3.0
+NEIGHBOURS = 400
+"""Of an item that is scored: its neighbours' ids and cosines, in arrays and in a list."""
+BLOCK = 100 << 20
+"""Cosines of a block of items to others, on their way."""
 
 
-def stage_bytes(
-    source: InputSize,
-    corpus: CorpusConfig,
-    embed: EmbedConfig,
-    sizes: SelectionPlan,
-    embedding: EmbeddingPlan,
-    *,
-    near: bool,
-    policy: Policy = DEFAULT_POLICY,
-) -> dict[str, int]:
-    """Return the predicted peak of each stage's largest process, in bytes, by the stage's name.
-
-    Parameters
-    ----------
-    sizes : SelectionPlan
-        What selection itself will take.
-    embedding : EmbeddingPlan
-    near : bool
-        Whether near copies are collapsed.
-    """
-    text = 0.0 if corpus.vectors is not None else TEXT_GROWTH * source.bytes / max(1, source.rows)
-    row = text + ROW_OVERHEAD + (4 * sizes.d if corpus.vectors is not None else 0)
-    part = min(source.rows * row, BlockSizes.part_rows * row, BlockSizes.part_bytes)
-    in_shard = source.rows / max(1, source.shards)
-    shard = in_shard * (row + 4 * sizes.d)
-    embedder = 0.0 if corpus.vectors is not None else embed.embedder_class.memory_bytes(embed)
+def stage_bytes(work: Work) -> dict[str, int]:
+    """Return the predicted peak of each stage's largest process, in bytes, by the stage's name."""
+    corpus, embed, embedding = work.config.corpus, work.config.embed, work.embedding
+    texts, vectors = corpus.vectors is None, 4 * work.d
+    row = (TEXT_GROWTH * work.corpus.bytes / max(1, work.n) if texts else vectors) + ROW_OVERHEAD
+    part = min(work.n * row, BlockSizes.part_rows * row, BlockSizes.part_bytes)
+    shard = work.n / max(1, work.corpus.shards) * (row + vectors)
+    embedder = embed.embedder_class.memory_bytes(embed) if texts else 0.0
     found = {
         "corpus": BASE + READER + PART_COPIES * part,
         "embed": BASE + READER + EMBEDDING * embedding.threads + SHARD_COPIES * shard + embedder,
     }
-    if near:
-        numbers = min(sizes.n * sizes.d, policy.bucket_numbers)
+    later = _leaving(work, shard) | _choosing(work, row)
+    # Small enough to be embedded here is small enough for these.
+    return {
+        name: int(amount) for name, amount in (found | {n: b + embedding.held_bytes for n, b in later.items()}).items()
+    }
+
+
+def _leaving(work: Work, shard: float) -> dict[str, float]:
+    """Return the peaks of the stages that leave rows out; each writes a shard of what is left at a time."""
+    select, filters = work.config.select, work.config.filters
+    found: dict[str, float] = {}
+    if select is None:
+        return found
+    writer = BASE + READER + SHARD_COPIES * shard
+    if filters.against:
+        index = sum(INDEXED * one.characters * one.rows + ROW_OVERHEAD * one.rows for one in work.others.against)
+        found["against"] = writer + index
+    if filters.keep_best is not None:
+        found["best"] = writer
+    numbers = min(work.n * work.d, work.policy.bucket_numbers)
+    if filters.drops:
+        scored = (
+            work.n if work.n <= ONE_CLUSTER else min(work.n, work.policy.bucket_numbers // work.d + 2 * CLUSTER_ITEMS)
+        )
+        found["drop"] = max(writer, BASE + READER + scored * (SCORED_COPIES * 4 * work.d + NEIGHBOURS) + BLOCK)
+    if select.near_threshold is not None and select.per is None:
         found["near"] = BASE + READER + BUCKET_COPIES * 4 * numbers
-    found["select"] = sizes.predicted_peak_bytes
-    published = PUBLISHED_COPIES * row * min(sizes.k, source.rows)
-    found["select"] = max(found["select"], BASE + PUBLISHER + published)
-    for stage in ("near", "select"):  # small enough to be embedded here is small enough for these
-        if stage in found:
-            found[stage] += embedding.held_bytes
-    return {name: int(amount) for name, amount in found.items()}
+    return found
+
+
+def _choosing(work: Work, row: float) -> dict[str, float]:
+    """Return the peak of selection: of its workers, and of the driver that publishes what was chosen."""
+    if work.sizes is None:
+        return {}
+    published = PUBLISHED_COPIES * row * min(work.sizes.k, work.n)
+    return {"select": max(float(work.sizes.predicted_peak_bytes), BASE + PUBLISHER + published)}
 
 
 def check_stages(stages: dict[str, int], machine: Machine) -> None:

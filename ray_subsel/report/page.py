@@ -34,6 +34,8 @@ STAGES = {
     "profile": "Measure the subset",
     "train": "Fine-tune and test",
     "report": "Report",
+    "ray": "Start Ray",
+    "around": "Check and plan",
 }
 
 
@@ -302,7 +304,10 @@ def _limit_facts(limits: Mapping[str, Any]) -> Pairs:
 
 def _seconds(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
     seconds = {name: value for name, value in (report.get("seconds") or {}).items() if value is not None}
-    rows = [(STAGES.get(name, _words(name)), float(value), duration(value), "", "") for name, value in seconds.items()]
+    planned, rows = (report.get("plan") or {}).get("seconds") or {}, []
+    for name, value in seconds.items():
+        said = f"planned: {duration(planned[name])}" if name in planned else ""
+        rows.append((STAGES.get(name, _words(name)), float(value), duration(value), said, ""))
     return bars(rows), duration(sum(seconds.values()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -91,6 +92,11 @@ class RaySession:
     runtime : RuntimeConfig
     classes : sequence of classes
         What workers are sent, which may have to take along where it is defined: :func:`ship`.
+
+    Attributes
+    ----------
+    seconds : float
+        That it took to connect.
     """
 
     def __init__(self, runtime: RuntimeConfig, classes: Sequence[type] = ()) -> None:
@@ -99,6 +105,7 @@ class RaySession:
         self._resources: Resources | None = None
         self._began = False
         self._stack = ExitStack()
+        self.seconds = 0.0
 
     def __enter__(self) -> RaySession:
         return self
@@ -109,7 +116,9 @@ class RaySession:
     def start(self) -> Resources:
         """Connect, unless that is done, and return what there is."""
         if self._resources is None:
+            began = time.perf_counter()
             self._resources = self._connect()
+            self.seconds += time.perf_counter() - began
         return self._resources
 
     @property

@@ -33,6 +33,6 @@ def embedded_apart(
     place.sweep()
     config = dataclasses.replace(context.config, corpus=corpus, select=None, train=None)
     manifest = Manifest.open(place, {stage.name: stage.outputs for stage in (IngestStage, EmbedStage)})
-    inner = dataclasses.replace(context, config=config, manifest=manifest)
+    inner = dataclasses.replace(context, config=config, manifest=manifest, plan=None)
     rows = run_stage(IngestStage(inputs), inner)
     return rows, run_stage(EmbedStage(rows, model, context.run), inner)

@@ -17,6 +17,7 @@ from ray_subsel.planning.policy import Policy
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
+from ray_subsel.stages.plan_once import PlanOnce
 from ray_subsel.storage.manifest import Manifest
 from ray_subsel.storage.run_directory import RunDir
 
@@ -34,12 +35,15 @@ class RunContext:
     session : RaySession
         Ray is started where work is not for this process.
     policy : Policy
+    plan : PlanOnce or None
+        What tells the plan; None: nothing is told.
     """
 
     config: RunConfig
     manifest: Manifest
     session: RaySession
     policy: Policy
+    plan: PlanOnce | None = None
 
     @property
     def run(self) -> RunDir:
@@ -60,6 +64,11 @@ class RunContext:
     def reads_here(self, input_bytes: int) -> bool:
         """Tell whether input files of some size together are read in this process."""
         return self.in_process(input_bytes <= self.policy.in_process_bytes)
+
+    def tell_plan(self) -> None:
+        """Say what the run will take, unless it was said."""
+        if self.plan is not None:
+            self.plan.tell(self.config, self.machine, self.policy, self.manifest)
 
     def fingerprint(self, stage: str) -> str:
         """Return the fingerprint of a stage that this run has entered."""
@@ -147,10 +156,12 @@ def run_stage(stage: Stage[T], context: RunContext, leave_out: Sequence[str] = (
             manifest.seal()
             log_line(f"{stage.name}: as before")
             return before
-    began, peak = time.perf_counter(), PeakMemory()
+    context.tell_plan()
+    began, peak, starting = time.perf_counter(), PeakMemory(), context.session.seconds
     result = stage.run(context, peak)
     facts = {**result.facts, "peak_bytes": peak.end()}
-    manifest.finish(stage.name, seconds=time.perf_counter() - began, facts=facts)
+    took = time.perf_counter() - began - (context.session.seconds - starting)
+    manifest.finish(stage.name, seconds=took, facts=facts)
     stage.tidy(context)
     manifest.seal()
     if result.line:

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from ray_subsel.config import fingerprint_fields
-from ray_subsel.core.errors import DoesNotFitError
 from ray_subsel.corpus.files import told_left_out
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import FOLDER, REJECTED, RowStore
-from ray_subsel.planning.run_plan import plan_run
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -49,8 +47,7 @@ class IngestStage(Stage[RowStore]):
         return None
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[RowStore]:
-        """Read the input; tell first what the whole run will take."""
-        _tell_plan(context)
+        """Read the input."""
         with steps("corpus", "part") as told:
             rows = ingest(context.config.corpus, context.run, in_process=context.reads_here, progress=told, peak=peak)
         for said in about_files(rows):
@@ -78,22 +75,3 @@ def corpus_facts(rows: RowStore) -> dict[str, Any]:
         "augmented": rows.n_augmented,
         "rows": rows.n_rows,
     }
-
-
-def _tell_plan(context: RunContext) -> None:
-    """Say what the run will take before it starts, and refuse what cannot be done whatever the rows turn out to be.
-
-    Rows are an upper bound of items: where equal ones are collapsed, what does not fit yet may fit then.
-    """
-    config = context.config
-    if config.select is None or config.select.per is not None:  # how large groups are is not known yet
-        return
-    try:
-        plan = plan_run(config.corpus, config.embed, config.select, context.machine, policy=context.policy)
-    except DoesNotFitError as error:
-        if config.corpus.copies == "keep" and config.select.near_threshold is None:
-            raise
-        log_line(f"plan      may not fit into memory: {error}")
-        return
-    for line in plan.text().splitlines():
-        log_line(line)

@@ -15,6 +15,7 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.objectives.quality import WEIGHT as QUALITY_WEIGHT
 from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
 from ray_subsel.objectives.target import Target
+from ray_subsel.planning.counting import Counted
 from ray_subsel.planning.selection_plan import (
     SelectionPlan,
     plan_sizes,
@@ -23,9 +24,10 @@ from ray_subsel.planning.selection_plan import (
     with_queries,
     with_ranks,
 )
-from ray_subsel.planning.stage_memory import InputSize, stage_bytes, stage_memory_line
+from ray_subsel.planning.stage_memory import stage_bytes
+from ray_subsel.planning.work import Work
 from ray_subsel.runtime.peak_memory import PeakMemory
-from ray_subsel.runtime.progress import bar, log_line
+from ray_subsel.runtime.progress import bar
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
 from ray_subsel.stages.embed import embedding_of
@@ -103,13 +105,12 @@ class SelectStage(Stage[bool]):
         began = time.perf_counter()
         n, d = self.store.n, self.store.d
         sizes = self._sizes(context, config, k)
-        source = InputSize(self.rows.n_rows, self.rows.shards, sum(file["bytes"] for file in self.rows.files))
         asked = context.config
+        source = Counted(self.rows.n_rows, True, sum(file["bytes"] for file in self.rows.files), self.rows.shards)
         embedding = embedding_of(context, self.rows, d)
-        near = config.near_threshold is not None
-        stages = stage_bytes(source, asked.corpus, asked.embed, sizes, embedding, near=near, policy=context.policy)
-        for line in (*sizes.lines(), stage_memory_line(stages)):
-            log_line(line)
+        stages = stage_bytes(Work(asked, source, d, k, sizes, embedding, context.machine, context.policy))
+        if context.plan is not None:
+            context.plan.tell_sizes(sizes)
         in_process = context.in_process(context.policy.is_small(n, d))
         context.manifest.unseal(self.upstream)  # its parts are sorted by the partitions, in their place
         objective = config.objective_of(n, k)

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, final
 import numpy as np
 import pyarrow as pa
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig, fingerprint_fields
+from ray_subsel.config import CorpusConfig, EmbedConfig, RuntimeConfig, TrainConfig, fingerprint_fields, model_to_train
 from ray_subsel.config.corpus import CHOICE_TASKS
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
+from ray_subsel.corpus.other_sets import test_corpus
 from ray_subsel.corpus.rows import RowStore, group_equal
-from ray_subsel.embedders import model_name
 from ray_subsel.embedders.model_files import gpus_here
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
@@ -32,13 +32,6 @@ from ray_subsel.training.data import WEIGHT, columns_of
 
 TASKS = ("classification", *CHOICE_TASKS)
 """The tasks that can be trained."""
-
-
-def model_to_train(embed: EmbedConfig, train: TrainConfig) -> str:
-    """Return the encoder to fine-tune: the one named, else the embedder where it is an encoder, else BERT."""
-    if train.train_model is not None:
-        return train.train_model
-    return model_name(embed) or "bert-base-uncased"
 
 
 def rows_of_arm(arm: str, rows: RowStore, selected: Indices, seed: int) -> Indices:
@@ -143,13 +136,6 @@ def _test_rows(run: RunDir, test: CorpusConfig, reads_here: Callable[[int], bool
     if not rows.n_rows:
         raise InputError(f"test must hold rows; got none in {', '.join(test.data)}.")
     return rows
-
-
-def test_corpus(corpus: CorpusConfig, train: TrainConfig) -> CorpusConfig:
-    """Return how the test file is read: as the corpus, but as it is."""
-    if not train.test:
-        raise InputError("test must name a labelled file to measure accuracy on. Use --test FILE.")
-    return corpus.alike(train.test, vectors=None)
 
 
 def check_test(context: RunContext, rows: RowStore) -> None:

@@ -39,4 +39,4 @@ def test_nothing_is_read_where_nothing_is_kept(tmp_path, tiny_bert, cache):
     embed = EmbedConfig(embedder="bert", model=tiny_bert)
     about = texts_to_embed(found, embed, CacheConfig(**cache), rows=900, exact=False, d=32)
     assert (about.texts, about.left, about.keeps, about.exact) == (900, 900, False, False)
-    assert about.line() == "embed     some 900 to embed, about 0 ms (rough)"
+    assert about.line() == "embed     some 900 to embed"

@@ -113,8 +113,7 @@ def test_copies_that_stay_items_take_more():
 def test_the_plan_is_told_in_a_few_lines():
     lines = plan(10_000_000, 64, 100_000, machine(16, limit=1)).lines()
     assert lines[0] == "plan      100,000 of at most 10,000,000 items, 64 dimensions, mode greedi"
-    assert any("MiB" in line for line in lines)
-    assert lines[-1].startswith("time      some ")
+    assert "MiB" in lines[-1]
 
 
 @pytest.mark.parametrize("n", [100_000, 10_000_000])

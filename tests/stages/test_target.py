@@ -245,7 +245,7 @@ def test_queries_of_another_dimension_are_refused(there, tmp_path):
 
 def test_a_test_file_needs_no_quality():
     from ray_subsel.config import TrainConfig
-    from ray_subsel.stages.train import test_corpus
+    from ray_subsel.corpus.other_sets import test_corpus
 
     corpus = CorpusConfig(data=("a",), text=("body",), quality="score")
     assert test_corpus(corpus, TrainConfig(test=("b",))) == dataclasses.replace(
