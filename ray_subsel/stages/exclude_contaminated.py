@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.types import NO_ITEMS, Indices
+from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
@@ -284,10 +284,3 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
         if both.size:
             where = f"See {self.rows.run.path(CONTAMINATED)}, or leave it out of --include."
             raise invalid("include", "name no row that repeats --against", int(both[0]), where)
-
-
-def contaminated_rows(rows: RowStore) -> Indices:
-    """Return the rows that a run left out because they repeat another set, ascending."""
-    if not rows.run.exists(CONTAMINATED):
-        return NO_ITEMS
-    return np.asarray(rows.run.read_table(CONTAMINATED, ["id"])["id"].to_numpy(), dtype=np.int64)

@@ -13,14 +13,14 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.items import MULTIPLICITY, ItemBatch
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.row_values import MISSING, row_values
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name, vectors_of, write_shard
+from ray_subsel.stages.smaller_store import rewrite_shard, there
+from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name
 
 FOLDER = "best"
 HINT = "Free some disk or memory"
@@ -43,14 +43,8 @@ def _counts(rows: RowStore, store: EmbeddingStore, column: str, shard: int) -> t
 
 
 def _rename(rows: RowStore, store: EmbeddingStore, column: str, shard: int) -> None:
-    meta, table = store.meta(shard), store.read_shard(shard)
     _, best, _ = best_rows(rows, store, column, shard)
-    counts = table[MULTIPLICITY].to_numpy().astype(np.int64)
-    vectors = vectors_of(table["vector"]) if table.num_rows else np.zeros((0, store.d), dtype=np.float32)
-    write_shard(
-        store.run, shard, ItemBatch(best, vectors, {MULTIPLICITY: counts}), table["rows"].to_pylist(),
-        texts=meta.texts, partitions=store.partitions, seed=store.seed, folder=FOLDER, dtype=meta.dtype,
-    )  # fmt: skip
+    rewrite_shard(store, shard, FOLDER, ids=best)
 
 
 @final
@@ -85,10 +79,7 @@ class KeepBestStage(Stage[EmbeddingStore]):
         """Return the ground set, or None where a part of it is gone."""
         if not context.manifest.stages[self.name].facts["renamed"]:
             return self.store
-        if any(not context.run.exists(part_name(shard, FOLDER)) for shard in self.store.numbers):
-            return None
-        found = EmbeddingStore.open(context.run, self.store.numbers, FOLDER)
-        return found if (found.n, found.rows) == (self.store.n, self.store.rows) else None
+        return there(self.store, FOLDER, self.store.n, self.store.rows)
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[EmbeddingStore]:
         """Look for the best rows, and write the items where any is not the first."""

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY
-from ray_subsel.core.types import Indices
+from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.dedup.borders import is_in
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
 from ray_subsel.runtime.progress import bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
@@ -30,7 +31,7 @@ class Represented:
     Attributes
     ----------
     rows : int64 array of shape (k,)
-        Rows whose nearest chosen item each one is, by rank; they sum to all rows.
+        Rows whose nearest chosen item each one is, by rank; they sum to all rows that were not left out.
     is_exact : bool
         Whether every chosen item was looked at for every item.
     """
@@ -44,6 +45,7 @@ def find_nearest(
     store: EmbeddingStore,
     ids: Indices,
     published: Indices,
+    left_out: Indices = NO_ITEMS,
     *,
     in_process: bool,
     at_a_time: int | None = None,
@@ -60,6 +62,9 @@ def find_nearest(
         The chosen items in rank order, at least one.
     published : int64 array of shape (k,)
         The row that each is published as.
+    left_out : int64 array
+        Rows, ascending, that were left out before anything was chosen: they are told what they are nearest to, and
+        count for nobody.
     in_process : bool
     at_a_time : int, optional
         Tasks at the same time.
@@ -71,20 +76,23 @@ def find_nearest(
     ]
     rows = np.zeros(ids.size, dtype=np.int64)
     with bar("nearest chosen", len(tasks), "part") as progress:
-        shared = (items, chosen, published)
+        shared = (items, chosen, published, left_out)
         for _, found, _ in run_tasks(_write_part, shared, tasks, items.run, in_process=in_process, at_a_time=at_a_time):
             rows += found
             progress.advance()
     return Represented(rows, chosen.is_exact)
 
 
-def _write_part(items: EmbeddingStore, chosen: NearestChosen, published: Indices, shard: int) -> Indices:
+def _write_part(
+    items: EmbeddingStore, chosen: NearestChosen, published: Indices, left_out: Indices, shard: int
+) -> Indices:
     """Write the part of one shard and return the rows that each chosen item stands for in it."""
     rows = np.zeros(published.size, dtype=np.int64)
     parts = []
     for table in items.row_groups(shard, ["id", "vector", MULTIPLICITY]):
         ranks, cosines = chosen.find(unit_rows(vectors_of(table["vector"])))
-        rows += np.bincount(ranks, weights=table[MULTIPLICITY].to_numpy(), minlength=published.size).astype(np.int64)
+        counts = np.where(is_in(table["id"].to_numpy(), left_out), 0, table[MULTIPLICITY].to_numpy())
+        rows += np.bincount(ranks, weights=counts, minlength=published.size).astype(np.int64)
         columns = {"nearest": pa.array(published[ranks]), "cosine": pa.array(cosines.astype(np.float32))}
         parts.append(pa.table({"id": table["id"], **columns}))
     schema = pa.schema({"id": pa.int64(), "nearest": pa.int64(), "cosine": pa.float32()})

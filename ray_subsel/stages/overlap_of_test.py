@@ -15,7 +15,8 @@ import numpy as np
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.filters.overlap import EQUAL, NGRAM, TextIndex
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks
-from ray_subsel.stages.exclude_contaminated import contaminated_rows, texts_of
+from ray_subsel.stages.exclude_contaminated import texts_of
+from ray_subsel.stages.left_out import contaminated_rows
 
 NAME = "overlap.json"
 

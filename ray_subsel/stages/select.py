@@ -31,6 +31,7 @@ from ray_subsel.runtime.progress import bar
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
 from ray_subsel.stages.embed import embedding_of
+from ray_subsel.stages.left_out import left_out_rows
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.nearest import find_nearest
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints, partition_constraints
@@ -161,6 +162,7 @@ class SelectStage(Stage[bool]):
             store,
             outcome.result.ids,
             outcome.published,
+            left_out_rows(self.rows),
             in_process=in_process,
             at_a_time=sizes.processes,
         )

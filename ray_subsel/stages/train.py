@@ -23,7 +23,7 @@ from ray_subsel.embedders.model_files import gpus_here
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.stages.exclude_contaminated import contaminated_rows
+from ray_subsel.stages.left_out import contaminated_rows
 from ray_subsel.stages.overlap_of_test import overlap_of_test
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir

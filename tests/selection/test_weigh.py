@@ -28,12 +28,32 @@ def test_weights_of_a_run_sum_to_its_rows_copies_and_near_copies_counted(flags, 
         assert found[0] == found[1]
 
 
-def test_a_run_and_memory_weigh_the_same(tmp_path):
-    pq.write_table(pa.table({"v": list(X)}), tmp_path / "v.parquet")
-    assert (
-        main(["select", str(tmp_path / "v.parquet"), "--vectors", "v", "--k", "30", "--out", str(tmp_path / "o")]) == 0
-    )
-    table = pq.read_table(tmp_path / "o" / "selection.parquet")
-    chosen = select(X, 30)
+OTHER = X[200:220] + np.float32(0.001)
+
+
+@pytest.mark.parametrize(
+    ("flags", "options", "left"),
+    [
+        ((), {}, 240),
+        (("--drop-outliers", "0.1"), {"drop_outliers": 0.1}, 216),
+        (("--against", "OTHER", "--against-near", "0.999"), {"against": OTHER, "against_near": 0.999}, 220),
+        (
+            ("--against", "OTHER", "--against-near", "0.999", "--drop-outliers", "0.1"),
+            {"against": OTHER, "against_near": 0.999, "drop_outliers": 0.1},
+            198,
+        ),
+    ],
+)
+def test_a_run_and_memory_weigh_the_same_and_what_was_left_out_counts_for_nobody(flags, options, left, tmp_path):
+    for name, rows in (("v", X), ("other", OTHER)):
+        pq.write_table(pa.table({"v": list(rows)}), tmp_path / f"{name}.parquet")
+    flags = [str(tmp_path / "other.parquet") if flag == "OTHER" else flag for flag in flags]
+    out = tmp_path / "o"
+    assert main(["select", str(tmp_path / "v.parquet"), "--vectors", "v", "--k", "30", *flags, "--out", str(out)]) == 0
+    table = pq.read_table(out / "selection.parquet")
+    chosen = select(X, 30, **options)
     assert chosen.indices.tolist() == table["id"].to_pylist()
     assert chosen.weights.tolist() == table["weight"].to_pylist()
+    assert chosen.weights.sum() == left
+    near = pq.read_table(out / "decisions.parquet", columns=["nearest_chosen"])["nearest_chosen"]
+    assert near.null_count == 0  # left out, they are told it all the same
