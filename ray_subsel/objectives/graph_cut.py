@@ -168,10 +168,10 @@ class GraphCut(Objective[GraphCutState]):
         return self.rounds(size.items, size.picks) * size.items * size.d
 
     def seconds(self, size: ProblemSize) -> float:
-        """Return about how long the greedy takes: 36 operations a number and round, at 10 GFlop/s."""
+        """Return about how long the greedy takes: 72 operations a number and round, at 10 GFlop/s."""
         if size.constrained:
             return super().seconds(size)
-        return self.rounds(size.items, size.picks) * size.items * size.d * 36 / 1e10
+        return self.rounds(size.items, size.picks) * size.items * size.d * 72 / 1e10
 
     def direction(self, total: Float64s, chosen: Float64s) -> Float64s:
         """Return t - (2 + lam) s, of which gains are the products with unit rows, less one."""

@@ -28,29 +28,36 @@ SHORT_TEXT = 140
 PRODUCTS = 2.5e10
 """Multiplications a second of products of matrices."""
 RAY_START = 6.0
-TASKS = 2.0
+TASKS = 4.0
 """What a stage on Ray takes to start its workers and tell of their ends."""
 RANKED = 1e-8
 """Seconds in which a cosine is ranked among others."""
+IMPORTS = 0.5
+"""Share of an embedder's start that is spent when the run is planned: imports of libraries."""
 MAP_POINTS = 20_000
 SAMPLE = 2_000
 
 
 def stage_seconds(work: Work) -> dict[str, float]:
     """Return the seconds of each stage that a run has, in their order, on an idle machine like the one of reference."""
-    select = work.config.select
+    select, texts = work.config.select, work.config.corpus.vectors is None
     found = {"corpus": _spread(work, _reading([work.corpus]), work.reads_here), "embed": _embedding(work)}
     if select is not None:
         found |= _ground_set(work)
         if select.per is None:
             found["select"] = _selection(work)
-            found |= {"decide": 0.02 + 3e-6 * work.n, "map": _map(work.n), "profile": 0.06 + 8e-6 * work.n}
+            found |= {
+                "decide": 0.02 + 3e-6 * work.n,
+                "map": _map(work.n),
+                "profile": 0.06 + (8e-6 if texts else 4e-6) * work.n,
+            }
         else:
             found["select"] = _per_group(work)
     if work.config.train is not None:
         found["train"] = _training(work)
     starts = not (work.reads_here and work.embedding.in_process and (select is None or work.small))
-    around = {AROUND: 1.3 + work.corpus.bytes / 5e8 + 5e-7 * work.n}
+    loading = IMPORTS * work.config.embed.embedder_class.start_seconds if texts and _embeds(work) else 0.0
+    around = {AROUND: 1.3 + loading + work.corpus.bytes / 5e8 + 5e-7 * work.n}
     return ({RAY: RAY_START} if starts else {}) | found | around
 
 
@@ -68,6 +75,11 @@ def _texts(one: Counted, left: int | None = None) -> int:
     return round((one.rows if left is None else left) * max(0.3, one.characters / SHORT_TEXT))
 
 
+def _embeds(work: Work) -> bool:
+    """Tell whether any text is left to embed."""
+    return work.to_embed is None or work.to_embed.left > 0
+
+
 def _embedding(work: Work) -> float:
     """Return what reading the rows again, embedding and writing takes."""
     corpus, plan = work.config.corpus, work.embedding
@@ -76,11 +88,11 @@ def _embedding(work: Work) -> float:
         return _spread(work, writing, plan.in_process)
     kind = work.config.embed.embedder_class
     left = None if work.to_embed is None else work.to_embed.left
-    if left == 0:
+    if not _embeds(work):
         return _spread(work, writing, plan.in_process)
     seconds = kind.seconds(work.config.embed, _texts(work.corpus, left))
     if plan.in_process:
-        return kind.start_seconds + seconds / plan.threads + writing
+        return (1.0 - IMPORTS) * kind.start_seconds + seconds / plan.threads + writing
     return kind.start_seconds + _spread(work, seconds + writing, here=False)
 
 
