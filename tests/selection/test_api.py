@@ -112,7 +112,7 @@ def test_progress_bar_counts_to_k(monkeypatch):
         assert (label, total) == ("select", 30)
         yield Steps()
 
-    monkeypatch.setattr(sys.modules["ray_subsel.selection.api"], "bar", bar)
+    monkeypatch.setattr(sys.modules["ray_subsel.selection.maximize"], "bar", bar)
     select(cloud(), 30, optimizer="naive", progress=True, recipe="none")
     assert steps == [1] * 30
 
