@@ -22,7 +22,16 @@ def test_files_that_are_named_exist(page):
 
 EXAMPLES = [
     pytest.param(page, example, id=f"{page}-{number}")
-    for page in ("data.md", "extending.md", "filters.md", "per-group.md", "recipes.md", "streaming.md", "targets.md")
+    for page in (
+        "data.md",
+        "extending.md",
+        "filters.md",
+        "per-group.md",
+        "recipes.md",
+        "stages.md",
+        "streaming.md",
+        "targets.md",
+    )
     for number, example in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL))
 ]
 

@@ -13,7 +13,7 @@ COMMON = frozenset(
         *("out", "overwrite", "quiet", "json"),
         *("task", "text", "vectors", "label", "group", "id"),
         *("embedder", "k", "fraction", "budget", "recipe", "objective", "near"),
-        *("quotas", "floors", "include", "exclude", "per"),
+        *("quotas", "floors", "include", "exclude", "per", "stages"),
         *("cache", "clear"),
         *("test", "arms", "train_model", "epochs", "lr"),
         *("study", "seeds", "follow", "idle", "checkpoint_every"),

@@ -9,6 +9,8 @@ from typing import Any
 from ray_subsel.config.options import check_choices, check_share, number_or, option
 from ray_subsel.config.recipe import NOTHING, PAPER_LAM, RECIPES, Asked, objective_of
 from ray_subsel.constraints.spec import ConstraintSpec
+from ray_subsel.constraints.spending import Number
+from ray_subsel.constraints.staging import check_sizes, sizes_of_text
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number, whole_number
 from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
@@ -119,6 +121,14 @@ class SelectConfig:
         metavar="COLUMN",
         later=True,
     )
+    stages: tuple[Number, ...] = option(
+        (),
+        "cut what is chosen into disjoint stages of these sizes, by rank: the first 20k rows, the next 40k, the next "
+        "100k; in the place of --k, which is their sum; of --budget alone sizes are costs",
+        parse=sizes_of_text,
+        metavar="N,N,...",
+        later=True,
+    )
     target: str | None = option(
         None,
         "facility_location and graph_cut: choose for these queries, a file of texts (or vectors) like the data's",
@@ -149,6 +159,8 @@ class SelectConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         self._check_near()
+        if self.stages:
+            object.__setattr__(self, "k", check_sizes(self.stages, self.k, self.fraction, self.budget))
         if self.k is not None and self.fraction is not None:
             raise invalid("k, fraction", "be given, exactly one of them", "both", "Use --k N or --fraction F.")
         if self.k is None and self.fraction is None and self.budget is None:
@@ -284,6 +296,9 @@ class SelectConfig:
         for name in idle:
             if getattr(self, name) != defaults[name]:
                 raise invalid(name, "be left out with per", getattr(self, name), "A group is chosen from as a whole.")
+        if self.stages and not self.counted:
+            way = "Give --k too, their sum: stages are then numbers of rows of each group."
+            raise invalid("stages", "be numbers of rows with per", Verbatim("those of a budget"), way)
 
     def _check_aims(self) -> None:
         if self.quality_weight is not None:

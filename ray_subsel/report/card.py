@@ -32,7 +32,12 @@ def render_card(report: Mapping[str, Any], subset_hash: str) -> str:
         ("near copies collapsed", near["near_collapsed"] if near else 0),
         ("chosen", selection["k"]),
     ]
-    front = {"configs": [{"config_name": "default", "data_files": "subset.parquet"}], "tags": ["ray_subsel"]}
+    filled = [number for number, stage in enumerate(selection.get("stages") or (), start=1) if stage["rows"]]
+    configs = [("default", "subset.parquet"), *((f"stage-{one}", f"stages/{one}.parquet") for one in filled)]
+    front = {
+        "configs": [{"config_name": name, "data_files": files} for name, files in configs],
+        "tags": ["ray_subsel"],
+    }
     lines = [
         "---",
         *(f"{name}: {json.dumps(value)}" for name, value in front.items()),

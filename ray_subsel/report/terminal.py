@@ -32,7 +32,8 @@ def _chosen(report: Mapping[str, Any]) -> list[str]:
         near = f", {selection['near_collapsed']:,} near copies collapsed" if selection["near_collapsed"] else ""
         return [
             f"selected  {selection['k']:,} of {selection['n']:,} items{near}, in each of "
-            f"{selection['limits']['n_groups']:,} groups of {selection['per']}"
+            f"{selection['limits']['n_groups']:,} groups of {selection['per']}",
+            *_stages(selection),
         ]
     chance, lift = selection["random_value"], selection["lift_over_random"]
     # A percentage of a negative expectation would only puzzle.
@@ -42,12 +43,19 @@ def _chosen(report: Mapping[str, Any]) -> list[str]:
         f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "
         f"random items: {chance:,.1f}{expected}{better}"
     ]
+    lines += _stages(selection)
     if near_to := (report.get("profile") or {}).get("coverage"):
         lines.append(
             f"coverage  mean cosine of a distinct row to the nearest chosen one {near_to['chosen'][-1]:.3f}, "
             f"to the nearest of as many random rows {near_to['random'][-1]:.3f}"
         )
     return [*lines, *_limits(selection["limits"]), *_aims(selection)]
+
+
+def _stages(selection: Mapping[str, Any]) -> list[str]:
+    """Return how many rows each stage has."""
+    rows = [f"{stage['rows']:,}" for stage in selection.get("stages") or ()]
+    return [f"stages    {' + '.join(rows)} rows, in stages/"] if rows else []
 
 
 def _arms(report: Mapping[str, Any]) -> list[str]:

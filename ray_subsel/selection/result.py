@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.config.recipe import Decision
+from ray_subsel.constraints.staging import stages_of_ranks
+from ray_subsel.core.errors import invalid
+from ray_subsel.core.numeric import whole_number
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.filters.neighbours import NEIGHBOURS
 from ray_subsel.selection.explain import RowVectors, explain
@@ -169,6 +172,35 @@ class Selection:
         return (
             f"Selection({len(self)} of {self.n}, {self.objective} by {self.optimizer}, value={self.value:.6g}{proof})"
         )
+
+    def in_stages(self, sizes: Sequence[int]) -> list[Indices]:
+        """Return the chosen rows cut into disjoint stages, by rank; with ``per``, by the rank within each group.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            They sum to the number of chosen rows; with ``per``, to that of a group (one that has fewer ends earlier).
+
+        Raises
+        ------
+        InputError
+            For sizes that are not whole numbers above 0, or do not sum to what was chosen.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ray_subsel import select
+        >>> chosen = select(np.eye(6) + 0.1, 6)
+        >>> [stage.tolist() for stage in chosen.in_stages([1, 2, 3])]
+        [[0], [1, 2], [3, 4, 5]]
+        """
+        ranks = np.arange(len(self)) if self.ranks is None else self.ranks
+        total = sum(whole_number(size, "sizes", "be whole numbers of rows", least=1) for size in sizes)
+        most = int(ranks.max(initial=-1)) + 1
+        if total != most:
+            raise invalid("sizes", f"sum to the {most:,} rows that were chosen", total)
+        stage = stages_of_ranks(ranks, sizes)
+        return [self.indices[stage == number] for number in range(1, len(sizes) + 1)]
 
     def to_frame(self) -> Any:
         """Return a table with a row for each chosen item: ``rank`` (from 0), ``id`` (row of X) and ``gain``.

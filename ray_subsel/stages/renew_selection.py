@@ -244,6 +244,8 @@ def check_updatable(corpus: CorpusConfig, select: SelectConfig, objectives: tupl
     for name in ("per", "target", "budget", "include", "exclude", "near_within"):
         if (value := getattr(select, name)) is not None:
             raise invalid("DIR", f"hold a selection without --{name.replace('_', '-')}", value, way)
+    if select.stages:
+        raise invalid("DIR", "hold a selection without --stages", select.stages, way)
     if corpus.quality is not None or corpus.augment or left_out:
         shown = "--quality" if corpus.quality is not None else "--augment" if corpus.augment else f"stage {left_out}"
         raise invalid("DIR", f"hold a selection without {shown}", Verbatim("one with it"), way)

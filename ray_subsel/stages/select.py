@@ -50,8 +50,8 @@ from ray_subsel.stages.target import TargetStage
 from ray_subsel.stages.utility_table import FOLDER as UTILITIES
 from ray_subsel.stages.utility_table import Comparison, compare, forget_comparison, with_utilities, write_utilities
 from ray_subsel.stages.write_aims import aim_facts, missing_quality
-from ray_subsel.stages.write_selection import SELECTION, write_selection
-from ray_subsel.stages.write_subset import FORMS, write_forms
+from ray_subsel.stages.write_selection import SELECTION, write_later_forms, write_selection
+from ray_subsel.stages.write_subset import FORMS, STAGES
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
 
@@ -76,7 +76,10 @@ class SelectStage(Stage[bool]):
     """
 
     name: ClassVar[str] = "select"
-    outputs: ClassVar[tuple[str, ...]] = (CONSTRAINTS, UTILITIES, FOLDER, NEAREST, SELECTION, *FORMS.values())
+    outputs: ClassVar[tuple[str, ...]] = (
+        *(CONSTRAINTS, UTILITIES, FOLDER, NEAREST, SELECTION),
+        *(*FORMS.values(), STAGES),
+    )
 
     rows: RowStore
     store: EmbeddingStore
@@ -93,9 +96,7 @@ class SelectStage(Stage[bool]):
 
     def resume(self, context: RunContext) -> bool | None:
         """Return that there is a selection; forms of the subset that are asked for now are written."""
-        if self.asked.to:
-            ids = context.run.read_table(SELECTION, ["id"])["id"].to_numpy()
-            write_forms(context.run, self.rows, ids, self.asked.to)
+        write_later_forms(context.run, self.rows, self.asked.to)
         return True
 
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:

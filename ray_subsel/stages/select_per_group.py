@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.config import CorpusConfig, SelectConfig, fingerprint_fields
 from ray_subsel.constraints.spec import ConstraintSpec
+from ray_subsel.constraints.staging import stages_of_ranks
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
@@ -33,8 +34,15 @@ from ray_subsel.stages.constraint_table import row_ids, with_equal_rows
 from ray_subsel.stages.group_packs import FOLDER as PACKS
 from ray_subsel.stages.group_packs import PackTask, group_sizes, read_pack, write_packs
 from ray_subsel.stages.select import SelectStage
-from ray_subsel.stages.write_selection import SELECTION, SHOWN_GROUPS
-from ray_subsel.stages.write_subset import SUBSET, write_forms
+from ray_subsel.stages.write_selection import (
+    SELECTION,
+    SHOWN_GROUPS,
+    STAGE,
+    misfit_lines,
+    stage_facts,
+    write_later_forms,
+)
+from ray_subsel.stages.write_subset import write_subset
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name, vectors_of
 
 PICKED = "picked"
@@ -99,8 +107,8 @@ class SelectPerGroupStage(Stage[bool]):
         }  # fmt: skip
 
     def resume(self, context: RunContext) -> bool | None:
-        """Return that there is a selection."""
-        del context
+        """Return that there is a selection; forms of the subset that are asked for now are written."""
+        write_later_forms(context.run, self.rows, self.asked.to)
         return True
 
     def tidy(self, context: RunContext) -> None:
@@ -207,10 +215,11 @@ class SelectPerGroupStage(Stage[bool]):
         group = table["group"].to_numpy()
         shown = pa.array(names, pa.string()).take(pa.array(group))
         shown = pc.if_else(pc.equal(shown, ""), pa.scalar(None, pa.string()), shown)
-        ids = table["id"].to_numpy()
-        subset = self.rows.subset_table(ids)
-        run.write_table(SUBSET, subset.set_column(subset.column_names.index("rank"), "rank", table["rank"]))
-        write_forms(run, self.rows, ids, self.asked.to)
+        ids, ranks = table["id"].to_numpy(), table["rank"].to_numpy()
+        stage = stages_of_ranks(ranks, self.asked.stages) if self.asked.stages else None
+        misfits = write_subset(run, self.rows, ids, self.asked.to, ranks=ranks, stage=stage)
+        if stage is not None:
+            table = table.append_column(STAGE, pa.array(stage))
         if self.rows.index["has_source_id"]:
             table = table.append_column(OWN_IDS, self.rows.take(ids, [OWN_IDS])[OWN_IDS])
         run.write_table(SELECTION, table.set_column(0, "group", shown))
@@ -228,7 +237,8 @@ class SelectPerGroupStage(Stage[bool]):
                     {"group": names[g], "chosen": int(chosen[g]), "quota": None, "floor": None} for g in largest
                 ],
             },
-            "warnings": counts.sentences(asked),
+            "stages": stage_facts(stage, self.asked)[0], "misfits": misfits,
+            "warnings": [*counts.sentences(asked), *misfit_lines(misfits)],
         }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,19 @@ import pyarrow as pa
 from ray_subsel.config import SelectConfig
 from ray_subsel.constraints.group_budget import totals_of
 from ray_subsel.constraints.spending import unspent
+from ray_subsel.constraints.staging import short_stages, stages_of_costs, stages_of_ranks
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.id_lists import OWN_IDS
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.stages.constraint_table import read_rows_of
 from ray_subsel.stages.nearest import Represented
 from ray_subsel.stages.selection_job import SelectionOutcome
-from ray_subsel.stages.write_subset import SUBSET, write_subset
+from ray_subsel.stages.write_subset import SUBSET, write_forms, write_subset
 from ray_subsel.storage.embedding_store import EmbeddingStore
+from ray_subsel.storage.run_directory import RunDir
 
 SELECTION = "selection.parquet"
+STAGE = "stage"
 CURVE_POINTS = 400
 SAMPLE_ROWS = 10
 SHOWN_GROUPS = 100
@@ -38,14 +42,15 @@ def write_selection(
 
     ``selection.parquet`` has a row for each chosen item in rank order: ``rank`` (from 0), ``id`` (row id),
     ``source_id`` (the user's own id, where there is one), ``gain`` (marginal gain at its turn), ``weight`` (rows of the
-    corpus to which it is the nearest chosen one; they sum to all rows), ``partition``, ``multiplicity`` and ``rows``
-    (all row ids that are copies of it, near ones included). ``subset.parquet`` has the original rows in the same order
-    (:mod:`ray_subsel.stages.write_subset`).
+    corpus to which it is the nearest chosen one; they sum to all rows), ``partition``, ``stage`` (from 1, where there
+    are stages), ``multiplicity`` and ``rows`` (all row ids that are copies of it, near ones included).
+    ``subset.parquet`` has the original rows in the same order (:mod:`ray_subsel.stages.write_subset`).
     """
     result = outcome.result
     members, largest = _members(store, result.ids)
     ids = outcome.published
     own = {OWN_IDS: rows.take(ids, [OWN_IDS])[OWN_IDS]} if rows.index["has_source_id"] else {}
+    stage = _stages(store, outcome, config)
     table = pa.table(
         {
             "rank": pa.array(np.arange(len(ids)), pa.int64()),
@@ -54,15 +59,17 @@ def write_selection(
             "gain": pa.array(result.gains, pa.float64()),
             "weight": pa.array(represented.rows, pa.int64()),
             "partition": pa.array(result.partitions, pa.int64()),
+            **({} if stage is None else {STAGE: pa.array(stage)}),
             "multiplicity": pa.array([len(group) for group in members], pa.int64()),
             "rows": pa.array(members, pa.list_(pa.int64())),
         }
     )
-    misfits = write_subset(store.run, rows, ids, config.to)
+    misfits = write_subset(store.run, rows, ids, config.to, stage=stage)
     store.run.write_table(SELECTION, table)
     keys = rows.take(ids, ["key"])["key"].to_pylist()
     negative = int((result.gains < 0).sum())
     limits = _constraints(store, outcome)
+    stages, short = stage_facts(stage, config)
     return {
         "mode": config.mode,
         "objective": outcome.job.objective.name,
@@ -89,11 +96,44 @@ def write_selection(
         "chosen_duplicates": len(keys) - len(set(keys)),
         "largest_groups": _with_texts(rows, largest),
         "limits": limits,
+        "stages": stages,
         "sample": _sample(rows, ids, members),
         "certificate": _certificate(outcome),
         "misfits": misfits,
-        "warnings": [*_warnings(outcome), *_unspent(limits), *_misfit_lines(misfits)],
+        "warnings": [*_warnings(outcome), *_unspent(limits), *short, *misfit_lines(misfits)],
     }
+
+
+def write_later_forms(run: RunDir, rows: RowStore, forms: Sequence[str]) -> None:
+    """Write the forms of a finished selection that are asked for now and are not there yet."""
+    if not forms:
+        return
+    table = run.read_table(SELECTION)
+    stage = table[STAGE].to_numpy() if STAGE in table.column_names else None
+    write_forms(run, rows, table["id"].to_numpy(), forms, stage)
+
+
+def stage_facts(stage: Indices | None, config: SelectConfig) -> tuple[list[dict[str, Any]] | None, list[str]]:
+    """Return what the report says of stages, and a sentence on each that has fewer rows than were asked for."""
+    if stage is None:
+        return None, []
+    counts = np.bincount(stage, minlength=len(config.stages) + 1)[1:].tolist()
+    facts = [{"size": size, "rows": rows} for size, rows in zip(config.stages, counts, strict=True)]
+    in_rows = config.counted and config.per is None
+    return facts, short_stages(counts, config.stages) if in_rows else []
+
+
+def _stages(store: EmbeddingStore, outcome: SelectionOutcome, config: SelectConfig) -> Indices | None:
+    """Return the stage of each chosen item, by rank; of a budget, by cost."""
+    if not config.stages:
+        return None
+    ids = outcome.result.ids
+    if config.counted:
+        return stages_of_ranks(np.arange(len(ids)), config.stages)
+    table = read_rows_of(store, ids)
+    order = np.argsort(table["id"].to_numpy())
+    costs = table["cost"].to_numpy()[order][np.searchsorted(np.sort(ids), ids)]
+    return stages_of_costs(costs.tolist(), config.stages)
 
 
 def _constraints(store: EmbeddingStore, outcome: SelectionOutcome) -> dict[str, Any] | None:
@@ -189,7 +229,8 @@ def _certificate(outcome: SelectionOutcome) -> dict[str, float] | None:
     }
 
 
-def _misfit_lines(misfits: dict[str, int]) -> list[str]:
+def misfit_lines(misfits: dict[str, int]) -> list[str]:
+    """Return a warning for each column of which values do not fit its type."""
     return [
         f"{SUBSET}: {count:,} values of column {name} do not fit its type and are null there; --to jsonl has them"
         for name, count in misfits.items()

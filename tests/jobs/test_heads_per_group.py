@@ -44,6 +44,11 @@ def test_heads_of_all_users(tmp_path, monkeypatch, capsys):
     assert arms["all"]["accuracy"] > 0.7  # chance is 0.5
     assert 0.5 < arms["subset"]["accuracy"] <= 1
     table = pq.read_table(run / "heads.parquet")
+    again = job("heads_per_group", monkeypatch, run, "--test", test)
+    monkeypatch.setattr(again, "ROWS_AT_A_TIME", 150)
+    assert again.main() == 0
+    told = [name for name in table.column_names if not name.startswith("seconds")]
+    assert pq.read_table(run / "heads.parquet", columns=told).equals(table.select(told))
     for arm, figures in arms.items():
         assert figures["accuracy"] == sum(table[f"correct_{arm}"].to_pylist()) / 600
     differences = (table["correct_subset"].to_numpy() - table["correct_all"].to_numpy()) / 20

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ray_subsel import select
+from ray_subsel import InputError, select
 from tests.without import run_without
 
 X = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
@@ -65,3 +65,18 @@ def test_rows_by_other_numbers():
     assert there.indices.tolist() == rows[chosen.indices].tolist()
     assert there.stands_for.tolist() == [0, 1, 2, 3, 4, 5, 6, 5, 8]
     assert chosen.of_rows(np.arange(3), 3) is chosen
+
+
+def test_stages_cut_a_selection_by_rank_and_groups_by_their_own():
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    chosen = select(X, 9)
+    assert [stage.tolist() for stage in chosen.in_stages([2, 3, 4])] == [
+        chosen.indices[:2].tolist(), chosen.indices[2:5].tolist(), chosen.indices[5:].tolist(),
+    ]  # fmt: skip
+    grouped = select(X, 5, per=np.repeat(["a", "b"], [37, 3]))
+    first, second = grouped.in_stages([2, 3])
+    assert first.tolist() == [*grouped.indices[:2], *grouped.indices[5:7]]
+    assert sorted([*first, *second]) == sorted(grouped.indices)
+    for sizes, words in (([2, 3], "sizes must sum to the 9 rows"), ([9, 0], "sizes must be whole numbers of rows")):
+        with pytest.raises(InputError, match=words):
+            chosen.in_stages(sizes)

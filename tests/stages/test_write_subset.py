@@ -144,3 +144,92 @@ def test_vectors_and_copies_come_back(tmp_path):
     ids = column(tmp_path, "id")
     lines = [json.loads(line) for line in (out / "subset.jsonl").read_text().splitlines()]
     assert np.allclose([line["vector"] for line in lines], X[ids])
+
+
+def stage_files(out):
+    return {path.name: pq.read_table(path) for path in sorted((out / "stages").glob("*.parquet"))}
+
+
+STAGED = {
+    "rows": (["--stages", "3,5,2"], [3, 5, 2]),
+    "rows over partitions": (["--stages", "3,5,2", "--partitions", "3"], [3, 5, 2]),
+    "rows within a quota": (["--stages", "3,5,2", "--group", "g", "--quota", "equal", "--near", "0.95"], [3, 5, 2]),
+    "a budget": (["--budget", "60", "--stages", "18,42", "--cost", "n"], None),
+    "each group": (["--per", "g", "--stages", "2,3"], [4, 6]),
+    "rows that a budget cuts short": (["--stages", "3,5,2", "--k", "10", "--budget", "30", "--cost", "n"], None),
+}
+
+
+@pytest.mark.parametrize("case", STAGED)
+def test_stages_are_disjoint_parts_of_the_ranking_in_files_of_their_own(tmp_path, case, capsys):
+    more, sizes = STAGED[case]
+    lines = [{"text": text, "g": "ab"[at % 2], "n": 4 + at % 5, "stage": "own"} for at, text in enumerate(WORDS)]
+    path = write(tmp_path / "rows.jsonl", "\n".join(map(json.dumps, lines)))
+    options = ["--text", "text", "--embedder", "tfidf", "--vector-size", "16", "--recipe", "none"]
+    command = ["select", str(path), *options, *more, "--to", "jsonl", "--out", str(tmp_path / "run")]
+    assert main(command) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
+    selection, subset = (pq.read_table(tmp_path / "run" / f"{name}.parquet") for name in ("selection", "subset"))
+    stage, ids = selection["stage"].to_numpy(), selection["id"].to_numpy()
+    counts = np.bincount(stage)[1:].tolist()
+    files = stage_files(tmp_path / "run")
+    assert [len(one) for one in files.values()] == counts
+    for number, table in enumerate(files.values(), start=1):
+        assert table["id"].to_pylist() == ids[stage == number].tolist()
+        assert table.equals(subset.filter(pa.array(stage == number)))
+        written = (tmp_path / "run" / "stages" / f"{number}.jsonl").read_text().splitlines()
+        assert [json.loads(line)["text"] for line in written] == table["text"].to_pylist()
+    assert sorted(ids) == sorted(set(ids.tolist()))
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    rows = [one["rows"] for one in report["selection"]["stages"]]
+    assert rows[: len(counts)] == counts
+    assert sum(rows) == len(ids)
+    assert f"stages    {' + '.join(map(str, rows))} rows, in stages/" in told
+    if sizes is not None:
+        assert counts == sizes
+    if case == "each group":
+        assert set(zip(selection["rank"].to_pylist(), stage.tolist(), strict=True)) == {
+            (0, 1), (1, 1), (2, 2), (3, 2), (4, 2),
+        }  # fmt: skip
+    else:
+        assert stage.tolist() == sorted(stage.tolist())
+    if case == "a budget":
+        spent = np.cumsum([lines[one]["n"] for one in ids])
+        assert (stage == np.where(spent <= 18, 1, 2)).all()
+    assert any("stage 2 has" in line for line in report["warnings"]) == (case == "rows that a budget cuts short")
+
+
+def test_the_first_stages_are_what_is_chosen_for_as_many_rows(tmp_path, chats):
+    _, path = chats
+    assert select(tmp_path, path, "--text", "text", out="few", k=4) == 0
+    options = ["--embedder", "tfidf", "--vector-size", "16", "--recipe", "none", "--text", "text"]
+    staged = ["select", str(path), *options, "--stages", "4,6", "--out", str(tmp_path / "staged")]
+    assert main(staged) == 0
+    assert pq.read_table(tmp_path / "staged" / "stages" / "1.parquet")["text"].to_pylist() == column(
+        tmp_path, "text", "few", "subset"
+    )
+    whole = column(tmp_path, "id", "staged")
+    (tmp_path / "staged" / "stages" / "2.parquet").unlink()
+    assert main([*staged, "--to", "jsonl"]) == 0  # what is gone is made again, and a form comes later
+    assert column(tmp_path, "id", "staged") == whole
+    assert sorted(path.name for path in (tmp_path / "staged" / "stages").iterdir()) == [
+        "1.jsonl", "1.parquet", "2.jsonl", "2.parquet",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--stages", "4;6"], "--stages: must be sizes above 0 with commas between them"),
+        (["--stages", "4,0"], "--stages must be whole numbers of items"),
+        (["--stages", "4,6", "--k", "9"], "--k must be left out with stages, or be their sum, 10; got 9"),
+        (["--stages", "4,6", "--budget", "9"], "--stages must sum to the budget, 9, where it alone decides; got 10"),
+        (["--stages", "4,600"], "--k must lie between 1 and 40"),
+        (["--stages", "4,6", "--budget", "10", "--per", "id"], "--stages must be numbers of rows with per"),
+    ],
+)
+def test_stages_that_cannot_be_are_one_line(tmp_path, chats, capsys, more, said):
+    _, path = chats
+    options = ["--text", "text", "--embedder", "tfidf", "--vector-size", "16", "--recipe", "none"]
+    assert main(["select", str(path), *options, *more, "--out", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
