@@ -11,6 +11,7 @@ LABEL_NOISE = "label noise"
 OUTLIER = "outlier"
 GROUP_FULL = "group full"
 NOT_CHOSEN = "not chosen"
+WITHDRAWN = "withdrawn"
 REJECTED = "rejected"
 
 STATUSES = (
@@ -24,6 +25,7 @@ STATUSES = (
     GROUP_FULL,
     NOT_CHOSEN,
     REJECTED,
+    WITHDRAWN,
 )
 """In the order in which counts are told."""
 

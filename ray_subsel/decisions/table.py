@@ -6,14 +6,14 @@ copy to that row), ``rank`` (of a chosen one), ``nearest_chosen`` and ``nearest_
 nearest), and ``reason`` (in words). Rows come in order of id; ids beyond the rows that were read are copies that
 augmentation added.
 
-A row that several things hold of has the first: chosen, rejected, contaminated, label noise or outlier, excluded, exact
-copy, near copy, group full, not chosen.
+A row that several things hold of has the first: chosen, rejected, contaminated, label noise, outlier or withdrawn,
+excluded, exact copy, near copy, group full, not chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
-from ray_subsel.corpus.rows import REJECTED as REJECTED_FILE
-from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.sources import LeftOut, Sources
 from ray_subsel.decisions.status import (
     CHOSEN,
     CODE,
@@ -36,10 +35,9 @@ from ray_subsel.decisions.status import (
     OUTLIER,
     REJECTED,
     STATUSES,
+    WITHDRAWN,
 )
-from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows, part_name
-from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.storage.embedding_store import flat_rows
 
 DECISIONS = "decisions.parquet"
 WINDOW = 4_000_000
@@ -61,65 +59,6 @@ SCHEMA = pa.schema(
         "reason": pa.string(),
     }
 )
-
-
-@dataclass(frozen=True, eq=False)
-class LeftOut:
-    """Rows that a filter left out before anything was chosen.
-
-    Attributes
-    ----------
-    ids : int64 array
-        Ascending.
-    status : sequence of str
-        Of each.
-    reason : pyarrow array of strings
-        Of each.
-    """
-
-    ids: Indices
-    status: list[str]
-    reason: pa.Array
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """What decisions are put together from, beside the files of the run.
-
-    Attributes
-    ----------
-    rows : RowStore
-    nearest : str
-        Folder with ``id``, ``nearest``, ``cosine`` of each embedded item.
-    groups : str or None
-        Folder with ``id``, ``leader``, ``cosine`` of each item, where near copies were collapsed.
-    selection : str
-        File of the chosen rows.
-    excluded : int64 array
-        Row ids that must not be chosen.
-    left_out : sequence of LeftOut
-    group_column : str or None
-        The rows' column of groups that have a quota.
-    full_groups : frozenset of str
-        Those that hold as many items as they may.
-    renamed : str or None
-        Folder of the items under the names of their best rows, where these are not their lowest ones.
-    """
-
-    rows: RowStore
-    nearest: str
-    groups: str | None
-    selection: str
-    excluded: Indices = field(default_factory=lambda: NO_ITEMS)
-    left_out: tuple[LeftOut, ...] = ()
-    group_column: str | None = None
-    full_groups: frozenset[str] = frozenset()
-    renamed: str | None = None
-
-    @property
-    def run(self) -> RunDir:
-        """The run directory."""
-        return self.rows.run
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,13 +85,12 @@ class _Pairs:
 
 def decision_tables(sources: Sources, window: int = WINDOW) -> Iterator[pa.Table]:
     """Yield the lines of ``decisions.parquet``, ``window`` row ids at a time."""
-    chosen = sources.run.read_table(sources.selection, ["rank", "id", "rows"])
+    chosen = sources.chosen()
     ranks = _Pairs.of(chosen["id"].to_numpy(), chosen["rank"].to_numpy())
     copied = _flat(chosen["id"], chosen["rows"])
     leaders, names = _leaders(sources), _names(sources)
-    n = sources.rows.n_read + sources.rows.n_augmented
-    for start in range(0, n, window):
-        yield _Window(sources, start, min(start + window, n), ranks, copied, leaders, names).table()
+    for start in range(0, sources.n, window):
+        yield _Window(sources, start, min(start + window, sources.n), ranks, copied, leaders, names).table()
 
 
 def _flat(ids: pa.ChunkedArray, lists: pa.ChunkedArray) -> _Pairs:
@@ -164,9 +102,7 @@ def _flat(ids: pa.ChunkedArray, lists: pa.ChunkedArray) -> _Pairs:
 def _leaders(sources: Sources) -> _Pairs:
     """Return the leader of each item that joined another, and the cosine to it."""
     keys, values, cosines = [NO_ITEMS], [NO_ITEMS], [np.zeros(0)]
-    names = [] if sources.groups is None else sources.run.names(sources.groups, ".parquet")
-    for name in names:
-        table = sources.run.read_table(name, ["id", "leader", "cosine"])
+    for table in sources.leaders():
         ids, leader = table["id"].to_numpy(), table["leader"].to_numpy()
         joined = ids != leader
         keys.append(ids[joined])
@@ -178,8 +114,7 @@ def _leaders(sources: Sources) -> _Pairs:
 def _names(sources: Sources) -> _Pairs:
     """Return the best row of each item that is named by it, by its lowest row."""
     keys, values = [NO_ITEMS], [NO_ITEMS]
-    for name in [] if sources.renamed is None else sources.run.names(sources.renamed, ".parquet"):
-        table = sources.run.read_table(name, ["id", "rows"])
+    for table in sources.renamed_items():
         ids = table["id"].to_numpy()
         flat, owner = flat_rows(table["rows"])
         order = np.lexsort((flat, owner))
@@ -248,19 +183,14 @@ class _Window:
 
     def _read_items(self) -> None:
         """Read the item of each row, and the chosen row that is nearest to it."""
-        run = self.sources.run
-        store = EmbeddingStore.open_folder(run, EMBEDDINGS)
-        for shard in store.numbers:
-            members = store.read_shard(shard, ["id", "rows"])
+        for members, nearest in self.sources.items():
             pairs = _flat(members["id"], members["rows"])
             inside = (pairs.keys >= self.start) & (pairs.keys < self.stop)
             places, items = pairs.keys[inside] - self.start, pairs.values[inside]
             named, _ = self.names.get(items)
             self.item[places] = np.where(named >= 0, named, items)
-            name = part_name(shard, self.sources.nearest)
-            if run.exists(name):
-                table = run.read_table(name)
-                near = _Pairs.of(table["id"].to_numpy(), table["nearest"].to_numpy(), table["cosine"].to_numpy())
+            if nearest is not None:
+                near = _Pairs.of(nearest["id"].to_numpy(), nearest["nearest"].to_numpy(), nearest["cosine"].to_numpy())
                 self.nearest[places], self.nearest_cosine[places] = near.get(items)
 
     def _mark_copies(self) -> None:
@@ -294,10 +224,9 @@ class _Window:
         self.given.append((places, left.reason.filter(pa.array(inside))))
 
     def _mark_rejected(self) -> None:
-        run = self.sources.run
-        if not run.exists(REJECTED_FILE):
+        table = self.sources.rejected()
+        if table is None:
             return
-        table = run.read_table(REJECTED_FILE, ["row", "reason", "detail"])
         rows = table["row"].to_numpy()
         inside = (rows >= self.start) & (rows < self.stop)
         table = table.filter(pa.array(inside))
@@ -308,7 +237,7 @@ class _Window:
         self.given.append((places, told))
 
     def _own_ids(self) -> pa.Array:
-        if not self.sources.rows.index["has_source_id"]:
+        if not self.sources.has_own_ids:
             return pa.nulls(self.ids.size, pa.string())
         places, values = self._column("source_id")
         at = np.full(self.ids.size, -1)
@@ -318,7 +247,7 @@ class _Window:
     def _column(self, column: str) -> tuple[Indices, pa.ChunkedArray]:
         """Return the places of the usable rows of the window, and a column of them."""
         places, values = [NO_ITEMS], []
-        for ids, part in self.sources.rows.column_between(column, self.start, self.stop):
+        for ids, part in self.sources.column(column, self.start, self.stop):
             places.append(ids - self.start)
             values.append(part.cast(pa.string()))
         return np.concatenate(places), pa.chunked_array(values, pa.string())
@@ -352,10 +281,19 @@ class _Window:
             mine &= np.isin(self.status, [CODE[status] for status in _FROM_FILES])
             values = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
             told = pc.if_else(pa.array(mine), values.take(_or_null(np.where(mine, at, -1))), told)
-        return told
+        return self._with_notes(told)
+
+    def _with_notes(self, told: pa.Array) -> pa.Array:
+        """Return the reasons with what else is known of some chosen rows, and of some that are not."""
+        ids, notes = self.sources.notes
+        at = _Pairs.of(ids, np.arange(ids.size)).get(self.ids)[0]
+        at[~np.isin(self.status, [CODE[CHOSEN], CODE[NOT_CHOSEN], CODE[GROUP_FULL]])] = -1
+        if (at < 0).all():
+            return told
+        return pc.if_else(pa.array(at >= 0), joined(told, "; ", pa.array(notes, pa.string()).take(_or_null(at))), told)
 
 
-_FROM_FILES = (CONTAMINATED, LABEL_NOISE, OUTLIER, REJECTED)
+_FROM_FILES = (CONTAMINATED, LABEL_NOISE, OUTLIER, REJECTED, WITHDRAWN)
 
 
 def _or_null(values: NDArray[np.int64]) -> pa.Array:

@@ -50,6 +50,10 @@ class Limits:
     most: Indices
     least: Indices
 
+    def full(self, chosen: Indices) -> Indices:
+        """Return the groups of which as many items are chosen as may be."""
+        return np.flatnonzero(np.bincount(self.groups[chosen], minlength=self.most.size) >= self.most)
+
 
 @dataclass(frozen=True)
 class Change:

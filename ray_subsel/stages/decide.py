@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.sources import LeftOut, RunSources, Sources
 from ray_subsel.decisions.status import CONTAMINATED, LABEL_NOISE, OUTLIER, STATUSES
-from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, WINDOW, LeftOut, Sources, decision_tables, joined
+from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, WINDOW, decision_tables, joined
 from ray_subsel.filters.worst import LABEL_NOISE as BY_LABEL
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -69,13 +70,13 @@ class DecideStage(Stage[bool]):
         """Put the file together."""
         del peak
         limits = context.manifest.stages["select"].facts.get("limits") or {}
-        sources = Sources(
-            self.rows,
-            NEAREST,
-            None if DeduplicateStage.name in self.without else GROUPS,
-            SELECTION,
-            self.excluded,
-            (
+        sources = RunSources(
+            rows=self.rows,
+            nearest=NEAREST,
+            groups=None if DeduplicateStage.name in self.without else GROUPS,
+            selection=SELECTION,
+            excluded=self.excluded,
+            left_out=(
                 *(() if ExcludeContaminatedStage.name in self.without else (_contaminated(context.run),)),
                 *(() if DropDoubtfulStage.name in self.without else (_dropped(context.run),)),
             ),
@@ -83,17 +84,21 @@ class DecideStage(Stage[bool]):
             group_column=self.group_column,
             full_groups=frozenset(limits.get("full_groups", ())),
         )
-        counts: Counter[str] = Counter()
-        with (
-            context.run.atomic(DECISIONS) as temporary,
-            pq.ParquetWriter(temporary, SCHEMA, filesystem=context.run.filesystem, compression="zstd") as writer,
-        ):
-            for table in decision_tables(sources, self.window):
-                for one in table["status"].value_counts().to_pylist():
-                    counts[one["values"]] += one["counts"]
-                writer.write_table(table, row_group_size=ROW_GROUP)
-        told = {status: counts[status] for status in STATUSES if counts[status]}
-        return StageResult(True, {"statuses": told})
+        return StageResult(True, {"statuses": write_decisions(context.run, sources, self.window)})
+
+
+def write_decisions(run: RunDir, sources: Sources, window: int = WINDOW) -> dict[str, int]:
+    """Write ``decisions.parquet``, and return how many rows have each status."""
+    counts: Counter[str] = Counter()
+    with (
+        run.atomic(DECISIONS) as temporary,
+        pq.ParquetWriter(temporary, SCHEMA, filesystem=run.filesystem, compression="zstd") as writer,
+    ):
+        for table in decision_tables(sources, window):
+            for one in table["status"].value_counts().to_pylist():
+                counts[one["values"]] += one["counts"]
+            writer.write_table(table, row_group_size=ROW_GROUP)
+    return {status: counts[status] for status in STATUSES if counts[status]}
 
 
 def _contaminated(run: RunDir) -> LeftOut:

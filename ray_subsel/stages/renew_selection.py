@@ -1,11 +1,13 @@
 """Bring the selection of a run up to date after rows came or were withdrawn: files of ``updates/NNNN``.
 
 ``selection.parquet`` has a row for each chosen item, in greedy order among the chosen: ``rank``, ``id``, ``source_id``
-(where there is an ``--id`` column), ``gain``, ``update`` (0: a row of the run; else the update that brought it),
-``multiplicity`` and ``rows`` (all rows that are copies of it). ``subset.parquet`` has the original rows in the same
-order, ``changes.parquet`` what left and what came: ``id``, ``what`` (``left`` or ``came``), ``instead_of`` (the row
-whose place it took, or that took its place), ``rise`` (of f) and ``why``, in words. ``withdrawn.parquet`` has the items
-that this update withdrew.
+(where there is an ``--id`` column), ``gain``, ``weight`` (rows that are not withdrawn to which it is the nearest chosen
+one), ``update`` (0: a row of the run; else the update that brought it), ``multiplicity`` and ``rows`` (all rows that
+are copies of it). ``subset.parquet`` has the original rows in the same order, ``changes.parquet`` what left and what
+came: ``id``, ``what`` (``left`` or ``came``), ``instead_of`` (the row whose place it took, or that took its place),
+``rise`` (of f) and ``why``, in words. ``withdrawn.parquet`` has the items that this update withdrew,
+``nearest.parquet`` the chosen row that each item is nearest to (:mod:`ray_subsel.stages.update_nearest`), and
+``decisions.parquet`` what became of every row of the run and its updates.
 """
 
 from __future__ import annotations
@@ -26,17 +28,25 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.types import Float32s, Indices
 from ray_subsel.corpus.constraint_columns import group_column
 from ray_subsel.corpus.id_lists import OWN_IDS
+from ray_subsel.decisions.table import DECISIONS
 from ray_subsel.objectives import FacilityLocation
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.selection.renew import Limits, Renewed, renew
 from ray_subsel.stages.base import RunContext, Stage, StageResult
+from ray_subsel.stages.decide import write_decisions
 from ray_subsel.stages.update_chain import WITHDRAWN, Chain
+from ray_subsel.stages.update_changes import changes_of
+from ray_subsel.stages.update_decisions import ChainSources, withdrawn_rows
+from ray_subsel.stages.update_nearest import FILE as NEAREST
+from ray_subsel.stages.update_nearest import Nearest, nearest_of
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.stages.write_subset import SUBSET
 
 CHANGES = "changes.parquet"
 VERSION = 1
-"""Of what is chosen and written: part of the stage's settings."""
+"""Of what is chosen: part of the stage's settings."""
+SHOWN_CHANGES = 100
+"""Lines of ``changes.parquet`` that the report has."""
 BYTES_A_NUMBER = 12
 """Of the items' vectors: as they are read, once more while they are joined, and what is represented."""
 
@@ -64,7 +74,7 @@ class RenewStage(Stage[dict[str, Any]]):
     """
 
     name: ClassVar[str] = "renew"
-    outputs: ClassVar[tuple[str, ...]] = (WITHDRAWN, SUBSET, CHANGES, SELECTION)
+    outputs: ClassVar[tuple[str, ...]] = (WITHDRAWN, SUBSET, CHANGES, NEAREST, DECISIONS, SELECTION)
 
     chain: Chain
     before: Chain
@@ -97,7 +107,7 @@ class RenewStage(Stage[dict[str, Any]]):
         """Choose, and write what was chosen."""
         del peak
         self._check_memory(context)
-        gone, already = np.unique(self.before.items_of(self.removed)), self.before.withdrawn()
+        gone, already = np.unique(self.before.items_of(self.removed)), self.before.withdrawn()[0]
         again = int(np.isin(gone, already).sum())
         gone = np.setdiff1d(gone, already)
         context.run.write_table(WITHDRAWN, pa.table({"id": pa.array(gone, pa.int64())}))
@@ -108,15 +118,44 @@ class RenewStage(Stage[dict[str, Any]]):
         stay, left = chosen[~np.isin(chosen, gone)], chosen[np.isin(chosen, gone)]
         if self.k > ids.size:
             raise invalid("k", f"be at most the {ids.size} items that there are", self.k, "Lower --k.")
-        renewed = self._renew(ids, X, stay, left)
-        facts = self._write(context, ids, renewed, chosen, left)
+        limits, names = self._limits(ids) if self.select.grouped else (None, [])
+        renewed = self._renew(ids, X, stay, limits)
+        gone_rows = withdrawn_rows(self.chain, *self.chain.withdrawn())
+        nearest = nearest_of(
+            self.chain, self.before.parts[-1], ids[renewed.indices], X[renewed.indices],
+            np.flatnonzero(~np.isin(ids[renewed.indices], chosen)), gone_rows.ids,
+        )  # fmt: skip
+        changes = changes_of(ids, renewed, self.k, before=chosen, withdrawn=left)
+        misfits: dict[str, int] = {}
+        context.run.write_table(SUBSET, self.chain.subset_table(ids[renewed.indices], misfits))
+        context.run.write_table(CHANGES, changes)
+        context.run.write_table(NEAREST, nearest.table)
+        table = self._selection(ids, renewed, nearest)
+        full = limits.full(renewed.indices) if limits is not None else np.zeros(0, dtype=np.int64)
+        sources = ChainSources(
+            chain=self.chain, selection=table, nearest=nearest, near=self.select.near_threshold is not None,
+            left_out=(gone_rows,), notes=(changes["id"].to_numpy(), changes["why"].to_pylist()),
+            group_column=None if limits is None else group_column(self.corpus),
+            full_groups=frozenset(names[group] for group in full.tolist()),
+        )  # fmt: skip
+        statuses = write_decisions(context.run, sources)
+        context.run.write_table(SELECTION, table)
         copies = self.chain.members(gone)
-        facts |= {
+        facts = {
+            "objective": self.select.objective_name,
+            "chosen": table.num_rows,
+            "chosen_before": int(chosen.size),
+            "value": renewed.value,
+            **{what: changes["what"].to_pylist().count(what) for what in ("left", "came")},
+            "changes": changes.slice(0, SHOWN_CHANGES).to_pylist(),
+            "compared": nearest.compared,
+            "statuses": statuses,
             "rows_withdrawn": sum(len(rows) for rows in copies),
             "items_withdrawn": int(gone.size),
             "withdrawn_before": again,
             "items": int(ids.size),
             "k": self.k,
+            "warnings": self._warnings(table.num_rows, misfits),
         }
         return StageResult(facts, facts)
 
@@ -130,19 +169,18 @@ class RenewStage(Stage[dict[str, Any]]):
                 "An update holds them all: select anew with subsel select, which does not."
             )
 
-    def _renew(self, ids: Indices, X: Float32s, stay: Indices, left: Indices) -> Renewed:
+    def _renew(self, ids: Indices, X: Float32s, stay: Indices, limits: Limits | None) -> Renewed:
         own = self.select.objective_of(ids.size, self.k)
         objective = FacilityLocation() if isinstance(own, FacilityLocation) else own
         chosen = np.searchsorted(ids, stay)
         newcomers = np.flatnonzero(ids >= self.before.end)
-        limits = self._limits(ids) if self.select.grouped else None
         return renew(
             X, chosen, self.k, objective, newcomers=newcomers, ids=ids, limits=limits,
             least_rise=self.update.least_rise, seed=self.select.seed,
         )  # fmt: skip
 
-    def _limits(self, ids: Indices) -> Limits:
-        """Return the limits of groups for k of the items that there are; what is chosen may exceed them."""
+    def _limits(self, ids: Indices) -> tuple[Limits, list[str]]:
+        """Return the limits of groups for k of the items there are, which the chosen may exceed, and their names."""
         select = self.select
         labels = np.array(self.chain.column(ids, group_column(self.corpus)), dtype=object)
         names, groups = np.unique(labels, return_inverse=True)
@@ -150,40 +188,24 @@ class RenewStage(Stage[dict[str, Any]]):
         spec = ConstraintSpec.parse(select.quotas, select.floors, None, select.mix)
         found = spec.resolve(self.k, GroupFacts(names.tolist(), sizes, np.zeros_like(sizes)))
         least = np.zeros_like(sizes) if found.floors is None else found.floors
-        return Limits(groups, sizes if found.quotas is None else found.quotas, least)
+        return Limits(groups, sizes if found.quotas is None else found.quotas, least), names.tolist()
 
-    def _write(
-        self, context: RunContext, ids: Indices, renewed: Renewed, before: Indices, left: Indices
-    ) -> dict[str, Any]:
+    def _selection(self, ids: Indices, renewed: Renewed, nearest: Nearest) -> pa.Table:
         chosen = ids[renewed.indices]
         members = self.chain.members(chosen)
         own = {} if self.corpus.id is None else {OWN_IDS: pa.array(self.chain.column(chosen, OWN_IDS))}
-        table = pa.table(
+        return pa.table(
             {
                 "rank": pa.array(np.arange(chosen.size)),
                 "id": pa.array(chosen),
                 **own,
                 "gain": pa.array(renewed.gains),
+                "weight": pa.array(nearest.weights),
                 "update": pa.array(self.chain.number_of(chosen)),
                 "multiplicity": pa.array([len(rows) for rows in members], pa.int64()),
                 "rows": pa.array(members, pa.list_(pa.int64())),
             }
         )
-        changes = self._changes(ids, renewed, before, left)
-        misfits: dict[str, int] = {}
-        context.run.write_table(SUBSET, self.chain.subset_table(chosen, misfits))
-        context.run.write_table(CHANGES, changes)
-        context.run.write_table(SELECTION, table)
-        what = changes["what"].to_pylist()
-        return {
-            "objective": self.select.objective_name,
-            "chosen": int(chosen.size),
-            "chosen_before": int(before.size),
-            "value": renewed.value,
-            "left": what.count("left"),
-            "came": what.count("came"),
-            "warnings": self._warnings(chosen.size, misfits),
-        }
 
     def _warnings(self, chosen: int, misfits: dict[str, int]) -> list[str]:
         said = [
@@ -192,40 +214,6 @@ class RenewStage(Stage[dict[str, Any]]):
         if chosen < self.k:
             said.append(f"{chosen:,} rows are chosen and not {self.k:,}: groups have no more within their limits")
         return said
-
-    def _changes(self, ids: Indices, renewed: Renewed, before: Indices, left: Indices) -> pa.Table:
-        """Return what left and what came, by id, with the reasons."""
-        lines: list[dict[str, Any]] = []
-        value = abs(renewed.value) or 1.0
-
-        def tell(item: int, what: str, why: str, other: int | None, rise: float | None) -> None:
-            lines.append({"id": item, "what": what, "instead_of": other, "rise": rise, "why": why})
-
-        for item in left.tolist():
-            tell(item, "left", "withdrawn", None, None)
-        places = left.tolist()
-        for change in renewed.changes:
-            assert change.into is not None
-            into, by = int(ids[change.into]), f"f rose by {100 * change.rise / value:.3g} %"
-            if change.out is not None:
-                out = int(ids[change.out])
-                tell(out, "left", f"row {into} took its place: {by}", into, change.rise)
-                tell(into, "came", f"took the place of row {out}: {by}", out, change.rise)
-            elif places:
-                out = places.pop(0)
-                tell(into, "came", f"fills the place of row {out}, which was withdrawn", out, change.rise)
-            else:
-                tell(into, "came", f"k is {self.k:,}, {before.size:,} rows were chosen", None, change.rise)
-        schema = pa.schema(
-            [
-                ("id", pa.int64()),
-                ("what", pa.string()),
-                ("instead_of", pa.int64()),
-                ("rise", pa.float64()),
-                ("why", pa.string()),
-            ]
-        )
-        return pa.Table.from_pylist(lines, schema).sort_by([("what", "descending"), ("id", "ascending")])
 
 
 def check_updatable(corpus: CorpusConfig, select: SelectConfig, objectives: tuple[str, ...], left_out: str) -> None:

@@ -102,12 +102,15 @@ class Chain:
         """Return the chosen ids, in the order of their ranks."""
         return np.asarray(self.parts[-1].run.read_table(SELECTION, ["id"])["id"].to_numpy())
 
-    def withdrawn(self) -> Indices:
-        """Return the items that were withdrawn, ascending."""
-        found = [
-            part.run.read_table(WITHDRAWN, ["id"])["id"].to_numpy() for part in self.parts if part.run.exists(WITHDRAWN)
-        ]
-        return np.unique(np.concatenate([NO_ITEMS, *found]))
+    def withdrawn(self) -> tuple[Indices, Indices]:
+        """Return the items that were withdrawn, ascending, and the number of the update that withdrew each."""
+        found, numbers = [NO_ITEMS], [NO_ITEMS]
+        for part in self.parts:
+            if part.number and part.run.exists(WITHDRAWN):
+                found.append(part.run.read_table(WITHDRAWN, ["id"])["id"].to_numpy())
+                numbers.append(np.full(found[-1].size, part.number))
+        items, first = np.unique(np.concatenate(found), return_index=True)
+        return items, np.concatenate(numbers)[first]
 
     def leaders(self) -> tuple[Indices, Float32s]:
         """Return ids and vectors of all items that lead, withdrawn ones too, in ascending order of id."""

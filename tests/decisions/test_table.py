@@ -9,7 +9,8 @@ import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.decisions.table import Sources, decision_tables
+from ray_subsel.decisions.sources import RunSources
+from ray_subsel.decisions.table import decision_tables
 from ray_subsel.storage.run_directory import RunDir
 
 N = 120
@@ -119,7 +120,10 @@ def test_windows_do_not_matter(run):
     rows = RowStore.open(RunDir(str(path)))
     whole = pq.read_table(path / "decisions.parquet")
     excluded = np.array([20, 103])
-    sources = Sources(rows, "nearest", "groups", "selection.parquet", excluded, (), "group", frozenset({"a"}))
+    sources = RunSources(
+        rows=rows, nearest="nearest", groups="groups", selection="selection.parquet", excluded=excluded,
+        group_column="group", full_groups=frozenset({"a"}),
+    )  # fmt: skip
     for window in (1, 7, 50, 1000):
         parts = pa.concat_tables(decision_tables(sources, window))
         assert parts.to_pylist() == whole.to_pylist()

@@ -231,9 +231,96 @@ def test_texts_are_embedded_by_what_the_run_was_fitted_to(tmp_path):
     assert [row["leader"] for row in items[:2]] == [98, 99]
 
 
+def unit(rows):
+    X = np.array(rows, dtype=np.float64)
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
+
+
+def told_of(out, number, rows, withdrawn, near):
+    """Compare decisions, nearest rows and weights of an update with what plain Python finds."""
+    lines, chosen = table(out, number, "decisions.parquet").to_pylist(), table(out, number, "selection.parquet")
+    assert [line["id"] for line in lines] == list(range(len(rows)))
+    ranks = {one: rank for rank, one in enumerate(chosen["id"].to_pylist())}
+    of_rows = {row: one["id"] for one in chosen.to_pylist() for row in one["rows"]}
+    W = unit([row["v"] if row is not None else [1.0] + [0.0] * 7 for row in rows])
+    products = W @ W[list(ranks)].T
+    weights = np.zeros(len(ranks))
+    why = {row["id"]: row["why"] for row in table(out, number, "changes.parquet").to_pylist()}
+    first = set()  # with near copies out, a new row that is equal to an old one is a near copy of cosine 1
+    for one, row in enumerate(rows):
+        line = lines[one]
+        if row is None:
+            assert (line["status"], line["nearest_chosen"]) == ("rejected", None)
+            continue
+        assert line["nearest_cosine"] == pytest.approx(products[one].max(), abs=1e-5)
+        assert products[one, ranks[line["nearest_chosen"]]] == pytest.approx(products[one].max(), abs=1e-5)
+        if one in ranks:
+            assert (line["status"], line["rank"]) == ("chosen", ranks[one])
+        elif one in withdrawn:
+            assert (line["status"], line["reason"][:19]) == ("withdrawn", "withdrawn by update")
+        elif line["of"] is not None:
+            assert line["status"] == ("near copy" if near and (one >= N, *row["v"]) not in first else "exact copy")
+            assert W[one] @ W[line["of"]] > (near or 1.0) - 1e-5
+            assert of_rows.get(one, line["of"]) == line["of"]
+        else:
+            assert line["status"] == "not chosen"
+            assert one not in of_rows
+        if one in why and one not in withdrawn:
+            assert line["reason"].endswith(f"; {why[one]}")
+        first.add((one >= N, *row["v"]))
+        if one not in withdrawn:
+            weights[ranks[line["nearest_chosen"]]] += 1
+    assert chosen["weight"].to_pylist() == weights.tolist()
+    return [line["status"] for line in lines]
+
+
+@pytest.mark.parametrize("near", [None, 0.98])
+def test_what_became_of_every_row_is_what_plain_python_finds(days, tmp_path, near):
+    out = base(days[0], tmp_path / "out", near=near)
+    old = pq.read_table(out / "selection.parquet")["id"].to_pylist()
+    turned = {**ROWS[3], "v": (X[3] + np.float32([1e-3] + [0.0] * 7)).tolist()}
+    more = [ROWS[old[0]], turned, ROWS[N], ROWS[N], *ROWS[N + 1 : N + 20]]
+    first = write(tmp_path / "first.jsonl", [*more, {"v": [0.0] * 8, "c": "a", "own": "zero"}])
+    (tmp_path / "gone.txt").write_text(f"{old[1]}\n{N + 2}\n")
+    bring(out, first, least_rise=0.0, k=K + 2)
+    rows = [*ROWS[:N], *more, None]
+    told_of(out, 1, rows, set(), near)
+    report = bring(out, days[2], remove=str(tmp_path / "gone.txt"), least_rise=0.0)
+    rows += ROWS[N + DAY : N + 2 * DAY]
+    items = {old[1]: {old[1]}, N + 2: {N + 2, N + 3}}
+    statuses = told_of(out, 2, rows, set().union(*items.values()), near)
+    assert report["renew"]["statuses"] == {one: statuses.count(one) for one in report["renew"]["statuses"]}
+    assert sum(report["renew"]["statuses"].values()) == len(rows)
+    assert {"chosen", "not chosen", "withdrawn", "rejected"} < set(statuses)
+
+
+def test_full_groups_are_told(days, tmp_path):
+    out = base(days[0], tmp_path / "out", corpus={"group": "c"}, quotas=("a=5",), k=21)
+    bring(out, days[1])
+    lines = table(out, 1, "decisions.parquet").to_pylist()
+    assert {ROWS[line["id"]]["c"] for line in lines if line["status"] == "group full"} == {"a"}
+    assert {ROWS[line["id"]]["c"] for line in lines if line["status"] == "not chosen"} == {"b", "c"}
+
+
+def test_only_items_that_lost_their_nearest_are_compared_with_all(days, out):
+    report = bring(out, days[1], least_rise=1.0)
+    assert (report["renew"]["came"], report["renew"]["compared"]) == (0, DAY)
+    moved = bring(out, days[2], least_rise=0.0)
+    assert 0 < moved["renew"]["came"]
+    assert DAY < moved["renew"]["compared"] < N
+    kept = table(out, 2, "nearest.parquet")
+    shutil.rmtree(out / "updates" / "0002")
+    (out / "updates" / "0001" / "nearest.parquet").unlink()  # as an older version left it: all are compared again
+    manifest = json.loads((out / "updates" / "0001" / "manifest.json").read_text())
+    del manifest["stages"]["renew"]["outputs"]["nearest.parquet"]
+    (out / "updates" / "0001" / "manifest.json").write_text(json.dumps(manifest))
+    assert bring(out, days[2], least_rise=0.0)["renew"]["compared"] == N + 2 * DAY
+    assert table(out, 2, "nearest.parquet").equals(kept)
+
+
 FILES = (
     "rows/index.json", "embeddings/part-", "items.parquet", "withdrawn.parquet", "subset.parquet", "changes.parquet",
-    "selection.parquet", "manifest.json", "report.json",
+    "nearest.parquet", "decisions.parquet", "selection.parquet", "manifest.json", "report.json",
 )  # fmt: skip
 
 
@@ -254,7 +341,7 @@ def test_a_kill_at_any_file_loses_nothing(days, out, clean, name, event):
     assert seen
     bring(out, days[1], least_rise=0.0)
     assert sorted(path.name for path in (out / "updates").iterdir()) == ["0001"]
-    for file in ("selection.parquet", "subset.parquet", "changes.parquet"):
+    for file in ("selection.parquet", "subset.parquet", "changes.parquet", "nearest.parquet", "decisions.parquet"):
         assert table(out, 1, file).equals(table(clean, 1, file))
 
 

@@ -1,0 +1,151 @@
+"""Keep, from one update to the next, which chosen item each embedded item is nearest to: ``nearest.parquet``.
+
+An item whose nearest chosen one stays is compared with those that came; one that lost it, and a new one, with all.
+So an update that changes little compares little, and reads no vector where it changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.types import Float32s, Indices
+from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.partitioned.nearest_chosen import NearestChosen
+from ray_subsel.stages.nearest import FOLDER
+from ray_subsel.stages.update_chain import Chain, Part
+from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
+from ray_subsel.storage.embedding_store import EmbeddingStore, vectors_of
+
+FILE = "nearest.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The nearest chosen item of each embedded one.
+
+    Attributes
+    ----------
+    parts : tuple of pyarrow tables
+        ``id`` (row id), ``nearest`` (a chosen row) and ``cosine``: a table a shard of each part of the chain, in order.
+    weights : int64 array of shape (k,)
+        Rows that are not withdrawn whose nearest chosen item each one is, by rank.
+    compared : int
+        Items that were compared with all chosen ones.
+    """
+
+    parts: tuple[pa.Table, ...]
+    weights: Indices
+    compared: int
+
+    @property
+    def table(self) -> pa.Table:
+        """All of it."""
+        return pa.concat_tables(self.parts)
+
+
+def nearest_of(chain: Chain, before: Part, chosen: Indices, vectors: Float32s, came: Indices, gone: Indices) -> Nearest:
+    """Return the nearest chosen item of each embedded one of a chain.
+
+    Parameters
+    ----------
+    chain : Chain
+        What there is now.
+    before : Part
+        What held the selection before: the run, or the last update.
+    chosen : int64 array of shape (k,)
+        Row ids in rank order, k >= 1.
+    vectors : float32 array of shape (k, d)
+    came : int64 array
+        The places of those in ``chosen`` that were not chosen before, ascending.
+    gone : int64 array
+        Rows that are withdrawn, ascending.
+    """
+    known = _known(before)
+    n = sum(store.n for store in map(_embedded, chain.parts) if store is not None)
+    everyone = NearestChosen.of(unit_rows(vectors), n=n)
+    few = NearestChosen.of(unit_rows(vectors[came]), n=n) if came.size else None
+    rank_of = _Ranks.of(chosen)
+    parts, compared, weights = [], 0, np.zeros(chosen.size, dtype=np.int64)
+    for part in chain.parts:
+        store = _embedded(part)
+        for shard in [] if store is None else store.numbers:
+            assert store is not None
+            ids = store.read_shard(shard, ["id", MULTIPLICITY])
+            mine = ids["id"].to_numpy() + part.offset
+            rank, cosine = known.of_items(mine, rank_of)
+            lost = np.flatnonzero(rank < 0)
+            if lost.size or (few is not None and mine.size):
+                rows = vectors_of(store.read_shard(shard, ["vector"])["vector"])
+                if lost.size:
+                    rank[lost], found = everyone.find(unit_rows(rows[lost]))
+                    cosine[lost] = found
+                    compared += int(lost.size)
+                stays = np.setdiff1d(np.arange(mine.size), lost)
+                if few is not None and stays.size:
+                    place, found = few.find(unit_rows(rows[stays]))
+                    nearer = found.astype(np.float32) > cosine[stays]
+                    rank[stays[nearer]], cosine[stays[nearer]] = came[place[nearer]], found[nearer]
+            counts = np.where(np.isin(mine, gone), 0, ids[MULTIPLICITY].to_numpy())
+            weights += np.bincount(rank, weights=counts, minlength=chosen.size).astype(np.int64)
+            parts.append(
+                pa.table({"id": pa.array(mine), "nearest": pa.array(chosen[rank]), "cosine": pa.array(cosine)})
+            )
+    return Nearest(tuple(parts), weights, compared)
+
+
+def _embedded(part: Part) -> EmbeddingStore | None:
+    """Open all embedded items of a part, near copies included; None where it brings none."""
+    return None if part.rows is None else EmbeddingStore.open_folder(part.run, EMBEDDINGS)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranks:
+    """The rank of each chosen row."""
+
+    ids: Indices
+    ranks: Indices
+
+    @staticmethod
+    def of(chosen: Indices) -> _Ranks:
+        order = np.argsort(chosen)
+        return _Ranks(chosen[order], order)
+
+    def get(self, ids: Indices) -> Indices:
+        """Return the rank of each row, -1 where it is not chosen."""
+        at = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[at] == ids, self.ranks[at], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What was known before, by ascending id."""
+
+    ids: Indices
+    nearest: Indices
+    cosine: Float32s
+
+    def of_items(self, items: Indices, ranks: _Ranks) -> tuple[Indices, Float32s]:
+        """Return the rank of the chosen item that is nearest, -1 where that is not known, and the cosine."""
+        if not self.ids.size:
+            return np.full(items.size, -1), np.zeros(items.size, dtype=np.float32)
+        at = np.minimum(np.searchsorted(self.ids, items), self.ids.size - 1)
+        rank = np.where(self.ids[at] == items, ranks.get(self.nearest[at]), -1)
+        return rank, self.cosine[at].astype(np.float32)
+
+
+def _known(before: Part) -> _Known:
+    """Read what a run, or an update, knows; nothing where an older version left it without."""
+    kept = [FILE] if before.run.exists(FILE) else []
+    names = kept if before.number else before.run.names(FOLDER, ".parquet")
+    tables = [before.run.read_table(name, ["id", "nearest", "cosine"]) for name in names]
+    if not tables:
+        nothing = np.zeros(0, dtype=np.int64)
+        return _Known(nothing, nothing, np.zeros(0, dtype=np.float32))
+    table = pa.concat_tables(tables)
+    ids = table["id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    return _Known(ids[order], table["nearest"].to_numpy()[order], table["cosine"].to_numpy()[order])
