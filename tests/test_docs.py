@@ -21,7 +21,7 @@ def test_files_that_are_named_exist(page):
 
 
 EXAMPLES = [
-    pytest.param(page, example, id=f"{page}-{number}")
+    pytest.param(page, example, shown, id=f"{page}-{number}")
     for page in (
         "data.md",
         "extending.md",
@@ -31,15 +31,21 @@ EXAMPLES = [
         "stages.md",
         "streaming.md",
         "targets.md",
+        "updates.md",
     )
-    for number, example in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL))
+    for number, (example, shown) in enumerate(
+        re.findall(r"```python\n(.*?)```(?:\n\n((?: {4}[^\n]*\n)+))?", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    )
 ]
 
 
-@pytest.mark.parametrize(("page", "example"), EXAMPLES)
-def test_examples_run(page, example, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "example", "shown"), EXAMPLES)
+def test_examples_run_and_print_what_is_shown(page, example, shown, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, f"docs/{page}", "exec"), {"__name__": "example"})
+    if "print(" in example:
+        assert shown
+        assert capsys.readouterr().out.endswith(re.sub(r"^ {4}", "", shown, flags=re.MULTILINE))
 
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -12,7 +12,7 @@ from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import REJECTED
 from ray_subsel.decisions.sources import LeftOut, Sources
 from ray_subsel.decisions.status import WITHDRAWN
-from ray_subsel.stages.deduplicate import GROUPS, LEADERS
+from ray_subsel.stages.near.task import GROUPS, LEADERS
 from ray_subsel.stages.update_chain import ITEMS, Chain, Part
 from ray_subsel.stages.update_nearest import Nearest
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ray_subsel.core.items import MULTIPLICITY
 from ray_subsel.core.types import Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.dedup.borders import is_in
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
 from ray_subsel.stages.nearest import FOLDER
 from ray_subsel.stages.update_chain import Chain, Part
@@ -89,7 +90,7 @@ def nearest_of(chain: Chain, before: Part, chosen: Indices, vectors: Float32s, c
                     place, found = few.find(unit_rows(rows[stays]))
                     nearer = found.astype(np.float32) > cosine[stays]
                     rank[stays[nearer]], cosine[stays[nearer]] = came[place[nearer]], found[nearer]
-            counts = np.where(np.isin(mine, gone), 0, ids[MULTIPLICITY].to_numpy())
+            counts = np.where(is_in(mine, gone), 0, ids[MULTIPLICITY].to_numpy())
             weights += np.bincount(rank, weights=counts, minlength=chosen.size).astype(np.int64)
             parts.append(
                 pa.table({"id": pa.array(mine), "nearest": pa.array(chosen[rank]), "cosine": pa.array(cosine)})
