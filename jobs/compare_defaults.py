@@ -24,11 +24,11 @@ import pyarrow as pa
 
 from ray_subsel import select
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
-from ray_subsel.corpus.ingest import ingest
 from ray_subsel.embedders.registry import build_embedder, find_embedder
 from ray_subsel.experiments.embedding_cache import Memory
+from ray_subsel.experiments.labelled_rows import Labelled
 from ray_subsel.experiments.probe import features, probe
-from ray_subsel.experiments.samples import TEXT_COLUMNS, Redundancy, make_sample
+from ray_subsel.experiments.samples import Redundancy, make_sample
 from ray_subsel.experiments.statistics import estimate, paired
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
@@ -57,9 +57,7 @@ METHODS: dict[str, dict[str, Any]] = {
 def read(task: str, path: str, arguments: argparse.Namespace) -> pa.Table:
     """Return the usable rows of a file."""
     columns = {} if task == "story-cloze" else {"text": (arguments.text,), "label": arguments.label}
-    with tempfile.TemporaryDirectory() as folder:
-        rows = ingest(CorpusConfig(data=(path,), task=task, copies="keep", **columns), RunDir(folder))
-        return rows.take(rows.ids(), [*TEXT_COLUMNS[task], "label"])
+    return Labelled.of(CorpusConfig(data=(path,), task=task, **columns), "compare_defaults").read((path,))[0]
 
 
 def fine_tuned(train: pa.Table, test: pa.Table, task: str, draw: int, arguments: argparse.Namespace) -> float:

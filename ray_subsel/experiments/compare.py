@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,6 @@ from ray_subsel.config import CacheConfig, CompareConfig, CorpusConfig, EmbedCon
 from ray_subsel.config.settle import facts_of
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint, text_key
-from ray_subsel.corpus.ingest import ingest
 from ray_subsel.embedders import TextList, build_embedder, model_name
 from ray_subsel.embedders.base import EmbedsTexts, Float32s
 from ray_subsel.experiments.comparison import comparison_text, summarize_comparison
@@ -24,15 +22,17 @@ from ray_subsel.experiments.embedder_choices import near_threshold
 from ray_subsel.experiments.embedding_cache import Memory
 from ray_subsel.experiments.grid import Cell, Results, cell_from, read_results
 from ray_subsel.experiments.holdout import held_out, near_copies_of
+from ray_subsel.experiments.labelled_rows import CLASSES, Labelled, check_labelled
 from ray_subsel.experiments.methods import method_named
 from ray_subsel.experiments.ray_runner import Spread, spread_cells
 from ray_subsel.experiments.runner import Bench, Draw, Ready, Setup, run_cells
-from ray_subsel.experiments.samples import TEXT_COLUMNS, Redundancy, texts_of
+from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.report.compare_page import render_comparison
 from ray_subsel.report.numbers import duration
 from ray_subsel.runtime.kept_vectors import open_kept
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.storage.run_directory import RunDir
+from ray_subsel.training.data import columns_of
 
 SUMMARY, PAGE = "compare.json", "compare.html"
 ABOUT = "comparison"
@@ -83,27 +83,25 @@ def compare(
     InputError
         For what is wrong with the input or the settings, before anything is embedded.
     """
-    if corpus.task == "text":
-        if corpus.label is None:
-            raise invalid("label", "name the column that a probe learns", None, "Use --label COLUMN.")
-        corpus = replace(corpus, task="classification")
-    names = _methods(config, corpus.task)
-    for name in names:
+    check_labelled(corpus)
+    for name in config.methods:
         method_named(name)
     began, out = time.perf_counter(), RunDir(config.out)
-    table, vectors = _read(corpus, config.rows)
-    tests = None if not config.test else _read(replace(corpus, data=config.test), config.rows)
+    rows = Labelled.of(corpus, "compare")
+    corpus, names = rows.corpus, _methods(config, rows.task)
+    table, vectors = rows.read(corpus.data, config.rows)
+    tests = None if not config.test else rows.read(config.test, config.rows)
     _check_labels(table)
     out.sweep()
     near = near_threshold(embed.embedder) if config.near is None else config.near
-    memory, identity = _embedded(out, corpus, embed, cache, config, table, vectors, tests)
+    memory, identity = _embedded(out, rows, embed, cache, config, table, vectors, tests)
     seconds_embed = time.perf_counter() - began
-    data = _split(config, corpus, memory, near, table, None if tests is None else tests[0])
+    data = _split(config, rows, memory, near, table, None if tests is None else tests[0])
     _check_labels(data.train)
     for warning in data.warnings:
         log_line(f"compare: {warning}")
     setup = Setup(
-        corpus.task,
+        rows.task,
         data.train,
         data.test,
         embed,
@@ -176,33 +174,9 @@ def cells_of_comparison(config: CompareConfig, names: tuple[str, ...], rows: int
 
 def _methods(config: CompareConfig, task: str) -> tuple[str, ...]:
     """Return the methods that are compared: random rows always."""
-    balanced = task == "classification"
+    balanced = task == CLASSES
     names = config.methods or tuple(name for name in METHODS if balanced or name != "random-balanced")
     return tuple(dict.fromkeys(("random", *(name for name in names if name != "full"))))
-
-
-def _read(corpus: CorpusConfig, most: int) -> tuple[pa.Table, Float32s | None]:
-    """Return at most so many usable rows, with the task's columns, and their vectors where they come with them.
-
-    Of rows with vectors the text is a name of the vector: equal vectors are equal texts.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        rows = ingest(corpus, RunDir(folder))
-        ids = rows.ids()
-        if len(ids) > most:
-            log_line(f"compare: {', '.join(corpus.data)}: {most:,} of {len(ids):,} rows, drawn at random (--rows)")
-            ids = np.sort(np.random.default_rng(corpus.seed).permutation(ids)[:most])
-        if corpus.vectors is None:
-            table, vectors = rows.take(ids, [*TEXT_COLUMNS[corpus.task], "label"]), None
-        else:
-            found = rows.take(ids, ["key", "vector", "label"])
-            names = [bytes(key).hex() for key in found["key"].to_pylist()]
-            table = pa.table({"text": names, "label": found["label"]})
-            vectors = np.array(found["vector"].to_pylist(), dtype=np.float32).reshape(len(ids), -1)
-    if rows.n_rejected:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows.rejected_by_reason.items())
-        log_line(f"compare: {', '.join(corpus.data)}: rows rejected: {reasons}")
-    return table, vectors
 
 
 def _check_labels(table: pa.Table) -> None:
@@ -226,7 +200,7 @@ class _Known:
 
 def _embedded(
     out: RunDir,
-    corpus: CorpusConfig,
+    rows: Labelled,
     embed: EmbedConfig,
     cache: CacheConfig,
     config: CompareConfig,
@@ -236,7 +210,7 @@ def _embedded(
 ) -> tuple[Memory, str]:
     """Return the vectors of all texts and what tells them from others; those of an earlier call are read."""
     tables = [table] if tests is None else [table, tests[0]]
-    texts = [text for one in tables for text in _texts(one, corpus)]
+    texts = [text for one in tables for text in _texts(one, rows)]
     if vectors is not None:
         both = vectors if tests is None else np.vstack([vectors, _same_length(vectors, tests[1])])
         memory = Memory(_Known(texts, both))
@@ -245,8 +219,8 @@ def _embedded(
     kind = embed.embedder_class
     identity = fingerprint([kind.identity(embed), fingerprint_fields(embed)])
     if kind.state_file:  # it is fitted to what there is to choose from
-        own = _texts(table, corpus)
-        aside = held_out(own, config.held_out, corpus.seed) if tests is None else np.zeros(len(own), dtype=bool)
+        own = _texts(table, rows)
+        aside = held_out(own, config.held_out, rows.corpus.seed) if tests is None else np.zeros(len(own), dtype=bool)
         fitted = sorted({text for text, out_of_it in zip(own, aside, strict=True) if not out_of_it})
         identity = fingerprint([identity, fingerprint(fitted)])
         embedder: EmbedsTexts = build_embedder(embed, state=kind.fit(TextList(fitted), embed))
@@ -281,28 +255,29 @@ def _same_length(vectors: Float32s, others: Float32s | None) -> Float32s:
     return others
 
 
-def _texts(table: pa.Table, corpus: CorpusConfig) -> list[str]:
+def _texts(table: pa.Table, rows: Labelled) -> list[str]:
     """Return all texts of a table that are embedded: those to choose by first, one a row."""
-    texts = list(texts_of(table, corpus.task, corpus.story_text))
-    if corpus.task != "classification":
-        texts += [text for name in TEXT_COLUMNS[corpus.task] for text in table[name].to_pylist()]
+    texts = list(rows.texts(table))
+    if rows.task != CLASSES:
+        names = columns_of(rows.task, table.column_names)[:-1]
+        texts += [text for name in names for text in table[name].to_pylist()]
     return texts
 
 
 def _split(
-    config: CompareConfig, corpus: CorpusConfig, memory: Memory, near: float, table: pa.Table, test: pa.Table | None
+    config: CompareConfig, rows: Labelled, memory: Memory, near: float, table: pa.Table, test: pa.Table | None
 ) -> Data:
     """Return the rows to train on and to test on; near copies of rows that are held out leave the former."""
-    texts = texts_of(table, corpus.task, corpus.story_text)
-    about: dict[str, Any] = {"task": corpus.task, "rows": table.num_rows}
+    texts = rows.texts(table)
+    about: dict[str, Any] = {"task": rows.task, "rows": table.num_rows}
     warnings: list[str] = []
     if test is None:
-        aside = held_out(texts, config.held_out, corpus.seed)
+        aside = held_out(texts, config.held_out, rows.corpus.seed)
         rest, test = table.filter(pa.array(~aside)), table.filter(pa.array(aside))
         if not rest.num_rows or not test.num_rows:
             got = Verbatim(f"{table.num_rows} rows, of which {test.num_rows} are held out")
             raise invalid("data", "leave rows to train on and rows to test on", got, "Give more rows, or --test FILE.")
-        repeats = _repeats(memory, corpus, near, rest, test)
+        repeats = _repeats(memory, rows, near, rest, test)
         train = rest.filter(pa.array(~repeats))
         if not train.num_rows:
             must = "leave rows that are no near copies of a row that is held out"
@@ -310,14 +285,14 @@ def _split(
         about |= {"held_out": test.num_rows, "near_copies_dropped": int(repeats.sum())}
     else:
         train = table
-        repeats = _repeats(memory, corpus, near, train, test)
+        repeats = _repeats(memory, rows, near, train, test)
         about |= {"held_out": None, "near_copies_dropped": 0}
         if repeats.any():
             warnings.append(
                 f"{int(repeats.sum()):,} of {train.num_rows:,} training rows are near copies of a test row (cosine "
                 f"{near:g} or more): accuracies are too high for rows that are new."
             )
-    unseen = set(test["label"].to_pylist()) - set(train["label"].to_pylist())
+    unseen = set() if rows.task != CLASSES else set(test["label"].to_pylist()) - set(train["label"].to_pylist())
     if unseen:
         warnings.append(f"{len(unseen):,} classes of the test rows are in no training row: they count as wrong.")
     about |= {
@@ -329,8 +304,8 @@ def _split(
     return Data(train, test, about, tuple(warnings))
 
 
-def _repeats(memory: Memory, corpus: CorpusConfig, near: float, rows: pa.Table, test: pa.Table) -> NDArray[np.bool_]:
-    X, held = (memory.embed(texts_of(one, corpus.task, corpus.story_text)) for one in (rows, test))
+def _repeats(memory: Memory, labelled: Labelled, near: float, rows: pa.Table, test: pa.Table) -> NDArray[np.bool_]:
+    X, held = (memory.embed(labelled.texts(one)) for one in (rows, test))
     return near_copies_of(X, held, near)
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field, replace
 
-import pyarrow as pa
-
 from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
-from ray_subsel.core.errors import InputError, invalid, unknown
+from ray_subsel.core.errors import invalid
 from ray_subsel.core.hashing import fingerprint
-from ray_subsel.corpus.ingest import ingest
 from ray_subsel.experiments.embedder_choices import coordinate, model_label
 from ray_subsel.experiments.grid import FOLDER, RESULTS, Results, read_results
+from ray_subsel.experiments.labelled_rows import Labelled, check_labelled
 from ray_subsel.experiments.methods import method_named
 from ray_subsel.experiments.page import figures_of, render_page
 from ray_subsel.experiments.ray_runner import Spread, spread_cells
 from ray_subsel.experiments.rendering import png_renderer
 from ray_subsel.experiments.runner import Bench, Setup, run_cells
-from ray_subsel.experiments.samples import TEXT_COLUMNS
 from ray_subsel.experiments.studies import StudyConfig, cells_of
 from ray_subsel.experiments.summary import summarize
 from ray_subsel.experiments.tables import as_text
@@ -69,8 +65,7 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         if not self.out:
             raise invalid("out", "name a directory", self.out, "Use --out DIR.")
-        if self.corpus.task not in TEXT_COLUMNS:
-            raise unknown("task", self.corpus.task, TEXT_COLUMNS, hint="Use --task.")
+        check_labelled(self.corpus)
         if not self.train.test:
             raise invalid("test", "name a labelled file", self.train.test, "Use --test FILE.")
         if self.corpus.augment:
@@ -90,10 +85,9 @@ def run(config: ExperimentConfig) -> str:
     """
     out = RunDir(config.out)
     out.sweep()
-    train, test = (
-        _read(replace(config.corpus, data=data, copies="keep")) for data in (config.corpus.data, config.train.test)
-    )
-    setup = Setup(config.corpus.task, train, test, config.embed, config.train)
+    rows = Labelled.of(config.corpus, "experiment")
+    (train, _), (test, _) = (rows.read(data) for data in (config.corpus.data, config.train.test))
+    setup = Setup(rows.task, train, test, config.embed, config.train)
     named = {coordinate(name, setup.encoder): name for name in config.study.choosers}
     setup = replace(setup, choosers=named, cache=config.cache)
     study = replace(config.study, choosers=tuple(named))
@@ -149,16 +143,3 @@ def _write_figures(run: RunDir, figures: dict[str, str]) -> None:
             run.write_bytes(f"{FIGURES}/{name}.png", render(svg))
     if figures and lacks:
         log_line(f"experiment: {lacks}")
-
-
-def _read(config: CorpusConfig) -> pa.Table:
-    """Return the usable rows; nothing of them stays in the experiment's directory, which may be published."""
-    with tempfile.TemporaryDirectory() as folder:
-        rows = ingest(config, RunDir(folder))
-        table = rows.take(rows.ids(), [*TEXT_COLUMNS[config.task], "label"])
-    if rows.n_rejected:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows.rejected_by_reason.items())
-        log_line(f"experiment: {', '.join(config.data)}: rows rejected: {reasons}")
-    if table["label"].null_count:
-        raise InputError(f"label must be given in every row; {', '.join(config.data)} has rows without one.")
-    return table

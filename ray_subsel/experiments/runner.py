@@ -23,11 +23,12 @@ from ray_subsel.experiments.embedder_choices import NEAR, OWN, TRAINED
 from ray_subsel.experiments.embedding_cache import Memory
 from ray_subsel.experiments.grid import Cell, Result, Results
 from ray_subsel.experiments.methods import Method, Ranking, method_named, rank
-from ray_subsel.experiments.samples import TEXT_COLUMNS, Sample, make_sample, texts_of
+from ray_subsel.experiments.samples import Sample, make_sample, texts_of
 from ray_subsel.runtime.kept_vectors import open_kept
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
+from ray_subsel.training.data import TASKS
 
 TIMED_TEXTS = 256
 """How many texts are embedded to tell what embedding all of them takes."""
@@ -87,8 +88,8 @@ class Setup:
     ready: Ready | None = None
 
     def __post_init__(self) -> None:
-        if self.task not in TEXT_COLUMNS:
-            raise unknown("task", self.task, TEXT_COLUMNS)
+        if self.task not in TASKS:
+            raise unknown("task", self.task, TASKS)
         if self.ready is None and model_name(self.embed) is None:
             raise invalid("embedder", "be an encoder: minilm or bert", self.embed.embedder)
 

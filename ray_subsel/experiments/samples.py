@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ray_subsel.config.corpus import CHOICE_TASKS
 from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.types import Indices
+from ray_subsel.corpus.choices import CONTEXT, endings_in
 from ray_subsel.corpus.story_columns import story_text
 from ray_subsel.synthetic.noise import near_copy
+from ray_subsel.training.data import columns_of
 
 KINDS = ("none", "exact", "near", "both")
-TEXT_COLUMNS = {"story-cloze": ("context", "ending1", "ending2"), "classification": ("text",)}
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,12 @@ class Sample:
 
 
 def texts_of(table: pa.Table, task: str, story: str) -> tuple[str, ...]:
-    """Return what stands for each row when it is chosen: a story's text as ``story`` says, or the text itself."""
-    if task == "classification":
+    """Return what stands for each row when it is chosen: of a question what ``story`` says, or the text itself."""
+    if task not in CHOICE_TASKS:
         return tuple(table["text"].to_pylist())
-    rows = table.select(["context", "ending1", "ending2", "label"]).to_pylist()
-    return tuple(story_text(story, r["context"], (r["ending1"], r["ending2"]), r["label"]) for r in rows)
+    endings = zip(*(table[name].to_pylist() for name in endings_in(table.column_names)), strict=True)
+    rows = zip(table[CONTEXT].to_pylist(), endings, table["label"].to_pylist(), strict=True)
+    return tuple(story_text(story, context, whole, right) for context, whole, right in rows)
 
 
 def make_sample(
@@ -100,7 +103,7 @@ def make_sample(
     table : pyarrow.Table
         The task's text columns and ``label``.
     task : str
-        ``story-cloze`` or ``classification``.
+        ``classification``, ``multiple-choice`` or ``story-cloze``.
     redundancy : Redundancy
         Copies take turns over the sources, and copy j is the same at every density: a denser set holds a thinner one's
         rows and more.
@@ -120,12 +123,13 @@ def make_sample(
     sources = rng.permutation(n)[: max(1, math.ceil(redundancy.sources * n - 1e-9))]
     number = np.arange(redundancy.copies(n))
     origin = np.concatenate([np.arange(n), sources[number % sources.size]]).astype(np.int64)
-    columns = [*TEXT_COLUMNS[task], "label"]
+    columns = list(columns_of(task, table.column_names))
+    texts = [name for name in columns if name != "label"]
     rows = table.select(columns).take(pa.array(originals[origin])).to_pylist()
     for j in number.tolist():
         if redundancy.kind == "near" or (redundancy.kind == "both" and (j // sources.size) % 2):
             noise = np.random.default_rng([seed, 1, j])
-            for column in TEXT_COLUMNS[task]:
+            for column in texts:
                 rows[n + j][column] = near_copy(rows[n + j][column], noise, redundancy.strength)
     order = np.random.default_rng([seed, 2]).permutation(origin.size)
     shuffled = pa.Table.from_pylist([rows[i] for i in order], schema=table.select(columns).schema)

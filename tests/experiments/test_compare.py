@@ -208,3 +208,31 @@ def test_sealed_vectors_are_small_to_send_and_asked_for_nothing_else():
     assert sealed.embed(["bb"]).tolist() == [[2.0, 1.0]]
     with pytest.raises(KeyError, match="1 texts are not known"):
         sealed.embed(["c"])
+
+
+def test_chats_and_questions_without_a_text_column(tmp_path, capsys):
+    """What a selection takes a comparison takes: chats are found, how answers count is told, no --text is asked for."""
+    texts, kinds = rows_of(120, classes=3)
+    chats = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}], "kind": kind}
+        for text, kind in zip(texts, kinds, strict=True)
+    ]
+    asked = [
+        {"q": f"about {text}", "x": f"it is {kind}", "y": f"not {kind}", "z": "who knows", "right": i % 3}
+        for i, (text, kind) in enumerate(zip(texts, kinds, strict=True))
+    ]
+    few = ["--embedder", "tfidf", "--draws", "1", "--size", "0.3", "--method", "auto"]
+    of_questions = ["--task", "multiple-choice", "--context", "q", "--answer", "right"]
+    of_questions += [word for name in "xyz" for word in ("--choice", name)]
+    for rows, flags, task, told in (
+        (chats, ["--label", "kind"], "classification", "chats in messages; their dialogue is embedded"),
+        (asked, of_questions, "multiple-choice", "by its number, from 0 (--answers 0-based)"),
+    ):
+        path, out = tmp_path / f"{task}.jsonl", tmp_path / task
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert cli.main(["compare", str(path), *flags, *few, "--out", str(out)]) == 0
+        assert f"compare: {told}" in capsys.readouterr().err.replace("column right tells the right choice ", "")
+        summary = summary_of(out)
+        assert (summary["task"], summary["rows"], summary["classes"]) == (task, 120, 3)
+    assert cli.main(["compare", str(tmp_path / "classification.jsonl"), *few, "--out", str(tmp_path / "o")]) == 2
+    assert "label must name the column that a probe learns" in capsys.readouterr().err

@@ -28,6 +28,21 @@ def experiment(files, tiny_bert, out, *, train=None, task="story-cloze", **study
     )
 
 
+def chat(word, number):
+    return [{"role": "user", "content": f"a {word} {number}"}, {"role": "assistant", "content": f"the {word}."}]
+
+
+def questions(n):
+    """Of three choices the one that repeats the question's word is right; told by its letter."""
+    words, rng = ["cat", "dog", "bird", "fish", "train", "bus", "boat", "car"], np.random.default_rng(0)
+    found = []
+    for number in range(n):
+        three, right = rng.choice(words, 3, replace=False), int(rng.integers(3))
+        row = {"q": f"she saw the {three[right]} on day {number}", "right": "ABC"[right]}
+        found.append(row | {name: f"the {word}" for name, word in zip("abc", three, strict=True)})
+    return found
+
+
 def figures(out):
     """Accuracies and counts by cell; seconds differ from run to run."""
     return {result.cell: (result.accuracy, result.k, result.copies) for result in read_results(str(out))[0]}
@@ -159,7 +174,43 @@ def test_the_command_line(files, tiny_bert, tmp_path, capsys):
     assert cli.main([*given, "--method", "guess"]) == 2
     assert "method must be one of full" in capsys.readouterr().err
     assert cli.main(["experiment", "x.csv", "--out", "o", "--text", "t"]) == 2
-    assert "task must be one of story-cloze, classification" in capsys.readouterr().err
+    assert "label must name the column that a probe learns" in capsys.readouterr().err
+
+
+def experiment_on(folder, tiny_bert, rows, out, *flags):
+    """Run an experiment from the command line on generated rows: the first two thirds to train, the rest to test."""
+    for name, part in (("train", rows[: len(rows) * 2 // 3]), ("test", rows[len(rows) * 2 // 3 :])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    given = ["experiment", str(folder / "train.jsonl"), "--test", str(folder / "test.jsonl"), "--model", tiny_bert]
+    given += ["--embedder", "bert", "--out", str(folder / out), "--study", "claim", "--kind", "both", "--size", "0.25"]
+    return cli.main([*given, "--seeds", "1", "--method", "auto", "--method", "full", *flags])
+
+
+def test_questions_with_any_number_of_choices(tmp_path, tiny_bert, capsys):
+    flags = ["--task", "multiple-choice", "--context", "q", "--answer", "right"]
+    flags += [word for name in "abc" for word in ("--choice", name)]
+    assert experiment_on(tmp_path, tiny_bert, questions(60), "out", *flags) == 0
+    assert (
+        "experiment: column right tells the right choice by its letter (--answers letters)" in capsys.readouterr().err
+    )
+    by_method = {result.cell.method: result for result in read_results(str(tmp_path / "out"))[0]}
+    assert (by_method["full"].k, by_method["auto"].k, by_method["full"].n_test) == (80, 20, 20)
+    assert by_method["full"].accuracy > 1 / 3  # which is chance
+    [name] = [one["name"] for one in json.loads((tmp_path / "out" / "summary.json").read_text())["conditions"]]
+    assert name.endswith("chosen by context+right")
+
+
+def test_chats_that_have_a_label(tmp_path, tiny_bert, capsys):
+    rows = [
+        {"messages": chat("tea" if i % 2 else "boat", i), "topic": ("food" if i % 2 else "trips") if i != 7 else None}
+        for i in range(60)
+    ]
+    assert experiment_on(tmp_path, tiny_bert, rows, "out", "--label", "topic", "--embed", "prompt") == 0
+    said = capsys.readouterr().err
+    assert "experiment: chats in messages; their prompt is embedded" in said
+    assert "1 of 40 chats left out, without a label" in said
+    by_method = {result.cell.method: result for result in read_results(str(tmp_path / "out"))[0]}
+    assert (by_method["full"].n_originals, by_method["full"].accuracy) == (39, 1.0)
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -78,6 +78,58 @@ def test_exchanged_endings_exchange_the_answer():
     assert one.correct == other.correct
 
 
+def questions(n, choices, seed):
+    """Questions whose right choice repeats a word of the context."""
+    rng = np.random.default_rng(seed)
+    words = np.array([f"word{i}" for i in range(40)])
+    table: dict[str, list[str]] = {"context": [], **{f"ending{j + 1}": [] for j in range(choices)}, "label": []}
+    for _ in range(n):
+        some, right = rng.choice(words, choices, replace=False), int(rng.integers(choices))
+        table["context"].append(f"once {some[right]} was here")
+        table["label"].append(str(right + 1))
+        for j in range(choices):
+            table[f"ending{j + 1}"].append(f"then {some[j]} left")
+    return pa.table(table)
+
+
+@pytest.mark.parametrize("choices", [2, 3, 5])
+def test_questions_of_any_number_of_choices_whatever_their_order(choices):
+    train, test, embedder, task = questions(120, choices, 0), questions(60, choices, 1), Words(), "multiple-choice"
+    X, X_test = features(train, task, embedder), features(test, task, embedder)
+    assert X.shape == (120, choices - 1, 3 * 512)
+    found = probe(X, labels(train), X_test, labels(test), task)
+    assert found.accuracy > 0.9
+    turned = [f"ending{(j + 1) % choices + 1}" for j in range(choices)]  # what was choice j is choice j + 1, from 0
+    others = test.rename_columns(["context", *turned, "label"])
+    names = np.array([str(int(label) % choices + 1) for label in labels(test)])
+    again = probe(X, labels(train), features(others, task, embedder), names, task)
+    np.testing.assert_array_equal(again.right, found.right)
+
+
+def test_the_score_of_a_choice_is_the_product_with_its_features():
+    """By brute force: phi of each choice, logistic regression on right minus wrong ones in both orders."""
+    from sklearn.linear_model import LogisticRegression
+
+    table, embedder = questions(30, 3, 0), Words()
+    c = embedder.embed(table["context"].to_pylist())
+    phi = [
+        np.hstack([e, c * e, abs(c - e)]) for e in (embedder.embed(table[f"ending{j}"].to_pylist()) for j in (1, 2, 3))
+    ]
+    right = labels(table).astype(int) - 1
+    pairs = np.array([phi[r][i] - phi[w][i] for i, r in enumerate(right) for w in range(3) if w != r])
+    both = np.vstack([pairs, -pairs])
+    scale = 1 / np.sqrt(np.mean(both.astype(np.float64) ** 2))
+    model = LogisticRegression(C=1 / both.shape[1], fit_intercept=False, max_iter=1000, tol=1e-3)
+    w = model.fit(both * scale, np.repeat([1, 0], len(pairs))).coef_[0]
+    test = questions(40, 3, 1)
+    ct = embedder.embed(test["context"].to_pylist())
+    endings = [embedder.embed(test[f"ending{j}"].to_pylist()) for j in (1, 2, 3)]
+    scores = np.array([np.hstack([e, ct * e, abs(ct - e)]) @ w for e in endings])
+    task = "multiple-choice"
+    found = probe(features(table, task, embedder), labels(table), features(test, task, embedder), labels(test), task)
+    np.testing.assert_array_equal(found.right, scores.argmax(axis=0) + 1 == labels(test).astype(int))
+
+
 def test_one_example_is_enough_for_stories():
     train = stories(2, 0)
     X = features(train, "story-cloze", Words())
