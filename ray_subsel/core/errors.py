@@ -70,6 +70,13 @@ def invalid(parameter: str, must: str, got: object, hint: str = "", kind: type[I
     return error
 
 
+def with_hint(error: InputError, hint: str) -> InputError:
+    """Return an error with a further way out."""
+    more = type(error)(" ".join(f"{error} {hint}".split()))
+    more.parameter = error.parameter
+    return more
+
+
 def unknown(parameter: str, got: object, known: Iterable[str], *, also: str = "", hint: str = "") -> InputError:
     """Build the error for a word that is none of the known ones; it suggests the closest.
 

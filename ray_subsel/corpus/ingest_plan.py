@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, fingerprint_fields
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import InputError, invalid, with_hint
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import Dialect, SourceFile, content_hash, list_files
@@ -143,7 +143,10 @@ def _reading(file: SourceFile, config: CorpusConfig, dimension: int | None) -> R
     if config.vectors is not None and not reader.holds_vectors:
         formats = ", ".join(one.name for one in FILE_FORMATS.values() if one.holds_vectors)
         raise invalid("vectors", "be a column of a format that holds lists", file.uri, f"Those are {formats}.")
-    return reading_of(schema_of(file), config, file.uri, dimension, judged=isinstance(reader, JsonObjects))
+    try:
+        return reading_of(schema_of(file), config, file.uri, dimension, judged=isinstance(reader, JsonObjects))
+    except InputError as error:
+        raise with_hint(error, reader.way_out(file)) from None
 
 
 def schema_of(file: SourceFile) -> pa.Schema | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig
 from ray_subsel.config.corpus import PLAIN_TEXT
-from ray_subsel.core.errors import invalid
+from ray_subsel.core.errors import InputError, invalid, with_hint
 from ray_subsel.corpus.chats import chat_form
 from ray_subsel.corpus.choices import ChoiceColumns, tell_answers
 from ray_subsel.corpus.columns import Columns
@@ -41,11 +41,13 @@ def resolve(config: CorpusConfig) -> tuple[CorpusConfig, list[str]]:
     files, _ = list_files(config)
     if config.task == "multiple-choice":
         return resolve_answers(config, (batch.columns for file in files for batch in format_for(file).batches(file)))
-    schemas = (schema_of(file) for file in files)
-    schema = next((one for one in schemas if one is not None), None)
-    if schema is None:
-        return dataclasses.replace(config, text=(TEXT_COLUMN,)), []  # files without rows: told when they are read
-    return resolve_columns(config, schema, files[0].uri)
+    for file in files:
+        if (schema := schema_of(file)) is not None:
+            try:
+                return resolve_columns(config, schema, file.uri)
+            except InputError as error:
+                raise with_hint(error, format_for(file).way_out(file)) from None
+    return dataclasses.replace(config, text=(TEXT_COLUMN,)), []  # files without rows: told when they are read
 
 
 def resolve_answers(config: CorpusConfig, batches: Iterable[Columns]) -> tuple[CorpusConfig, list[str]]:

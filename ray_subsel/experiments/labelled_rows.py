@@ -101,4 +101,5 @@ class Labelled:
             raise invalid("label", f"be given in a row of {where}", Verbatim("none in all of them"))
         if not known.all():
             log_line(f"{self.teller}: {where}: {int((~known).sum()):,} of {len(ids):,} chats left out, without a label")
-        return ids[known]
+        kept: Indices = ids[known]
+        return kept

@@ -47,6 +47,11 @@ class FileFormat(abc.ABC):
         del file
         return None
 
+    def way_out(self, file: SourceFile) -> str:
+        """Return what to do where a column is not found, if the file itself tells; else nothing."""
+        del file
+        return ""
+
 
 def ranges(sizes: list[int], most: int) -> list[Piece]:
     """Return runs of consecutive numbers whose sizes sum to at most ``most``, or are one number alone."""

@@ -1,12 +1,13 @@
-"""Read JSON: an object a line (JSON Lines), or one array of objects."""
+"""Read JSON: an object a line (JSON Lines), one array of objects, or objects that are spread over lines."""
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
+from shlex import quote
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -18,22 +19,23 @@ from ray_subsel.corpus.columns import JsonColumns
 from ray_subsel.corpus.files import SourceFile
 from ray_subsel.corpus.formats.base import FileFormat, Piece
 from ray_subsel.corpus.json_shape import Shape
+from ray_subsel.corpus.json_text import JsonText
 from ray_subsel.corpus.lines import LineSource
-from ray_subsel.corpus.opening import BUFFER, open_text, unreadable
+from ray_subsel.corpus.opening import open_text
 
 SAMPLE = 1000
 """Objects by which the columns of a file are told."""
+LINES, ARRAY, SPREAD = "lines", "array", "spread"
 NOT_JSON = "broken line: not JSON"
 NO_OBJECT = "broken line: JSON, but not an object"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_SPACE = re.compile(r"[ \t\r\n]*")
 
 Found = tuple[int, str, "dict[str, Any] | str"]
 """The line on which a value begins, the value as written, and the object, or why it is none."""
 
 
 class JsonObjects(FileFormat):
-    """JSON Lines or an array, whichever the file is."""
+    """JSON Lines, an array or objects over several lines, whichever the file is."""
 
     holds_vectors = True
 
@@ -62,6 +64,18 @@ class JsonObjects(FileFormat):
         """Yield the objects of a stream, one a line, as they arrive."""
         yield from self._batches(file, _lines(LineSource(file, sizes.max_line, stream)), sizes)
 
+    def way_out(self, file: SourceFile) -> str:
+        """Return how to get at the rows of a file that is one object around a list of them."""
+        first = list(islice(self._found(file, DEFAULT_SIZES), 2))
+        if len(first) != 1 or not isinstance(first[0][2], dict):
+            return ""
+        lists = [name for name, value in first[0][2].items() if isinstance(value, list) and value]
+        names = [name for name in lists if all(isinstance(one, dict) for one in first[0][2][name])]
+        if not names:
+            return ""
+        code = f"import json; print(*map(json.dumps, json.load(open({file.path!r}))[{names[0]!r}]), sep='\\n')"
+        return f"It is one object with rows in {names[0]}. Write them one a line: python -c {quote(code)} > rows.jsonl"
+
     def _batches(self, file: SourceFile, found: Iterator[Found], sizes: BlockSizes) -> Iterator[Batch]:
         builder = BatchBuilder(sizes)
         for line, written, record in found:
@@ -75,8 +89,8 @@ class JsonObjects(FileFormat):
             yield builder.take(_columns(builder, file))
 
     def _found(self, file: SourceFile, sizes: BlockSizes) -> Iterator[Found]:
-        if is_array(file):
-            yield from _elements(file, sizes.max_line)
+        if (layout := layout_of(file)) != LINES:
+            yield from (_elements if layout == ARRAY else _one_by_one)(file, sizes.max_line)
             return
         source = LineSource(file, sizes.max_line)
         try:
@@ -119,21 +133,36 @@ def _checked(record: Any, written: str) -> dict[str, Any] | str:
 
 
 @lru_cache(maxsize=10_000)
-def is_array(file: SourceFile) -> bool:
-    """Tell whether a file is one array: it begins with a bracket, and its first line is no array of its own."""
+def layout_of(file: SourceFile) -> str:
+    """Return how a file holds its objects, as its beginning tells: one of ``LINES``, ``ARRAY`` and ``SPREAD``.
+
+    An array begins with a bracket, and its first line is no array of its own. Objects are spread over lines where the
+    first line is no JSON and an object begins on it that ends on a later one.
+    """
     source = LineSource(file)
     try:
         first = next((line for line in source if line.text.strip()), None)
-        if first is None or not first.text.lstrip().startswith("["):
-            return False
+        if first is None or first.text.lstrip()[:1] not in ("[", "{"):
+            return LINES
         try:
             whole = json.loads(first.text)
         except (ValueError, RecursionError):
-            return True
+            return ARRAY if first.text.lstrip().startswith("[") else _spread(file)
+        if not isinstance(whole, list):
+            return LINES
         rest = next((line for line in source if line.text.strip()), None)
-        return rest is None and (not whole or isinstance(whole[0], dict))
+        return ARRAY if rest is None and (not whole or isinstance(whole[0], dict)) else LINES
     finally:
         source.close()
+
+
+def _spread(file: SourceFile) -> str:
+    with open_text(file) as stream:
+        text = JsonText(file, stream, DEFAULT_SIZES.max_line, "")
+        try:
+            return SPREAD if text.begins_with_value() else LINES
+        except InputError:  # such as one that is not UTF-8: its lines tell which
+            return LINES
 
 
 def _elements(file: SourceFile, longest: int) -> Iterator[Found]:
@@ -145,100 +174,26 @@ def _elements(file: SourceFile, longest: int) -> Iterator[Found]:
         Where the array breaks off or an element is no JSON: what follows cannot be told apart into rows.
     """
     with open_text(file) as stream:
-        text = _Window(file, stream, longest)
+        text = JsonText(file, stream, longest, "one JSON array of objects")
         text.skip("[")
         if text.peek() != "]":
-            yield text.element()
+            yield _found(text.value(",]"))
             while text.peek() == ",":
                 text.skip(",")
-                yield text.element()
+                yield _found(text.value(",]"))
         text.skip("]")
         if text.peek():
             raise text.broken("something follows its closing bracket")
 
 
-class _Window:
-    """The part of an array that is being read.
-
-    Parameters
-    ----------
-    file : SourceFile
-    stream : file object
-        Of its bytes.
-    longest : int
-        Characters that an element may have.
-    """
-
-    def __init__(self, file: SourceFile, stream: BinaryIO, longest: int) -> None:
-        self.file = file
-        self.stream = stream
-        self.longest = longest
-        self.decoder = json.JSONDecoder()
-        self.characters = codecs.getincrementaldecoder("utf-8-sig")()
-        self.text = ""
-        self.at = 0
-        self.line = 1
-
-    def more(self) -> bool:
-        """Take at least as much more as there is; return whether there was any."""
-        self.text, self.at = self.text[self.at :], 0
-        if len(self.text) > self.longest:
-            raise self.broken("an element is too long")
-        try:
-            block = self.stream.read(max(BUFFER, len(self.text)))
-            self.text += self.characters.decode(block, final=not block)
-        except UnicodeDecodeError as error:
-            self.line += self.text.count("\n") + bytes(error.object[: error.start]).count(b"\n")
-            raise self.broken(f"it is not {self.file.dialect.encoding.upper()}") from None
-        except OSError as error:
-            raise unreadable(self.file, error) from error
-        return bool(block)
-
-    def peek(self) -> str:
-        """Return the next character that is no space, or nothing at the end."""
-        while True:
-            self.go(_end_of_space(self.text, self.at))
-            if self.at < len(self.text) or not self.more():
-                return self.text[self.at : self.at + 1]
-
-    def go(self, to: int) -> None:
-        """Go on to a position."""
-        self.line += self.text.count("\n", self.at, to)
-        self.at = to
-
-    def skip(self, character: str) -> None:
-        """Go on by a character that must be there."""
-        if self.peek() != character:
-            raise self.broken(f"{character} is missing")
-        self.go(self.at + 1)
-
-    def element(self) -> Found:
-        """Return the next element."""
-        self.peek()
-        line = self.line
-        while True:
-            try:
-                value, end = self.decoder.raw_decode(self.text, self.at)
-            except (ValueError, RecursionError):
-                end = 0
-            if end:
-                follows = _end_of_space(self.text, end)
-                if self.text[follows : follows + 1] in (",", "]") and follows < len(self.text):
-                    written = self.text[self.at : end]
-                    self.go(end)
-                    return line, written, _checked(value, written)
-            if not self.more():
-                raise self.broken("an element is no JSON, or the file is cut off")
-
-    def broken(self, what: str) -> InputError:
-        """Build the error for an array that cannot be read on."""
-        uri = self.file.uri
-        return InputError(
-            f"{uri} must be one JSON array of objects; from line {self.line} on it is not: {what}. Mend it."
-        )
+def _one_by_one(file: SourceFile, longest: int) -> Iterator[Found]:
+    """Yield objects that follow each other, each over as many lines as it takes; raises as :func:`_elements` does."""
+    with open_text(file) as stream:
+        text = JsonText(file, stream, longest, "JSON objects, one after the other")
+        while text.peek():
+            yield _found(text.value("{"))
 
 
-def _end_of_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found is not None  # it matches nothing too
-    return found.end()
+def _found(value: tuple[int, str, Any]) -> Found:
+    line, written, record = value
+    return line, written, _checked(record, written)

@@ -97,6 +97,23 @@ def test_every_object_counts_and_a_cut_file_loses_none_in_silence(folder, rows, 
 
 
 @FUZZ
+@given(records, st.sampled_from(["", "\n", " \n\n"]), st.integers(0, 10_000))
+def test_objects_over_lines_count_and_a_cut_file_is_refused_where_it_is_cut(folder, rows, between, cut):
+    written = [json.dumps(row, indent=1) for row in ({"v": 1}, *rows)]
+    content = between.join(written)
+    assert account(write(folder / "a.json", content)) == len(written)
+    at = cut % (len(content) + 1)
+    part = account(write(folder / "cut.json", content[:at]))
+    whole, end = 0, 0
+    while whole < len(written) and (next_end := content.index(written[whole], end) + len(written[whole])) <= at:
+        whole, end = whole + 1, next_end
+    if whole:
+        assert part == (None if content[end:at].strip() else whole)
+    else:  # not even an object: each line is one that is no JSON
+        assert part == sum(1 for line in content[:at].split("\n") if line.strip())
+
+
+@FUZZ
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=6), st.sampled_from([",", "\t", ";"]))
 def test_what_a_csv_writer_writes_is_counted_row_by_row(folder, rows, delimiter):
     clean = [[one.replace("\0", "").replace("\r", "") for one in row] for row in rows]

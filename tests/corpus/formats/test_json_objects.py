@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 
 import pyarrow as pa
 import pytest
 
+from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.block_sizes import BlockSizes
+from ray_subsel.corpus.resolve import resolve
 from tests.corpus.inputs import read, rejects, texts, write
 
 RECORDS = [{"text": f"text {i}", "n": i, "in": {"deep": [i, None]}} for i in range(40)]
@@ -57,11 +60,62 @@ def test_an_array_that_breaks_off_is_refused_by_line(tmp_path, content, line):
         read(tmp_path, path, text=("text",), max_rejected=0.99)
 
 
-def test_an_object_over_many_lines_is_an_error_that_names_the_file(tmp_path):
-    write(tmp_path / "in" / "a.jsonl", '{"text": "fine"}\n' * 100)
-    write(tmp_path / "in" / "b.json", json.dumps({"data": RECORDS[:1]}, indent=1))
-    with pytest.raises(InputError, match=r"b\.json must hold a usable row .*not JSON"):
-        read(tmp_path, str(tmp_path / "in"), text=("text",), max_rejected=0.5)
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("between", ["\n", "", " \r\n\n", '\n{"text": "a line"}\n'])
+def test_objects_over_many_lines_are_rows(tmp_path, number, between):
+    written = [json.dumps(one, indent=2) for one in RECORDS[:number]]
+    store = read(tmp_path, write(tmp_path / "a.json", "\n" + between.join(written)), text=("text",))
+    expected = [text for one in RECORDS[:number] for text in (one["text"], "a line")][: 2 * number - 1]
+    assert texts(store) == [text for text in expected if "line" in between or text != "a line"]
+    assert store.take([0], ["line"])["line"].to_pylist() == [2]
+    assert store.subset_table([0])["in"].to_pylist() == [{"deep": [0, None]}]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('{\n"text": "a"\n}\n{\n"text": nope\n}', 4),
+        ('{\n"text": "a"\n}\n{\n"text": "b"\n', 4),
+        ('{\n"text": "a"\n},\n{\n"text": "b"\n}', 1),
+        ('{\n"text": "a"\n}\n7', 1),
+    ],
+)
+def test_objects_over_many_lines_that_break_off_are_refused_by_line(tmp_path, content, line):
+    with pytest.raises(InputError, match=rf"must be JSON objects, one after the other; from line {line} on"):
+        read(tmp_path, write(tmp_path / "a.json", content), text=("text",), max_rejected=0.99)
+
+
+@pytest.mark.parametrize("first", ['{"text": "cut', '{"text": ', '{"text": nope}', "{", '{"text": "a"} {"text": "b"}'])
+def test_a_first_line_that_is_broken_costs_that_row(tmp_path, first):
+    """One object a line: that the first is cut does not make it one of many lines."""
+    path = write(tmp_path / "a.jsonl", f'{first}\n{{"text": "b"}}\n{{"text": "c"}}\n')
+    store = read(tmp_path, path, text=("text",))
+    assert (texts(store), rejects(store)) == (["b", "c"], [(1, 0, "broken line: not JSON")])
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_object_around_the_rows_is_refused_with_the_command_that_takes_them_out(tmp_path, indent):
+    rows = [{"text": "caf\xe9\n\u2028"}, {"text": "two"}]
+    path = write(tmp_path / "it's.json", json.dumps({"version": 1, "tags": ["a"], "data": rows}, indent=indent))
+    settings = {"text": ("text",)}
+    for asked in (settings, {}):
+        with pytest.raises(InputError, match="Its columns: |Columns of ") as caught:
+            if asked:
+                read(tmp_path, path, **asked)
+            else:
+                resolve(CorpusConfig(data=(path,)))
+        command = str(caught.value).partition("It is one object with rows in data. Write them one a line: ")[2]
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+        assert [one["text"] for one in rows] == texts(
+            read(tmp_path, str(tmp_path / "rows.jsonl"), out=str(len(asked)), **settings)
+        )
+
+
+def test_a_chat_whose_column_is_missing_is_no_object_around_rows(tmp_path):
+    chats = [{"messages": [{"role": "user", "content": "a"}]}] * 2
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(one) + "\n" for one in chats))
+    with pytest.raises(InputError, match="Its columns: messages.$"):
+        read(tmp_path, path, text=("text",))
 
 
 def test_types_are_those_of_the_whole_corpus_whichever_rows_are_picked(tmp_path):
