@@ -103,12 +103,12 @@ class JsonText:
             return "{" in follow and self.text[end - 1] == "}"
         return self.text[follows] in follow
 
-    def begins_with_value(self) -> bool:
-        """Tell whether a whole value begins here; reads on while what there is may be its beginning."""
+    def spans_lines(self) -> bool:
+        """Tell whether a value begins here that ends on a later line; reads on while what there is may be of one."""
         self.peek()
         while True:
             try:
-                self.decoder.raw_decode(self.text, self.at)
+                _, end = self.decoder.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 cut_off = error.msg.startswith("Unterminated string") or error.pos >= len(self.text) - LONGEST_WORD
                 if not (cut_off and self.more()):
@@ -116,7 +116,7 @@ class JsonText:
             except RecursionError:
                 return False
             else:
-                return True
+                return "\n" in self.text[self.at : end]
 
     def broken(self, what: str) -> InputError:
         """Build the error for an array that cannot be read on."""

@@ -14,6 +14,8 @@ from ray_subsel.core.errors import invalid
 from ray_subsel.core.suggest import did_you_mean
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.storage.manifest import NAME as MANIFEST
+from ray_subsel.storage.manifest import Manifest
 from ray_subsel.storage.run_directory import RunDir
 
 
@@ -112,8 +114,17 @@ def find_text(run: RunDir, text: str, most: int = 5) -> list[Decision]:
 def _opened(run: RunDir) -> RowStore:
     if not run.exists(DECISIONS):
         way = "Run the command that made it again; it goes on from there."
+        if _is_per_group(run):
+            way = f"With --per there are none: {run.path('selection.parquet')} has the rows of each group."
         raise invalid("DIR", f"be a run that has selected, with {DECISIONS}", run.path(), way)
     return RowStore.open(run)
+
+
+def _is_per_group(run: RunDir) -> bool:
+    if not run.exists(MANIFEST):
+        return False
+    settings = Manifest.load(run).about.get("config") or {}
+    return bool((settings.get("select") or {}).get("per"))
 
 
 def _lines(run: RunDir) -> Iterator[tuple[pq.ParquetFile, int]]:

@@ -77,6 +77,8 @@ def _settings(config: Mapping[str, Any]) -> list[str]:
     """Return a table of the settings that say what was chosen from, and how."""
     corpus, select, embed = config.get("corpus") or {}, config.get("select") or {}, config.get("embed") or {}
     shown = {name: corpus.get(name) for name in SHOWN_SETTINGS}
+    if corpus.get("task") != "chat":
+        shown.pop("embed")
     shown["embedder"] = None if corpus.get("vectors") else embed.get("embedder")
     shown |= {name: value for name, value in select.items() if name not in ("to", "near_within")}
     told = [(name, value) for name, value in shown.items() if value not in (None, [], "", False)]

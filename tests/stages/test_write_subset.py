@@ -233,3 +233,33 @@ def test_stages_that_cannot_be_are_one_line(tmp_path, chats, capsys, more, said)
     options = ["--text", "text", "--embedder", "tfidf", "--vector-size", "16", "--recipe", "none"]
     assert main(["select", str(path), *options, *more, "--out", str(tmp_path / "run")]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+||||||| parent of 611f6be (fix: what explain says of groups; --per with --to and own ids is tested; what spans lines)
+
+
+
+def test_a_choice_per_group_comes_back_in_all_forms_under_its_own_ids(tmp_path, chats, capsys):
+    """``--per`` with ``--to`` and ``--id``: as written, with types, topped up and barred by own ids."""
+    lines, path = chats
+    users = ["ann", "bob", None]
+    lines = [line.replace("{", '{"user": ' + json.dumps(users[i % 3]) + ", ", 1) for i, line in enumerate(lines)]
+    path = write(tmp_path / "per.jsonl", "\n".join(lines))
+    own = ["--text", "text", "--id", "id", "--per", "user"]
+    assert select(tmp_path, path, *own, "--to", "jsonl", "--to", "hf", k=3) == 0
+    chosen = column(tmp_path, "id")
+    assert len(chosen) == 9
+    assert (tmp_path / "run" / "subset.jsonl").read_bytes().decode().splitlines() == [lines[i] for i in chosen]
+    assert column(tmp_path, "source_id") == column(tmp_path, "id", file="subset") == [f"d{i}" for i in chosen]
+    assert column(tmp_path, "group") == column(tmp_path, "user", file="subset") == [users[i % 3] for i in chosen]
+    loaded = datasets.load_from_disk(str(tmp_path / "run" / "subset"))
+    assert loaded["id"] == [f"d{i}" for i in chosen]
+    kept = str(tmp_path / "run" / "selection.parquet")
+    turned = write(tmp_path / "turned.jsonl", "\n".join(reversed(lines)))  # the same rows at other positions
+    assert select(tmp_path, turned, *own, "--include", kept, out="more", k=5) == 0
+    assert set(column(tmp_path, "source_id")) < set(column(tmp_path, "source_id", out="more"))
+    assert select(tmp_path, turned, *own, "--exclude", kept, out="others", k=5) == 0
+    assert not set(column(tmp_path, "source_id")) & set(column(tmp_path, "source_id", out="others"))
+    without = ["--text", "text", "--per", "user"]
+    assert select(tmp_path, turned, *without, "--exclude", kept, out="by-position", k=5) == 2
+    capsys.readouterr()
+    assert main(["explain", str(tmp_path / "run"), "d1"]) == 2
+    assert f"With --per there are none: {tmp_path / 'run' / 'selection.parquet'} has" in capsys.readouterr().err

@@ -160,7 +160,7 @@ def _spread(file: SourceFile) -> str:
     with open_text(file) as stream:
         text = JsonText(file, stream, DEFAULT_SIZES.max_line, "")
         try:
-            return SPREAD if text.begins_with_value() else LINES
+            return SPREAD if text.spans_lines() else LINES
         except InputError:  # such as one that is not UTF-8: its lines tell which
             return LINES
 

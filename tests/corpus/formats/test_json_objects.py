@@ -95,7 +95,7 @@ def test_a_first_line_that_is_broken_costs_that_row(tmp_path, first):
 
 @pytest.mark.parametrize("indent", [None, 1])
 def test_an_object_around_the_rows_is_refused_with_the_command_that_takes_them_out(tmp_path, indent):
-    rows = [{"text": "caf\xe9\n\u2028"}, {"text": "two"}]
+    rows = [{"text": "caf\xe9\n\u2028 x"}, {"text": "two"}]
     path = write(tmp_path / "it's.json", json.dumps({"version": 1, "tags": ["a"], "data": rows}, indent=indent))
     settings = {"text": ("text",)}
     for asked in (settings, {}):
