@@ -233,8 +233,6 @@ def test_stages_that_cannot_be_are_one_line(tmp_path, chats, capsys, more, said)
     options = ["--text", "text", "--embedder", "tfidf", "--vector-size", "16", "--recipe", "none"]
     assert main(["select", str(path), *options, *more, "--out", str(tmp_path / "run")]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
-||||||| parent of 611f6be (fix: what explain says of groups; --per with --to and own ids is tested; what spans lines)
-
 
 
 def test_a_choice_per_group_comes_back_in_all_forms_under_its_own_ids(tmp_path, chats, capsys):
