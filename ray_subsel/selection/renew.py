@@ -14,6 +14,7 @@ Letters: n items, d dimension, k to have, m chosen, r represented.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +25,7 @@ from ray_subsel.core.hashing import mix
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.objectives import FacilityLocation, Objective
 from ray_subsel.selection.api import select
+from ray_subsel.streaming.facility_location import FacilityLocationStream, greedy_order
 from ray_subsel.streaming.functions import StreamFunction
 from ray_subsel.streaming.grid_rows import grid_rows
 from ray_subsel.streaming.registry import stream_function, streamable
@@ -32,6 +34,8 @@ ALL_REPRESENTED, SAMPLE = 16_384, 8_192
 POOL = 16_384
 """Items that may fill room; of more, newcomers and a sample of the others."""
 PASSES = 3
+PRODUCTS = 1 << 25
+"""Cosines of chosen and represented items that are held to put the chosen in order: 256 MB."""
 _BLOCK, _SEEN = 256, 1 << 14
 
 
@@ -132,8 +136,7 @@ def renew(
     function, stretch = _function(X, k, objective, ids, seed)
     f, times = function.objective(ids.size)
     subset = _Subset(function, X, k, limits)
-    for row in chosen.tolist():
-        subset.add(row)
+    subset.begin(chosen)
     before = subset.rows.copy()
     filled = subset.fill(_pool(newcomers, ids, seed))
     moved = subset.exchange(newcomers, least_rise)
@@ -150,8 +153,17 @@ def renew(
     ]
     if not after.size:
         return Renewed(after, np.zeros(0), 0.0, tuple(changes))
-    order = select(X[after], after.size, objective=f, recipe="none", seed=seed)
-    return Renewed(after[order.indices], stretch * order.gains, stretch * order.value, tuple(changes))
+    by_row = np.sort(after)
+    order, gains = _order(function, f, X[by_row], seed)
+    return Renewed(by_row[order], stretch * gains, stretch * math.fsum(gains.tolist()), tuple(changes))
+
+
+def _order(function: StreamFunction, f: Objective[Any], X: Float32s, seed: int) -> tuple[Indices, Float64s]:
+    """Return the order in which greedy picks all rows of X, and their gains."""
+    if isinstance(function, FacilityLocationStream) and len(X) * function.r <= PRODUCTS:
+        return greedy_order(grid_rows(X), function.R)
+    order = select(X, len(X), objective=f, recipe="none", seed=seed)
+    return order.indices, order.gains
 
 
 def _function(
@@ -198,6 +210,16 @@ class _Subset:
     @property
     def kept(self) -> Float64s:
         return self.store[: len(self.rows)]
+
+    def begin(self, chosen: Indices) -> None:
+        """Take in what was chosen before."""
+        if not chosen.size:
+            return
+        self.rows = chosen.tolist()
+        self.store[: chosen.size] = grid_rows(self.X[chosen])
+        if self.limits is not None:
+            self.held += np.bincount(self.limits.groups[chosen], minlength=self.held.size)
+        self.function.begin(self.kept)
 
     def add(self, row: int) -> None:
         x = grid_rows(self.X[row : row + 1])

@@ -33,6 +33,7 @@ from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.join_new import JoinStage
 from ray_subsel.stages.keep_best import KeepBestStage
 from ray_subsel.stages.near.task import LEADERS
+from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.renew_selection import CHANGES, RenewStage, check_updatable
 from ray_subsel.stages.update_chain import FOLDER, Chain, Part, update_directory
 from ray_subsel.stages.write_selection import SELECTION
@@ -75,7 +76,7 @@ class RunThere:
         leaving = (ExcludeContaminatedStage, KeepBestStage, DropDoubtfulStage)
         left_out = next((stage.name for stage in leaving if stage.name in manifest.stages), "")
         check_updatable(corpus, select, tuple(STREAMED), left_out)
-        manifest.require(folders=(*IngestStage.outputs, EMBEDDINGS, LEADERS))
+        manifest.require(folders=(*IngestStage.outputs, EMBEDDINGS, LEADERS, NEAREST))
         return RunThere(manifest, corpus, embed, select)
 
 

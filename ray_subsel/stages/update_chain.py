@@ -22,6 +22,7 @@ from ray_subsel.corpus.tables import Types, common_types, concatenate, to_type
 from ray_subsel.corpus.values import respelled
 from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.write_selection import SELECTION
+from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.run_directory import RunDir
@@ -68,6 +69,32 @@ class Part:
         store = self.items()
         for shard in store.numbers:
             yield store.read_shard(shard, columns)
+
+    def subset_table(self, ids: Indices, place: str, misfits: dict[str, int]) -> pa.Table:
+        """Return original rows by their ids in its own files; of the run, those that it chose itself from its subset.
+
+        Parameters
+        ----------
+        ids : int64 array
+        place : str
+            The column of row ids.
+        misfits : dict
+            Counts values that do not fit their type, in rows that were not told of yet.
+        """
+        assert self.rows is not None
+        if self.number or not self.run.exists(SUBSET):
+            return self.rows.subset_table(ids, misfits)
+        subset = self.run.read_table(SUBSET)
+        known = subset[place].to_numpy()
+        order = np.argsort(known)
+        at = order[np.minimum(np.searchsorted(known[order], ids), known.size - 1)]
+        there = known[at] == ids
+        if not there.any():
+            return self.rows.subset_table(ids, misfits)
+        taken = subset.take(pa.array(at[there]))
+        if not there.all():
+            taken = concatenate([taken, self.rows.subset_table(ids[~there], misfits)])
+        return taken.take(pa.array(np.argsort(np.concatenate((np.flatnonzero(there), np.flatnonzero(~there))))))
 
 
 @dataclass(frozen=True)
@@ -210,7 +237,7 @@ class Chain:
             where = np.flatnonzero((ids >= part.offset) & (ids < part.end))
             if part.rows is None or not where.size:
                 continue
-            table = part.rows.subset_table(ids[where] - part.offset, misfits)
+            table = part.subset_table(ids[where] - part.offset, place, misfits)
             shifted = pa.array(table[place].to_numpy() + part.offset)
             tables.append(table.set_column(table.column_names.index(place), place, shifted))
             order.append(where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
@@ -126,6 +127,10 @@ class FacilityLocationStream(StreamFunction):
         """Let a newcomer represent."""
         self._insert(look[at], len(kept) - 1, np.ones(self.r, dtype=np.bool_))
 
+    def begin(self, kept: Float64s) -> None:
+        """Let all kept items represent: a matrix product."""
+        self._settle(np.arange(self.r), kept)
+
     def replaced(self, look: Float64s, at: int, place: int, out: Float64s, kept: Float64s) -> None:
         """Let a newcomer represent in the place of another."""
         lost = (self.nearest == place) | (self.runner_up == place)
@@ -223,3 +228,45 @@ def _before(similarity: Float64s, place: int, level: Float64s, holder: Indices) 
     """Tell where an item of a place comes before the holder: more similar, or as similar and of a lower place."""
     positive = np.maximum(similarity, 0.0)
     return np.asarray((positive > level) | ((positive == level) & ((holder < 0) | (place < holder))))
+
+
+def greedy_order(kept: Float64s, R: Float64s) -> tuple[Indices, Float64s]:
+    """Return the order in which lazy greedy picks all kept items, and their gains of sum_i max(0, max_j w_ij).
+
+    Parameters
+    ----------
+    kept, R : float64 arrays of shapes (m, d) and (r, d)
+        On the grid.
+
+    Returns
+    -------
+    order : int64 array of shape (m,)
+        Of equal gains the lowest place comes first.
+    gains : float64 array of shape (m,)
+
+    Notes
+    -----
+    m r cosines are held. Source: Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
+    """
+    W = kept @ R.T
+    best, rest = np.zeros(len(R)), np.empty(len(R))
+
+    def gain(place: int) -> float:
+        np.subtract(W[place], best, out=rest)
+        np.maximum(rest, 0.0, out=rest)
+        return float(np.add.reduce(rest))
+
+    heap = [(-gain(place), place, 0) for place in range(len(kept))]
+    heapq.heapify(heap)
+    order: list[int] = []
+    gains: list[float] = []
+    while heap:
+        negative, place, when = heap[0]
+        if when == len(order):
+            heapq.heappop(heap)
+            order.append(place)
+            gains.append(-negative)
+            np.maximum(best, W[place], out=best)
+        else:
+            heapq.heapreplace(heap, (-gain(place), place, len(order)))
+    return np.array(order, dtype=np.int64), np.array(gains)

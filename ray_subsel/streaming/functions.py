@@ -82,6 +82,12 @@ class StreamFunction(abc.ABC):
     def added(self, look: Any, at: int, kept: Float64s) -> None:
         """Take note that a newcomer is the last of the kept items now."""
 
+    def begin(self, kept: Float64s) -> None:
+        """Take note of all kept items at once, where there were none."""
+        look = self.look(kept)
+        for at in range(len(kept)):
+            self.added(look, at, kept[: at + 1])
+
     @abc.abstractmethod
     def replaced(self, look: Any, at: int, place: int, out: Float64s, kept: Float64s) -> None:
         """Take note that a newcomer has replaced ``out``, shape (d,), at a place of the kept items."""

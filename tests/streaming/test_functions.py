@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant
+from ray_subsel.streaming.facility_location import greedy_order
 from ray_subsel.streaming.functions import LONGEST_STEP, next_step
 from ray_subsel.streaming.grid_rows import grid_rows
 from ray_subsel.streaming.registry import stream_function
@@ -112,3 +113,34 @@ def test_the_sample_is_uniform_and_depends_on_the_order_alone():
     assert len(held[0]) == 100
     numbers = [number for number, row in enumerate(X) if row.tobytes() in held[0]]
     assert 800 < np.mean(numbers) < 1200
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_all_at_once_is_one_after_the_other(name):
+    X = grid_rows(np.random.default_rng(1).normal(size=(25, 5)))
+    one, other = (stream_function(OBJECTIVES[name], 5, 100, 0) for _ in range(2))
+    for function in (one, other):
+        function.see(X, np.arange(len(X)))
+        function.step(X[:0])
+    kept, look = X[3:9], one.look(X)
+    one.begin(kept)
+    for at in range(6):
+        other.added(look, 3 + at, kept[: at + 1])
+    assert one.value(6) == other.value(6)
+    for new in range(25):
+        assert one.rises(look, new, kept).tolist() == other.rises(look, new, kept).tolist()
+
+
+def test_the_order_of_kept_items_is_greedy_s():
+    rng = np.random.default_rng(2)
+    X, R = grid_rows(rng.normal(size=(9, 4))), grid_rows(rng.normal(size=(30, 4)))
+    X[7] = X[2]  # a tie: the lower place comes first
+    f = FacilityLocation(represented=R)
+    order, gains = greedy_order(X, R)
+    chosen: list[int] = []
+    for place, gain in zip(order.tolist(), gains.tolist(), strict=True):
+        values = [f.evaluate(X, np.array([*chosen, one])) if one not in chosen else -1.0 for one in range(9)]
+        assert place == int(np.argmax(np.round(values, 6)))
+        before = f.evaluate(X, np.array(chosen)) if chosen else 0.0
+        assert gain == pytest.approx(values[place] - before, abs=1e-6)
+        chosen.append(place)
