@@ -4,17 +4,21 @@
     python jobs/update_chain.py --generate 20000 --out bench/generated                # vectors, nothing to embed
 
 The rows are shuffled; the last tenth comes in ``--days`` equal parts. A cell tells, after each day, the rows embedded,
-the seconds of the update, and what left and came; on the days of ``--fresh`` also the seconds of a run on everything in
-a new directory (its stages corpus, embed, near and select alone) and the share of f of the update's subset in that of
-the fresh one, both evaluated on all items of the fresh run. On day ``--kill`` the process is killed by SIGKILL when it
-begins to write its selection, and started again. Nothing is kept from one run to the next (``--no-cache``).
+the seconds and CPU seconds of the command ``subsel update``, and what left and came; on the days of ``--fresh`` also
+those of ``subsel select`` on everything in a new directory, and the share of f of the update's subset in that of the
+fresh one, both evaluated on all items of the fresh run, or 20,000 of them. Both commands work in one process of their
+own, without Ray. On day ``--kill`` the process is killed by SIGKILL when it begins to write its selection, and started
+again. Nothing is kept from one run to the next (``--no-cache``).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,10 +30,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_subsel import cli
 from ray_subsel.config import CacheConfig, RuntimeConfig
 from ray_subsel.config.update import UpdateConfig
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import FacilityLocation, GraphCut, LogDeterminant, Objective
+from ray_subsel.planning.policy import DEFAULT_POLICY
 from ray_subsel.selection.api import select
 from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.update import update
@@ -39,7 +45,9 @@ from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.synthetic.vectors import n_topics, original_vectors
 
 OBJECTIVES: dict[str, Objective[Any]] = {one.name: one for one in (FacilityLocation(), GraphCut(), LogDeterminant())}
-TIMED = ("corpus", "embed", "near", "select")
+EVALUATED = 20_000
+"""Items on which facility location is evaluated, of more."""
+HERE = {"in_process_bytes": 1 << 50, "in_process_numbers": 1 << 50, "in_process_seconds": 1e9}
 
 
 def parts_of(given: argparse.Namespace) -> list[str]:
@@ -66,11 +74,20 @@ def parts_of(given: argparse.Namespace) -> list[str]:
 
 
 def command_of(given: argparse.Namespace, files: list[str], out: str) -> list[str]:
-    """Return the command of a fresh run."""
+    """Return the arguments of a fresh run."""
     what = ["--vectors", "vector"] if given.generate else ["--text", given.text]
     how = ["--k", str(given.k), "--objective", given.objective, "--no-cache", "--out", out]
     near = ["--near", "0.9"] if given.near else []
-    return [sys.executable, "-m", "ray_subsel.cli", "select", *files, *what, *how, *near]
+    return ["select", *files, *what, *how, *near]
+
+
+def call(arguments: list[str]) -> tuple[float, float]:
+    """Run a command of subsel in a process of its own, without Ray; return its seconds and CPU seconds."""
+    began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, __file__, "--out", "-", "--call", json.dumps(arguments)], check=True)
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+    return round(time.perf_counter() - began, 2), round(cpu, 2)
 
 
 def items_of(out: str) -> tuple[Any, Any]:
@@ -81,11 +98,16 @@ def items_of(out: str) -> tuple[Any, Any]:
 
 
 def value(objective: Objective[Any], X: Any, chosen: Any) -> float:
-    """Return f of chosen vectors against all items X; a copy that another item leads has its own vector."""
+    """Return f of chosen vectors against items X; a copy that another item leads has its own vector."""
     f: Objective[Any] = objective
     if isinstance(objective, FacilityLocation):
-        f = FacilityLocation(represented=X)
-    elif isinstance(objective, GraphCut):
+        shown = np.sort(np.random.default_rng(0).permutation(len(X))[:EVALUATED])
+        unit = [unit_rows(one).slice(0, len(one)).astype(np.float32) for one in (X[shown], chosen)]
+        best = np.full(shown.size, 0.0, dtype=np.float32)
+        for start in range(0, len(chosen), 500):
+            best = np.maximum(best, (unit[0] @ unit[1][start : start + 500].T).max(axis=1))
+        return float(best.astype(np.float64).sum()) * len(X) / shown.size
+    if isinstance(objective, GraphCut):
         f = GraphCut(objective.lam, unit_rows(X).slice(0, len(X)).sum(axis=0))
     return select(chosen, len(chosen), objective=f, recipe="none", include=np.arange(len(chosen))).value
 
@@ -112,16 +134,16 @@ def chain(given: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a cell for each day."""
     files = parts_of(given)
     out = f"{given.out}/chain-{given.objective}"
-    subprocess.run(command_of(given, files[:1], out), check=True, stdout=subprocess.DEVNULL)
+    call(command_of(given, files[:1], out))
     objective, cells = OBJECTIVES[given.objective], []
     for day, file in enumerate(files[1:], start=1):
         lost = kill(file, out) if day == given.kill else 0.0
-        began = time.perf_counter()
-        report = update(UpdateConfig((file,)), RuntimeConfig(out=out), CacheConfig(no_cache=True))
-        seconds = time.perf_counter() - began
+        seconds, cpu = call(["update", out, file, "--no-cache"])
+        report = json.loads(Path(out, f"updates/{day:04d}/report.json").read_text())
         cell: dict[str, Any] = {"objective": given.objective, "day": day, "k": given.k, "killed": bool(lost)}
         cell |= {name: report["renew"][name] for name in ("items", "left", "came")}
-        cell |= {"embedded": report["embed"]["embedded"], "seconds": round(seconds, 2), "seconds_lost": round(lost, 2)}
+        cell |= {"embedded": report["embed"]["embedded"], "seconds": seconds, "cpu_seconds": cpu}
+        cell["seconds_lost"] = round(lost, 2)
         if day in given.fresh:
             cell |= beside_fresh(given, files[: day + 1], out, day, objective)
         cells.append(cell)
@@ -134,7 +156,7 @@ def beside_fresh(
 ) -> dict[str, Any]:
     """Run on everything, and compare."""
     fresh = f"{given.out}/fresh-{given.objective}-{day}"
-    subprocess.run(command_of(given, files, fresh), check=True, stdout=subprocess.DEVNULL)
+    seconds, cpu = call(command_of(given, files, fresh))
     told = json.loads(Path(fresh, "report.json").read_text())
     ids, X = items_of(fresh)
     theirs = np.searchsorted(ids, pq.read_table(f"{fresh}/selection.parquet")["id"].to_numpy())
@@ -142,9 +164,9 @@ def beside_fresh(
     mine = np.array(pq.read_table(f"{out}/updates/{day:04d}/selection.parquet")["id"].to_pylist())
     place = np.searchsorted(everything.ids, mine)
     f, best = (value(objective, X, vectors) for vectors in (everything.vectors[place], X[theirs]))
-    timed = {name: told["seconds"][name] for name in TIMED if name in told["seconds"]}
     return {
-        "fresh_seconds": round(sum(timed.values()), 2),
+        "fresh_seconds": seconds,
+        "fresh_cpu_seconds": cpu,
         "fresh_embedded": told["embedding"]["embedded"],
         "share_of_f": round(f / best, 5),
         "f": f,
@@ -167,7 +189,13 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, nargs="*", default=[1, 5, 10], help="days on which to run on everything")
     parser.add_argument("--out", required=True)
     parser.add_argument("--die-with", help=argparse.SUPPRESS)
+    parser.add_argument("--call", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.call:
+        policy = dataclasses.replace(DEFAULT_POLICY, **HERE)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            status = cli.main(json.loads(given.call), policy=policy)
+        sys.exit(status)
     if given.die_with:
         die(given.die_with, given.out)
         return
