@@ -27,6 +27,6 @@ def check(cells, days, rows):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("objective", ["facility_location", "graph_cut", "log_determinant"])
-def test_ten_days_one_of_them_killed(tmp_path, objective):
-    arguments = ("--generate", "2000", "--d", "16", "--k", "60", "--objective", objective, "--fresh", "10")
-    check(cells_of(tmp_path, *arguments), 10, 20)
+def test_four_days_one_of_them_killed(tmp_path, objective):
+    arguments = ("--generate", "2000", "--d", "16", "--k", "60", "--objective", objective, "--days", "4")
+    check(cells_of(tmp_path, *arguments, "--kill", "2", "--fresh", "4"), 4, 50)
