@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.suggest import did_you_mean
+from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.table import DECISIONS
 from ray_subsel.storage.manifest import NAME as MANIFEST
@@ -66,26 +69,86 @@ class Decision:
         return self.nearest_chosen if self.of is None else self.of
 
 
-def find_decisions(run: RunDir, names: Sequence[str]) -> list[Decision]:
+class Rows(Protocol):
+    """The rows that decisions are about."""
+
+    @property
+    def n(self) -> int:
+        """How many row ids there are."""
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Whether rows have ids of their own."""
+
+    def usable(self, ids: Indices) -> Indices:
+        """Return those of some ids that usable rows have."""
+
+    def texts(self, ids: Indices) -> list[str | None]:
+        """Return the texts of usable rows."""
+
+    def all_texts(self) -> Iterator[tuple[Indices, pa.ChunkedArray]]:
+        """Yield ids and texts of all usable rows, in order of id."""
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of a run.
+
+    Attributes
+    ----------
+    rows : RowStore
+    """
+
+    rows: RowStore
+
+    @property
+    def n(self) -> int:
+        """Rows that were read, and copies that augmentation added."""
+        return self.rows.n_read + self.rows.n_augmented
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Whether an id column was named."""
+        return bool(self.rows.index["has_source_id"])
+
+    def usable(self, ids: Indices) -> Indices:
+        """Return those of some ids that usable rows have."""
+        return self.rows.usable(ids)
+
+    def texts(self, ids: Indices) -> list[str | None]:
+        """Return the texts of usable rows."""
+        found: list[str | None] = self.rows.take(ids, ["text"])["text"].to_pylist() if ids.size else []
+        return found
+
+    def all_texts(self) -> Iterator[tuple[Indices, pa.ChunkedArray]]:
+        """Yield ids and texts of all usable rows, in order of id."""
+        for table in self.rows.iter_tables(["id", "text"]):
+            yield table["id"].to_numpy(), table["text"]
+
+
+def find_decisions(run: RunDir, names: Sequence[str], rows: Rows | None = None) -> list[Decision]:
     """Return the decisions on some rows, in their order.
 
     Parameters
     ----------
+    run : RunDir
+        Where ``decisions.parquet`` lies.
     names : sequence of str
         Own ids where the corpus has an id column, else row ids.
+    rows : Rows, optional
+        By default those in the same directory.
 
     Raises
     ------
     InputError
         For a row that there is not, and a run that has not selected.
     """
-    rows = _opened(run)
-    own = bool(rows.index["has_source_id"])
-    lines = _by_own_id(run, names) if own else _by_row_id(run, rows, names)
+    rows = _opened(run, rows)
+    lines = _by_own_id(run, names) if rows.has_own_ids else _by_row_id(run, rows, names)
     return _with_texts(rows, lines)
 
 
-def find_text(run: RunDir, text: str, most: int = 5) -> list[Decision]:
+def find_text(run: RunDir, text: str, rows: Rows | None = None, most: int = 5) -> list[Decision]:
     """Return the decisions on the rows whose text is, or else contains, a text; at most ``most``, lowest ids first.
 
     Raises
@@ -93,12 +156,11 @@ def find_text(run: RunDir, text: str, most: int = 5) -> list[Decision]:
     InputError
         Where no row has it.
     """
-    rows = _opened(run)
+    rows = _opened(run, rows)
     equal: list[int] = []
     within: list[int] = []
-    for table in rows.iter_tables(["id", "text"]):
-        texts = pc.fill_null(table["text"], "")
-        ids = table["id"].to_numpy()
+    for ids, found_texts in rows.all_texts():
+        texts = pc.fill_null(found_texts, "")
         equal += ids[pc.equal(texts, text).to_numpy()].tolist()[: most - len(equal)]
         if len(within) < most:
             holds = pc.match_substring(texts, text, ignore_case=True).to_numpy()
@@ -111,13 +173,13 @@ def find_text(run: RunDir, text: str, most: int = 5) -> list[Decision]:
     return _with_texts(rows, _by_row_id(run, rows, [str(one) for one in found]))
 
 
-def _opened(run: RunDir) -> RowStore:
+def _opened(run: RunDir, rows: Rows | None) -> Rows:
     if not run.exists(DECISIONS):
         way = "Run the command that made it again; it goes on from there."
         if _is_per_group(run):
             way = f"With --per there are none: {run.path('selection.parquet')} has the rows of each group."
         raise invalid("DIR", f"be a run that has selected, with {DECISIONS}", run.path(), way)
-    return RowStore.open(run)
+    return StoredRows(RowStore.open(run)) if rows is None else rows
 
 
 def _is_per_group(run: RunDir) -> bool:
@@ -133,8 +195,8 @@ def _lines(run: RunDir) -> Iterator[tuple[pq.ParquetFile, int]]:
             yield file, group
 
 
-def _by_row_id(run: RunDir, rows: RowStore, names: Sequence[str]) -> dict[str, Decision]:
-    last = rows.n_read + rows.n_augmented - 1
+def _by_row_id(run: RunDir, rows: Rows, names: Sequence[str]) -> dict[str, Decision]:
+    last = rows.n - 1
     for name in names:
         if not (name.isascii() and name.isdigit() and int(name) <= last):
             raise invalid("ROW", f"be a row id from 0 to {last}, its position in the input", name)
@@ -170,12 +232,10 @@ def _decisions(table: pa.Table) -> list[Decision]:
     return [Decision(**line) for line in table.to_pylist()]
 
 
-def _with_texts(rows: RowStore, lines: dict[str, Decision]) -> list[Decision]:
-    import dataclasses
-
+def _with_texts(rows: Rows, lines: dict[str, Decision]) -> list[Decision]:
     wanted = {one for line in lines.values() for one in (line.id, line.beside) if one is not None}
-    usable = sorted(wanted & set(rows.usable(np.array(sorted(wanted), dtype=np.int64)).tolist()))
-    texts = dict(zip(usable, rows.take(usable, ["text"])["text"].to_pylist(), strict=True)) if usable else {}
+    usable = np.sort(rows.usable(np.array(sorted(wanted), dtype=np.int64)))
+    texts = dict(zip(usable.tolist(), rows.texts(usable), strict=True))
     return [
         dataclasses.replace(
             line, text=texts.get(line.id), other=None if line.beside is None else texts.get(line.beside)

@@ -35,7 +35,7 @@ from ray_subsel.stages.keep_best import KeepBestStage
 from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.renew_selection import CHANGES, RenewStage, check_updatable
-from ray_subsel.stages.update_chain import FOLDER, Chain, Part, update_directory
+from ray_subsel.stages.update_chain import FOLDER, Chain, Part, last_update, update_directory
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.manifest import Manifest, locked
@@ -154,7 +154,7 @@ def update(
 
 def _number(run: RunDir, asked: dict[str, Any], there: RunThere, *, overwrite: bool) -> int:
     """Return the number of the update: that of the last one where it was told the same, else the next."""
-    last = _last(run)
+    last = last_update(run)
     if not last:
         return 1
     manifest = Manifest.load(update_directory(run, last), LAYOUT)
@@ -189,14 +189,6 @@ def _k(config: UpdateConfig, before: int) -> int:
         way = "Take the first rows of selection.parquet, or select anew."
         raise invalid("k", f"be at least the {before} rows that are chosen", config.k, way)
     return config.k or before
-
-
-def _last(run: RunDir) -> int:
-    """Return the number of the last update, 0 where there is none."""
-    names = [name.rpartition("/")[2] for name in run.names(FOLDER)]
-    return max(
-        (int(name) for name in names if name.isdigit() and run.exists(f"{FOLDER}/{name}/manifest.json")), default=0
-    )
 
 
 def _after(run: RunDir, number: int) -> str:

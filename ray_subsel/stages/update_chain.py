@@ -20,11 +20,13 @@ from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import INDEX, RowStore
 from ray_subsel.corpus.tables import Types, common_types, concatenate, to_type
 from ray_subsel.corpus.values import respelled
+from ray_subsel.decisions.table import DECISIONS
 from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
+from ray_subsel.storage.manifest import Manifest
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "updates"
@@ -205,12 +207,7 @@ class Chain:
         if wrong:
             raise invalid("remove", "name rows by their position in the input", wrong[0], "Or name your --id column.")
         wanted = np.unique(np.array([int(name) for name in names], dtype=np.int64))
-        there = [NO_ITEMS]
-        for part in self.parts:
-            mine = wanted[(wanted >= part.offset) & (wanted < part.end)]
-            if part.rows is not None and mine.size:
-                there.append(part.rows.usable(mine - part.offset) + part.offset)
-        absent = np.setdiff1d(wanted, np.concatenate(there))
+        absent = np.setdiff1d(wanted, self.usable(wanted))
         if absent.size:
             raise invalid("remove", "name usable rows", int(absent[0]), "See rejected.parquet for the rest.")
         return wanted
@@ -246,6 +243,36 @@ class Chain:
         whole = whole.take(pa.array(np.argsort(np.concatenate(order))))
         return whole.set_column(whole.column_names.index("rank"), "rank", pa.array(np.arange(ids.size)))
 
+    @property
+    def n(self) -> int:
+        """How many row ids there are."""
+        return self.end
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Whether an id column was named."""
+        rows = self.parts[0].rows
+        return rows is not None and bool(rows.index["has_source_id"])
+
+    def usable(self, ids: Indices) -> Indices:
+        """Return those of some ids that usable rows have."""
+        found = [NO_ITEMS]
+        for part in self.parts:
+            mine = ids[(ids >= part.offset) & (ids < part.end)]
+            if part.rows is not None and mine.size:
+                found.append(part.rows.usable(mine - part.offset) + part.offset)
+        return np.concatenate(found)
+
+    def texts(self, ids: Indices) -> list[str | None]:
+        """Return the texts of usable rows."""
+        return [text or None for text in self.column(ids, "text")]
+
+    def all_texts(self) -> Iterator[tuple[Indices, pa.ChunkedArray]]:
+        """Yield ids and texts of all usable rows, in order of id."""
+        for part in self.parts:
+            for table in [] if part.rows is None else part.rows.iter_tables(["id", "text"]):
+                yield table["id"].to_numpy() + part.offset, table["text"]
+
     def number_of(self, ids: Indices) -> Indices:
         """Return the number of the part that each id is of."""
         return np.searchsorted([part.end for part in self.parts], ids, side="right").astype(np.int64)
@@ -254,6 +281,26 @@ class Chain:
 def update_directory(run: RunDir, number: int) -> RunDir:
     """Return the directory of an update."""
     return run.inner(f"{FOLDER}/{number:04d}")
+
+
+def last_update(run: RunDir, file: str = "manifest.json") -> int:
+    """Return the number of the last update that has some file, 0 where there is none."""
+    names = [name.rpartition("/")[2] for name in run.names(FOLDER)]
+    return max((int(name) for name in names if name.isdigit() and run.exists(f"{FOLDER}/{name}/{file}")), default=0)
+
+
+def latest(run: RunDir) -> tuple[RunDir, Chain] | None:
+    """Return the last update of a run that has chosen, and what there is with it; None where there is none.
+
+    Updates of a selection that was made anew since do not count.
+    """
+    last = last_update(run, SELECTION)
+    if not last or not run.exists(f"{FOLDER}/{last:04d}/{DECISIONS}"):
+        return None
+    first = Manifest.load(update_directory(run, 1)).about.get("after")
+    if first != Manifest.load(run).stages["select"].fingerprint:
+        return None
+    return update_directory(run, last), Chain.open(run, last)
 
 
 def open_part(run: RunDir, number: int, offset: int) -> Part:

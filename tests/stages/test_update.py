@@ -294,6 +294,30 @@ def test_what_became_of_every_row_is_what_plain_python_finds(days, tmp_path, nea
     assert {"chosen", "not chosen", "withdrawn", "rejected"} < set(statuses)
 
 
+def test_explain_tells_of_the_last_update(tmp_path, capsys):
+    texts = [
+        f"the {a} {b} of the {c}" for a in ("red", "blue") for b in ("cat", "boat", "song") for c in ("sea", "hill")
+    ]
+    old = write(tmp_path / "old.jsonl", [{"t": text} for text in texts])
+    new = write(tmp_path / "new.jsonl", [{"t": texts[1]}, {"t": "a green field"}, {"t": ""}])
+    there = ["--text", "t", "--embedder", "tfidf", "--near", "none", "--k", "4", "--quiet", "--max-rejected", "0.5"]
+    assert main(["select", old, *there, "--out", str(tmp_path / "out")]) == 0
+    (tmp_path / "gone.txt").write_text("3\n")
+    assert main(["update", str(tmp_path / "out"), new, "--remove", str(tmp_path / "gone.txt"), "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["explain", str(tmp_path / "out"), "12", "3", "14"]) == 0
+    shown = capsys.readouterr().out
+    assert "Row 12: exact copy. The same text or vector as row 1" in shown
+    assert "Row 3: withdrawn. Withdrawn by update 0001." in shown
+    assert "Row 14: rejected." in shown
+    assert main(["explain", str(tmp_path / "out"), "--text", "a green field", "--json"]) == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)["rows"]] == [13]
+    assert main(["explain", str(tmp_path / "out"), "15"]) == 2
+    assert "ROW must be a row id from 0 to 14" in capsys.readouterr().err
+    assert main(["select", old, *there, "--k", "5", "--overwrite", "--out", str(tmp_path / "out")]) == 0
+    assert main(["explain", str(tmp_path / "out"), "12"]) == 2  # that update was of another selection
+
+
 def test_full_groups_are_told(days, tmp_path):
     out = base(days[0], tmp_path / "out", corpus={"group": "c"}, quotas=("a=5",), k=21)
     bring(out, days[1])
