@@ -1,9 +1,10 @@
 """Join new items to the copies of them that are there: ``items.parquet`` of an update.
 
-It has a row for each new item: ``id``, ``leader`` (an old item, an earlier new one, or itself), ``cosine`` to it and
-``rows`` (the new rows that it stands for). Where near copies are collapsed, a new item joins the old leader that is
-most similar to it (ties to the lowest id) if that reaches the threshold, a withdrawn one too; the rest lead or join
-each other as in a run. Else equal texts join. Old groups stay as they are.
+It has a row for each new item: ``id``, ``equal`` (the old item of equal text, or itself), ``leader`` (an old item, an
+earlier new one, or itself), ``cosine`` to it and ``rows`` (the new rows that it stands for). Equal texts join the
+leader of the old one. Where near copies are collapsed, another new item joins the old leader that is most similar to it
+(ties to the lowest id) if that reaches the threshold, a withdrawn one too; the rest lead or join each other as in a
+run. Old groups stay as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
@@ -77,12 +79,18 @@ class JoinStage(Stage[bool]):
         del peak
         ids, members, vectors = self._items()
         leader, cosine = ids + self.chain.end, np.ones(ids.size)
+        equal = leader.copy() if self.keep else self._equal(ids)
+        again = np.flatnonzero(equal != leader)
+        rows, back = np.unique(equal[again], return_inverse=True)
+        leader[again] = self.chain.items_of(rows)[back]
         if self.near is not None:
             old, old_vectors = self.chain.leaders()
             units, there = unit_rows(vectors), unit_rows(old_vectors)
             place = most_similar(vectors, old_vectors)
+            place[again] = np.searchsorted(old, leader[again])
             best = np.einsum("ij,ij->i", units.take(np.arange(ids.size)), there.take(place))
             joins = best >= self.near - ROUNDING
+            joins[again] = True
             leader[joins], cosine[joins] = old[place[joins]], best[joins]
             rest = np.flatnonzero(~joins)
             if rest.size:
@@ -90,11 +98,10 @@ class JoinStage(Stage[bool]):
                 lead = rest[groups.leader]
                 leader[rest] = ids[lead] + self.chain.end
                 cosine[rest] = np.einsum("ij,ij->i", units.take(rest), units.take(lead))
-        elif not self.keep:
-            self._join_equal(ids, leader)
         table = pa.table(
             {
                 "id": pa.array(ids + self.chain.end),
+                "equal": pa.array(equal),
                 "leader": pa.array(leader),
                 "cosine": pa.array(cosine.astype(np.float32)),
                 "rows": pa.array([[row + self.chain.end for row in group] for group in members], pa.list_(pa.int64())),
@@ -114,24 +121,19 @@ class JoinStage(Stage[bool]):
             found.update(zip(table["id"].to_pylist(), table["rows"].to_pylist(), strict=True))
         return batch.ids, [found[item] for item in batch.ids.tolist()], batch.vectors
 
-    def _join_equal(self, ids: Indices, leader: Indices) -> None:
-        """Let new items join old ones of equal text, or vector."""
-        keys = self.rows.take(ids, ["key"])["key"].to_pylist()
-        places = {key: place for place, key in enumerate(keys)}
+    def _equal(self, ids: Indices) -> Indices:
+        """Return the old item of equal text, or vector, of each new one; its own id where there is none."""
+        keys = self.rows.take(ids, ["key"])["key"].combine_chunks()
+        places = {key: place for place, key in enumerate(keys.to_pylist())}
         found: dict[int, int] = {}
         for part in self.chain.parts:
-            if part.rows is None:
-                continue
-            for table in part.rows.iter_tables(["id", "key"]):
-                for row, key in zip(table["id"].to_pylist(), table["key"].to_pylist(), strict=True):
-                    if (place := places.get(key)) is not None:
-                        found.setdefault(place, row + part.offset)
-        if not found:
-            return
-        rows = np.unique(np.array(list(found.values()), dtype=np.int64))
-        items = self.chain.items_of(rows)
-        for place, row in found.items():
-            leader[place] = items[np.searchsorted(rows, row)]
+            for table in [] if part.rows is None else part.rows.iter_tables(["id", "key"]):
+                same = table.filter(pc.is_in(table["key"], value_set=keys))
+                for row, key in zip(same["id"].to_pylist(), same["key"].to_pylist(), strict=True):
+                    found.setdefault(places[key], row + part.offset)
+        equal = ids + self.chain.end
+        equal[list(found)] = list(found.values())
+        return equal
 
 
 def most_similar(X: Any, old: Any) -> Indices:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import REJECTED
@@ -30,7 +31,7 @@ class ChainSources(Sources):
         ``rank``, ``id`` and ``rows`` of what is chosen now.
     nearest : Nearest
     near : bool
-        Whether near copies are collapsed. Where not, new items that joined old ones are equal to them.
+        Whether near copies are collapsed.
     """
 
     chain: Chain
@@ -62,14 +63,12 @@ class ChainSources(Sources):
                 for shard in store.numbers:
                     yield store.read_shard(shard, ["id", "rows"]), next(near)
                 continue
-            table = part.run.read_table(ITEMS, ["id", "leader", "rows"])
+            table = part.run.read_table(ITEMS, ["id", "equal", "rows"])
             nearest = pa.concat_tables([next(near) for _ in store.numbers])
-            if not self.near:
-                order = np.argsort(table["id"].to_numpy())
-                at = order[np.searchsorted(table["id"].to_numpy()[order], nearest["id"].to_numpy())]
-                nearest = nearest.set_column(0, "id", table["leader"].take(pa.array(at)))
-                table = table.set_column(0, "id", table["leader"])
-            yield table.select(["id", "rows"]), nearest
+            order = np.argsort(table["id"].to_numpy())
+            at = order[np.searchsorted(table["id"].to_numpy()[order], nearest["id"].to_numpy())]
+            nearest = nearest.set_column(0, "id", table["equal"].take(pa.array(at)))
+            yield table.select(["equal", "rows"]).rename_columns(["id", "rows"]), nearest
 
     def leaders(self) -> Iterator[pa.Table]:
         """Read who joined whom."""
@@ -80,7 +79,8 @@ class ChainSources(Sources):
             yield run.read_table(name, ["id", "leader", "cosine"])
         for part in self._filled():
             if part.number:
-                yield part.run.read_table(ITEMS, ["id", "leader", "cosine"])
+                table = part.run.read_table(ITEMS, ["id", "equal", "leader", "cosine"])
+                yield table.filter(pc.equal(table["id"], table["equal"])).select(["id", "leader", "cosine"])
 
     def rejected(self) -> pa.Table | None:
         """Read the rows that could not be used."""

@@ -246,7 +246,7 @@ def told_of(out, number, rows, withdrawn, near):
     products = W @ W[list(ranks)].T
     weights = np.zeros(len(ranks))
     why = {row["id"]: row["why"] for row in table(out, number, "changes.parquet").to_pylist()}
-    first = set()  # with near copies out, a new row that is equal to an old one is a near copy of cosine 1
+    before = set()
     for one, row in enumerate(rows):
         line = lines[one]
         if row is None:
@@ -259,7 +259,7 @@ def told_of(out, number, rows, withdrawn, near):
         elif one in withdrawn:
             assert (line["status"], line["reason"][:19]) == ("withdrawn", "withdrawn by update")
         elif line["of"] is not None:
-            assert line["status"] == ("near copy" if near and (one >= N, *row["v"]) not in first else "exact copy")
+            assert line["status"] == ("near copy" if tuple(row["v"]) not in before else "exact copy")
             assert W[one] @ W[line["of"]] > (near or 1.0) - 1e-5
             assert of_rows.get(one, line["of"]) == line["of"]
         else:
@@ -267,7 +267,7 @@ def told_of(out, number, rows, withdrawn, near):
             assert one not in of_rows
         if one in why and one not in withdrawn:
             assert line["reason"].endswith(f"; {why[one]}")
-        first.add((one >= N, *row["v"]))
+        before.add(tuple(row["v"]))
         if one not in withdrawn:
             weights[ranks[line["nearest_chosen"]]] += 1
     assert chosen["weight"].to_pylist() == weights.tolist()
