@@ -61,8 +61,8 @@ def parts_of(given: argparse.Namespace) -> list[str]:
 
         frame = pd.read_csv(given.data)[[given.text]]
         table = pa.Table.from_pandas(frame, preserve_index=False)
-    n = table.num_rows
-    shuffled = table.take(pa.array(np.random.default_rng(0).permutation(n)))
+    n = table.num_rows if given.rows is None else min(given.rows, table.num_rows)
+    shuffled = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)[:n]))
     cuts = np.linspace(n - n // 10, n, given.days + 1).astype(int).tolist()
     folder = Path(given.out) / "rows"
     folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?")
     parser.add_argument("--text", default="text")
     parser.add_argument("--generate", type=int, default=0, help="so many generated vectors in place of texts")
+    parser.add_argument("--rows", type=int, help="take so many rows of DATA, drawn at random; default: all")
     parser.add_argument("--d", type=int, default=64)
     parser.add_argument("--k", type=int, default=500)
     parser.add_argument("--objective", choices=list(OBJECTIVES), default="facility_location")
