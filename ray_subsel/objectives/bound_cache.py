@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives.represented import Represented
+from ray_subsel.objectives.similarities import downward, upward
 
 Singles = NDArray[np.float32]
 
@@ -91,7 +92,7 @@ class BoundCache:
         for start, stop in to.items.blocks():
             items[start:stop] = to.items.slice(start, stop)
         # taking a floor off a similarity, adding it again and taking another off rounds numbers below 2 three times
-        return BoundCache(to, error + 2.0**-21, items, _upward(to.weights), sizes)
+        return BoundCache(to, error + 2.0**-21, items, upward(to.weights), sizes)
 
     def after(self, size: int) -> BoundCache:
         """Return the memory of a child of a state of ``size`` items."""
@@ -103,7 +104,7 @@ class BoundCache:
     def bounds(self, ids: Indices | None, best: Float64s, size: int) -> Float64s:
         """Return upper bounds of the gains of some items, all n by default."""
         ids = np.arange(self.to.candidates.n) if ids is None else ids
-        floor = _downward(best - self.error)
+        floor = downward(best - self.error)
         bounds = np.empty(ids.size)
         remember = size == self.size
         seen = np.fromiter((remember and int(i) in self.known for i in ids), dtype=np.bool_, count=ids.size)
@@ -145,7 +146,7 @@ class BoundCache:
         known = self.known.get(item) if size == self.size else None
         if known is None:
             single = to.kernel.of(vector.astype(np.float32), self.items)[0]
-            rows = np.flatnonzero(single > _downward(best - self.error))
+            rows = np.flatnonzero(single > downward(best - self.error))
         else:
             rows = known.rows.astype(np.int64)
         if rows.size * 4 > to.m:  # reading in order beats gathering
@@ -208,15 +209,3 @@ class BoundCache:
             self.known[int(ids[place])] = _Active(known[place].rows[kept], known[place].similarities[kept])
             self.entries -= int(sizes[at] - alive[at])
         return bounds * (1.0 + 2.0**-22)  # the float32 products' rounding
-
-
-def _downward(numbers: Float64s) -> Singles:
-    """Return float32 numbers that are not above the given ones."""
-    down: Singles = np.nextafter(numbers.astype(np.float32), np.float32(-np.inf))
-    return down
-
-
-def _upward(numbers: Float64s) -> Singles:
-    """Return float32 numbers that are not below the given ones, exact where float32 holds them."""
-    singles = numbers.astype(np.float32)
-    return np.where(singles >= numbers, singles, np.nextafter(singles, np.float32(np.inf)))

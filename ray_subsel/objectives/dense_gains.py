@@ -1,4 +1,4 @@
-r"""Keep up the gains of all candidates over a block of similarities W that memory holds.
+r"""Keep up the gains of all candidates by sums over the similarities W that a pick changes.
 
 Facility location and saturated coverage are sums over represented items i of a function of w_ix that a pick changes
 only where w_ix lies above a level. When the level of i passes over the interval (lo_i, hi_i), every gain falls by
@@ -8,27 +8,27 @@ only where w_ix lies above a level. When the level of i passes over the interval
 and by nothing where the interval is empty. So picks cost as many rows of W as they change, and in all n rows are
 changed some log k times each. Until then the sums are bounds: gains only shrink. What ranks the items
 (:mod:`ray_subsel.optimizers.dense`) weighs looking at the few at the top, as lazy greedy does, against bringing all
-sums up to date.
+sums up to date. Where levels only rise, what lies above them becomes so little that it is taken out of W, and a pick
+then changes all sums at once in less time than it takes to look at a few.
 
-W is float32 where the kernel tells the error e of such a similarity: levels are then lowered by e, so that sums bound
-gains from above, and gains are computed in float64 on the represented items that may still be improved. Else W is
-float64, and a gain is a sum over a column of it.
+W is float32 where the kernel tells the error e of such a similarity: sums and levels then bound gains from above, and
+gains are computed in float64. Else W is float64, and a gain is a sum over a column of it.
 """
 
 from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.threads import ranges
-from ray_subsel.core.types import Float64s, Indices, Mask
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesAbove
 
-_CALL = 30_000  # numbers that could be read while Python makes the calls of an evaluation
-_ROWS = 32  # of W that are summed in its own precision
+_THIN = 1 / 32  # of W above the levels is taken out of it
+_ROUNDOFF = 2.0**-52
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,35 +37,55 @@ class Change:
 
     Attributes
     ----------
-    items : int64 array of shape (q,)
-        Represented items, ascending.
+    items : int64 array of shape (q,) or None
+        Represented items, ascending; None: all m.
     low, high : arrays of shape (q,), of W's dtype
         The interval that each one's level passes over.
+    blurred : bool
+        Whether some levels have moved by less than W's precision shows: any gain may have changed.
     """
 
-    items: Indices
+    items: Indices | None
     low: NDArray[Any]
     high: NDArray[Any]
+    blurred: bool = False
 
 
 class Levels(abc.ABC):
     """What an objective knows of its represented items while it picks: a level each."""
 
+    rise: ClassVar[bool]
+    """Whether levels only rise, so that what of W is below them never matters again."""
+
     @abc.abstractmethod
     def left(self) -> Change:
         """Return the intervals that no level has passed over yet, one for every represented item."""
+
+    @property
+    def slack(self) -> float:
+        """How much a gain may be above the sum over what is left of W: what the error of W can make of it."""
+        return 0.0
 
     @abc.abstractmethod
     def gain(self, item: int) -> float:
         """Return the marginal gain of a candidate in float64."""
 
     @abc.abstractmethod
-    def bound(self, item: int) -> float:
-        """Return a number that the marginal gain of a candidate does not exceed, in one pass over a column of W."""
+    def bounds(self, columns: NDArray[Any]) -> Float64s:
+        """Return numbers that gains do not exceed, given the candidates' columns of W, shape (q, m)."""
 
     @abc.abstractmethod
     def take(self, item: int) -> None:
         """Choose a candidate."""
+
+    def wants(self, item: int) -> int:
+        """Return how many candidates to tell :meth:`expect` before the gain of one is asked for; 0: none."""
+        del item
+        return 0
+
+    def expect(self, items: Indices) -> None:
+        """Take note of candidates whose gains may be asked for next."""
+        del items
 
     @property
     @abc.abstractmethod
@@ -85,36 +105,51 @@ class DenseGains:
     Attributes
     ----------
     levels : Levels
-    block : array of shape (m, n)
-        W.
+    W : Similarities
     weights : float64 array of shape (m,)
+    sums : float64 array of shape (n,) or None
+        The sums over :meth:`Levels.left`, where they are known.
     unit : float
         The largest weight, that of a similarity of 1.
     """
 
     levels: Levels
-    block: NDArray[Any]
+    W: Similarities
     weights: Float64s
+    sums: Float64s | None = None
     unit: float = field(init=False)
     _kept: Float64s = field(init=False)
     _rounded: float = field(init=False, default=0.0)  # the most that sums may be too low
     _settled: int = field(init=False, default=0)  # levels, since the sums were made
     _highest: float = field(init=False, default=0.0)  # sum, when they were made
     _scratch: NDArray[Any] = field(init=False)
+    _above: SimilaritiesAbove | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        m, n = self.block.shape
         self.unit = float(self.weights.max())
-        self._scratch = np.empty((min(_ROWS, m), n), dtype=self.block.dtype)
-        self._sum()
+        self._scratch = np.empty((min(ROWS, self.W.m), self.W.n), dtype=self.W.dtype)
+        self._start(self._over(self.levels.left()) if self.sums is None else self.sums)
 
-    def bounds(self) -> Float64s:
-        """Return a number for each candidate that its gain does not exceed, shape (n,)."""
-        return np.asarray(self._kept + self._rounded)
+    def bounds(self, items: Indices | slice = slice(None)) -> Float64s:
+        """Return a number for each of some candidates, all n by default, that its gain does not exceed."""
+        return np.asarray(self._kept[items] + (self._rounded + self.levels.slack))
 
-    def bound(self, item: int) -> float:
-        """Return a number that a candidate's gain does not exceed, up to date."""
-        return float(self.levels.bound(item))
+    def bounds_now(self, items: Indices) -> Float64s:
+        """Return numbers that the gains of some candidates do not exceed, up to date."""
+        return self.levels.bounds(self.W.columns(items))
+
+    @property
+    def together(self) -> int:
+        """How many candidates :meth:`bounds_now` is best asked for."""
+        return self.W.together
+
+    def wants(self, item: int) -> int:
+        """Return how many candidates to tell :meth:`expect` before the gain of one is asked for; 0: none."""
+        return self.levels.wants(item)
+
+    def expect(self, items: Indices) -> None:
+        """Take note of candidates whose gains may be asked for next."""
+        self.levels.expect(items)
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of a candidate in float64."""
@@ -127,55 +162,82 @@ class DenseGains:
     @property
     def rounds(self) -> bool:
         """Whether bounds are rounded up so far that a gain is another number."""
-        return self.block.dtype != np.float64
+        return self.W.dtype != np.float64
+
+    @property
+    def moved(self) -> int:
+        """How many levels have moved since :meth:`settle`: without any, gains are what they were."""
+        return self.levels.moved
 
     @property
     def unsettled(self) -> int:
-        """How many items :meth:`bound` could look at while :meth:`settle` looks at all; 0 where nothing has moved."""
-        m, n = self.block.shape
-        return int(-(-(5 * n * self.levels.moved) // (3 * m + _CALL)))
+        """How many items :meth:`bounds_now` could look at while :meth:`settle` looks at all; 0: no more than none."""
+        return 0 if self._above is not None else self.W.looks(self.levels.moved)
 
-    def settle(self) -> Mask:
-        """Bring the bounds up to date, and return whose gains the picks since the last time may have changed."""
-        m = self.block.shape[0]
+    def settle(self) -> Indices | None:
+        """Bring the bounds up to date, and return the candidates whose gains the picks since then may have changed.
+
+        None: all may have changed.
+        """
+        if self._above is not None:
+            return self._settle_above(self._above)
+        m = self.W.m
         if 2 * self.levels.moved > m:
             self.levels.settle()
-            self._sum()
-            return np.ones(self._kept.size, dtype=np.bool_)
+            self._start(self._over(self.levels.left()))
+            self._take_out()
+            return None
         change = self.levels.settle()
         fall = self._over(change)
         self._kept -= fall
         self._rounded += self._rounding(fall)
-        self._settled += change.items.size
+        self._settled += 0 if change.items is None else change.items.size
         if self._settled >= m and float(self._kept.max()) < self._highest / 8:
-            self._sum()  # small gains cannot be told apart by what sums of large ones have left
-        return np.asarray(fall > 0)
+            # small gains cannot be told apart by what sums of large ones have left
+            self._start(self._over(self.levels.left()))
+        self._take_out()
+        return None if change.blurred else np.flatnonzero(fall)
 
-    def _sum(self) -> None:
-        self._kept = self._over(self.levels.left())
-        self._rounded = self._rounding(self._kept)
-        self._highest, self._settled = float(self._kept.max()), 0
+    def _start(self, sums: Float64s) -> None:
+        self._kept = sums
+        self._rounded = self._rounding(sums)
+        self._highest, self._settled = float(sums.max()), 0
+
+    def _take_out(self) -> None:
+        """Go on with what is above the levels, where that is little."""
+        if not self.levels.rise:
+            return
+        left = self.levels.left()
+        self._above = SimilaritiesAbove.of(self.W, left.low, self.weights, _THIN)
+        if self._above is not None:
+            self._kept = self._above.sums(left.low)
+            self._highest = float(self._kept.max())
+            self._rounded = _ROUNDOFF * (self.W.m + self.W.n) * self._highest  # of the sums, and of each pick's fall
+
+    def _settle_above(self, above: SimilaritiesAbove) -> Indices | None:
+        change = self.levels.settle()
+        assert change.items is not None
+        fall = above.between(change.items, change.low, change.high)
+        self._kept -= fall
+        above.drop(self.levels.left().low)
+        return None if change.blurred else np.flatnonzero(fall)
 
     def _rounding(self, sums: Float64s) -> float:
-        """Return by how much sums over intervals may be wrong: each product sums ``_ROWS`` numbers >= 0 in W's type."""
-        unit = float(np.finfo(self.block.dtype).eps) / 2
+        """Return by how much sums over intervals may be wrong: each product sums ``ROWS`` numbers >= 0 in W's type."""
+        unit = float(np.finfo(self.W.dtype).eps) / 2
         return float((self._scratch.shape[0] + 4) * unit * sums.max(initial=0.0))
 
     def _over(self, change: Change) -> Float64s:
         """Return for each candidate the weighted sum of what of its similarities lies in some intervals."""
-        W, scratch = self.block, self._scratch
-        total = np.zeros(W.shape[1])
+        total = np.zeros(self.W.n)
         low, high = change.low[:, None], change.high[:, None]
-        weights = self.weights[change.items].astype(W.dtype)
-        whole = change.items.size == W.shape[0]
-        for start, stop in ranges(change.items.size, scratch.shape[0]):
-            part = scratch[: stop - start]
-            if whole:
-                np.maximum(W[start:stop], low[start:stop], out=part)
-            else:
-                np.take(W, change.items[start:stop], axis=0, out=part, mode="clip")
-                np.maximum(part, low[start:stop], out=part)
-            np.minimum(part, high[start:stop], out=part)
-            part -= low[start:stop]
-            total += weights[start:stop] @ part
+        weights = (self.weights if change.items is None else self.weights[change.items]).astype(self.W.dtype)
+        bounded = bool(np.isfinite(change.high).any())
+        for rows, similarities in self.W.rows(change.items, self._scratch):
+            part = self._scratch[: len(similarities)]
+            np.maximum(similarities, low[rows], out=part)
+            if bounded:
+                np.minimum(part, high[rows], out=part)
+            part -= low[rows]
+            total += weights[rows] @ part
         return total

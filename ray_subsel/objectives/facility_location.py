@@ -24,8 +24,9 @@ from ray_subsel.objectives.represented import (
     Represented,
     RepresentingObjective,
     represent,
-    similarity_block,
 )
+from ray_subsel.objectives.similarities import KeptSimilarities, downward
+from ray_subsel.objectives.similarity_block import ExactSimilarities, similarity_block
 from ray_subsel.objectives.target import ETA, Target
 
 Singles = NDArray[np.float32]
@@ -182,7 +183,8 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
             block = similarity_block(to, dtype, workers)
         if error is not None and to.kernel.affine() == (1.0, 0.0) and to.never_negative:
             block[block == 0.0] = -1.0  # no product in it rounds: it represents nothing, and that is known
-        return DenseGains(_Nearest.start(to, block, error), block, to.weights)
+        W = KeptSimilarities(block, to.items is to.candidates)
+        return DenseGains(_Nearest.start(to, W, error), W, to.weights)
 
     def representing(self, items: Vectors, statistics: Float64s | None) -> FacilityLocation:
         """Return facility location of other items."""
@@ -212,7 +214,13 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: represented items, and all similarities or what bounds remember."""
         dense = 4 * size.items * size.represented
-        kept = dense + BLOCK_BYTES if dense <= self.dense_bytes else CACHE_BYTES + 600 * size.items
+        inside = dense <= self.dense_bytes
+        # and float64 vectors of the represented items, and what is taken out of the block
+        kept = (
+            dense + dense // 8 + 8 * size.d * size.represented + BLOCK_BYTES
+            if inside
+            else CACHE_BYTES + 600 * size.items
+        )
         return int(kept + 4 * size.d * (size.items + size.represented + size.reference))
 
 
@@ -224,77 +232,84 @@ class _Nearest(Levels):
     Attributes
     ----------
     to : Represented
-    block : array of shape (m, n)
+    W : KeptSimilarities
     error : float or None
-        Of the block's similarities; None where they are those of float64.
-    best : float64 array of shape (m,)
-    floor, settled : arrays of shape (m,), of the block's dtype
-        best, less the error, rounded down; and as it was when the sums over the block were brought up to date.
-    even : bool
-        Whether all weights are 1.
+        Of the similarities in W; None where they are those of float64.
+    exact : ExactSimilarities or None
+        None where W is exact.
+    best, settled : float64 arrays of shape (m,)
+        Now, and when the sums over W were brought up to date.
+    floor, passed : arrays of shape (m,), of W's dtype
+        The same, less the error, rounded down.
+    weights : array of shape (m,) of W's dtype, or None
+        None: all are 1.
     """
 
+    rise: ClassVar[bool] = True
+
     to: Represented
-    block: NDArray[Any]
+    W: KeptSimilarities
     error: float | None
+    exact: ExactSimilarities | None
     best: Float64s
+    settled: Float64s
     floor: NDArray[Any]
-    settled: NDArray[Any]
-    even: bool
+    passed: NDArray[Any]
+    weights: NDArray[Any] | None
+    _seen: tuple[int, Indices, Float64s] | None = None
+    _moved: int = 0
 
     @staticmethod
-    def start(to: Represented, block: NDArray[Any], error: float | None) -> _Nearest:
+    def start(to: Represented, W: KeptSimilarities, error: float | None) -> _Nearest:
         best = np.zeros(to.m)
         floor = _lowered(best, error)
-        return _Nearest(to, block, error, best, floor, floor.copy(), bool((to.weights == 1.0).all()))
+        weights = None if bool((to.weights == 1.0).all()) else to.weights.astype(W.dtype)
+        exact = None if error is None else ExactSimilarities(to)
+        return _Nearest(to, W, error, exact, best, best.copy(), floor, floor.copy(), weights)
 
     def left(self) -> Change:
-        return Change(np.arange(self.to.m), self.floor, np.full_like(self.floor, np.inf))
+        return Change(None, self.floor, np.full_like(self.floor, np.inf))
 
-    def bound(self, item: int) -> float:
-        better = np.maximum(self._column(item) - self.floor, 0.0)
-        if not self.even:
-            better *= self.to.weights.astype(better.dtype)
-        return float(np.add.reduce(better)) * (1.0 + 2.0**-17)  # a pairwise sum of some thousands loses less
+    def bounds(self, columns: NDArray[Any]) -> Float64s:
+        better = np.maximum(columns - self.floor, 0.0)
+        if self.weights is not None:
+            better *= self.weights
+        # a pairwise sum of some thousands loses less
+        return np.asarray(np.add.reduce(better, axis=1) * (1.0 + 2.0**-17), dtype=np.float64)
 
     def gain(self, item: int) -> float:
         items, similarities = self._improved(item)
-        return float(np.sum(np.maximum(similarities - self.best[items], 0.0) * self.to.weights[items]))
+        better = np.maximum(similarities - self.best[items], 0.0)
+        return float(np.sum(better if self.weights is None else better * self.to.weights[items]))
 
     def take(self, item: int) -> None:
         items, similarities = self._improved(item)
         better = similarities > self.best[items]
         items, similarities = items[better], similarities[better]
+        self._moved += int(np.count_nonzero(self.best[items] == self.settled[items]))
         self.best[items], self.floor[items] = similarities, _lowered(similarities, self.error)
+        self._seen = None
 
     @property
     def moved(self) -> int:
-        return int(np.count_nonzero(self.floor > self.settled))
+        return self._moved
 
     def settle(self) -> Change:
-        items = np.flatnonzero(self.floor > self.settled)
-        change = Change(items, self.settled[items], self.floor[items])
-        self.settled = self.floor.copy()
-        return change
+        items = np.flatnonzero(self.best > self.settled)
+        low, high = self.passed[items], self.floor[items]
+        self.settled[items], self.passed[items], self._moved = self.best[items], high, 0
+        return Change(items, low, high, blurred=bool((low == high).any()))
 
     def _improved(self, item: int) -> tuple[Indices, Float64s]:
         """Return a superset of the represented items that one candidate improves, and its similarities to them."""
-        to = self.to
-        column = self._column(item)
-        items = np.flatnonzero(column > self.floor)
-        if self.error is None:
-            return items, column[items]
-        vector = to.candidates.take(np.array([item]))
-        if 2 * items.size > to.m:  # reading in order beats gathering
-            return items, to.row(item)[items]
-        return items, to.kernel.of(vector, to.items.take(items))[0]
-
-    def _column(self, item: int) -> NDArray[Any]:
-        return self.block[item] if self.to.items is self.to.candidates else self.block[:, item]
+        if self._seen is None or self._seen[0] != item:
+            column = self.W.columns(np.array([item]))[0]
+            items = np.flatnonzero(column > self.floor)
+            similarities = column[items] if self.exact is None else self.exact.some(item, items)
+            self._seen = item, items, similarities
+        return self._seen[1:]
 
 
 def _lowered(best: Float64s, error: float | None) -> NDArray[Any]:
     """Return best, less the error of a float32 similarity, in float32 and not rounded up."""
-    if error is None:
-        return np.array(best)
-    return np.asarray(np.nextafter((best - error).astype(np.float32), np.float32(-np.inf)), dtype=np.float32)
+    return best.copy() if error is None else downward(best - error)

@@ -16,8 +16,9 @@ from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.base import Objective, ProblemSize
 from ray_subsel.objectives.kernels import Kernel, kernel_of
-from ray_subsel.objectives.represented import Represented, similarity_block
+from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
+from ray_subsel.objectives.similarity_block import similarity_block
 
 
 @dataclass(frozen=True, eq=False)

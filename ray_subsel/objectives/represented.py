@@ -14,10 +14,9 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.threads import Workers, block_workers, ranges, serial
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, to_float64
 from ray_subsel.objectives.base import GroundSummary, Objective, ProblemSize, Vectors
@@ -36,8 +35,6 @@ DENSE_BYTES = 1 << 30
 """Up to this size all similarities are kept: 16,384 items in float32."""
 
 _CANDIDATES = 128
-_TILE = 512
-_BLOCK_BYTES = 4 << 20
 
 
 class RepresentingObjective(Objective[S]):
@@ -265,38 +262,3 @@ def _weights(weights: Any, m: int) -> Float64s:
     if not (np.isfinite(given).all() and (given >= 0).all()):
         raise invalid("weights", "be finite and >= 0", Verbatim("a negative number, NaN or infinity"))
     return given.astype(np.float64)
-
-
-def similarity_block(to: Represented, dtype: type[np.floating[Any]], workers: Workers = serial) -> NDArray[Any]:
-    """Return all similarities of represented items (rows) and candidates (columns), shape (m, n).
-
-    Where the items represent themselves each is computed once.
-    """
-    rows = _unit(to, to.items, dtype)
-    own = to.items is to.candidates
-    columns = rows if own else _unit(to, to.candidates, dtype)
-    m, n = to.m, to.candidates.n
-    W = np.empty((m, n), dtype=dtype)
-    step = max(_TILE, _BLOCK_BYTES // (n * W.itemsize) // _TILE * _TILE)
-
-    def fill(start: int, stop: int) -> None:
-        first = start if own else 0
-        W[start:stop, first:] = to.kernel.of(rows[start:stop], columns[first:])
-
-    def mirror(start: int, stop: int) -> None:
-        for left in range(0, start, _TILE):
-            W[start:stop, left : left + _TILE] = W[left : left + _TILE, start:stop].T
-        upper = np.triu(W[start:stop, start:stop])
-        W[start:stop, start:stop] = upper + np.triu(upper, 1).T
-
-    workers(fill, ranges(m, step))
-    if own:
-        workers(mirror, [(start, min(start + _TILE, m)) for start in range(0, m, _TILE)])
-    return W
-
-
-def _unit(to: Represented, rows: Any, dtype: type[np.floating[Any]]) -> NDArray[Any]:
-    unit = np.empty((rows.n, rows.d), dtype=dtype)
-    for start, stop in rows.blocks():
-        unit[start:stop] = rows.slice(start, stop)
-    return unit

@@ -10,9 +10,9 @@ import numpy as np
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.threads import block_workers
-from ray_subsel.core.types import Float64s, Floats, Indices, Mask
+from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
-from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
+from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.represented import (
     DENSE_BYTES,
@@ -20,8 +20,10 @@ from ray_subsel.objectives.represented import (
     RepresentingObjective,
     candidate_ranges,
     represent,
-    similarity_block,
 )
+from ray_subsel.objectives.saturation import left_to_saturate
+from ray_subsel.objectives.similarities import KeptSimilarities, Similarities
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, similarity_block
 
 BLOCK_BYTES = 50 << 20
 """Blocks of similarities, of all threads."""
@@ -70,7 +72,10 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
 
     Notes
     -----
-    O(n m d) once for the caps, unless they are given, then O(m d) a gain and a pick; O(m) memory beyond the rows.
+    O(n m d) once for the caps, unless they are given, then O(m d) a gain and a pick; O(m) memory beyond the rows. With
+    a cosine kernel this is in float32, by which gains are bounded; what decides is float64, and of caps only those are
+    computed in it that a selection comes near to (:mod:`.saturation`). All similarities are kept, where they fit, once
+    half as many have been asked for.
 
     Source: Lin & Bilmes 2011, "A class of submodular functions for document summarization".
     """
@@ -79,7 +84,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     label: ClassVar[str] = "saturated coverage"
     needs_statistics: ClassVar[bool] = True
     comparisons: ClassVar[float] = 8.0
-    similarity_bytes: ClassVar[int] = 8
+    similarity_bytes: ClassVar[int] = 4
     submodular: ClassVar[bool] = True
     monotone: ClassVar[bool] = True
     rounding: ClassVar[float] = 1e-11
@@ -150,16 +155,21 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         return replace(self, weights=weights, everything=everything)
 
     def dense_gains(self, X: Floats) -> DenseGains | None:
-        """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
+        """Return gains that are kept up, with all similarities in memory where they fit ``dense_bytes``."""
         to = represent(X, self.represented, self.weights, self.kernel)
-        if to.m * to.candidates.n * 8 > self.dense_bytes:
+        error = to.kernel.single_error(to.items.d)
+        W: Similarities
+        if error is not None and to.kernel.affine() is not None:
+            W = ComputedSimilarities.of(to, np.float32, self.dense_bytes)
+        elif to.m * to.candidates.n * 8 > self.dense_bytes:
             return None
-        with block_workers() as workers:
-            block = similarity_block(to, np.float64, workers)
-        np.maximum(block, 0.0, out=block)
-        everything = block.sum(axis=1) if self.everything is None else self._given_everything(to.m)
-        until = self.alpha * everything
-        return DenseGains(_Left(to, block, block.max(axis=1), until, until), block, to.weights)
+        else:
+            with block_workers() as workers:
+                W = KeptSimilarities(similarity_block(to, np.float64, workers), to.items is to.candidates)
+            error = None
+        everything = None if self.everything is None else self._given_everything(to.m)
+        levels, sums = left_to_saturate(to, W, self.alpha, everything, error)
+        return DenseGains(levels, W, to.weights, sums)
 
     def representing(self, items: Vectors, statistics: Float64s | None) -> SaturatedCoverage:
         """Return saturated coverage of other items, given the sum of each one's positive similarities."""
@@ -171,9 +181,11 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
 
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: the sample, numbers for each item of it, and all similarities."""
-        dense = 8 * size.items * size.represented
-        kept = dense + 8 * size.d * size.items if dense <= self.dense_bytes else 0
-        return int(BLOCK_BYTES + kept + (8 * size.d + 40) * size.reference)
+        affine = kernel_of(self.kernel).affine() is not None
+        dense = (4 if affine else 8) * size.items * size.represented
+        vectors = 4 * size.d * (size.items + 3 * size.represented) if affine else 8 * size.d * size.items
+        kept = dense if dense <= self.dense_bytes else 0
+        return int(BLOCK_BYTES + kept + vectors + (8 * size.d + 40) * size.reference)
 
     def _given_everything(self, m: int) -> Float64s:
         given = np.asarray(self.everything, dtype=np.float64)
@@ -199,55 +211,3 @@ def positive_similarities(to: Represented, counts: Indices | None = None) -> Flo
                 positive *= counts[start:stop, None]
             everything[part] += positive.sum(axis=0)
     return everything
-
-
-@final
-@dataclass(eq=False)
-class _Left(Levels):
-    """What is left until each represented item is saturated.
-
-    Attributes
-    ----------
-    to : Represented
-    block : float64 array of shape (m, n)
-        Similarities, negative ones as 0.
-    highest : float64 array of shape (m,)
-        The largest one of each represented item.
-    until, settled : float64 arrays of shape (m,)
-        And as it was when the sums over the block were brought up to date.
-    """
-
-    to: Represented
-    block: Float64s
-    highest: Float64s
-    until: Float64s
-    settled: Float64s
-
-    def left(self) -> Change:
-        return Change(np.arange(self.to.m), np.zeros(self.to.m), self.until.copy())
-
-    def bound(self, item: int) -> float:
-        return self.gain(item)
-
-    def gain(self, item: int) -> float:
-        return float(np.sum(np.minimum(self._row(item), self.until) * self.to.weights))
-
-    def take(self, item: int) -> None:
-        self.until = self.until - np.minimum(self._row(item), self.until)
-
-    @property
-    def moved(self) -> int:
-        return int(np.count_nonzero(self._moved()))
-
-    def settle(self) -> Change:
-        items = np.flatnonzero(self._moved())
-        change = Change(items, self.until[items], self.settled[items])
-        self.settled = self.until
-        return change
-
-    def _moved(self) -> Mask:
-        """Tell which levels have come below a similarity: above all of them no gain depends on the level."""
-        return (self.until < self.settled) & (self.until < self.highest)
-
-    def _row(self, item: int) -> Float64s:
-        return self.block[item] if self.to.items is self.to.candidates else self.block[:, item]

@@ -9,14 +9,14 @@ import numpy as np
 
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import take_rows
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.speculative.copies import representatives
 from ray_subsel.optimizers.ties import tie_width_in
 
-_FIRST_BATCH = 4
-_GAINS = 2  # computed at a time
+_COMPACT_BELOW = 0.75  # share of distinct rows
 
 
 @final
@@ -34,125 +34,165 @@ class DenseRanking:
     scale : float64 array of shape (n,) or None
         What gains are multiplied with before they are compared.
     gains : DenseGains
-    same : int64 array of shape (n,)
-        The lowest of the rows equal to each: they have one gain.
+        Of q candidates.
+    candidate : int64 array of shape (n,)
+        Which of them each item is: equal rows have one gain.
     """
 
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None
     gains: DenseGains
-    same: Indices
+    candidate: Indices
     evaluations: int = 0
-    _known: Float64s = field(
-        init=False
-    )  # what the gain of each lowest row does not exceed: the last that was seen of it
+    # what the gain of each candidate does not exceed: the last that was seen of it
+    _known: Float64s = field(init=False)
     _gain_of: Indices = field(init=False)  # the pick before which that was the gain; -1 where it is not
     _bound_of: Indices = field(init=False)  # the pick before which its bound was up to date
+    _copies: bool = field(init=False)
+    _keys: Float64s = field(init=False)  # of items: no open one's is larger
     _pick: int = field(init=False, default=0)
-    _looked: int = field(init=False, default=0)  # at bounds since all were up to date
+    _still: int = field(init=False, default=0)  # gains of this pick and later ones are those of now
+    _settled: int = field(init=False, default=0)  # the pick before which all bounds were up to date
+    _looked: int = field(init=False, default=0)  # at bounds since then
+    _unsettled: int = field(init=False, default=0)  # looks that cost what it costs to bring all up to date
 
     def __post_init__(self) -> None:
-        self._known = np.full(self.problem.n, np.inf)
-        self._gain_of = np.full(self.problem.n, -1)
-        self._bound_of = np.zeros(self.problem.n, dtype=np.int64)
+        q = self.gains.W.n
+        self._known = np.full(q, np.inf)
+        self._gain_of = np.full(q, -1)
+        self._bound_of = np.zeros(q, dtype=np.int64)
+        self._copies = q != self.problem.n or bool((self.candidate != np.arange(q)).any())
+        self._keys = self._keys_of(np.arange(self.problem.n))
 
     @staticmethod
     def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None) -> DenseRanking | None:
         """Return the ranking before the first pick; None where the objective has no such gains, or W does not fit."""
-        gains = problem.objective.dense_gains(problem.X)
-        if gains is None:
-            return None
         with block_workers() as workers:
             same = representatives(problem.X, None, workers=workers)
-        return DenseRanking(problem, feasible, scale, gains, same)
+        distinct = np.flatnonzero(same == np.arange(problem.n))
+        if distinct.size < _COMPACT_BELOW * problem.n:
+            X, candidate = take_rows(problem.X, distinct), np.searchsorted(distinct, same)
+            objective = problem.objective.weighted(X, np.bincount(candidate))
+            gains = None if objective is None else objective.dense_gains(X)
+            if gains is not None:
+                gains.unit = 1.0  # of an item; copies of it do not make others tie
+                return DenseRanking(problem, feasible, scale, gains, candidate)
+        gains = problem.objective.dense_gains(problem.X)
+        return None if gains is None else DenseRanking(problem, feasible, scale, gains, same)
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of an item, its utility included."""
-        return self.gains.gain(item) + (0.0 if self.problem.utility is None else float(self.problem.utility[item]))
+        own = 0.0 if self.problem.utility is None else float(self.problem.utility[item])
+        return self.gains.gain(int(self.candidate[item])) + own
 
     def take(self, item: int) -> None:
         """Choose an item."""
-        self.gains.take(item)
+        before = self.gains.moved
+        self.gains.take(int(self.candidate[item]))
+        if self.gains.moved == before == 0:
+            return
         self._pick += 1
-        if not self.gains.unsettled:
+        self._still = self._pick
+        self._unsettled = self.gains.unsettled
+        if not self._unsettled:
             self._settle()
 
     def best(self) -> tuple[int, float]:
         """Return the open item of largest key, the lowest of several, and its gain."""
-        ids = np.flatnonzero(self.feasible.open)
-        same = self.same[ids]
-        bounds = self._bounds(ids, same)
-        batch = _FIRST_BATCH
+        free = self.feasible.open
         while True:
-            known = self._gain_of[same] == self._pick
-            level = self._tie_level(ids[known], bounds[known])
-            waiting = np.flatnonzero(~known & (bounds >= level))
-            if not waiting.size:
-                break
-            fresh = self._bound_of[same[waiting]] == self._pick
-            ready = waiting[fresh & (bounds[waiting] >= bounds[waiting[~fresh]].max(initial=-np.inf))]
-            if ready.size:
-                self._evaluate(same[_highest(ready, bounds, _GAINS)])
-            elif 0 < self.gains.unsettled <= self._looked:
-                self._settle()
+            keys = self._keys
+            top = int(keys.argmax())
+            if not free[top]:
+                keys[top] = -np.inf
+            elif self._gain_of[self.candidate[top]] < self._still:
+                self._look(top)
             else:
-                self._tighten(same[_highest(waiting[~fresh], bounds, batch)])
-                batch *= 2
-            bounds = self._bounds(ids, same)
-        item = int(ids[np.argmax(known & (bounds >= level))])
-        return item, self._known_gain(item)
+                level = float(keys[top]) - self._tie_width(top)
+                close = np.flatnonzero(keys >= level)
+                close = close[free[close]]
+                waiting = close[self._gain_of[self.candidate[close]] < self._still]
+                if not waiting.size:
+                    return int(close[0]), self._known_gain(int(close[0]))
+                self._look(int(waiting[np.argmax(keys[waiting])]))
 
     def _known_gain(self, item: int) -> float:
         utility = self.problem.utility
-        return float(self._known[self.same[item]]) + (0.0 if utility is None else float(utility[item]))
+        return float(self._known[self.candidate[item]]) + (0.0 if utility is None else float(utility[item]))
 
-    def _tie_level(self, known: Indices, keys: Float64s) -> float:
-        """Return the lowest key that ties with the largest of those items whose gains are known."""
-        if not known.size:
-            return -np.inf
-        top = int(np.argmax(keys))
-        item = int(known[top])
-        width = tie_width_in(self.problem, self.gains.unit, item, self._known_gain(item), self.scale)
-        return float(keys[top]) - width
+    def _tie_width(self, item: int) -> float:
+        """Return by how much a key may be below an item's and still tie with it."""
+        return tie_width_in(self.problem, self.gains.unit, item, self._known_gain(item), self.scale)
 
-    def _evaluate(self, rows: Indices) -> None:
-        """Compute the gains of some rows."""
-        for row in np.unique(rows).tolist():
-            self._known[row], self._gain_of[row] = self.gains.gain(row), self._pick
-            self.evaluations += 1
+    def _look(self, item: int) -> None:
+        """Learn more of the gain of an item that could win: its bound, or itself."""
+        candidate = int(self.candidate[item])
+        if self._pick in (self._settled, self._bound_of[candidate]):
+            self._evaluate(candidate)
+        elif 0 < self._unsettled <= self._looked:
+            self._settle()
+        elif self.gains.rounds:
+            self._tighten(candidate)
+        else:
+            self._looked += 1
+            self._evaluate(candidate)
 
-    def _tighten(self, rows: Indices) -> None:
-        """Bring the bounds of some rows up to date."""
-        rows = np.unique(rows)
-        self._looked += rows.size
-        if not self.gains.rounds:
-            self._evaluate(rows)
-        for row in rows.tolist() if self.gains.rounds else ():
-            self._known[row] = min(self._known[row], self.gains.bound(row))
-        self._bound_of[rows] = self._pick
+    def _evaluate(self, candidate: int) -> None:
+        """Compute the gain of a candidate."""
+        wanted = self.gains.wants(candidate)
+        if wanted:
+            self.gains.expect(np.union1d(self._highest(wanted - 1), [candidate]))
+        self._known[candidate], self._gain_of[candidate] = self.gains.gain(candidate), self._pick
+        self._bound_of[candidate] = self._pick
+        self.evaluations += 1
+        self._put(np.array([candidate]))
+
+    def _tighten(self, candidate: int) -> None:
+        """Bring the bound of a candidate up to date, and of as many others as are best looked at with it."""
+        some = np.array([candidate])
+        if self.gains.together > 1:
+            others = self._highest(self.gains.together - 1)
+            some = np.union1d(some, others[self._bound_of[others] != self._pick])
+        self._looked += some.size
+        self._known[some] = np.minimum(self._known[some], self.gains.bounds_now(some))
+        self._bound_of[some] = self._pick
+        self._put(some)
+
+    def _highest(self, most: int) -> Indices:
+        """Return the candidates of the items of largest keys, ascending."""
+        if most >= self._keys.size:
+            return np.unique(self.candidate)
+        return np.unique(self.candidate[np.argpartition(self._keys, -most)[-most:]])
 
     def _settle(self) -> None:
         """Bring all bounds up to date: what no pick has changed since it was known is known still."""
         changed = self.gains.settle()
-        current = self._gain_of == self._pick
-        self._gain_of[changed & ~current] = -1
-        self._gain_of[~changed & (self._gain_of >= 0)] = self._pick
-        self._bound_of[:] = self._pick
-        self._looked = 0
+        if changed is None:
+            self._gain_of[self._gain_of < self._pick] = -1
+            self._put(None)
+        else:
+            self._gain_of[changed[self._gain_of[changed] < self._pick]] = -1
+            self._put(changed)
+        self._still, self._settled, self._looked, self._unsettled = 0, self._pick, 0, 0
 
-    def _bounds(self, ids: Indices, same: Indices) -> Float64s:
-        """Return for each open item its gain, where that is known, else a number that it does not exceed; as keys."""
-        return self._keys(np.minimum(self.gains.bounds()[ids], self._known[same]), ids)
+    def _put(self, changed: Indices | None) -> None:
+        """Give items the keys that are known now: those of some candidates, or all."""
+        items = changed
+        if changed is None:
+            items = np.arange(self.problem.n)
+        elif self._copies:
+            here = np.zeros(self._known.size, dtype=np.bool_)
+            here[changed] = True
+            items = np.flatnonzero(here[self.candidate])
+        assert items is not None
+        # a closed one's is that of none
+        self._keys[items] = np.minimum(self._keys[items], self._keys_of(items))
 
-    def _keys(self, gains: Float64s, ids: Indices) -> Float64s:
+    def _keys_of(self, items: Indices) -> Float64s:
+        """Return for items their gains, where those are known, else numbers that they do not exceed; as keys."""
+        candidates = self.candidate[items] if self._copies else items
+        gains = np.minimum(self.gains.bounds(candidates), self._known[candidates])
         if self.problem.utility is not None:
-            gains = gains + self.problem.utility[ids]
-        return gains if self.scale is None else gains * self.scale[ids]
-
-
-def _highest(places: Indices, bounds: Float64s, most: int) -> Indices:
-    """Return those of some places that have the highest bounds."""
-    if places.size <= most:
-        return places
-    return places[np.argpartition(-bounds[places], most - 1)[:most]]
+            gains = gains + self.problem.utility[items]
+        return gains if self.scale is None else gains * self.scale[items]

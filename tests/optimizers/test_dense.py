@@ -27,7 +27,7 @@ def test_the_picks_are_those_of_naive_and_of_lazy_greedy(kind: str, number: int,
     objective: Any = OBJECTIVES[number]
     bounded: Any = type(objective)(kernel=objective.kernel, dense_bytes=0)
     if isinstance(objective, SaturatedCoverage):
-        bounded = SaturatedCoverage(objective.alpha, kernel=objective.kernel, dense_bytes=0)
+        bounded = SaturatedCoverage(objective.alpha, kernel=objective.kernel, dense_bytes=0)  # W is not kept
     more: dict[str, Any] = {
         "plain": {"k": n},
         "utility": {"k": n // 2, "utility": rng.random(n)},

@@ -15,6 +15,7 @@ from ray_subsel.optimizers.speculative.score import MOST_PICKS
 
 WALK = 32
 """Picks that are made one by one before what a draft would have kept is looked at."""
+_WALKED_NUMBERS = 1 << 20  # of rows that are only walked
 _NUMBERS_PER_MICROSECOND = 6000.0  # of a pass, in float32; sizes only decide which way is taken
 _DRAFT_MICROSECONDS = 400.0  # of a draft and its verification beside passes
 _PICK_MICROSECONDS = 40.0  # of a single pick beside its pass
@@ -41,14 +42,19 @@ class DraftSizes:
     worth: int = 3
 
     @staticmethod
-    def for_rows(rows: UnitRows, first: int = 16, candidates_per_pick: int = 3) -> DraftSizes:
-        """Return sizes for rows of this process: the Gram matrix stays below an eighth of X, or half a MiB."""
+    def for_rows(rows: UnitRows, first: int | None = None, candidates_per_pick: int = 3) -> DraftSizes:
+        """Return sizes for rows of this process: the Gram matrix stays below an eighth of X, or half a MiB.
+
+        Where ``first`` is left open rows of few numbers are walked.
+        """
         bytes_of_x = rows.n * rows.d * (4 if rows.unit_roundoff > 2.0**-30 else 8)
         candidates = max(256, int((bytes_of_x / 8 / 8) ** 0.5))
         most = min(MOST_PICKS, max(64, candidates // candidates_per_pick))
         a_pass = rows.n * rows.d / _NUMBERS_PER_MICROSECOND
         worth = (_DRAFT_PASSES * a_pass + _DRAFT_MICROSECONDS) / (a_pass + _PICK_MICROSECONDS)
-        return DraftSizes(first, most, candidates_per_pick, math.ceil(worth))
+        if first is None and rows.n * rows.d <= _WALKED_NUMBERS:
+            return DraftSizes(1, most, candidates_per_pick, WALK)
+        return DraftSizes(16 if first is None else first, most, candidates_per_pick, math.ceil(worth))
 
     def candidates(self, length: int) -> int:
         """Return how many rows are proposed for a draft."""

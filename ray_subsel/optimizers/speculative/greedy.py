@@ -29,7 +29,8 @@ class CertifiedGreedy(Optimizer):
     Parameters
     ----------
     picks, pool : int
-        How many picks to draft in the first round, and how many candidates for each pick. Later rounds adapt.
+        How many picks to draft in the first round, and how many candidates for each pick. Later rounds adapt. None:
+        16, or one pass over X for each pick where X is small.
     sieves : SieveSizes
         How verifications divide their work.
 
@@ -41,7 +42,7 @@ class CertifiedGreedy(Optimizer):
     name: ClassVar[str] = "certified"
     graph_cut_only: ClassVar[bool] = True
 
-    picks: int = 16
+    picks: int | None = None
     pool: int = 3
     sieves: SieveSizes = USUAL_SIZES
 
@@ -53,7 +54,7 @@ class CertifiedGreedy(Optimizer):
 def certified_picks(
     problem: Problem,
     name: str,
-    picks: int,
+    picks: int | None,
     pool: int,
     sieves: SieveSizes = USUAL_SIZES,
     *,

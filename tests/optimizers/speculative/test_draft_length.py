@@ -44,7 +44,7 @@ def test_a_draft_never_exceeds_the_most():
 
 def test_drafts_of_few_numbers_must_keep_more_to_be_worth_it():
     rows = {n: UnitRows(np.empty((1, 64), dtype=np.float32), np.ones(n)) for n in (100, 10_000, 10**6)}
-    worth = [DraftSizes.for_rows(some).worth for some in rows.values()]
+    worth = [DraftSizes.for_rows(some, first=16).worth for some in rows.values()]
     assert worth == sorted(worth, reverse=True)
     assert worth[0] >= 2 * worth[-1] >= 6
     assert 2 * worth[0] <= WALK  # else a walk never tells that drafts pay
@@ -54,3 +54,12 @@ def test_drafts_stay_within_what_the_rounding_allows_for():
     rows = UnitRows(np.empty((1, 10**6), dtype=np.float32), np.ones(10**5))
     assert DraftSizes.for_rows(rows, candidates_per_pick=4).most == MOST_PICKS
     assert DraftSizes.for_rows(UnitRows(np.empty((1, 8), dtype=np.float32), np.ones(100))).most == 85
+
+
+def test_rows_of_few_numbers_are_walked_unless_a_draft_is_asked_for():
+    few, many = (UnitRows(np.empty((1, 64), dtype=np.float32), np.ones(n)) for n in (10_000, 20_000))
+    length = DraftLength(DraftSizes.for_rows(few))
+    assert length.next == 1
+    length.learn_walk(WALK)
+    assert length.next == 1
+    assert [DraftSizes.for_rows(few, first=8).first, DraftSizes.for_rows(many).first] == [8, 16]

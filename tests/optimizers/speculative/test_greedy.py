@@ -34,7 +34,7 @@ def picks(X, k, lam=10.0, optimizer=None, **more):
         **{name: more.pop(name) for name in ("include", "exclude", "quotas", "groups") if name in more}
     )
     problem = Problem(X=X, objective=more.pop("objective", GraphCut(lam)), k=k, constraints=limits, **more)
-    return (optimizer or CertifiedGreedy()).maximize(problem)
+    return (optimizer or CertifiedGreedy(picks=16)).maximize(problem)
 
 
 @SETTINGS
@@ -80,6 +80,18 @@ def test_without_a_common_direction_a_pick_takes_little_more_than_a_pass(copies)
     assert found.stats["passes"] <= 1.2 * k
     assert found.stats["evaluations"] <= 1.4 * k * 4000
     assert found.indices.tolist() == picks(X, k, optimizer=NaiveGreedy()).indices.tolist()
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.5])
+def test_rows_of_few_numbers_are_read_once_a_pick_and_not_drafted_from(mean):
+    X = cloud(4, 1500, 16, dtype=np.float32) + np.float32(mean)
+    few, drafted = picks(X, 200, optimizer=CertifiedGreedy()), picks(X, 200)
+    assert few.indices.tolist() == drafted.indices.tolist()
+    assert np.array_equal(few.gains, drafted.gains)
+    assert few.stats["passes"] == 200
+    assert few.stats["suspects"] == 0
+    large = cloud(4, 9000, 128, copies=False, dtype=np.float32) + np.float32(1.5)
+    assert picks(large, 200, optimizer=CertifiedGreedy()).stats["passes"] < 100
 
 
 @pytest.mark.parametrize("vectors", ["same", "identity", "signs", "circle"])

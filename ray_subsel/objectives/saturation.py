@@ -1,0 +1,181 @@
+"""Keep up what is left until each represented item of saturated coverage is saturated: its level, which only falls.
+
+A level counts where it is below the highest similarity of its item. Until then its exact value does not matter, so it
+is only bounded from below, by sums in W's precision, and computed in float64 once it may matter. In many selections
+it never does, and no similarity but those of the picks is computed in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.types import Float64s, Indices, Mask
+from ray_subsel.objectives.dense_gains import Change, Levels
+from ray_subsel.objectives.represented import Represented
+from ray_subsel.objectives.similarities import ROWS, Similarities, upward
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, ExactSimilarities
+
+
+@final
+@dataclass(eq=False)
+class Saturation(Levels):
+    """What is left until each represented item is saturated.
+
+    Attributes
+    ----------
+    to : Represented
+    W : Similarities
+    error : float
+        Of the similarities in W; 0 where they are those of float64.
+    exact : ExactSimilarities or None
+        None where W is exact.
+    alpha : float
+    highest : float64 array of shape (m,)
+        No similarity of a represented item is above it.
+    until, begun : float64 arrays of shape (m,)
+        What is left, now and before the first pick; where ``known`` is false, numbers that it is not below.
+    known : bool array of shape (m,)
+    settled : float64 array of shape (m,)
+        ``until`` when the sums over W were brought up to date; infinity where it was above ``highest``.
+    level, passed : arrays of shape (m,), of W's dtype
+        ``until`` and ``settled``, less the error, not rounded down: a gain is at most the sum of similarities up to the
+        levels, and of the errors.
+    weights : array of shape (m,) of W's dtype
+    """
+
+    rise: ClassVar[bool] = False
+
+    to: Represented
+    W: Similarities
+    error: float
+    exact: ExactSimilarities | None
+    alpha: float
+    highest: Float64s
+    until: Float64s
+    begun: Float64s
+    known: Mask
+    settled: Float64s
+    level: NDArray[Any]
+    passed: NDArray[Any]
+    weights: NDArray[Any]
+    _moved: int = 0
+
+    def left(self) -> Change:
+        """Return the intervals from 0 to the levels."""
+        return Change(None, np.zeros_like(self.level), self.level)
+
+    @property
+    def slack(self) -> float:
+        """What the error of W can make of a gain: at most the error for each item, and what is left of it."""
+        return float(np.minimum(self.until, self.error) @ self.to.weights) if self.error else 0.0
+
+    def bounds(self, columns: NDArray[Any]) -> Float64s:
+        """Return numbers that gains do not exceed."""
+        covered = np.maximum(np.minimum(columns, self.level), 0.0) @ self.weights
+        return np.asarray(covered * (1.0 + columns.shape[1] * float(np.finfo(columns.dtype).eps)) + self.slack)
+
+    def gain(self, item: int) -> float:
+        """Return the marginal gain of a candidate in float64."""
+        return float(np.minimum(self._row(item), self.until) @ self.to.weights)
+
+    def take(self, item: int) -> None:
+        """Choose a candidate."""
+        self.until = self.until - np.minimum(self._row(item), self.until)
+        self._count()
+
+    def wants(self, item: int) -> int:
+        """Return how many candidates a product takes, where this one's similarities are not there yet."""
+        return 0 if self.exact is None or self.exact.expects(item) else self.exact.together
+
+    def expect(self, items: Indices) -> None:
+        """Compute the similarities of candidates by one product."""
+        assert self.exact is not None
+        self.exact.expect(items)
+
+    @property
+    def moved(self) -> int:
+        """How many levels have moved since they were settled."""
+        return self._moved
+
+    def settle(self) -> Change:
+        """Return how far levels have moved since this was called last."""
+        items = np.flatnonzero((self.until < self.settled) & (self.until < self.highest))
+        low, high = self.level[items], self.passed[items]
+        self.settled[items], self.passed[items], self._moved = self.until[items], low, 0
+        return Change(items, low, high, blurred=bool((low == high).any()))
+
+    def _count(self) -> None:
+        """Bring the levels up to date; what has come to matter is computed exactly."""
+        low = np.flatnonzero(self.until < self.highest)
+        if not low.size:
+            return
+        fresh = low[~self.known[low]]
+        if fresh.size and self.exact is not None:
+            more = self.alpha * self.exact.positive_sums(fresh) - self.begun[fresh]
+            self.until[fresh] += more
+            self.begun[fresh] += more
+            self.known[fresh] = True
+            low = low[self.until[low] < self.highest[low]]
+        self.level[low] = self._raised(self.until[low])
+        self._moved = int(np.count_nonzero(self.until[low] < self.settled[low]))
+
+    def _raised(self, until: Float64s) -> NDArray[Any]:
+        """Return what is left, less the error, in W's precision and not rounded down."""
+        return until if self.exact is None else upward(np.maximum(until - self.error, 0.0))
+
+    def _row(self, item: int) -> Float64s:
+        if self.exact is None:
+            return np.asarray(np.maximum(self.W.columns(np.array([item]))[0], 0.0), dtype=np.float64)
+        return np.asarray(np.maximum(self.exact.row(item), 0.0), dtype=np.float64)
+
+
+def left_to_saturate(
+    to: Represented, W: Similarities, alpha: float, everything: Float64s | None, error: float | None
+) -> tuple[Saturation, Float64s | None]:
+    """Return the levels before the first pick, and for each candidate the sum of its similarities, shape (n,).
+
+    None where some levels are below a similarity at once.
+
+    Parameters
+    ----------
+    to : Represented
+    W : Similarities
+    alpha : float
+    everything : float64 array of shape (m,) or None
+        The sum of each represented item's positive similarities, where it is given.
+    error : float or None
+        Of the similarities in W; None where they are those of float64.
+    """
+    total, known = None, np.ones(to.m, dtype=np.bool_)
+    if isinstance(W, ComputedSimilarities):
+        highest = np.ones(to.m)
+        sums = W.positive_sums() if everything is None else None
+        if sums is not None and to.items is to.candidates and bool((to.weights == 1.0).all()):
+            total = sums.copy()  # W is its own mirror
+    else:
+        sums, highest, out = np.empty(to.m), np.empty(to.m), np.empty((min(ROWS, to.m), W.n), dtype=W.dtype)
+        for part, rows in W.rows(None, out):
+            positive = np.maximum(rows, 0.0, out=out[: len(rows)])
+            sums[part], highest[part] = np.add.reduce(positive, axis=1), positive.max(axis=1)
+    if sums is None or everything is not None:
+        begun = alpha * np.asarray(everything, dtype=np.float64)
+    elif error is None:
+        begun = alpha * sums
+    else:
+        least = sums * (1.0 - W.n * float(np.finfo(W.dtype).eps)) - error * W.n
+        begun, known = alpha * np.maximum(least, 0.0), ~known
+    # the error covers the rounding of levels too: they are above what is left, less the kernel's error, nowhere
+    exact, e = (None, 0.0) if error is None else (ExactSimilarities(to), error + 2.0**-22)
+    far = np.full(to.m, np.inf)
+    level = far.astype(W.dtype)
+    levels = Saturation(
+        to, W, e, exact, alpha, highest + e, begun.copy(), begun, known, far, level, level.copy(),
+        to.weights.astype(W.dtype),
+    )  # fmt: skip
+    levels._count()
+    levels.settle()
+    return levels, total if np.isinf(levels.level).all() else None

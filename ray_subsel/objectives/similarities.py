@@ -1,0 +1,184 @@
+"""Hold the similarities of m represented items (rows) and n candidates (columns) for sums over them: W, shape (m, n).
+
+Where the kernel tells the error e of a similarity in float32, W is float32: near enough to bound what is then decided
+in float64 (:class:`ray_subsel.objectives.similarity_block.ExactSimilarities`).
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.threads import ranges
+from ray_subsel.core.types import Float32s, Float64s, Indices
+
+ROWS = 32
+"""Rows that are summed in W's own precision."""
+_AT_ONCE = 512  # rows that are gone through together
+_CALL = 120_000  # numbers that could be read while Python makes the calls of an evaluation
+
+
+class Similarities(abc.ABC):
+    """W, wherever it comes from."""
+
+    m: int
+    n: int
+    dtype: np.dtype[Any]
+    together: int
+    """How many columns are best summed at a time."""
+
+    @abc.abstractmethod
+    def columns(self, items: Indices) -> NDArray[Any]:
+        """Return the similarities of some candidates to all represented items, shape (len(items), m)."""
+
+    @abc.abstractmethod
+    def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield ``(part, similarities)`` for consecutive parts of some represented items; None: of all.
+
+        A part is at most ``len(out)`` long. What is yielded is not to be changed unless it lies in ``out``.
+        """
+
+    @abc.abstractmethod
+    def looks(self, items: int) -> int:
+        """Return how many columns can be summed while that many rows are."""
+
+
+@final
+@dataclass(eq=False)
+class KeptSimilarities(Similarities):
+    """All of W in memory.
+
+    Attributes
+    ----------
+    block : array of shape (m, n)
+    symmetric : bool
+    """
+
+    block: NDArray[Any]
+    symmetric: bool
+
+    def __post_init__(self) -> None:
+        self.m, self.n = self.block.shape
+        self.dtype = self.block.dtype
+        self.together = 1
+
+    def columns(self, items: Indices) -> NDArray[Any]:
+        """Return the similarities of some candidates to all represented items."""
+        if items.size == 1:
+            item = int(items[0])
+            return (self.block[item] if self.symmetric else self.block[:, item])[None]
+        return np.asarray(self.block[items] if self.symmetric else self.block[:, items].T)
+
+    def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield the similarities of parts of some represented items."""
+        for start, stop in ranges(self.m if items is None else items.size, len(out)):
+            part = self.block[start:stop] if items is None else out[: stop - start]
+            if items is not None:
+                np.take(self.block, items[start:stop], axis=0, out=part, mode="clip")
+            yield slice(start, stop), part
+
+    def looks(self, items: int) -> int:
+        """Return how many columns can be summed while that many rows are."""
+        return -(-(5 * self.n * items) // (3 * self.m + _CALL))
+
+
+@final
+@dataclass(eq=False)
+class SimilaritiesAbove:
+    """What of W lies above levels that only rise: each row's candidates and similarities, one row after the other.
+
+    After a few picks little of W is above the levels of facility location, and nothing else can gain.
+
+    Attributes
+    ----------
+    starts : int64 array of shape (m + 1,)
+        Where each row begins.
+    candidates : int32 array
+    values : array, of W's dtype
+    weights : float64 array of shape (m,)
+    n : int
+    """
+
+    starts: Indices
+    candidates: NDArray[np.int32]
+    values: NDArray[Any]
+    weights: Float64s
+    n: int
+    _below: int = 0  # values that levels have passed
+
+    @staticmethod
+    def of(W: Similarities, levels: NDArray[Any], weights: Float64s, share: float) -> SimilaritiesAbove | None:
+        """Return what lies above the levels, shape (m,); None where it is more than a share of W."""
+        out = np.empty((min(128, W.m), W.n), dtype=W.dtype)
+        probe = np.unique(np.linspace(0, W.m - 1, min(64, W.m)).astype(np.int64))
+        above = sum(np.count_nonzero(rows > levels[probe[part], None]) for part, rows in W.rows(probe, out))
+        if above > share * probe.size * W.n:
+            return None
+        sizes = np.zeros(W.m + 1, dtype=np.int64)
+        candidates, values, most = [], [], int(2 * share * W.m * W.n)
+        for part, rows in W.rows(None, out):
+            place = np.flatnonzero(rows > levels[part, None])
+            row, candidate = np.divmod(place.astype(np.int32), np.int32(W.n))
+            sizes[1 + part.start : 1 + part.stop] = np.bincount(row, minlength=part.stop - part.start)
+            candidates.append(candidate)
+            values.append(rows.ravel()[place] if rows.flags.c_contiguous else rows[row, candidate])
+            most -= place.size
+            if most < 0:
+                return None
+        return SimilaritiesAbove(np.cumsum(sizes), np.concatenate(candidates), np.concatenate(values), weights, W.n)
+
+    def sums(self, levels: NDArray[Any]) -> Float64s:
+        """Return for each candidate the weighted sum of what lies above the levels, in float64, shape (n,)."""
+        total = np.zeros(self.n)
+        for start, stop in ranges(levels.size, _AT_ONCE):
+            part = slice(int(self.starts[start]), int(self.starts[stop]))
+            sizes = np.diff(self.starts[start : stop + 1])
+            each = self.values[part] - np.repeat(levels[start:stop].astype(np.float64), sizes)
+            np.maximum(each, 0.0, out=each)
+            each *= np.repeat(self.weights[start:stop], sizes)
+            total += np.bincount(self.candidates[part], weights=each, minlength=self.n)
+        return total
+
+    def between(self, items: Indices, low: NDArray[Any], high: NDArray[Any]) -> Float64s:
+        """Return for each candidate the weighted sum of what lies between two levels of some rows, in float64.
+
+        Levels are at least ``high`` from now on.
+        """
+        first = self.starts[items]
+        sizes = self.starts[items + 1] - first
+        ends = np.cumsum(sizes)
+        total = int(ends[-1]) if ends.size else 0
+        place = np.arange(total) + np.repeat(first - ends + sizes, sizes)
+        values, bottom, top = self.values[place], np.repeat(low, sizes), np.repeat(high, sizes)
+        self._below += int(np.count_nonzero((bottom < values) & (values <= top)))
+        each = np.minimum(values, top).astype(np.float64)
+        each -= bottom
+        np.maximum(each, 0.0, out=each)
+        each *= np.repeat(self.weights[items], sizes)
+        return np.asarray(np.bincount(self.candidates[place], weights=each, minlength=self.n), dtype=np.float64)
+
+    def drop(self, levels: NDArray[Any]) -> None:
+        """Forget what levels have passed, where that is much."""
+        if 2 * self._below < self.values.size:
+            return
+        left = self.values > np.repeat(levels, np.diff(self.starts))
+        before = np.concatenate(([0], np.cumsum(left)))
+        self.starts = before[self.starts]
+        self.candidates, self.values, self._below = self.candidates[left], self.values[left], 0
+
+
+def downward(numbers: Float64s) -> Float32s:
+    """Return float32 numbers that are not above the given ones."""
+    down: Float32s = np.nextafter(numbers.astype(np.float32), np.float32(-np.inf))
+    return down
+
+
+def upward(numbers: Float64s) -> Float32s:
+    """Return float32 numbers that are not below the given ones, exact where float32 holds them."""
+    singles = numbers.astype(np.float32)
+    return np.where(singles >= numbers, singles, np.nextafter(singles, np.float32(np.inf)))

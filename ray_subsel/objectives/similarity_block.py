@@ -1,0 +1,228 @@
+"""Compute the similarities of represented items and candidates: all at once, block by block, or exactly for a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_subsel.core.threads import Workers, block_workers, ranges, serial
+from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives.kernels import Kernel
+from ray_subsel.objectives.represented import Represented
+from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
+
+_TILE, _COLUMNS = 512, 2048
+_BLOCK_BYTES = 4 << 20
+_MIRROR_BYTES = 2048  # a vector; products of shorter ones cost less than to copy them
+_EXACT_BYTES = 256 << 20  # float64 vectors that are kept
+_AHEAD, _AHEAD_BYTES = 32, 16 << 20
+
+
+@final
+@dataclass(eq=False)
+class ComputedSimilarities(Similarities):
+    """W by matrix products when it is asked for; kept once as much was asked for as half of it, where it fits.
+
+    Attributes
+    ----------
+    to : Represented
+        Of an affine kernel.
+    items, candidates : arrays of shape (m, d) and (n, d)
+        Unit vectors in the precision of W.
+    most_bytes : int
+        Up to this size W is kept.
+    """
+
+    to: Represented
+    items: NDArray[Any]
+    candidates: NDArray[Any]
+    most_bytes: int
+    _asked: int = 0
+    _kept: KeptSimilarities | None = None
+
+    @staticmethod
+    def of(to: Represented, dtype: type[np.floating[Any]], most_bytes: int) -> ComputedSimilarities:
+        """Return W of represented items."""
+        items = unit_vectors(to.items, dtype)
+        own = to.items is to.candidates
+        return ComputedSimilarities(to, items, items if own else unit_vectors(to.candidates, dtype), most_bytes)
+
+    def __post_init__(self) -> None:
+        self.m, self.n = self.items.shape[0], self.candidates.shape[0]
+        self.dtype = self.items.dtype
+        self.together = 16
+
+    def columns(self, items: Indices) -> NDArray[Any]:
+        """Return the similarities of some candidates to all represented items."""
+        self._ask(items.size)
+        if self._kept is not None:
+            return self._kept.columns(items)
+        found = np.empty((items.size, self.m), dtype=self.dtype)
+        _multiply(self.to.kernel, self.candidates[items], self.items, found)
+        return found
+
+    def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield the similarities of parts of some represented items."""
+        size = self.m if items is None else items.size
+        self._ask(size)
+        if self._kept is not None:
+            yield from self._kept.rows(items, out)
+            return
+        for start, stop in ranges(size, len(out)):
+            part = out[: stop - start]
+            some = self.items[start:stop] if items is None else self.items[items[start:stop]]
+            _multiply(self.to.kernel, some, self.candidates, part)
+            yield slice(start, stop), part
+
+    def looks(self, items: int) -> int:
+        """Return how many columns can be summed while that many rows are."""
+        if self._kept is not None:
+            return self._kept.looks(items)
+        return -(-(self.n * items) // (2 * self.m))
+
+    def positive_sums(self) -> Float64s:
+        """Return the sum of each represented item's positive similarities to all candidates, shape (m,)."""
+        own = self.items is self.candidates
+        sums, space = np.zeros(self.m), np.empty(_TILE * _COLUMNS, dtype=self.dtype)
+        for start, stop in ranges(self.m, _TILE):
+            for left in range(start if own else 0, self.n, _COLUMNS):
+                right = min(left + _COLUMNS, self.n)
+                tile = space[: (stop - start) * (right - left)].reshape(stop - start, right - left)
+                _multiply(self.to.kernel, self.items[start:stop], self.candidates[left:right], tile)
+                np.maximum(tile, 0.0, out=tile)
+                sums[start:stop] += np.add.reduce(tile, axis=1)
+                if own and right > stop:  # the other triangle
+                    rest = tile[:, max(0, stop - left) :]
+                    for first, last in ranges(stop - start, ROWS):
+                        sums[max(left, stop) : right] += np.add.reduce(rest[first:last], axis=0)
+        return sums
+
+    def _ask(self, size: int) -> None:
+        self._asked += size
+        if self._kept is None and 2 * self._asked > self.m and self.m * self.n * self.dtype.itemsize <= self.most_bytes:
+            with block_workers() as workers:
+                block = similarity_block(self.to, self.dtype.type, workers)
+            self._kept, self.together = KeptSimilarities(block, self.to.items is self.to.candidates), 1
+
+
+@final
+@dataclass(eq=False)
+class ExactSimilarities:
+    """Similarities of one candidate in float64, which decide.
+
+    Attributes
+    ----------
+    to : Represented
+    """
+
+    to: Represented
+    _items: Float64s | None = field(init=False)
+    _ahead: Float64s = field(init=False)
+    _place: dict[int, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        to = self.to
+        small = 8 * to.m * to.items.d <= _EXACT_BYTES
+        self._items = unit_vectors(to.items, np.float64) if small else None
+        self._ahead = np.empty((max(1, min(_AHEAD, _AHEAD_BYTES // (8 * to.m))), to.m))
+
+    def row(self, item: int) -> Float64s:
+        """Return the similarities of a candidate to all represented items, shape (m,); not to be changed."""
+        if item not in self._place:
+            self.expect(np.array([item]))
+        return np.asarray(self._ahead[self._place[item]])
+
+    def expects(self, item: int) -> bool:
+        """Tell whether a candidate's similarities are there."""
+        return item in self._place
+
+    @property
+    def together(self) -> int:
+        """How many candidates :meth:`expect` takes."""
+        return len(self._ahead)
+
+    def expect(self, items: Indices) -> None:
+        """Compute the similarities of candidates that will be asked for, by one product; those of others go."""
+        to, rows = self.to, self._ahead[: items.size]
+        if self._items is None:
+            for part, block in to.similarities(items):
+                rows[:, part] = block
+        else:
+            _multiply(to.kernel, to.candidates.take(items), self._items, rows)
+        self._place = {int(item): place for place, item in enumerate(items)}
+
+    def some(self, item: int, items: Indices) -> Float64s:
+        """Return the similarities of a candidate to some represented items."""
+        if item in self._place or 4 * items.size > self.to.m:  # reading in order beats gathering
+            return self.row(item)[items]
+        rows = self.to.items.take(items) if self._items is None else self._items[items]
+        vector = self.to.candidates.take(np.array([item]))
+        return np.asarray(self.to.kernel.of(vector, rows)[0], dtype=np.float64)
+
+    def positive_sums(self, items: Indices) -> Float64s:
+        """Return the sum of the positive similarities of some represented items to all candidates."""
+        to, sums = self.to, np.zeros(items.size)
+        own = self._items if to.items is to.candidates else None
+        step = max(64, _BLOCK_BYTES // (8 * to.candidates.n))
+        for start, stop in ranges(items.size, step):
+            vectors = to.items.take(items[start:stop])
+            for first, last in [(0, to.candidates.n)] if own is not None else to.candidates.blocks(step):
+                block = to.kernel.of(vectors, to.candidates.slice(first, last) if own is None else own)
+                sums[start:stop] += np.maximum(block, 0.0, out=block).sum(axis=1)
+        return sums
+
+
+def similarity_block(to: Represented, dtype: type[np.floating[Any]], workers: Workers = serial) -> NDArray[Any]:
+    """Return all similarities of represented items (rows) and candidates (columns), shape (m, n).
+
+    Where the items represent themselves, and a similarity costs more than to copy it, each is computed once.
+    """
+    rows = unit_vectors(to.items, dtype)
+    own = to.items is to.candidates
+    columns = rows if own else unit_vectors(to.candidates, dtype)
+    m, n = to.m, to.candidates.n
+    W = np.empty((m, n), dtype=dtype)
+    step = max(_TILE, _BLOCK_BYTES // (n * W.itemsize) // _TILE * _TILE)
+    mirror = own and (to.kernel.affine() is None or W.itemsize * rows.shape[1] > _MIRROR_BYTES)
+
+    def fill(start: int, stop: int) -> None:
+        first = start if mirror else 0
+        _multiply(to.kernel, rows[start:stop], columns[first:], W[start:stop, first:])
+
+    def copy(start: int, stop: int) -> None:
+        for left in range(0, start, _TILE):
+            W[start:stop, left : left + _TILE] = W[left : left + _TILE, start:stop].T
+        upper = np.triu(W[start:stop, start:stop])
+        W[start:stop, start:stop] = upper + np.triu(upper, 1).T
+
+    single = workers is serial and dtype == np.float32  # only bounds
+    workers(fill, [(0, m)] if single and not mirror else ranges(m, step))
+    if mirror:
+        workers(copy, [(start, min(start + _TILE, m)) for start in range(0, m, _TILE)])
+    return W
+
+
+def _multiply(kernel: Kernel, A: NDArray[Any], B: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write the similarities of rows of A and rows of B to ``out``."""
+    affine = kernel.affine()
+    if affine is None:
+        out[...] = kernel.of(A, B)
+        return
+    slope, shift = affine
+    np.matmul(A, B.T, out=out)
+    if (slope, shift) != (1.0, 0.0):
+        out *= slope
+        out += shift
+
+
+def unit_vectors(rows: UnitRows, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    """Return all unit vectors in one array, shape (n, d)."""
+    unit = np.empty((rows.n, rows.d), dtype=dtype)
+    for start, stop in rows.blocks():
+        unit[start:stop] = rows.slice(start, stop)
+    return unit

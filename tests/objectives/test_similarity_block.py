@@ -1,0 +1,83 @@
+"""Similarities that are kept, computed, exact or above levels are those of the kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ray_subsel.objectives.represented import represent
+from ray_subsel.objectives.similarities import KeptSimilarities, SimilaritiesAbove
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, ExactSimilarities, similarity_block
+
+
+def cloud(n: int, d: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kernel", ["cosine", "shifted_cosine", "rbf"])
+@pytest.mark.parametrize("d", [6, 600])
+@pytest.mark.parametrize("own", [True, False])
+def test_blocks_rows_and_columns_are_those_of_the_kernel(kernel: str, d: int, own: bool) -> None:
+    n = 700  # more than a tile
+    to = represent(cloud(n, d, 0), None if own else cloud(90, d, 1), None, kernel)
+    expected = to.kernel.of(to.items.slice(0, to.m), to.candidates.slice(0, n))
+    block = similarity_block(to, np.float64)
+
+    def backwards(function, parts):  # type: ignore[no-untyped-def]
+        return [function(start, stop) for start, stop in reversed([*parts])][::-1]
+
+    np.testing.assert_allclose(block, expected, atol=1e-12)
+    np.testing.assert_array_equal(similarity_block(to, np.float64, backwards), block)
+    exact = ExactSimilarities(to)
+    exact.expect(np.array([3, 5]))
+    some = np.array([0, 4, 9])
+    for item in (3, 699):
+        np.testing.assert_allclose(exact.row(item), expected[:, item], atol=1e-12)
+        np.testing.assert_allclose(exact.some(7, some), expected[some, 7], atol=1e-12)
+    np.testing.assert_allclose(exact.positive_sums(some), np.maximum(expected[some], 0).sum(axis=1), rtol=1e-12)
+    if kernel == "rbf":
+        return
+    single = np.abs(expected - similarity_block(to, np.float32)).max()
+    assert single <= (to.kernel.single_error(d) or 0)
+    for W in (ComputedSimilarities.of(to, np.float32, 0), KeptSimilarities(block.astype(np.float32), own)):
+        items, out = np.array([1, 2, 50]), np.empty((2, n), dtype=np.float32)
+        found = np.concatenate([rows.copy() for _, rows in W.rows(items, out)])
+        np.testing.assert_allclose(found, expected[items], atol=1e-4)
+        np.testing.assert_allclose(W.columns(items), expected[:, items].T, atol=1e-4)
+    sums = ComputedSimilarities.of(to, np.float32, 0).positive_sums()
+    np.testing.assert_allclose(sums, np.maximum(expected, 0).sum(axis=1), rtol=1e-5, atol=1e-3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 30), st.integers(0, 999), st.booleans())
+def test_sums_above_and_between_levels_are_those_of_the_whole_matrix(n: int, seed: int, thin: bool) -> None:
+    rng = np.random.default_rng(seed)
+    W, weights = rng.random((n + 3, n)).astype(np.float32), rng.random(n + 3)
+    levels = rng.random(n + 3).astype(np.float32)
+    above = SimilaritiesAbove.of(KeptSimilarities(W, False), levels, weights, 1.0)
+    assert above is not None
+    assert SimilaritiesAbove.of(KeptSimilarities(W, False), np.zeros_like(levels), weights, 0.5) is None
+    for _ in range(4):
+        expected = weights @ np.maximum(W - levels[:, None].astype(np.float64), 0)
+        np.testing.assert_allclose(above.sums(levels), expected, atol=1e-12)
+        items = np.flatnonzero(rng.random(n + 3) < 0.5)
+        low, high = levels[items], np.minimum(levels[items] + np.float32(0.2), np.float32(1))
+        inside = np.clip(W[items], low[:, None], high[:, None]) - low[:, None].astype(np.float64)
+        np.testing.assert_allclose(above.between(items, low, high), weights[items] @ inside, atol=1e-12)
+        levels[items] = high
+        if thin:
+            above.drop(levels)
+
+
+def test_what_levels_have_passed_is_forgotten() -> None:
+    rng = np.random.default_rng(0)
+    W = rng.random((40, 50)).astype(np.float32)
+    levels = np.full(40, 0.5, dtype=np.float32)
+    above = SimilaritiesAbove.of(KeptSimilarities(W, False), levels, np.ones(40), 1.0)
+    assert above is not None
+    before = above.values.size
+    above.between(np.arange(40), levels, levels + np.float32(0.4))
+    above.drop(levels + np.float32(0.4))
+    assert above.values.size == np.count_nonzero(W > np.float32(0.9)) < before / 2
