@@ -17,13 +17,13 @@ from ray_subsel.config import CorpusConfig, SelectConfig
 from ray_subsel.constraints.mix import LIKE
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.uris import split
 from ray_subsel.corpus.columns import steps_of
 from ray_subsel.corpus.constraint_columns import group_column
 from ray_subsel.corpus.files import list_files
 from ray_subsel.corpus.formats import format_for
 from ray_subsel.corpus.ingest_plan import schema_of
 from ray_subsel.corpus.values import texts_of
-from ray_subsel.storage.filesystems import split
 from ray_subsel.storage.manifest import NAME as MANIFEST
 from ray_subsel.storage.run_directory import RunDir
 

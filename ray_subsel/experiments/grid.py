@@ -9,6 +9,7 @@ from typing import Any
 
 from ray_subsel.core.errors import InputError, invalid, unknown
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.experiments.embedder_choices import OWN
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.storage.run_directory import RunDir
@@ -170,7 +171,7 @@ class Results:
         self.run = run
         self.base = base
         before = run.read_json(RESULTS)["settings"] if run.exists(RESULTS) else {}
-        self.settings = {**before, **settings}
+        self.settings = dict(all_without_secrets({**before, **settings}))
         self._known: dict[Cell, Result] = {}
         for entry in _entries(run):
             via = entry["result"]["cell"]["via"]

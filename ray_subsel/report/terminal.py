@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ray_subsel.core.uris import inside
+
 
 def summary_text(report: Mapping[str, Any], out: str) -> str:
     """Return the lines of a report, without the last one's end: the result, what became of other rows, warnings, files.
@@ -17,9 +19,9 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
     lines.append(f"time      {seconds}")
     if report["selection"]:
-        why = f"; why: {os.path.join(out, 'decisions.parquet')}" if report.get("statuses") else ""
-        lines.append(f"rows      {os.path.join(out, 'subset.parquet')}{why}")
-    lines.append(f"report    {os.path.join(out, 'report.html')}")
+        why = f"; why: {inside(out, 'decisions.parquet')}" if report.get("statuses") else ""
+        lines.append(f"rows      {inside(out, 'subset.parquet')}{why}")
+    lines.append(f"report    {inside(out, 'report.html')}")
     return "\n".join(lines)
 
 

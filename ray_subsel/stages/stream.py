@@ -25,6 +25,7 @@ from ray_subsel.constraints.spec import parse_counts
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.numeric import as_number
 from ray_subsel.core.types import Float32s, Float64s
+from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.corpus.batches import Reject
 from ray_subsel.corpus.columns import originals_of
 from ray_subsel.corpus.resolve import is_open
@@ -277,6 +278,7 @@ class StreamRun:
             "value": chosen.value,
             "settings": self._settings(),
         }
+        report = dict(all_without_secrets(report))
         run.write_json(REPORT, report)
         return report
 

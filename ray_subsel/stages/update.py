@@ -20,6 +20,7 @@ from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, RunConfig,
 from ray_subsel.config.update import UpdateConfig
 from ray_subsel.core.errors import InputError, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.uris import all_without_secrets, inside
 from ray_subsel.corpus.id_lists import NamedRows, read_named
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
@@ -215,13 +216,14 @@ def _after(run: RunDir, number: int) -> str:
 def _publish(manifest: Manifest, number: int) -> dict[str, Any]:
     """Write the report of an update, and return it."""
     stages = manifest.stages
-    report = {
+    report: dict[str, Any] = {
         "update": number,
         "command": manifest.about["command"],
         "created": manifest.about["created"],
         "seconds": {name: stage.seconds for name, stage in stages.items()},
         **{name: stages[name].facts if name in stages else None for name in LAYOUT},
     }
+    report = dict(all_without_secrets(report))
     manifest.run.write_json(REPORT, report)
     for warning in report["renew"]["warnings"]:
         log_line(f"warning   {warning}")
@@ -246,5 +248,5 @@ def summary(report: dict[str, Any], out: str) -> str:
         f"chosen    {renew['chosen']:,} of {renew['items']:,} items, {renew['left']:,} left and {renew['came']:,} "
         f"came; f = {renew['value']:,.1f}"
     )
-    place = f"{out}/{FOLDER}/{report['update']:04d}"
-    return "\n".join([*lines, f"results   {place}/{SELECTION}, {CHANGES}"])
+    place = inside(out, f"{FOLDER}/{report['update']:04d}")
+    return "\n".join([*lines, f"results   {inside(place, SELECTION)}, {CHANGES}"])

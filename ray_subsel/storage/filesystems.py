@@ -48,6 +48,9 @@ TRANSIENT = (
 )
 """Words of errors that may pass, in lower case."""
 
+OBJECT_STORES = ("s3", "gcs", "abfs")
+"""Filesystems in which a folder is a part of a file's name, and nothing that must be made first."""
+
 
 @lru_cache(maxsize=64)
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
@@ -72,27 +75,6 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
         raise invalid("path", must, without_secrets(uri), without_secrets(f"({words_of(error)})")) from error
 
 
-def inside(uri: str, name: str) -> str:
-    """Return the URI of what lies in a folder; options behind ``?`` stay behind.
-
-    Examples
-    --------
-    >>> inside("s3://bucket/run?region=eu-west-1", "near"), inside("runs/a", "near")
-    ('s3://bucket/run/near?region=eu-west-1', 'runs/a/near')
-    """
-    if "://" not in uri:
-        return os.path.join(uri, name)
-    place, mark, options = uri.partition("?")
-    return f"{place.rstrip('/')}/{name}{mark}{options}"
-
-
-def split(uri: str) -> tuple[str, str]:
-    """Return the folder that a file lies in, and its name: what :func:`inside` puts together."""
-    place, mark, options = uri.partition("?") if "://" in uri else (uri, "", "")
-    folder, slash, name = place.rpartition("/")
-    return (f"{folder or slash or '.'}{mark}{options}"), name
-
-
 def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
     scheme, place = uri.split("://", 1)
     if scheme in ("gs", "gcs") and "retry_limit_seconds" not in place:
@@ -103,6 +85,11 @@ def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:
         settings |= {"connect_timeout": CONNECT, "request_timeout": LIMIT}
         filesystem = fs.S3FileSystem(**settings, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS))
     return filesystem, path
+
+
+def is_object_store(filesystem: fs.FileSystem) -> bool:
+    """Tell whether folders need not be made, and every file is a regular one."""
+    return str(filesystem.type_name).removeprefix("py::") in OBJECT_STORES
 
 
 def patiently(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ray_subsel.core.errors import InputError, Verbatim, invalid
+from ray_subsel.storage.filesystems import is_object_store
 
 _SCHEMA, _EXTENSION, _VALUE = b"ARROW:schema", b"ARROW:extension:name", b"\x18"
 _BUILT_IN = frozenset(
@@ -26,7 +27,7 @@ _TAIL = 8
 
 def check_regular(filesystem: fs.FileSystem, path: str, shown: str) -> None:
     """Raise InputError for a pipe, a device or a socket: reading one may never end."""
-    if filesystem.get_file_info(path).type == fs.FileType.Unknown:
+    if not is_object_store(filesystem) and filesystem.get_file_info(path).type == fs.FileType.Unknown:
         raise invalid(shown, "be a regular file", Verbatim("a pipe, a device or a socket"), "Copy it into a file.")
 
 

@@ -24,7 +24,8 @@ from pyarrow import fs
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.system_errors import LACKING, unusable
-from ray_subsel.storage.filesystems import inside, open_filesystem
+from ray_subsel.core.uris import inside
+from ray_subsel.storage.filesystems import is_object_store, open_filesystem
 from ray_subsel.storage.opening import check_regular, open_parquet
 
 Watch = Callable[[str, str], None]
@@ -126,7 +127,8 @@ class RunDir:
         final = self.path(name)
         temporary = f"{final}{TEMPORARY}{uuid.uuid4().hex[:12]}"
         try:
-            self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
+            if not is_object_store(self.filesystem):
+                self.filesystem.create_dir(final.rsplit("/", 1)[0], recursive=True)
             yield temporary
             self.tell("write", name)
             self.filesystem.move(temporary, final)

@@ -6,6 +6,7 @@ MOMENT is an event and a pattern of file names, as ``written:candidates/part-*.p
 seen for the NTH time, over all processes of the run. Then
 
 driver   this process is killed, by SIGKILL;
+alone    this process is killed, by SIGKILL, and has started no Ray;
 node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place.
 
 With WAY ``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside
@@ -25,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from ray_subsel import cli
-from ray_subsel.planning.policy import ON_RAY
+from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 from ray_subsel.storage.run_directory import BEGUN
 
 STORE_BYTES = 78 << 20
@@ -121,8 +122,9 @@ def main():
     way, event, nth, *arguments = sys.argv[1:]
     out = arguments[arguments.index("--out") + 1]
     on_ray = dataclasses.replace(ON_RAY, checkpoint_seconds=0.0)
-    if way == "driver":
-        return cli.main(arguments, policy=on_ray, watch=killing_driver(Moment(event, int(nth))))
+    if way in ("driver", "alone"):
+        policy = on_ray if way == "driver" else DEFAULT_POLICY
+        return cli.main(arguments, policy=policy, watch=killing_driver(Moment(event, int(nth))))
     import ray
 
     cluster = None

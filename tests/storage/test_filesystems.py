@@ -6,7 +6,7 @@ import pytest
 from pyarrow import fs
 
 from ray_subsel.core.errors import InputError, ResourceError
-from ray_subsel.storage.filesystems import ATTEMPTS, Patient, inside, open_filesystem, patiently, split
+from ray_subsel.storage.filesystems import ATTEMPTS, Patient, open_filesystem, patiently
 
 
 @pytest.mark.fault
@@ -67,25 +67,6 @@ def test_every_call_goes_to_the_filesystem_behind(tmp_path):
     patient.delete_file(f"{root}/a/z")
     patient.delete_dir(f"{root}/a")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("folder", "name", "uri"),
-    [
-        ("runs", "a", "runs/a"),
-        ("/runs", "a", "/runs/a"),
-        ("s3://b/runs", "a", "s3://b/runs/a"),
-        ("s3://b/runs?endpoint_override=http://h:1/", "a", "s3://b/runs/a?endpoint_override=http://h:1/"),
-    ],
-)
-def test_a_file_in_a_folder_and_back(folder, name, uri):
-    assert inside(folder, name) == uri
-    assert split(uri) == (folder, name)
-
-
-def test_a_file_alone_is_in_this_folder():
-    assert split("a.txt") == (".", "a.txt")
-    assert split("/a.txt") == ("/", "a.txt")
 
 
 def test_secrets_of_a_uri_that_cannot_be_used_are_not_told():
