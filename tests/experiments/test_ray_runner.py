@@ -3,7 +3,6 @@
 import json
 import runpy
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,9 @@ from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.experiments import experiment as experiments
 from ray_subsel.experiments import ray_runner
-from ray_subsel.experiments.experiment import ExperimentConfig, _read, run
+from ray_subsel.experiments.experiment import ExperimentConfig, run
 from ray_subsel.experiments.grid import Cell, read_results
+from ray_subsel.experiments.labelled_rows import Labelled
 from ray_subsel.experiments.ray_runner import Spread, tasks_of
 from ray_subsel.experiments.runner import Setup
 from ray_subsel.experiments.samples import Redundancy
@@ -119,7 +119,8 @@ def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tm
                 raise ConnectionError("the worker is lost")
 
     config = experiment(files, tiny_bert, tmp_path, methods=("random",), kinds=("exact",), seeds=1)
-    tables = [_read(replace(config.corpus, data=data)) for data in (config.corpus.data, config.train.test)]
+    rows = Labelled.of(config.corpus, "experiment")
+    tables = [rows.read(data)[0] for data in (config.corpus.data, config.train.test)]
     setup = Setup(config.corpus.task, *tables, config.embed, config.train)
     cells = cells_of(config.study)
     monkeypatch.setattr(ray_runner, "measure_draw", interrupted)
