@@ -10,7 +10,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import unquote
 
 from pyarrow import fs
@@ -209,9 +209,9 @@ def _hive(below: str) -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache(maxsize=1)
-def _spooled() -> str:
-    """Copy standard input into a file, once in a process: input is read more than once."""
-    if sys.stdin is None or sys.stdin.isatty():
+def _spooled(stream: TextIO | None) -> str:
+    """Copy standard input into a file, once: input is read more than once."""
+    if stream is None or stream.isatty():
         raise invalid(
             "data", "be piped in where - stands for it", Verbatim("a terminal"), "Such as: cat FILE | subsel ..."
         )
@@ -219,7 +219,7 @@ def _spooled() -> str:
     _KEPT.append(folder)
     path = os.path.join(folder.name, "standard-input")
     with open(path, "wb") as target:
-        shutil.copyfileobj(sys.stdin.buffer, target)
+        shutil.copyfileobj(stream.buffer, target)
     return path
 
 
@@ -227,7 +227,7 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def _standard_input(config: CorpusConfig, dialect: Dialect) -> SourceFile:
-    path = _spooled()
+    path = _spooled(sys.stdin)
     kind = config.format
     if kind == "auto":
         with open(path, "rb") as stream:

@@ -2,8 +2,10 @@
 
 import collections
 import json
+import re
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -119,13 +121,20 @@ def test_the_same_kind_comes_back_with_the_same_rows_in_rank_order(kind):
 def test_a_ray_dataset_stays_one():
     import ray
 
-    tables = [arrow().slice(start, 13) for start in range(0, 50, 13)]
-    data = ray.data.from_arrow(tables).map_batches(lambda table: table, batch_format="pyarrow")
+    data = ray.data.from_arrow([arrow().slice(0, 29), arrow().slice(29)])  # a block each
     got, chosen = chosen_of(data)
     assert isinstance(got, ray.data.Dataset)
     assert chosen.indices.tolist() == ROWS.tolist()
     assert [row["nested"]["a"] for row in got.iter_rows()] == [[row] for row in ROWS.tolist()]
     assert data.context.execution_options.preserve_order is False
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_example_on_ray_of_the_page_runs():
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    first = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    [on_ray] = re.findall(r"```python title=[^\n]*Ray[^\n]*\n(.*?)```", page, re.DOTALL)
+    exec(compile(first + on_ray, "docs/python.md", "exec"), {"__name__": "example"})
 
 
 def test_the_command_line_chooses_the_same_rows(tmp_path):

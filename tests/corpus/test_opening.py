@@ -5,13 +5,17 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
+import sys
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ray_subsel.cli import main
 from ray_subsel.core.errors import InputError
 from tests.corpus.inputs import read, rejects, texts, write
 
@@ -89,3 +93,32 @@ def test_a_compressed_file_that_is_cut_off_is_unreadable(tmp_path):
     content = gzip.compress(("text\n" + "\n".join(map(str, range(9999)))).encode())
     with pytest.raises(InputError, match=r"a\.csv\.gz must be a readable csv file"):
         read(tmp_path, write(tmp_path / "a.csv.gz", content[: len(content) // 2]), text=("text",))
+
+
+@pytest.mark.parametrize(
+    ("flags", "content"),
+    [
+        ([], b'{"text": "a one"}\n{"text": "b two"}\n{"text": "c three"}\n'),
+        ([], json.dumps([{"text": one} for one in ("a one", "b two", "c three")], indent=1).encode()),
+        (["--format", "csv"], b"text\na one\nb two\nc three\n"),
+        (["--format", "text"], b"a one\nb two\nc three\n"),
+        ([], "parquet"),
+        (["--format", "jsonl"], gzip.compress(b'{"text": "a one"}\n{"text": "b two"}\n{"text": "c three"}\n')),
+    ],
+)
+def test_standard_input_is_read_as_a_file_is(tmp_path, monkeypatch, flags, content):
+    if content == "parquet":
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"text": ["a one", "b two", "c three"]}), buffer)
+        content = buffer.getvalue()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    command = ["select", "-", *flags, "--embedder", "tfidf", "--vector-size", "8", "--k", "3", "--recipe", "none"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    chosen = pq.read_table(tmp_path / "run" / "subset.parquet").to_pylist()
+    assert {row["id"]: row["text"] for row in chosen} == {0: "a one", 1: "b two", 2: "c three"}
+
+
+def test_standard_input_that_does_not_tell_what_it_is_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"text\na\n")))
+    assert main(["select", "-", "--k", "1", "--out", str(tmp_path / "run")]) == 2
+    assert "--format must be given for standard input that is neither JSON nor Parquet" in capsys.readouterr().err
