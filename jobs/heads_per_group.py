@@ -30,11 +30,11 @@ from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.experiments.probe import probe
 from ray_subsel.experiments.statistics import estimate
 from ray_subsel.runtime.peak_memory import peak_bytes
 from ray_subsel.runtime.progress import bar
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import vectors_of
 from ray_subsel.storage.manifest import Manifest
 from ray_subsel.storage.run_directory import RunDir

@@ -20,7 +20,7 @@ from ray_subsel.planning.counting import Counted
 from ray_subsel.planning.work import Work
 
 AROUND = "around"
-"""What is no stage: Python's start, checks of the input, the plan, the report."""
+"""What is no stage: checks of the input, the plan, the report; Python's start is over when it is told."""
 RAY = "ray"
 
 SHORT_TEXT = 140
@@ -33,7 +33,7 @@ TASKS = 4.0
 RANKED = 1e-8
 """Seconds in which a cosine is ranked among others."""
 IMPORTS = 0.5
-"""Share of an embedder's start that is spent when the run is planned: imports of libraries."""
+"""Share of an embedder's start that is spent when the plan is told: imports of libraries."""
 MAP_POINTS = 20_000
 SAMPLE = 2_000
 
@@ -44,20 +44,13 @@ def stage_seconds(work: Work) -> dict[str, float]:
     found = {"corpus": _spread(work, _reading([work.corpus]), work.reads_here), "embed": _embedding(work)}
     if select is not None:
         found |= _ground_set(work)
-        if select.per is None:
-            found["select"] = _selection(work)
-            found |= {
-                "decide": 0.02 + 3e-6 * work.n,
-                "map": _map(work.n),
-                "profile": 0.06 + (8e-6 if texts else 4e-6) * work.n,
-            }
-        else:
-            found["select"] = _per_group(work)
+        found["select"] = _selection(work) if select.per is None else _per_group(work)
+        profile = 0.06 + (8e-6 if texts else 4e-6) * work.n
+        found |= {"decide": 0.02 + 3e-6 * work.n, "map": _map(work.n), "profile": profile}
     if work.config.train is not None:
         found["train"] = _training(work)
     starts = not (work.reads_here and work.embedding.in_process and (select is None or work.small))
-    loading = IMPORTS * work.config.embed.embedder_class.start_seconds if texts and _embeds(work) else 0.0
-    around = {AROUND: 1.3 + loading + work.corpus.bytes / 5e8 + 5e-7 * work.n}
+    around = {AROUND: 0.5 + work.corpus.bytes / 5e8 + 5e-7 * work.n}
     return ({RAY: RAY_START} if starts else {}) | found | around
 
 
