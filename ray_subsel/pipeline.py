@@ -216,16 +216,14 @@ def _free(manifest: Manifest) -> list[str]:
 def _select(stage: SelectStage, context: RunContext, without: set[str]) -> None:
     """Choose, and tell what became of every row; or choose in each group on its own."""
     rows, asked, lists, corpus = stage.rows, stage.asked, stage.lists, context.config.corpus
-    if asked.per is not None:
-        left = sorted({*without, DecideStage.name, MapStage.name, ProfileStage.name})
-        run_stage(SelectPerGroupStage(rows, stage.store, asked, lists, stage.upstream), context, leave_out=left)
-        return
-    run_stage(stage, context, leave_out=sorted(without))
+    per = asked.per is not None
+    choosing = SelectPerGroupStage(rows, stage.store, asked, lists, stage.upstream) if per else stage
+    run_stage(choosing, context, leave_out=sorted(without))
     excluded = row_ids(rows, lists.exclude, "exclude", corpus.id)
-    groups = group_column(corpus) if asked.grouped else None
-    run_stage(DecideStage(rows, excluded, groups, frozenset(without)), context)
-    run_stage(MapStage(rows), context)
-    run_stage(ProfileStage(rows, DeduplicateStage.name not in without), context)
+    groups = group_column(corpus) if asked.grouped and not per else None
+    run_stage(DecideStage(rows, excluded, groups, frozenset(without), per), context)
+    run_stage(MapStage(rows, spread=per), context)
+    run_stage(ProfileStage(rows, DeduplicateStage.name not in without, per), context)
 
 
 def _ground_set(

@@ -16,9 +16,7 @@ from ray_subsel.core.errors import invalid
 from ray_subsel.core.suggest import did_you_mean
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.decisions.table import DECISIONS
-from ray_subsel.storage.manifest import NAME as MANIFEST
-from ray_subsel.storage.manifest import Manifest
+from ray_subsel.decisions.table import DECISIONS, SELECTION
 from ray_subsel.storage.run_directory import RunDir
 
 
@@ -45,6 +43,8 @@ class Decision:
     reason : str
     text : str or None
         The row's; None where it was rejected or has none.
+    line : int or None
+        Of a chosen row: its line in ``subset.parquet``, from 1.
     other : str or None
         The text of the row that it is a copy of, or else of the chosen row that is nearest; None for a chosen row.
     """
@@ -60,6 +60,7 @@ class Decision:
     reason: str
     text: str | None = None
     other: str | None = None
+    line: int | None = None
 
     @property
     def beside(self) -> int | None:
@@ -145,7 +146,7 @@ def find_decisions(run: RunDir, names: Sequence[str], rows: Rows | None = None) 
     """
     rows = _opened(run, rows)
     lines = _by_own_id(run, names) if rows.has_own_ids else _by_row_id(run, rows, names)
-    return _with_texts(rows, lines)
+    return _with_texts(rows, _with_lines(run, lines))
 
 
 def find_text(run: RunDir, text: str, rows: Rows | None = None, most: int = 5) -> list[Decision]:
@@ -170,23 +171,14 @@ def find_text(run: RunDir, text: str, rows: Rows | None = None, most: int = 5) -
     found = equal or within
     if not found:
         raise invalid("text", "be, or be part of, the text of a usable row", text, "Or name a row by its id.")
-    return _with_texts(rows, _by_row_id(run, rows, [str(one) for one in found]))
+    return _with_texts(rows, _with_lines(run, _by_row_id(run, rows, [str(one) for one in found])))
 
 
 def _opened(run: RunDir, rows: Rows | None) -> Rows:
     if not run.exists(DECISIONS):
         way = "Run the command that made it again; it goes on from there."
-        if _is_per_group(run):
-            way = f"With --per there are none: {run.path('selection.parquet')} has the rows of each group."
         raise invalid("DIR", f"be a run that has selected, with {DECISIONS}", run.path(), way)
     return StoredRows(RowStore.open(run)) if rows is None else rows
-
-
-def _is_per_group(run: RunDir) -> bool:
-    if not run.exists(MANIFEST):
-        return False
-    settings = Manifest.load(run).about.get("config") or {}
-    return bool((settings.get("select") or {}).get("per"))
 
 
 def _lines(run: RunDir) -> Iterator[tuple[pq.ParquetFile, int]]:
@@ -230,6 +222,14 @@ def _by_own_id(run: RunDir, names: Sequence[str]) -> dict[str, Decision]:
 
 def _decisions(table: pa.Table) -> list[Decision]:
     return [Decision(**line) for line in table.to_pylist()]
+
+
+def _with_lines(run: RunDir, decisions: dict[str, Decision]) -> dict[str, Decision]:
+    """Return decisions with the lines of the chosen ones."""
+    if all(one.rank is None for one in decisions.values()):
+        return decisions
+    chosen = {row: place + 1 for place, row in enumerate(run.read_table(SELECTION, ["id"])["id"].to_pylist())}
+    return {name: dataclasses.replace(one, line=chosen.get(one.id)) for name, one in decisions.items()}
 
 
 def _with_texts(rows: Rows, lines: dict[str, Decision]) -> list[Decision]:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 
 _BLOCK_NUMBERS = 8_000_000
 MOST_GROUPS = 25
+BINS = 10
 OTHERS = "(others)"
 
 
@@ -71,6 +73,37 @@ def shares(all_rows: Counter[str], chosen: Counter[str]) -> list[dict[str, Any]]
     return shown
 
 
-def quartiles(values: Sequence[float]) -> list[float] | None:
+def quartiles(values: Sequence[float] | NDArray[Any]) -> list[float] | None:
     """Return the quartiles, or None of nothing."""
     return [float(one) for one in np.quantile(values, [0.25, 0.5, 0.75])] if len(values) else None
+
+
+def spread_of(before: Float64s, after: Float64s) -> dict[str, Any] | None:
+    """Return how numbers are distributed before and after: quartiles, and counts in at most ten intervals.
+
+    The intervals are equally wide between the 1st and the 99th percentile of the numbers before; the first and the last
+    take what lies beyond. None where there is no number before.
+
+    Parameters
+    ----------
+    before, after : float64 arrays
+        NaN is no number; it is counted.
+    """
+    known = [values[np.isfinite(values)] for values in (before, after)]
+    if not known[0].size:
+        return None
+    low, high = np.quantile(known[0], [0.01, 0.99])
+    edges = np.linspace(low, high, BINS + 1) if high > low else np.array([low, high])
+    inner = edges[1:-1]
+    counts = [np.bincount(np.searchsorted(inner, values, side="right"), minlength=inner.size + 1) for values in known]
+    names = [f"{a:.4g} to {b:.4g}" for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+    if inner.size:
+        names[0], names[-1] = f"below {inner[0]:.4g}", f"{inner[-1]:.4g} and more"
+    return {
+        "before": quartiles(known[0]),
+        "after": quartiles(known[1]),
+        "missing": int(before.size - known[0].size),
+        "intervals": [
+            {"name": name, "before": int(one), "after": int(two)} for name, one, two in zip(names, *counts, strict=True)
+        ],
+    }

@@ -30,7 +30,7 @@ def _third(decision: Decision) -> str:
     if decision.status == REJECTED:
         return "It was never a candidate; rejected.parquet has its file and line."
     if decision.status == CHOSEN:
-        return f"It is line {(decision.rank or 0) + 1} of subset.parquet."
+        return f"It is line {decision.line} of subset.parquet."
     if decision.nearest_chosen is None:
         return ""
     if decision.of is not None:

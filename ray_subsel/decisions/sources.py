@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -13,6 +14,9 @@ from ray_subsel.corpus.rows import REJECTED, RowStore
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore, part_name
 from ray_subsel.storage.run_directory import RunDir
+
+FULL = "full"
+"""Column of items: whether their label holds as many in its group as it may."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,9 @@ class Sources(abc.ABC):
         Rows of which more is to be told, and what: in the reasons of those that are chosen or might have been.
     """
 
+    per_group: ClassVar[bool] = False
+    """Whether each group was chosen from on its own: all is told within it."""
+
     excluded: Indices = field(default_factory=lambda: NO_ITEMS)
     left_out: tuple[LeftOut, ...] = ()
     group_column: str | None = None
@@ -73,7 +80,10 @@ class Sources(abc.ABC):
 
     @abc.abstractmethod
     def items(self) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """Yield ``id``, ``rows`` of embedded items, and their ``id``, ``nearest``, ``cosine`` where that is known."""
+        """Yield ``id``, ``rows`` of embedded items, and their ``id``, ``nearest``, ``cosine`` where that is known.
+
+        In groups that were chosen from alone :data:`FULL` too.
+        """
 
     @abc.abstractmethod
     def leaders(self) -> Iterator[pa.Table]:
@@ -159,3 +169,26 @@ class RunSources(Sources):
     def column(self, name: str, start: int, stop: int) -> Iterator[tuple[Indices, pa.ChunkedArray]]:
         """Read a column of the rows."""
         yield from self.rows.column_between(name, start, stop)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GroupSources(RunSources):
+    """What decisions of a run are put together from where each group was chosen from on its own.
+
+    ``nearest`` has the items of each group, with ``rows``, ``leader``, ``leader_cosine`` and ``full``
+    (:mod:`ray_subsel.stages.group_fates`).
+    """
+
+    per_group: ClassVar[bool] = True
+
+    def items(self) -> Iterator[tuple[pa.Table, pa.Table | None]]:
+        """Read the items of groups, pack by pack."""
+        for name in self.run.names(self.nearest, ".parquet"):
+            table = self.run.read_table(name, ["id", "rows", "nearest", "cosine", FULL])
+            yield table.select(["id", "rows"]), table.drop_columns(["rows"])
+
+    def leaders(self) -> Iterator[pa.Table]:
+        """Read who joined whom within a group."""
+        for name in self.run.names(self.nearest, ".parquet"):
+            table = self.run.read_table(name, ["id", "leader", "leader_cosine"])
+            yield table.rename_columns(["id", "leader", "cosine"])

@@ -8,6 +8,9 @@ augmentation added.
 
 A row that several things hold of has the first: chosen, rejected, contaminated, label noise, outlier or withdrawn,
 excluded, exact copy, near copy, group full, not chosen.
+
+Where each group was chosen from on its own (``--per``), all is told within the group: ``rank``, copies, the chosen row
+that is nearest; ``group full`` is then a label of which the group holds as many as it may.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
-from ray_subsel.decisions.sources import LeftOut, Sources
+from ray_subsel.decisions.sources import FULL, LeftOut, Sources
 from ray_subsel.decisions.status import (
     CHOSEN,
     CODE,
@@ -40,6 +43,7 @@ from ray_subsel.decisions.status import (
 from ray_subsel.storage.embedding_store import flat_rows
 
 DECISIONS = "decisions.parquet"
+SELECTION = "selection.parquet"
 WINDOW = 4_000_000
 """Row ids at a time: some 500 MB."""
 
@@ -192,6 +196,9 @@ class _Window:
             if nearest is not None:
                 near = _Pairs.of(nearest["id"].to_numpy(), nearest["nearest"].to_numpy(), nearest["cosine"].to_numpy())
                 self.nearest[places], self.nearest_cosine[places] = near.get(items)
+                if FULL in nearest.column_names:
+                    full = _Pairs.of(nearest["id"].to_numpy(), nearest[FULL].cast(pa.int64()).to_numpy())
+                    self._mark(places[full.get(items)[0] == 1], GROUP_FULL)
 
     def _mark_copies(self) -> None:
         """Mark exact and near copies: of the row that is chosen in the place of their item, else of the item itself."""
@@ -260,16 +267,17 @@ class _Window:
         then = pc.if_else(chosen, ", which is chosen", ", which is not chosen")
         decimals = _decimals(self.cosine)
         cosine = pc.if_else(pa.array(np.isnan(self.cosine)), "near row ", joined("cosine ", decimals, " to row "))
-        represented = pc.if_else(
-            pa.array(self.nearest >= 0), joined(near_words, " is chosen and nearest"), "nothing near it is chosen"
-        )
+        per = self.sources.per_group
+        nothing = "nothing of its group is chosen" if per else "nothing near it is chosen"
+        represented = pc.if_else(pa.array(self.nearest >= 0), joined(near_words, " is chosen and nearest"), nothing)
+        holder, others = ("its label", "others of its group") if per else ("its group", "others")
         words = {
-            CHOSEN: joined("chosen as number ", _words(rank + 1)),
+            CHOSEN: joined("chosen as number ", _words(rank + 1), " of its group" if per else ""),
             EXACT_COPY: joined("the same text or vector as row ", of, then),
             NEAR_COPY: joined(cosine, of, then),
             EXCLUDED: joined("named by --exclude; ", represented),
-            GROUP_FULL: joined("its group holds as many as it may; ", represented),
-            NOT_CHOSEN: joined("others added more; ", represented),
+            GROUP_FULL: joined(holder, " holds as many as it may; ", represented),
+            NOT_CHOSEN: joined(others, " added more; ", represented),
         }
         told: pa.Array = pa.array([""]).take(pa.array(np.zeros(self.ids.size, dtype=np.int64)))
         for status, text in words.items():

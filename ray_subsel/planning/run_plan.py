@@ -71,7 +71,7 @@ class RunPlan:
         about = "" if self.exact else "some "
         lines = [f"rows      {about}{self.rows:,}; equal ones are one item, so that there may be fewer items"]
         lines += [] if self.embedding is None else [self.embedding.line()]
-        lines += [] if self.sizes is None else self.sizes.lines()
+        lines += [] if self.sizes is None or "select" not in self.seconds else self.sizes.lines()
         lines += [stage_memory_line(self.stages)] if self.stages else []
         lines.append(time_line(self.seconds))
         if self.assumed_k is not None:

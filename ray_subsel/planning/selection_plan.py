@@ -89,10 +89,14 @@ class SelectionPlan:
         reducer = "driver" if self.mode == "exact" else "reducer"
         return [
             f"plan      {self.k:,} of at most {self.n:,} items, {self.d} dimensions, mode {self.mode}",
-            f"work      {self.partitions:,} partitions, {self.processes:,} at a time, "
-            f"{self.candidates:,} candidates, {self.rounds:,} rounds",
+            f"work      {self.partitions:,} partition{_s(self.partitions)}, {self.processes:,} at a time, "
+            f"{self.candidates:,} candidates, {self.rounds:,} round{_s(self.rounds)}",
             f"memory    a worker {show_bytes(self.worker_bytes)}, the {reducer} {show_bytes(self.reducer_bytes)}",
         ]
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def plan_sizes(

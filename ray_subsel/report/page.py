@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,8 @@ from ray_subsel.report.terminal import recall_note
 from ray_subsel.report.verdict import ARM_NAMES, verdict
 
 Pairs = list[tuple[str, str]]
+
+WHEN = (("All rows", "before"), ("Chosen", "after"))
 
 STAGES = {
     "corpus": "Read and check",
@@ -78,10 +81,12 @@ def render_html(
         tiles=_tiles(report),
         accuracy=_accuracy(report.get("training")),
         funnel=_funnel(report),
+        contaminated=_contaminated(report.get("against") or {}),
         rejected=sorted((corpus.get("rejected_by_reason") or {}).items(), key=lambda pair: (-pair[1], pair[0])),
         groups=list(corpus.get("largest_groups") or []),
         selection=_selection(report.get("selection")),
         profile=_profile(report),
+        per_group=_per_group(report.get("selection") or {}),
         statuses=sorted((report.get("statuses") or {}).items(), key=lambda pair: -pair[1]),
         seconds=_seconds(report),
         memory=_memory(report),
@@ -222,6 +227,7 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "groups": [
             (one["group"] or "(none)", count(one["chosen"]), count(one["floor"]), count(one["quota"]))
             for one in (selection.get("limits") or {}).get("groups", [])
+            if selection.get("per") is None
         ],
         "sample": [{**row, "rank": row["rank"] + 1} for row in selection.get("sample") or []],
         "k": count(selection.get("k")),
@@ -265,24 +271,74 @@ def _profile(report: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     near_to = profile["coverage"]
     step = max(1, -(-len(near_to["k"]) // 8))
-    lines = list(zip(near_to["k"], near_to["chosen"], near_to["random"], strict=False))
+    repeats = near_to.get("repeats_of_random") or [None] * len(near_to["k"])
+    lines = list(zip(near_to["k"], near_to["chosen"], near_to["random"], repeats, strict=False))
     total, k = (report.get("corpus") or {}).get("rows") or 1, (report.get("selection") or {}).get("k") or 1
+    quality = profile.get("quality") or {}
     kinds = [
-        (name, [(one["name"] or "(none)", *_before_after(one, total, k)) for one in profile.get(key) or []])
-        for name, key in (("Labels", "labels"), ("Groups", "groups"))
+        (title, name, [(one["name"] or "(none)", *_before_after(one, total, k)) for one in lines])
+        for title, name, lines in (
+            ("Labels", "Label", profile.get("labels") or []),
+            ("Groups", "Group", profile.get("groups") or []),
+            ("Quality", "Score", quality.get("intervals") or []),
+        )
     ]
     return {
         "curve": coverage_curve(near_to["k"], near_to["chosen"], near_to["random"]),
-        "table": [(count(k), f"{a:.3f}", f"{b:.3f}") for k, a, b in [*lines[:-1:step], *lines[-1:]]],
+        "table": [
+            (count(k), f"{a:.3f}", f"{b:.3f}", "" if c is None else f"{c:,.0f}")
+            for k, a, b, c in [*lines[:-1:step], *lines[-1:]]
+        ],
+        "repeats": any(repeats),
         "sample": count(near_to["sample"]),
-        "kinds": [(name, rows) for name, rows in kinds if rows],
-        "words": [
-            (when, *(f"{one:,.0f}" for one in profile["words"][key]))
-            for when, key in (("All rows", "before"), ("Chosen", "after"))
-            if profile.get("words") and profile["words"][key]
+        "kinds": [(title, name, rows) for title, name, rows in kinds if rows],
+        "quartiles": [
+            (title, [(when, *(shown(one) for one in spread[key])) for when, key in WHEN if spread[key]])
+            for title, spread, shown in (
+                ("Words a text", profile.get("words"), "{:,.0f}".format),
+                (f"Quality{_missing(quality)}", quality, "{:.4g}".format),
+            )
+            if spread
         ],
         "near_groups": profile.get("near_groups") or [],
     }
+
+
+def _per_group(selection: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is shown of groups that were chosen from on their own: the largest, and the least well covered."""
+    told = selection.get("groups")
+    if selection.get("per") is None or not told:
+        return None
+
+    def rows(lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+        return [
+            (
+                one["group"] or "(none)",
+                *(count(one[name]) for name in ("rows", "near_copies", "chosen")),
+                "" if one["cosine"] is None else f"{one['cosine']:.2f}",
+            )
+            for one in lines
+        ]
+
+    total, half = selection["limits"]["n_groups"], told["chosen"]
+    about = (
+        f"{count(total)} groups of {selection['per']}; the middle half of them have {half[0]:,.0f} to {half[2]:,.0f} "
+        f"chosen rows of {told['rows'][0]:,.0f} to {told['rows'][2]:,.0f}."
+    )
+    tables = [("The largest", rows(told["largest"])), ("The least well covered", rows(told["furthest"]))]
+    return {"about": about, "tables": tables if total > len(told["furthest"]) else [("Groups", tables[0][1])]}
+
+
+def _contaminated(against: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the first rows that repeat another set: row, where the other is, how, and what both have."""
+    return [
+        (count(one["id"]), f"{os.path.basename(one['file'])}, line {count(one['line'])}", one["kind"], one["evidence"])
+        for one in against.get("shown") or []
+    ]
+
+
+def _missing(quality: Mapping[str, Any]) -> str:
+    return f" ({count(quality['missing'])} rows have none)" if quality.get("missing") else ""
 
 
 def _before_after(one: Mapping[str, Any], total: int, k: int) -> tuple[str, str, str, str]:
@@ -313,7 +369,7 @@ def _seconds(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
 
 def _memory(report: Mapping[str, Any]) -> tuple[Bar, ...]:
     """Return the largest process of each stage, and what the plan had said."""
-    predicted = report.get("predicted_peaks") or {}
+    predicted = ((report.get("plan") or {}).get("stages") or {}) | (report.get("predicted_peaks") or {})
     rows = []
     for name, peak in (report.get("peaks") or {}).items():
         said = f"planned: {show_bytes(predicted[name])}" if name in predicted else ""

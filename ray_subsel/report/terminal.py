@@ -32,11 +32,17 @@ def _chosen(report: Mapping[str, Any]) -> list[str]:
         return []
     if selection.get("per") is not None:
         near = f", {selection['near_collapsed']:,} near copies collapsed" if selection["near_collapsed"] else ""
-        return [
+        lines = [
             f"selected  {selection['k']:,} of {selection['n']:,} items{near}, in each of "
             f"{selection['limits']['n_groups']:,} groups of {selection['per']}",
             *_stages(selection),
         ]
+        if told := (selection.get("groups") or {}).get("cosine"):
+            lines.append(
+                f"coverage  mean cosine of a row to the nearest chosen one of its group {told[1]:.3f} in the middle "
+                f"group, below {told[0]:.3f} in a quarter of them"
+            )
+        return lines
     chance, lift = selection["random_value"], selection["lift_over_random"]
     # A percentage of a negative expectation would only puzzle.
     better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""

@@ -23,7 +23,7 @@ def verdict(report: Mapping[str, Any]) -> str:
         return f"{count(corpus.get('rows'))} rows were read and embedded; nothing has been selected yet."
     training = report.get("training") or {}
     accuracy = {arm["arm"]: arm["accuracy"] for arm in training.get("arms") or []}
-    chosen = f"{count(selection.get('k'))} of {_whole(report)}"
+    chosen = f"{count(selection.get('k'))} of {_whole(report)}{_groups(selection)}"
     if "subset" not in accuracy:
         return f"{chosen} were chosen{_covering(report)}."
     if "full" in accuracy and accuracy["full"] > 0:
@@ -33,6 +33,13 @@ def verdict(report: Mapping[str, Any]) -> str:
     others = [arm for arm in ARM_NAMES if arm in accuracy and arm != "subset"]
     compared = [_compared(accuracy["subset"], accuracy[arm], arm, rows) for arm in others]
     return f"{text}{'; ' if compared else ''}{', '.join(compared)}."
+
+
+def _groups(selection: Mapping[str, Any]) -> str:
+    """Return from how many groups it was chosen, where each was chosen from on its own."""
+    if selection.get("per") is None:
+        return ""
+    return f" in {count(selection['limits']['n_groups'])} groups of {selection['per']}"
 
 
 def _whole(report: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ray_subsel.config.recipe import PAPER_LAM
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.spending import unspent
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
@@ -109,6 +110,7 @@ def maximize(given: Arguments) -> Selection:
     return Selection(
         ground.rows_of(picks.indices), picks.gains, value, function.objective.name, asked.optimizer.name, ground.items,
         proof, stats, asked.decisions, partial(_weigh, ground, picks.indices), left_out,
+        full_groups=_full_groups(asked, constraints, picks.indices),
         stands_for=_stands_for(left, ground, asked.whole.n), vectors=RowVectors(given.X),
     )  # fmt: skip
 
@@ -139,6 +141,14 @@ def _function(asked: Request, ground: GroundSet, k: int) -> Function:
         expected = picks_expected(k, ground.costs, asked.budget)
         quality = quality_of(ground, f, items, expected, asked.quality_weight, asked.seed, aim)
     return Function(f, cluster_items, weights, aim, quality, Bonuses.of(ground.utility, f, aim, quality))
+
+
+def _full_groups(asked: Request, constraints: Constraints, chosen: Indices) -> tuple[Hashable, ...]:
+    """Return the groups that hold as many items as they may."""
+    if constraints.quotas is None or constraints.groups is None:
+        return ()
+    counts = np.bincount(constraints.groups[chosen], minlength=len(asked.names))
+    return tuple(asked.names[number] for number in np.flatnonzero(counts >= constraints.quotas).tolist())
 
 
 def _unspent(asked: Request, ground: GroundSet, picks: Picks, k: int) -> str | None:

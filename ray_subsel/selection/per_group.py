@@ -61,6 +61,8 @@ class GroupPicks:
         Whether a floor was lowered to what its label has.
     weigh : callable or None
         Computes how many items of the group, near copies counted, each chosen one is the nearest chosen one of.
+    leaders : int64 array of shape (n_g,) or None
+        The row that each row joined as a near copy, else itself. None: no near copies were collapsed.
     """
 
     rows: Indices
@@ -71,6 +73,7 @@ class GroupPicks:
     short: bool = False
     lowered: bool = False
     weigh: Callable[[], Indices] | None = None
+    leaders: Indices | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,9 @@ class PerGroup:
             asked = max(1, math.floor(self.fraction * rows + 1e-9))
         open_to = np.setdiff1d(np.arange(ground.n), ground.exclude)
         if not available or not self._affordable(mine.get("costs"), open_to):
-            return GroupPicks(NO_ITEMS, np.zeros(0), None, available, collapsed, short=asked is not None)
+            return GroupPicks(
+                NO_ITEMS, np.zeros(0), None, available, collapsed, short=asked is not None, leaders=ground.stands_for
+            )
         quotas, floors, reach, lowered = self._limits(mine, open_to)
         k = None if asked is None else min(asked, reach)
         limits = {"quotas": quotas, "floors": floors, "budget": self.budget}
@@ -163,7 +168,9 @@ class PerGroup:
         short = asked is not None and k != asked
         weigh = partial(weights_of, ground.X, found.indices, copies if ground.weights is None else ground.weights)
         rows_chosen = ground.rows_of(found.indices)
-        return GroupPicks(rows_chosen, found.gains, found, available, collapsed, short, lowered, weigh)
+        return GroupPicks(
+            rows_chosen, found.gains, found, available, collapsed, short, lowered, weigh, ground.stands_for
+        )
 
     def _affordable(self, costs: NDArray[Any] | None, places: Indices) -> bool:
         return self.budget is None or costs is None or bool(costs[places].min() <= self.budget)

@@ -107,6 +107,8 @@ class Selection:
         Rows that were left out beforehand, where that was asked for.
     groups, ranks : tuple and int64 array of shape (k,), or None
         With ``per``: the group of each chosen row and its rank there; the groups follow each other, sorted.
+    full_groups : tuple
+        Groups of quotas that hold as many as they may.
     stands_for : int64 array of shape (n,) or None
         The row that stands for each row of X: itself, or the one of which it is a copy. None: no copies were collapsed.
     vectors : RowVectors or None
@@ -137,6 +139,7 @@ class Selection:
     left_out: LeftOut | None = None
     groups: tuple[Hashable, ...] | None = None
     ranks: Indices | None = None
+    full_groups: tuple[Hashable, ...] = ()
     stands_for: Indices | None = field(default=None, repr=False)
     vectors: RowVectors | None = field(default=None, repr=False)
 

@@ -1,4 +1,4 @@
-"""Count in memory what each chosen row stands for; over shards it is :mod:`ray_subsel.stages.nearest`."""
+"""Find in memory which chosen row each row is nearest to; over shards it is :mod:`ray_subsel.stages.nearest`."""
 
 from __future__ import annotations
 
@@ -26,22 +26,37 @@ def weights_of(X: Any, chosen: Indices, counts: Indices | None) -> Indices:
         How many items each row is; None: one.
     """
     weights = np.zeros(chosen.size, dtype=np.int64)
-    if not chosen.size:
-        return weights
+    if chosen.size:
+        n = int(X.shape[0])
+        np.add.at(weights, nearest_of(X, chosen)[0], np.ones(n, dtype=np.int64) if counts is None else counts)
+    return weights
+
+
+def nearest_of(X: Any, chosen: Indices) -> tuple[Indices, Float64s]:
+    """Return the rank of the chosen row, at least one, that each row is nearest to by cosine, and the cosine.
+
+    Parameters
+    ----------
+    X : array, torch tensor or scipy matrix of shape (n, d)
+        A row of zeros has no direction; the first is called the nearest, at a cosine of 0.
+    chosen : int64 array of shape (k,)
+        Rows, by rank. Ties go to the lowest rank.
+    """
     n = int(X.shape[0])
-    counts = np.ones(n, dtype=np.int64) if counts is None else counts
+    of, cosines = np.zeros(n, dtype=np.int64), np.zeros(n)
     vectors = _dense(X, chosen)
     ranks = np.flatnonzero(vectors.any(axis=1))
-    nearest = NearestChosen.of(unit_rows(vectors[ranks]), n=n) if ranks.size else None
+    if not ranks.size:
+        return of, cosines
+    nearest = NearestChosen.of(unit_rows(vectors[ranks]), n=n)
     for start in range(0, n, _ROWS):
         rows = np.arange(start, min(n, start + _ROWS))
         block = _dense(X, rows)
-        of = np.zeros(rows.size, dtype=np.int64)
         some = block.any(axis=1)
-        if nearest is not None and some.any():
-            of[some] = ranks[nearest.find(unit_rows(block[some]))[0]]
-        np.add.at(weights, of, counts[rows])
-    return weights
+        if some.any():
+            found, cosines[rows[some]] = nearest.find(unit_rows(block[some]))
+            of[rows[some]] = ranks[found]
+    return of, cosines
 
 
 def _dense(X: Any, rows: Indices) -> Float64s:

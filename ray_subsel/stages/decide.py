@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.decisions.sources import LeftOut, RunSources, Sources
+from ray_subsel.decisions.sources import GroupSources, LeftOut, RunSources, Sources
 from ray_subsel.decisions.status import CONTAMINATED, LABEL_NOISE, OUTLIER, STATUSES
-from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, WINDOW, decision_tables, joined
+from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, SELECTION, WINDOW, decision_tables, joined
 from ray_subsel.filters.worst import LABEL_NOISE as BY_LABEL
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -24,7 +24,6 @@ from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.keep_best import FOLDER as BEST
 from ray_subsel.stages.near.task import GROUPS
 from ray_subsel.stages.nearest import FOLDER as NEAREST
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
 
 VERSION = 1
@@ -45,6 +44,8 @@ class DecideStage(Stage[bool]):
         The rows' column of groups that have limits.
     without : frozenset of str
         Stages that this run goes without.
+    per_group : bool
+        Whether each group was chosen from on its own.
     window : int
         Row ids at a time.
     """
@@ -56,6 +57,7 @@ class DecideStage(Stage[bool]):
     excluded: Indices
     group_column: str | None
     without: frozenset[str]
+    per_group: bool = False
     window: int = WINDOW
 
     def settings(self, context: RunContext) -> dict[str, Any]:
@@ -70,7 +72,8 @@ class DecideStage(Stage[bool]):
         """Put the file together."""
         del peak
         limits = context.manifest.stages["select"].facts.get("limits") or {}
-        sources = RunSources(
+        kind = GroupSources if self.per_group else RunSources
+        sources = kind(
             rows=self.rows,
             nearest=NEAREST,
             groups=None if DeduplicateStage.name in self.without else GROUPS,
@@ -80,7 +83,7 @@ class DecideStage(Stage[bool]):
                 *(() if ExcludeContaminatedStage.name in self.without else (_contaminated(context.run),)),
                 *(() if DropDoubtfulStage.name in self.without else (_dropped(context.run),)),
             ),
-            renamed=BEST if context.run.exists(BEST) else None,
+            renamed=BEST if context.run.exists(BEST) and not self.per_group else None,
             group_column=self.group_column,
             full_groups=frozenset(limits.get("full_groups", ())),
         )

@@ -34,8 +34,8 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.filters.nearest import NOTHING_NEAR, Nearest, nearest_reaching
 from ray_subsel.filters.overlap import EQUAL, NGRAM, TextIndex
 from ray_subsel.runtime.peak_memory import PeakMemory
-from ray_subsel.runtime.progress import log_line
-from ray_subsel.runtime.tasks import TaskSpec, map_tasks
+from ray_subsel.runtime.progress import bar, log_line
+from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.stages.apart import embedded_apart
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import columns_of
@@ -46,7 +46,8 @@ FOLDER, FOUND, CLEAN = "against", "against/found", "clean"
 CONTAMINATED = "contaminated.parquet"
 NEAR = "near"
 HINT = "Give it more memory"
-SHOWN = 200
+SHOWN, SHOWN_ROWS = 200, 10
+"""Characters of a row, and rows in the report."""
 VERSION = 1
 """Of what decides which rows repeat others: part of the stage's settings."""
 
@@ -228,7 +229,9 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
         specs = [
             (shard, TaskSpec(part_name(shard, FOUND), f"part {shard} could not be compared", HINT)) for shard in missing
         ]
-        map_tasks(compare, (task,), specs, context.run, in_process=here)
+        with bar("against", len(specs), "part") as progress:
+            for _ in run_tasks(compare, (task,), specs, context.run, in_process=here):
+                progress.advance()
         table = self._gather(sets)
         context.run.write_table(CONTAMINATED, table)
         self._check_included(table["id"].to_numpy())
@@ -277,6 +280,7 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
             "items": items,
             "kinds": {kind: kinds.count(kind) for kind in (EQUAL, NGRAM, NEAR)},
             "notes": notes,
+            "shown": table.slice(0, SHOWN_ROWS).select(["id", "file", "line", "kind", "evidence"]).to_pylist(),
         }
 
     def _check_included(self, ids: Indices) -> None:

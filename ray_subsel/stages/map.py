@@ -2,7 +2,7 @@
 
 Columns: ``id``, ``source_id``, ``x``, ``y`` in [0, 1], ``status``, ``rank``, ``nearest_chosen``, ``nearest_cosine``
 (of ``decisions.parquet``), ``label``, ``group`` and the beginning of the ``text``. At most :data:`POINTS` items: of the
-chosen the first quarter of that, of the others those of the lowest hashes.
+chosen the first quarter of that (with ``--per`` those of the lowest hashes), of the others those of the lowest hashes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.projection import project
-from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.decisions.table import DECISIONS, SELECTION
 from ray_subsel.dedup.borders import is_in
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows
 from ray_subsel.storage.run_directory import RunDir
@@ -48,6 +47,8 @@ class MapStage(Stage[bool]):
     rows : RowStore
     points : int
         At most so many.
+    spread : bool
+        Whether chosen rows are shown by a hash, where too many are, and not the first.
     """
 
     name: ClassVar[str] = "map"
@@ -55,6 +56,7 @@ class MapStage(Stage[bool]):
 
     rows: RowStore
     points: int = POINTS
+    spread: bool = False
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the map: the decisions."""
@@ -69,7 +71,7 @@ class MapStage(Stage[bool]):
         del peak
         run = context.run
         store = EmbeddingStore.open_folder(run, EMBEDDINGS)
-        items, ids = sample_items(run, store, self.points)
+        items, ids = sample_items(run, store, self.points, spread=self.spread)
         places = project(unit_rows(store.vectors(items), parameter="vectors", numbers=ids), ids)
         told = _decisions_of(run, ids)
         texts = self.rows.take(ids, ["label", "group", "text"])
@@ -92,9 +94,14 @@ class MapStage(Stage[bool]):
         return StageResult(True, {"points": len(ids), "items": store.n})
 
 
-def sample_items(run: RunDir, store: EmbeddingStore, points: int) -> tuple[Indices, Indices]:
-    """Return the items that are shown, and the row that each is shown as: a chosen one as the row that was chosen."""
-    chosen = np.sort(run.read_table(SELECTION, ["id"])["id"].to_numpy()[: points // 4])
+def sample_items(run: RunDir, store: EmbeddingStore, points: int, *, spread: bool = False) -> tuple[Indices, Indices]:
+    """Return the items that are shown, and the row that each is shown as: a chosen one as the row that was chosen.
+
+    ``spread``: the chosen follow each other group by group, so that a quarter of the points is drawn from all.
+    """
+    chosen = run.read_table(SELECTION, ["id"])["id"].to_numpy()
+    chosen = chosen[np.argsort(mix(chosen, _STREAM), kind="stable")] if spread else chosen
+    chosen = np.sort(chosen[: points // 4])
     items, shown, rows = [], [], []
     for shard in store.numbers:
         table = store.read_shard(shard, ["id", "rows"])

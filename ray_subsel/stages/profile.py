@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.items import MULTIPLICITY
-from ray_subsel.core.types import Indices
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.corpus.rows import RowStore
-from ray_subsel.decisions.profile import coverage, curve_sizes, expected_repeats, quartiles, shares
+from ray_subsel.decisions.profile import coverage, curve_sizes, expected_repeats, quartiles, shares, spread_of
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.near.task import GROUPS, LEADERS
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore, flat_rows
 from ray_subsel.storage.run_directory import RunDir
@@ -36,7 +36,7 @@ MOST_CHOSEN = 20_000
 MOST_VALUES = 100_000
 """Of a column; one with more tells rows apart, not kinds of rows."""
 
-VERSION = 1
+VERSION = 2
 """Of what is measured: part of the stage's settings."""
 
 _STREAM = 0x3A97
@@ -52,6 +52,8 @@ class ProfileStage(Stage[bool]):
     rows : RowStore
     near : bool
         Whether near copies were collapsed.
+    per_group : bool
+        Whether each group was chosen from on its own: a prefix of the chosen has as many of each group.
     """
 
     name: ClassVar[str] = "profile"
@@ -59,6 +61,7 @@ class ProfileStage(Stage[bool]):
 
     rows: RowStore
     near: bool
+    per_group: bool = False
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """Return what decides the figures: the selection."""
@@ -74,17 +77,24 @@ class ProfileStage(Stage[bool]):
         del peak
         run = context.run
         items = EmbeddingStore.open_folder(run, EMBEDDINGS)
-        selection = run.read_table(SELECTION, ["id", "rows", MULTIPLICITY])
+        selection = run.read_table(SELECTION, ["id", "rows", MULTIPLICITY, "rank"])
+        if self.per_group:
+            selection = selection.take(pa.array(np.argsort(selection["rank"].to_numpy(), kind="stable")))
         chosen = selection["id"].to_numpy()
         leaders = EmbeddingStore.open_folder(run, LEADERS) if self.near else items
-        facts: dict[str, Any] = {"coverage": _coverage(items, leaders, selection)}
-        sizes = np.concatenate([leaders.members(shard)[MULTIPLICITY].to_numpy() for shard in leaders.numbers])
-        facts["repeats_of_random"] = expected_repeats(sizes, len(chosen))
+        ids, sizes = _ids_and_sizes(leaders)
+        facts: dict[str, Any] = {"coverage": _coverage(items, leaders, ids, selection)}
+        if not self.per_group:  # what is one text in two groups is chosen twice with reason
+            facts["repeats_of_random"] = expected_repeats(sizes, len(chosen))
+            repeats = [round(expected_repeats(sizes, k), 1) for k in facts["coverage"]["k"]]
+            facts["coverage"]["repeats_of_random"] = repeats
         for column in ("label", "group"):
             if found := self._shares(column, chosen):
                 facts[f"{column}s"] = found
         if lengths := self._lengths(chosen):
             facts["words"] = lengths
+        if "quality" in self.rows.index["columns"]:
+            facts["quality"] = self._quality(chosen)
         facts["near_groups"] = self._near_groups(run, selection) if self.near else []
         return StageResult(True, facts)
 
@@ -108,6 +118,11 @@ class ProfileStage(Stage[bool]):
             lengths[name] = quartiles(words.drop_null().to_numpy())
         return lengths if lengths["before"] else None
 
+    def _quality(self, chosen: Indices) -> dict[str, Any] | None:
+        """Return how the score of quality is distributed over all rows and over the chosen ones."""
+        before = np.concatenate([_numbers(table["quality"]) for table in self.rows.iter_tables(["quality"])])
+        return spread_of(before, _numbers(self.rows.take(chosen, ["quality"])["quality"]))
+
     def _near_groups(self, run: RunDir, selection: pa.Table) -> list[dict[str, Any]]:
         """Return the largest groups of near copies whose leader is chosen, with some members' texts."""
         counts = selection[MULTIPLICITY].to_numpy()
@@ -128,14 +143,18 @@ class ProfileStage(Stage[bool]):
         return found
 
 
-def _coverage(items: EmbeddingStore, leaders: EmbeddingStore, selection: pa.Table) -> dict[str, Any]:
+def _coverage(
+    items: EmbeddingStore, leaders: EmbeddingStore, leader_ids: Indices, selection: pa.Table
+) -> dict[str, Any]:
     """Return how near the items that are no copies come to the chosen ones, and to random ones, against k.
 
     Random ones are drawn from all items, near copies included, as one would draw rows.
     """
-    sample = _unit(leaders, np.sort(_drawn(leaders)[:SAMPLE]))
-    chosen = _unit(items, _items_of(items, selection["id"].to_numpy()[:MOST_CHOSEN]))
-    random = _unit(items, _drawn(items)[::-1][: chosen.n])
+    ids, of_chosen = _ids_and_items(items, selection["id"].to_numpy()[:MOST_CHOSEN])
+    sample = _unit(leaders, np.sort(_drawn(leader_ids)[:SAMPLE]))
+    drawn = _drawn(ids)[::-1][: of_chosen.size]
+    both = _unit(items, np.concatenate((of_chosen, drawn)))  # in one pass over the vectors
+    chosen, random = both.rows(np.arange(of_chosen.size)), both.rows(np.arange(of_chosen.size, both.n))
     sizes = curve_sizes(min(chosen.n, random.n))
     curves = [coverage(sample, some, sizes) for some in (chosen, random)]
     return {
@@ -146,9 +165,8 @@ def _coverage(items: EmbeddingStore, leaders: EmbeddingStore, selection: pa.Tabl
     }
 
 
-def _drawn(store: EmbeddingStore) -> Indices:
-    """Return the items in an order that a hash decides."""
-    ids = np.concatenate([store.read_shard(shard, ["id"])["id"].to_numpy() for shard in store.numbers])
+def _drawn(ids: Indices) -> Indices:
+    """Return items in an order that a hash decides."""
     return np.asarray(ids[np.argsort(mix(ids, _STREAM), kind="stable")])
 
 
@@ -156,17 +174,25 @@ def _unit(items: EmbeddingStore, ids: Indices) -> UnitRows:
     return unit_rows(items.vectors(ids), parameter="vectors", numbers=ids)
 
 
-def _items_of(items: EmbeddingStore, rows: Indices) -> Indices:
-    """Return the item of each row, in their order."""
+def _ids_and_sizes(store: EmbeddingStore) -> tuple[Indices, Indices]:
+    """Return the items of a store, shard by shard, and how many rows each is."""
+    tables = [store.read_shard(shard, ["id", MULTIPLICITY]) for shard in store.numbers]
+    ids, sizes = (np.concatenate([table[name].to_numpy() for table in tables]) for name in ("id", MULTIPLICITY))
+    return ids, sizes
+
+
+def _ids_and_items(items: EmbeddingStore, rows: Indices) -> tuple[Indices, Indices]:
+    """Return all items, shard by shard, and the item of each of some rows, in their order."""
     order = np.argsort(rows)
-    ascending = rows[order]
+    ascending, ids = rows[order], []
     found = np.empty(rows.size, dtype=np.int64)
     for shard in items.numbers:
         table = items.read_shard(shard, ["id", "rows"])
+        ids.append(table["id"].to_numpy())
         flat, owner = flat_rows(table["rows"])
         here = np.isin(flat, ascending)
-        found[order[np.searchsorted(ascending, flat[here])]] = table["id"].to_numpy()[owner[here]]
-    return found
+        found[order[np.searchsorted(ascending, flat[here])]] = ids[-1][owner[here]]
+    return np.concatenate(ids), found
 
 
 def _cosines(run: RunDir, rows: list[int]) -> dict[int, float]:
@@ -179,6 +205,11 @@ def _cosines(run: RunDir, rows: list[int]) -> dict[int, float]:
             if row != leader:
                 found[row] = round(float(cosine), 4)
     return found
+
+
+def _numbers(column: pa.ChunkedArray) -> Float64s:
+    """Return a column as numbers, missing ones as NaN."""
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _counts(column: pa.ChunkedArray) -> Counter[str]:

@@ -28,7 +28,7 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.types import Float32s, Indices
 from ray_subsel.corpus.constraint_columns import group_column
 from ray_subsel.corpus.id_lists import OWN_IDS
-from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.decisions.table import DECISIONS, SELECTION
 from ray_subsel.objectives import FacilityLocation
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.selection.renew import Limits, Renewed, renew
@@ -39,7 +39,6 @@ from ray_subsel.stages.update_changes import changes_of
 from ray_subsel.stages.update_decisions import ChainSources, withdrawn_rows
 from ray_subsel.stages.update_nearest import FILE as NEAREST
 from ray_subsel.stages.update_nearest import Nearest, nearest_of
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.stages.write_subset import SUBSET
 
 CHANGES = "changes.parquet"

@@ -12,6 +12,7 @@ from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.items import MULTIPLICITY, UTILITY
 from ray_subsel.corpus.id_lists import IdLists
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.objectives.quality import WEIGHT as QUALITY_WEIGHT
 from ray_subsel.objectives.target import WEIGHT as TARGET_WEIGHT
 from ray_subsel.objectives.target import Target
@@ -50,7 +51,7 @@ from ray_subsel.stages.target import TargetStage
 from ray_subsel.stages.utility_table import FOLDER as UTILITIES
 from ray_subsel.stages.utility_table import Comparison, compare, forget_comparison, with_utilities, write_utilities
 from ray_subsel.stages.write_aims import aim_facts, missing_quality
-from ray_subsel.stages.write_selection import SELECTION, write_later_forms, write_selection
+from ray_subsel.stages.write_selection import write_later_forms, write_selection
 from ray_subsel.stages.write_subset import FORMS, STAGES
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore

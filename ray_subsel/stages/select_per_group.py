@@ -23,6 +23,7 @@ from ray_subsel.core.types import Indices
 from ray_subsel.corpus.constraint_columns import cost_column
 from ray_subsel.corpus.id_lists import OWN_IDS, IdLists
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.partitioned.packing import pack
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes
 from ray_subsel.runtime.progress import bar
@@ -31,11 +32,12 @@ from ray_subsel.selection.api import select
 from ray_subsel.selection.per_group import GroupCounts, PerGroup
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import row_ids, with_equal_rows
+from ray_subsel.stages.group_fates import about_groups, fates_of
 from ray_subsel.stages.group_packs import FOLDER as PACKS
 from ray_subsel.stages.group_packs import PackTask, group_sizes, read_pack, write_packs
+from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.write_selection import (
-    SELECTION,
     SHOWN_GROUPS,
     STAGE,
     misfit_lines,
@@ -108,6 +110,8 @@ class SelectPerGroupStage(Stage[bool]):
 
     def resume(self, context: RunContext) -> bool | None:
         """Return that there is a selection; forms of the subset that are asked for now are written."""
+        if not context.run.names(NEAREST, ".parquet"):  # of a version that wrote no decisions: what they need is made
+            return None
         write_later_forms(context.run, self.rows, self.asked.to)
         return True
 
@@ -225,6 +229,7 @@ class SelectPerGroupStage(Stage[bool]):
         run.write_table(SELECTION, table.set_column(0, "group", shown))
         gains, chosen = table["gain"].to_numpy(), np.bincount(group, minlength=len(names))
         largest = np.lexsort((np.arange(len(names)), -chosen))[:SHOWN_GROUPS].tolist()
+        told = about_groups(run, names, chosen)
         asked = f"{self.asked.k:,}" if self.asked.k is not None else "the fraction asks for"
         return {
             "mode": "per group", "per": self.asked.per, "objective": self.asked.objective, "n": counts.items,
@@ -237,6 +242,7 @@ class SelectPerGroupStage(Stage[bool]):
                     {"group": names[g], "chosen": int(chosen[g]), "quota": None, "floor": None} for g in largest
                 ],
             },
+            "groups": told,
             "stages": stage_facts(stage, self.asked)[0], "misfits": misfits,
             "warnings": [*counts.sentences(asked), *misfit_lines(misfits)],
         }  # fmt: skip
@@ -258,7 +264,8 @@ def choose_in_pack(job: PackJob, number: int) -> None:
     asked, barred = table["asked"].to_numpy(), table["barred"].to_numpy(zero_copy_only=False)
     multiplicity = pc.list_value_length(table["rows"]).to_numpy().astype(np.int64)
     order = {int(row): place for place, row in enumerate(job.task.include)}
-    places, gains, ranks, weights, counts = [], [], [], [], GroupCounts()
+    item = np.where(asked >= 0, asked, table["id"].to_numpy())  # as it is published where it is chosen
+    places, gains, ranks, weights, counts, fates = [], [], [], [], GroupCounts(), []
     bounds = np.flatnonzero(np.r_[True, np.diff(group) != 0, True])
     for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         mine = slice(start, end)
@@ -274,9 +281,11 @@ def choose_in_pack(job: PackJob, number: int) -> None:
         ranks.append(np.arange(picks.rows.size))
         if picks.weigh is not None:
             weights.append(picks.weigh())
+        labels = columns["groups"][mine] if "groups" in columns else None
+        fates.append(fates_of(picks, vectors[mine], item[mine], table["id"].to_numpy()[mine], labels))
     at = np.concatenate(places)
     chosen = table.take(pa.array(at))
-    ids = np.where(asked[at] >= 0, asked[at], chosen["id"].to_numpy())
+    ids = item[at]
     found = pa.table(
         {
             "group": chosen["group"],
@@ -288,6 +297,8 @@ def choose_in_pack(job: PackJob, number: int) -> None:
             "rows": chosen["rows"],
         }
     )
+    told = pa.concat_tables(fates).append_column("rows", table["rows"]).append_column("group", table["group"])
+    job.task.store.run.write_table(part_name(number, NEAREST), told)
     job.task.store.run.write_json(_counts(number), dataclasses.asdict(counts))
     job.task.store.run.write_table(_picked(number), found)
 

@@ -19,13 +19,13 @@ from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import test_corpus
 from ray_subsel.corpus.rows import RowStore, group_equal
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.embedders.model_files import gpus_here
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.left_out import contaminated_rows
 from ray_subsel.stages.overlap_of_test import overlap_of_test
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 from ray_subsel.training.data import WEIGHT, columns_of

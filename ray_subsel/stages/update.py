@@ -23,6 +23,7 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.uris import all_without_secrets, inside
 from ray_subsel.corpus.id_lists import NamedRows, read_named
 from ray_subsel.corpus.ingest_plan import input_fingerprint
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
@@ -37,7 +38,6 @@ from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.renew_selection import CHANGES, RenewStage, check_updatable
 from ray_subsel.stages.update_chain import FOLDER, Chain, Part, last_update, update_directory
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch

@@ -20,9 +20,8 @@ from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import INDEX, RowStore
 from ray_subsel.corpus.tables import Types, common_types, concatenate, to_type
 from ray_subsel.corpus.values import respelled
-from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.decisions.table import DECISIONS, SELECTION
 from ray_subsel.stages.near.task import LEADERS
-from ray_subsel.stages.write_selection import SELECTION
 from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore

@@ -16,6 +16,7 @@ from ray_subsel.constraints.staging import short_stages, stages_of_costs, stages
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.id_lists import OWN_IDS
 from ray_subsel.corpus.rows import RowStore
+from ray_subsel.decisions.table import SELECTION
 from ray_subsel.stages.constraint_table import read_rows_of
 from ray_subsel.stages.nearest import Represented
 from ray_subsel.stages.selection_job import SelectionOutcome
@@ -23,7 +24,6 @@ from ray_subsel.stages.write_subset import SUBSET, write_forms, write_subset
 from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.run_directory import RunDir
 
-SELECTION = "selection.parquet"
 STAGE = "stage"
 CURVE_POINTS = 400
 SAMPLE_ROWS = 10

@@ -263,18 +263,20 @@ class EmbeddingStore:
                 yield file.read_row_group(group, columns=columns)
 
     def vectors(self, ids: Indices) -> Float32s:
-        """Read the vectors of some items, in their order, one row group after the other. Shape (len(ids), d)."""
-        order = np.argsort(ids)
-        ascending = ids[order]
-        found = np.empty((ids.size, self.d), dtype=np.float32)
+        """Read the vectors of some items, in their order, one row group after the other. Shape (len(ids), d).
+
+        An item may be named more than once.
+        """
+        ascending, places_of = np.unique(ids, return_inverse=True)
+        found = np.empty((ascending.size, self.d), dtype=np.float32)
         for shard in self.numbers:
             for table in self.row_groups(shard, ["id", "vector"]):
                 there = table["id"].to_numpy()
                 wanted = np.isin(there, ascending)
                 if wanted.any():
-                    places = order[np.searchsorted(ascending, there[wanted])]
+                    places = np.searchsorted(ascending, there[wanted])
                     found[places] = vectors_of(table["vector"].filter(pa.array(wanted)))
-        return found
+        return found if np.array_equal(ascending, ids) else found[places_of]
 
     def read_shard(self, shard: int, columns: list[str] | None = None) -> pa.Table:
         """Read the items of a shard."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.decisions.profile import coverage, curve_sizes, expected_repeats, quartiles, shares
+from ray_subsel.decisions.profile import coverage, curve_sizes, expected_repeats, quartiles, shares, spread_of
 
 
 @given(st.integers(0, 100), st.integers(1, 30), st.integers(1, 12))
@@ -48,3 +48,27 @@ def test_shares_name_the_most_frequent_and_sum_up_the_rest():
 def test_quartiles_of_nothing_are_none():
     assert quartiles([]) is None
     assert quartiles([1.0, 2.0, 3.0]) == [1.5, 2.0, 2.5]
+
+
+def test_numbers_before_and_after_in_intervals_that_count_every_one():
+    rng = np.random.default_rng(0)
+    before = np.r_[rng.normal(size=1_000), [np.nan] * 7, [1e9]]
+    after = np.r_[before[:100] + 1.0, [np.nan]]
+    told = spread_of(before, after)
+    assert told["missing"] == 7
+    assert told["before"] == pytest.approx(np.nanquantile(before, [0.25, 0.5, 0.75]))
+    assert told["after"][1] > told["before"][1]
+    counts = [(one["before"], one["after"]) for one in told["intervals"]]
+    assert len(counts) == 10
+    assert np.sum(counts, axis=0).tolist() == [1_001, 100]  # what lies beyond the ends is in the last ones
+    edges = [float(one["name"].split()[0]) for one in told["intervals"][1:-1]]
+    inside = [one["before"] for one in told["intervals"][1:-1]]
+    for low, high, many in zip(edges, edges[1:], inside, strict=False):
+        assert many == pytest.approx(np.count_nonzero((before >= low) & (before < high)), abs=15)  # edges are rounded
+
+
+def test_one_number_is_one_interval_and_none_is_nothing():
+    told = spread_of(np.full(5, 3.0), np.full(2, 3.0))
+    assert [(one["before"], one["after"]) for one in told["intervals"]] == [(5, 2)]
+    assert spread_of(np.array([np.nan]), np.array([])) is None
+    assert spread_of(np.array([1.0, 2.0]), np.array([np.nan]))["after"] is None

@@ -290,3 +290,62 @@ def test_limits_are_shown_with_how_the_answer_keeps_them():
         assert shown in words
     assert "Excluded" not in words
     assert "λ" not in words
+
+
+def test_times_and_memory_stand_beside_the_plan_and_quality_before_and_after():
+    intervals = [{"name": "below 1", "before": 60, "after": 2}, {"name": "1 and more", "before": 40, "after": 8}]
+    spread = {"before": [0.1, 0.5, 1.5], "after": None, "missing": 3, "intervals": intervals}
+    coverage = {"k": [1], "chosen": [0.5], "random": [0.4], "sample": 9}
+    page = render_html(
+        {
+            "corpus": {"rows": 100},
+            "selection": {"k": 10, "n": 100},
+            "seconds": {"corpus": 1.0, "ray": 9.0, "around": 0.5},
+            "peaks": {"corpus": 200 << 20},
+            "plan": {"seconds": {"corpus": 2.0, "ray": 8.0}, "stages": {"corpus": 300 << 20}},
+            "profile": {"coverage": coverage, "quality": spread},
+        }
+    )
+    assert re.search(r"Read and check <small>planned: 2.0 s</small>", page)
+    assert re.search(r"Start Ray <small>planned: 8.0 s</small>", page)
+    assert "10.5 s in all stages" in page
+    assert "planned: 300 MiB" in page
+    assert "Quality before and after" in page
+    assert "Quality (3 rows have none)" in page
+    share = (
+        r"1 and more</th><td class=\"number\">40</td><td class=\"number\">40.0\u00a0%</td><td class=\"number\">8</td>"
+    )
+    assert re.search(share, page)
+
+
+def test_groups_that_were_chosen_from_alone_have_a_table():
+    line = {"group": "<b>", "rows": 9, "items": 8, "near_copies": 1, "chosen": 2, "cosine": 0.5}
+    told = {"largest": [line], "furthest": [line | {"group": "", "cosine": None}], "chosen": [1, 2, 3],
+            "rows": [4, 5, 6], "cosine": [0.1, 0.2, 0.3]}  # fmt: skip
+    limits = {"n_groups": 40, "groups": [{"group": "a", "chosen": 1, "quota": None, "floor": None}]}
+    selection = {"k": 80, "n": 100, "per": "user", "groups": told, "limits": limits}
+    page = render_html({"corpus": {"rows": 100}, "selection": selection})
+    assert "80 of 100 rows in 40 groups of user were chosen" in page
+    assert "40 groups of user; the middle half of them have 1 to 3 chosen rows of 4 to 6." in page
+    assert "&lt;b&gt;" in page
+    assert "The least well covered" in page
+    assert "At least" not in page  # nothing limits a group beside its own k
+
+
+def test_rows_that_repeat_another_set_are_shown_and_stay_text():
+    shown = [{"id": 1234, "file": "/data/test.csv", "line": 7, "kind": "ngram", "evidence": "<script>x</script>"}]
+    against = {"rows": 1, "kinds": {"ngram": 1}, "sets": [], "shown": shown}
+    page = render_html({"corpus": {"rows": 100, "rows_read": 100}, "against": against})
+    assert "Rows that repeat another set" in page
+    assert "test.csv, line 7" in page
+    assert "&lt;script&gt;x" in page
+
+
+def test_repeats_of_random_rows_stand_beside_the_curve():
+    coverage = {"k": [1, 10], "chosen": [0.5, 0.6], "random": [0.4, 0.5], "sample": 9, "repeats_of_random": [0.0, 3.4]}
+    page = render_html({"corpus": {"rows": 100}, "selection": {"k": 10, "n": 100}, "profile": {"coverage": coverage}})
+    assert "Repeats among random" in page
+    assert '<td class="number">0.500</td><td class="number">3</td>' in page
+    del coverage["repeats_of_random"]
+    page = render_html({"corpus": {"rows": 100}, "selection": {"k": 10, "n": 100}, "profile": {"coverage": coverage}})
+    assert "Repeats among random" not in page

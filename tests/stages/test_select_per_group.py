@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from ray_subsel import cli, select
 from ray_subsel.planning.policy import ON_RAY
 from ray_subsel.stages import select_per_group
+from ray_subsel.stages.group_fates import about_groups
 
 USERS = ("ann", "bob", "cid", None)
 
@@ -116,6 +118,129 @@ def test_finished_packs_are_kept(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert run(tmp_path / "rows.parquet", tmp_path / "fresh", "--k", "4") == 0
     assert chosen(tmp_path / "out") == chosen(tmp_path / "fresh")
+
+
+def decisions(out):
+    return pq.read_table(out / "decisions.parquet").to_pylist()
+
+
+@pytest.mark.parametrize("flags", [["--k", "4"], ["--k", "3", "--near", "0.95"], ["--k", "3", "--label", "y"]])
+def test_every_row_has_its_decision_within_its_group(tmp_path, flags):
+    X, users, labels = corpus(tmp_path / "rows.parquet")
+    out = tmp_path / "out"
+    assert run(tmp_path / "rows.parquet", out, *flags) == 0
+    unit = X / np.linalg.norm(X.astype(np.float64), axis=1, keepdims=True)
+    found, lines = chosen(out), decisions(out)
+    assert [line["id"] for line in lines] == list(range(len(X)))
+    for line in lines:
+        row, mine = line["id"], found[users[line["id"]]]
+        ids = [one for _, one in mine]
+        cosines = unit[ids] @ unit[row]
+        assert users[line["nearest_chosen"]] == users[row]
+        assert line["nearest_cosine"] == pytest.approx(cosines.max(), abs=1e-5)
+        assert cosines[ids.index(line["nearest_chosen"])] == pytest.approx(cosines.max(), abs=1e-6)
+        before = [one for one in np.flatnonzero(users == users[row]).tolist() if (X[one] == X[row]).all() and one < row]
+        ranks = [rank for rank, one in mine if one == row]
+        if ranks:
+            assert (line["status"], line["rank"]) == ("chosen", ranks[0])
+            assert line["reason"] == f"chosen as number {ranks[0] + 1} of its group"
+        elif before:
+            assert (line["status"], line["of"]) == ("exact copy", before[0])
+        elif line["status"] == "near copy":
+            assert "--near" in flags
+            assert users[line["of"]] == users[row]
+            assert line["cosine"] == pytest.approx(unit[line["of"]] @ unit[row], abs=1e-5)
+            assert line["cosine"] >= 0.95 - 1e-6
+        elif line["status"] == "group full":
+            of_label = [one for one in ids if labels[one] == labels[row]]
+            assert "--label" in flags
+            assert of_label
+        else:
+            assert line["status"] == "not chosen"
+    statuses = {line["status"] for line in lines}
+    assert {"chosen", "exact copy", "group full" if "--label" in flags else "not chosen"} <= statuses
+    assert ("near copy" in statuses) == ("--near" in flags)
+
+
+def test_a_label_that_has_its_quota_in_a_group_is_full_there(tmp_path):
+    _, users, labels = corpus(tmp_path / "rows.parquet")
+    assert run(tmp_path / "rows.parquet", tmp_path / "out", "--k", "3", "--label", "y", "--quota", "c1=1") == 0
+    taken = {users[row] for of_user in chosen(tmp_path / "out").values() for _, row in of_user if labels[row] == "c1"}
+    for line in decisions(tmp_path / "out"):
+        if line["status"] in ("group full", "not chosen"):
+            full = labels[line["id"]] == "c1" and users[line["id"]] in taken
+            assert (line["status"] == "group full") == full
+
+
+def test_packs_change_no_decisions_and_older_directories_get_theirs(tmp_path, monkeypatch):
+    corpus(tmp_path / "rows.parquet")
+    flags = ("--k", "3", "--near", "0.9", "--label", "y")
+    assert run(tmp_path / "rows.parquet", tmp_path / "one", *flags) == 0
+    monkeypatch.setattr(select_per_group, "PACK_NUMBERS", 40)
+    assert run(tmp_path / "rows.parquet", tmp_path / "many", *flags) == 0
+    assert decisions(tmp_path / "one") == decisions(tmp_path / "many")
+    expected = decisions(tmp_path / "one")
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    for stage in ("decide", "map", "profile"):
+        manifest["stages"].pop(stage)
+    manifest["stages"]["select"]["outputs"] = {}
+    (tmp_path / "one" / "manifest.json").write_text(json.dumps(manifest))
+    shutil.rmtree(tmp_path / "one" / "nearest")
+    (tmp_path / "one" / "decisions.parquet").unlink()
+    assert run(tmp_path / "rows.parquet", tmp_path / "one", *flags) == 0
+    assert decisions(tmp_path / "one") == expected
+
+
+def test_explain_map_and_report_of_groups(tmp_path, capsys):
+    corpus(tmp_path / "rows.parquet")
+    out = tmp_path / "out"
+    assert run(tmp_path / "rows.parquet", out, "--k", "4") == 0
+    assert "coverage  mean cosine of a row to the nearest chosen one of its group" in capsys.readouterr().out
+    row = pq.read_table(out / "selection.parquet")["id"][6].as_py()
+    assert cli.main(["explain", str(out), str(row)]) == 0
+    assert "of its group. It is line 7 of subset.parquet." in capsys.readouterr().out
+    page, report = (out / "report.html").read_text(), json.loads((out / "report.json").read_text())
+    assert "Each group on its own" in page
+    assert "rows in 4 groups of user" in page
+    shown = report["selection"]["groups"]["largest"]
+    assert [one["group"] for one in shown] == sorted((one["group"] for one in shown), key=lambda g: -sizes(tmp_path)[g])
+    assert {one["group"]: (one["rows"], one["chosen"]) for one in shown} == {
+        user: (size, 4) for user, size in sizes(tmp_path).items()
+    }
+    assert sum(report["statuses"].values()) == 150
+    points = pq.read_table(out / "map.parquet")
+    assert set(points["id"].to_pylist()) >= set(pq.read_table(out / "selection.parquet")["id"].to_pylist())
+
+
+def sizes(folder):
+    users = pq.read_table(folder / "rows.parquet")["user"].to_pylist()
+    return {user or "": users.count(user) for user in USERS}
+
+
+def test_the_report_of_many_groups_is_bounded():
+    n = 10_000
+    chosen = np.arange(n) % 3
+
+    class Nearest:
+        def names(self, folder, suffix):
+            return ["nearest/part-00000.parquet"]
+
+        def read_table(self, name, columns):
+            ids = np.arange(2 * n)
+            return pa.table(
+                {
+                    "id": ids, "group": ids % n, "rows": [[one] for one in ids.tolist()], "leader": ids % n,
+                    "cosine": (ids % n / n).astype(np.float32),
+                }
+            ).select(columns)  # fmt: skip
+
+    told = about_groups(Nearest(), tuple(f"g{one}" for one in range(n)), chosen)
+    assert len(told["largest"]) + len(told["furthest"]) == 30
+    assert told["largest"][0] == {
+        "group": "g0", "rows": 2, "items": 2, "near_copies": 1, "chosen": 0, "cosine": None,
+    }  # fmt: skip
+    assert [one["group"] for one in told["furthest"][:3]] == ["g1", "g2", "g4"]  # of g0 and g3 nothing is chosen
+    assert told["chosen"] == [0.0, 1.0, 2.0]
 
 
 def test_ray_gives_the_same(tmp_path, ray_session):

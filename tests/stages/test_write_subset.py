@@ -259,5 +259,5 @@ def test_a_choice_per_group_comes_back_in_all_forms_under_its_own_ids(tmp_path, 
     without = ["--text", "text", "--per", "user"]
     assert select(tmp_path, turned, *without, "--exclude", kept, out="by-position", k=5) == 2
     capsys.readouterr()
-    assert main(["explain", str(tmp_path / "run"), "d1"]) == 2
-    assert f"With --per there are none: {tmp_path / 'run' / 'selection.parquet'} has" in capsys.readouterr().err
+    assert main(["explain", str(tmp_path / "run"), f"d{chosen[4]}"]) == 0
+    assert "of its group. It is line 5 of subset.parquet." in capsys.readouterr().out

@@ -168,3 +168,14 @@ def test_an_empty_shard_of_halves_keeps_its_type(tmp_path):
     run = RunDir(str(tmp_path))
     assert write(run, [items(0), items(5)], partitions=2, dtype="float16").dtype == "float16"
     assert read_meta(run, 0).dtype == "float16"
+
+
+def test_vectors_come_in_the_order_asked_for_and_as_often(tmp_path):
+    run = RunDir(str(tmp_path))
+    given = items(20)
+    write_shard(run, 0, given, [[one] for one in given.ids.tolist()], texts=20, partitions=2, seed=0)
+    store = EmbeddingStore.open(run, [0])
+    places = np.array([7, 3, 7, 19, 3, 0])
+    found = store.vectors(given.ids[places])
+    assert found.tolist() == given.vectors[places].tolist()
+    assert store.vectors(np.zeros(0, dtype=np.int64)).shape == (0, 3)
