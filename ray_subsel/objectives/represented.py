@@ -28,7 +28,7 @@ S = TypeVar("S")
 
 BLOCK_NUMBERS = 1 << 19
 """Similarities that a thread holds at a time: 4 MiB in float64."""
-CHANGE = 7e-9
+CHANGE = 2.5e-9
 """Seconds in which a gain follows the change of a represented item's similarity (measured)."""
 
 DENSE_BYTES = 1 << 30
@@ -94,7 +94,7 @@ class RepresentingObjective(Objective[S]):
 
     def seconds(self, size: ProblemSize) -> float:
         """Return about how long the greedy takes: products of matrices, then changes of gains, which grow as log k."""
-        changes = CHANGE * size.items * size.reference * math.log1p(size.picks) * (1.5 if size.constrained else 1.0)
+        changes = CHANGE * size.items * size.reference * math.log1p(size.picks) * (1.2 if size.constrained else 1.0)
         return self.comparisons * self.multiplications(size) / 2.5e10 + changes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -55,13 +56,29 @@ class NullProgress:
         """Show nothing any more."""
 
 
+COLUMNS, ROWS = 80, 24
+"""Of a terminal that does not tell how many it has, as that of a container: a bar would not be drawn."""
+
+
+def _has_size() -> bool:
+    """Tell whether the terminal of standard error says how large it is."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False
+
+
 class TerminalBar:
     """A bar that redraws itself."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         from tqdm import tqdm
 
-        self.tqdm = tqdm(total=total, desc=label, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True)
+        sized = _has_size()
+        self.tqdm = tqdm(
+            total=total, desc=label, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=sized,
+            **({} if sized else {"ncols": COLUMNS, "nrows": ROWS}),
+        )  # fmt: skip
 
     def advance(self, amount: int = 1) -> None:
         """Draw it ``amount`` units longer."""

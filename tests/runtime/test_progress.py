@@ -1,6 +1,13 @@
 """Progress: on standard error, with an end."""
 
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
 import sys
+import termios
 from functools import partial
 
 import pytest
@@ -66,3 +73,19 @@ def test_quiet_shows_neither_lines_nor_bars(capsys):
             assert isinstance(shown, progress.NullProgress)
     progress.log_line("another")
     assert capsys.readouterr().err == "another\n"
+
+
+@pytest.mark.parametrize("size", [(0, 0), (30, 100)])
+def test_a_bar_on_a_terminal_shows_rate_and_time_left_even_of_one_without_a_size(size):
+    """A terminal of a container tells no columns, which would hide the bar."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    script = (
+        "import time\nfrom ray_subsel.runtime.progress import bar\n"
+        "with bar('embed', 4, 'row') as b:\n    for _ in range(4):\n        time.sleep(0.12)\n        b.advance()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], stderr=theirs, check=True)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert re.search(r"embed: +50%\|.*2/4 \[00:00<00:00, +[\d.]+row/s\]", shown)
