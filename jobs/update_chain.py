@@ -136,7 +136,7 @@ def chain(given: argparse.Namespace) -> list[dict[str, Any]]:
     out = f"{given.out}/chain-{given.objective}"
     call(command_of(given, files[:1], out))
     objective, cells = OBJECTIVES[given.objective], []
-    for day, file in enumerate(files[1:], start=1):
+    for day, file in enumerate(files[1:][: given.until], start=1):
         lost = kill(file, out) if day == given.kill else 0.0
         seconds, cpu = call(["update", out, file, "--no-cache"])
         report = json.loads(Path(out, f"updates/{day:04d}/report.json").read_text())
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--objective", choices=list(OBJECTIVES), default="facility_location")
     parser.add_argument("--near", action="store_true")
     parser.add_argument("--days", type=int, default=10)
+    parser.add_argument("--until", type=int, help="stop after this day")
     parser.add_argument("--kill", type=int, default=5, help="the day that is killed in the middle; 0: none")
     parser.add_argument("--fresh", type=int, nargs="*", default=[1, 5, 10], help="days on which to run on everything")
     parser.add_argument("--out", required=True)
