@@ -75,7 +75,7 @@ def parts_of(given: argparse.Namespace) -> list[str]:
 
 def command_of(given: argparse.Namespace, files: list[str], out: str) -> list[str]:
     """Return the arguments of a fresh run."""
-    what = ["--vectors", "vector"] if given.generate else ["--text", given.text]
+    what = ["--vectors", "vector"] if given.generate else ["--text", given.text, "--embedder", given.embedder]
     how = ["--k", str(given.k), "--objective", given.objective, "--no-cache", "--out", out]
     near = ["--near", "0.9"] if given.near else []
     return ["select", *files, *what, *how, *near]
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?")
     parser.add_argument("--text", default="text")
     parser.add_argument("--generate", type=int, default=0, help="so many generated vectors in place of texts")
+    parser.add_argument("--embedder", default="minilm")
     parser.add_argument("--rows", type=int, help="take so many rows of DATA, drawn at random; default: all")
     parser.add_argument("--d", type=int, default=64)
     parser.add_argument("--k", type=int, default=500)
