@@ -25,6 +25,7 @@ from ray_subsel.corpus.json_shape import Shape
 from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part, original_schema
 from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Split, marker_name, read_split, rejects_table
 from ray_subsel.corpus.tables import common_types, types_as_json
+from ray_subsel.runtime.metrics import ROWS_READ, record
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks
 from ray_subsel.storage.run_directory import RunDir
@@ -116,6 +117,7 @@ def _results(
         if "error" in result:
             raise of_value(result["error"])
         results[split.number] = result
+        record(ROWS_READ, result["rows"], run)
         peak.add(used)
         if progress is not None:
             progress(len(results), len(plan.splits))
@@ -142,7 +144,9 @@ def _read(run: RunDir, shards: int, split: Split) -> dict[str, Any]:
 
 def _task(split: Split) -> tuple[Split, TaskSpec]:
     failed = f"{split.file.uri} could not be read"
-    return split, TaskSpec(marker_name(split.number), failed, "Give the workers more memory")
+    return split, TaskSpec(
+        marker_name(split.number), f"read part {split.number}", failed, "Give the workers more memory"
+    )
 
 
 def _assemble(plan: IngestPlan, run: RunDir, results: list[dict[str, Any]]) -> RowStore:

@@ -102,7 +102,9 @@ def _gather(
     works = []
     for todo in tasks_of(missing):
         base, siblings = results.base[todo[0].via], [cell for cell in cells if cell.draw == todo[0].draw]
-        work = TaskSpec(file_of(base, todo[0]), f"cell {todo[0]} could not be measured", "Use fewer --workers")
+        work = TaskSpec(
+            file_of(base, todo[0]), f"measure {todo[0]}", f"cell {todo[0]} could not be measured", "Use fewer --workers"
+        )
         works.append(((base, todo, siblings), work))
     began, done = time.perf_counter(), 0
     shared = (setup, run, threads)

@@ -34,6 +34,8 @@ class TaskSpec:
     ----------
     makes : str
         The file of the run directory that comes of it; beside it stands how often the work was begun.
+    does : str
+        What it does, the name of its task in Ray: ``select partition 3``.
     failed : str
         What to say where it cannot be done: ``partition 3 could not be solved``.
     hint : str
@@ -41,6 +43,7 @@ class TaskSpec:
     """
 
     makes: str
+    does: str
     failed: str
     hint: str
 
@@ -133,14 +136,15 @@ def run_tasks(
         return
     import ray
 
-    task, reference = remote(_attempted).options(num_cpus=cpus), ray.put((function, shared))
+    task, reference = remote(_attempted), ray.put((function, shared))
     waiting = iter(tasks)
     pending: dict[Any, tuple[Any, TaskSpec]] = {}
     try:
         while True:
             free = None if at_a_time is None else at_a_time - len(pending)
             for argument, spec in islice(waiting, free):
-                pending[task.remote(reference, argument, run, spec)] = argument, spec
+                named = task.options(num_cpus=cpus, name=spec.does)
+                pending[named.remote(reference, argument, run, spec)] = argument, spec
             if not pending:
                 return
             [done], _ = ray.wait(list(pending), num_returns=1)
@@ -206,7 +210,7 @@ def run_pool(
     size = max(1, min(pool.size, len(tasks)))
     cpus = float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call]
     dataset = ray.data.from_items([{"at": at} for at in range(len(tasks))], override_num_blocks=len(tasks)).map_batches(
-        _PoolActor,
+        type(pool.whole.does.replace(" ", "_"), (_PoolActor,), {}),
         fn_constructor_args=(open_worker, shared, tasks, run),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=size),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ray_subsel.config import RunConfig
 from ray_subsel.planning.machine import Machine, machine_of
 from ray_subsel.planning.policy import Policy
+from ray_subsel.runtime.metrics import BYTES_WRITTEN, PEAK_BYTES, STAGE_SECONDS, record
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
@@ -164,6 +165,15 @@ def run_stage(stage: Stage[T], context: RunContext, leave_out: Sequence[str] = (
     manifest.finish(stage.name, seconds=took, facts=facts)
     stage.tidy(context)
     manifest.seal()
+    _record(context, stage.name)
     if result.line:
         log_line(result.line)
     return result.value
+
+
+def _record(context: RunContext, name: str) -> None:
+    """Tell Ray's metrics of a stage that has just been finished."""
+    done = context.manifest.stages[name]
+    record(BYTES_WRITTEN, sum(int(size or 0) for size, _ in done.outputs.values()), context.run, name)
+    record(STAGE_SECONDS, done.seconds, context.run, name)
+    record(PEAK_BYTES, done.facts["peak_bytes"], context.run, name)

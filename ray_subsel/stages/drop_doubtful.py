@@ -177,7 +177,15 @@ class DropDoubtfulStage(Stage[EmbeddingStore]):
         here = context.in_process(context.policy.is_small(self.store.n, self.store.d))
         task = self._task(context, in_process=here)
         specs = [
-            (part, TaskSpec(task.name(part), f"neighbours of part {part} could not be found", HINT))
+            (
+                part,
+                TaskSpec(
+                    task.name(part),
+                    f"find neighbours of part {part}",
+                    f"neighbours of part {part} could not be found",
+                    HINT,
+                ),
+            )
             for part in range(task.parts)
             if not context.run.exists(task.name(part))
         ]

@@ -26,6 +26,7 @@ from ray_subsel.embedders.remembered import Remembering
 from ray_subsel.planning.embedding_plan import EmbeddingPlan, plan_embedding
 from ray_subsel.planning.selection_plan import plan_sizes, planned_k
 from ray_subsel.runtime.kept_vectors import beyond_limit, kept_vectors, open_kept
+from ray_subsel.runtime.metrics import ROWS_EMBEDDED, record
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar, log_line
 from ray_subsel.runtime.ray_session import Resources
@@ -152,7 +153,7 @@ def shard_worker(task: EmbedTask, kind: type[Embedder]) -> Callable[[int], tuple
 
 def _task_of(run: RunDir, shard: int) -> TaskSpec:
     name = part_name(shard)
-    return TaskSpec(name, f"shard {shard} ({run.path(name)}) could not be embedded", HINT)
+    return TaskSpec(name, f"embed shard {shard}", f"shard {shard} ({run.path(name)}) could not be embedded", HINT)
 
 
 def missing_shards(rows: RowStore) -> list[int]:
@@ -211,7 +212,15 @@ class _GroundSetTexts:
     def map_parts(self, function: Callable[[Sequence[str]], R]) -> Iterator[R]:
         """Yield the function of each shard's texts, in this process or a Ray task each."""
         tasks = [
-            (shard, TaskSpec(f"{self.makes}-{shard:05d}", f"words of shard {shard} could not be counted", HINT))
+            (
+                shard,
+                TaskSpec(
+                    f"{self.makes}-{shard:05d}",
+                    f"count words of shard {shard}",
+                    f"words of shard {shard} could not be counted",
+                    HINT,
+                ),
+            )
             for shard in range(self.rows.shards)
         ]
         for _, result, _ in run_tasks(_of_shard, (self, function), tasks, self.rows.run, in_process=self.in_process):
@@ -343,6 +352,7 @@ class EmbedStage(Stage[EmbeddingStore]):
             looked_up = 0
             for _, (texts, kept), used in ended:
                 progress.advance(texts)
+                record(ROWS_EMBEDDED, texts, self.rows.run)
                 peak.add(used)
                 looked_up += kept
         return looked_up
@@ -402,7 +412,7 @@ def embedding_pool(
         threads=plan.threads,
         cache=cache,
     )
-    return task, Pool(TaskSpec(FOLDER, f"{makes} could not be made", HINT), workers, gpus)
+    return task, Pool(TaskSpec(FOLDER, "embed shards", f"{makes} could not be made", HINT), workers, gpus)
 
 
 def embedding_of(context: RunContext, rows: RowStore, d: int, unknown: int | None = None) -> EmbeddingPlan:

@@ -227,7 +227,16 @@ class ExcludeContaminatedStage(Stage[EmbeddingStore]):
         task = CompareTask(self.rows, self.store, tuple(sets), index, threshold)
         missing = [shard for shard in self.store.numbers if not context.run.exists(part_name(shard, FOUND))]
         specs = [
-            (shard, TaskSpec(part_name(shard, FOUND), f"part {shard} could not be compared", HINT)) for shard in missing
+            (
+                shard,
+                TaskSpec(
+                    part_name(shard, FOUND),
+                    f"compare part {shard} with other sets",
+                    f"part {shard} could not be compared",
+                    HINT,
+                ),
+            )
+            for shard in missing
         ]
         with bar("against", len(specs), "part") as progress:
             for _ in run_tasks(compare, (task,), specs, context.run, in_process=here):

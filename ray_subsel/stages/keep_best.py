@@ -99,8 +99,11 @@ class KeepBestStage(Stage[EmbeddingStore]):
         return StageResult(store, facts, line)
 
     def _specs(self, shards: list[int], done: str) -> list[tuple[int, TaskSpec]]:
-        failed = "part {} could not be " + done
-        return [(shard, TaskSpec(part_name(shard, FOLDER), failed.format(shard), HINT)) for shard in shards]
+        does, failed = "best copies of part {}: " + done, "part {} could not be " + done
+        return [
+            (shard, TaskSpec(part_name(shard, FOLDER), does.format(shard), failed.format(shard), HINT))
+            for shard in shards
+        ]
 
     def _warnings(self, missing: int) -> list[str]:
         if not missing:

@@ -71,7 +71,15 @@ def find_nearest(
     """
     chosen = NearestChosen.of(unit_rows(store.vectors(ids)), n=items.n)
     tasks = [
-        (shard, TaskSpec(part_name(shard, FOLDER), f"part {shard} could not be compared with the chosen items", HINT))
+        (
+            shard,
+            TaskSpec(
+                part_name(shard, FOLDER),
+                f"find nearest chosen of part {shard}",
+                f"part {shard} could not be compared with the chosen items",
+                HINT,
+            ),
+        )
         for shard in items.numbers
     ]
     rows = np.zeros(ids.size, dtype=np.int64)

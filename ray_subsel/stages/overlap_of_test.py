@@ -59,7 +59,15 @@ def overlap_of_test(rows: RowStore, test: RowStore, reads_here: Callable[[int], 
     here = reads_here(sum(file["bytes"] for file in rows.files))
     out = contaminated_rows(rows)
     specs = [
-        (shard, TaskSpec(f"test/overlap-{shard:05d}", f"shard {shard} could not be compared", "Give it more memory"))
+        (
+            shard,
+            TaskSpec(
+                f"test/overlap-{shard:05d}",
+                f"compare shard {shard} with the test set",
+                f"shard {shard} could not be compared",
+                "Give it more memory",
+            ),
+        )
         for shard in range(rows.shards)
     ]
     counts: Counter[str] = sum(map_tasks(_count, (rows, index, out), specs, rows.run, in_process=here), Counter())

@@ -127,7 +127,15 @@ def partition_constraints(
     )
     missing = [shard for shard in store.numbers if not store.run.exists(part_name(shard, FOLDER))]
     tasks = [
-        (shard, TaskSpec(part_name(shard, FOLDER), f"limits of part {shard} could not be written", "Free some memory"))
+        (
+            shard,
+            TaskSpec(
+                part_name(shard, FOLDER),
+                f"write limits of part {shard}",
+                f"limits of part {shard} could not be written",
+                "Free some memory",
+            ),
+        )
         for shard in missing
     ]
     map_tasks(write_table, (task,), tasks, store.run, in_process=in_process)

@@ -104,7 +104,12 @@ def _each_shard(
 ) -> list[Any]:
     """Return ``function(*shared, shard)`` for each shard; ``task`` names its count of attempts."""
     tasks = [
-        (shard, TaskSpec(f"{SCRATCH}/{task}-{shard:05d}", f"part {shard} could not be {done}", HINT))
+        (
+            shard,
+            TaskSpec(
+                f"{SCRATCH}/{task}-{shard:05d}", f"{task} of part {shard}", f"part {shard} could not be {done}", HINT
+            ),
+        )
         for shard in store.numbers
     ]
     return map_tasks(function, shared, tasks, store.run, in_process=in_process)

@@ -27,6 +27,7 @@ from ray_subsel.planning.selection_plan import (
 )
 from ray_subsel.planning.stage_memory import stage_bytes
 from ray_subsel.planning.work import Work
+from ray_subsel.runtime.metrics import ITEMS_CHOSEN, VALUE, record
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -158,6 +159,8 @@ class SelectStage(Stage[bool]):
         if utilities is not None:
             bonus = len(outcome.result.ids) * utilities.means[UTILITY]
             outcome = dataclasses.replace(outcome, random_value=outcome.random_value + bonus)
+        record(ITEMS_CHOSEN, len(outcome.result.ids), context.run)
+        record(VALUE, outcome.result.value, context.run)
         items = EmbeddingStore.open_folder(context.run, EMBEDDINGS)
         represented = find_nearest(
             items,

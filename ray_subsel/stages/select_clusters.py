@@ -39,6 +39,7 @@ from ray_subsel.partitioned.by_clusters import (
 from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.partitioned.reduction_tree import grow_tree
 from ray_subsel.planning.policy import Policy
+from ray_subsel.runtime.metrics import PARTITIONS_DONE, record
 from ray_subsel.runtime.peak_memory import peak_bytes
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks, run_tasks
@@ -201,7 +202,12 @@ def cluster_layout(
 ) -> ClusterLayout:
     """Fit clusters to a sample, and put them together into partitions of about the same size."""
     tasks = [
-        (shard, TaskSpec(f"{FOLDER}/sample-{shard:05d}", f"part {shard} could not be sampled", HINT))
+        (
+            shard,
+            TaskSpec(
+                f"{FOLDER}/sample-{shard:05d}", f"sample part {shard}", f"part {shard} could not be sampled", HINT
+            ),
+        )
         for shard in store.numbers
     ]
     shared = (store, cluster_items, config.seed)
@@ -231,7 +237,15 @@ def _sampled(store: EmbeddingStore, cluster_items: int, seed: int, shard: int) -
 def arranged_store(store: EmbeddingStore, layout: ClusterLayout, *, in_process: bool) -> EmbeddingStore:
     """Return the store sorted by clusters."""
     tasks = [
-        (meta.shard, TaskSpec(meta.name, f"{store.run.path(meta.name)} could not be sorted by clusters", HINT))
+        (
+            meta.shard,
+            TaskSpec(
+                meta.name,
+                f"sort part {meta.shard} by clusters",
+                f"{store.run.path(meta.name)} could not be sorted by clusters",
+                HINT,
+            ),
+        )
         for meta in store.shards
         if meta.layout != layout.name
     ]
@@ -257,7 +271,10 @@ def choose_clustered(
             asked = dict(grouped)
         names = {partition: _name(rounds, partition) for partition in asked}
         tasks = [
-            ((partition, asked[partition], name), TaskSpec(name, f"partition {partition} could not be solved", HINT))
+            (
+                (partition, asked[partition], name),
+                TaskSpec(name, f"select partition {partition}", f"partition {partition} could not be solved", HINT),
+            )
             for partition, name in names.items()
             if not store.run.exists(name)
         ]
@@ -269,6 +286,7 @@ def choose_clustered(
             peaks.append(used)
             if rounds == 0:
                 bar.advance()
+                record(PARTITIONS_DONE, 1, store.run)
         found = []
         for partition, name in names.items():
             sequences, random = _read(store, name, None if rounds else store.partition_sizes[partition])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ from ray_subsel.partitioned.exact_log_determinant import (
     exact_log_determinant,
 )
 from ray_subsel.partitioned.greedi import GreediResult
+from ray_subsel.runtime.metrics import ITEMS_CHOSEN, VALUE, record
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, result_of
@@ -219,7 +221,7 @@ class ActorPool(DividedPool):
 
 def _spec(partitions: list[int]) -> TaskSpec:
     shown = ", ".join(map(str, partitions[:8])) + (", ..." if len(partitions) > 8 else "")
-    return TaskSpec(CHECKPOINT, f"partitions {shown} could not be kept in memory", HINT)
+    return TaskSpec(CHECKPOINT, f"hold partitions {shown}", f"partitions {shown} could not be kept in memory", HINT)
 
 
 @contextlib.contextmanager
@@ -236,7 +238,10 @@ def actor_pool(store: EmbeddingStore, job: SelectionJob, processes: int) -> Iter
     actor = ray.remote(num_cpus=share, max_restarts=job.policy.attempts, max_task_retries=-1)(ShardActor)
     shared = ray.put(store)
     full = job.objective.full()
-    pool = ActorPool([actor.remote(shared, full, group) for group in groups], groups)
+    # Names are the driver's own, but another run of this process may have actors that are not gone yet.
+    this = uuid.uuid4().hex[:8]
+    named = [actor.options(name=f"{_spec(group).does} ({this})") for group in groups]
+    pool = ActorPool([one.remote(shared, full, group) for one, group in zip(named, groups, strict=True)], groups)
     try:
         _check_items(store.run, pool.load(), job)
         yield pool
@@ -271,6 +276,8 @@ class CheckpointWriter:
         """Take note of a round."""
         self.bar.advance(state.ids.size - self.reported)
         self.reported = state.ids.size
+        record(ITEMS_CHOSEN, state.ids.size, self.run)
+        record(VALUE, math.fsum(state.gains), self.run)
         if time.monotonic() - self.written >= self.seconds:
             write_checkpoint(self.run, state)
             self.written = time.monotonic()

@@ -31,6 +31,7 @@ from ray_subsel.partitioned.greedi import (
     solve_partition,
 )
 from ray_subsel.partitioned.reduction_tree import Node
+from ray_subsel.runtime.metrics import PARTITIONS_DONE, record
 from ray_subsel.runtime.peak_memory import peak_bytes
 from ray_subsel.runtime.progress import Bar
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks, run_tasks
@@ -52,7 +53,15 @@ def sorted_store(store: EmbeddingStore, config: SelectConfig, *, in_process: boo
     partitions = store.partitions if config.partitions is None else config.partitions
     stale = [meta for meta in store.shards if not meta.sorted_by(partitions, config.seed)]
     tasks = [
-        (meta.shard, TaskSpec(meta.name, f"{store.run.path(meta.name)} could not be sorted by partitions", HINT))
+        (
+            meta.shard,
+            TaskSpec(
+                meta.name,
+                f"sort part {meta.shard} by partitions",
+                f"{store.run.path(meta.name)} could not be sorted by partitions",
+                HINT,
+            ),
+        )
         for meta in stale
     ]
     shared = (store, partitions, config.seed)
@@ -165,7 +174,8 @@ def choose(
             peaks.append(used)
             if node.level == 0:
                 bar.advance()
-    last = TaskSpec(f"{FOLDER}/last", "the last round could not be solved", HINT)
+                record(PARTITIONS_DONE, 1, store.run)
+    last = TaskSpec(f"{FOLDER}/last", "select in the last round", "the last round could not be solved", HINT)
     outcome: SelectionOutcome
     [(_, outcome, used)] = run_tasks(reduce, (store, job), [(beside, last)], store.run, in_process=job.in_process)
     peaks.append(peak_bytes() if job.in_process else used)
@@ -175,7 +185,7 @@ def choose(
 def _task(node: Node) -> TaskSpec:
     one = f"partition {node.number}"
     what = one if node.level == 0 else f"partitions {node.first} to {node.first + node.members - 1}"
-    return TaskSpec(node_name(node), f"{what} could not be solved", HINT)
+    return TaskSpec(node_name(node), f"select {what}", f"{what} could not be solved", HINT)
 
 
 def reduce(store: EmbeddingStore, job: SelectionJob, beside: bool = True) -> SelectionOutcome:

@@ -25,6 +25,7 @@ from ray_subsel.corpus.id_lists import OWN_IDS, IdLists
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.table import SELECTION
 from ray_subsel.partitioned.packing import pack
+from ray_subsel.runtime.metrics import ITEMS_CHOSEN, PARTITIONS_DONE, record
 from ray_subsel.runtime.peak_memory import PeakMemory, peak_bytes
 from ray_subsel.runtime.progress import bar
 from ray_subsel.runtime.tasks import TaskSpec, map_tasks, run_tasks
@@ -129,7 +130,10 @@ class SelectPerGroupStage(Stage[bool]):
         job = self._job(context.config.corpus, names, sizes)
         self._sort(job.task, in_process=in_process)
         missing = [number for number in range(job.task.packs) if not context.run.exists(_picked(number))]
-        works = [(n, TaskSpec(_picked(n), f"pack {n} of groups could not be chosen from", HINT)) for n in missing]
+        works = [
+            (n, TaskSpec(_picked(n), f"select pack {n}", f"pack {n} of groups could not be chosen from", HINT))
+            for n in missing
+        ]
         at_a_time = self._at_a_time(context, sizes)
         with bar("select", job.task.packs, "pack") as progress:
             progress.advance(job.task.packs - len(missing))
@@ -137,8 +141,10 @@ class SelectPerGroupStage(Stage[bool]):
             for _, _, used in ended:
                 peak.add(used)
                 progress.advance()
+                record(PARTITIONS_DONE, 1, context.run)
         peak.add(peak_bytes() if in_process else 0)
         facts = self._write(job)
+        record(ITEMS_CHOSEN, facts["k"], context.run)
         took = time.perf_counter() - began
         line = f"select: {facts['k']:,} of {facts['n']:,} items in {len(names):,} groups in {took:.2f} s"
         return StageResult(True, facts, line)
@@ -206,7 +212,10 @@ class SelectPerGroupStage(Stage[bool]):
         run = self.store.run
         missing = [shard for shard in self.store.numbers if not run.exists(part_name(shard, PACKS))]
         failed = "part {} could not be sorted by groups"
-        tasks = [(shard, TaskSpec(part_name(shard, PACKS), failed.format(shard), HINT)) for shard in missing]
+        tasks = [
+            (shard, TaskSpec(part_name(shard, PACKS), f"sort part {shard} by groups", failed.format(shard), HINT))
+            for shard in missing
+        ]
         map_tasks(write_packs, (task,), tasks, run, in_process=in_process)
 
     def _write(self, job: PackJob) -> dict[str, Any]:

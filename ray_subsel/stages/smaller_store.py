@@ -18,7 +18,15 @@ def without_items(store: EmbeddingStore, ids: Indices, folder: str, *, in_proces
     if not ids.size:
         return store
     tasks = [
-        (shard, TaskSpec(part_name(shard, folder), f"part {shard} of {folder} could not be written", HINT))
+        (
+            shard,
+            TaskSpec(
+                part_name(shard, folder),
+                f"write part {shard} of {folder}",
+                f"part {shard} of {folder} could not be written",
+                HINT,
+            ),
+        )
         for shard in store.numbers
         if not store.run.exists(part_name(shard, folder))
     ]

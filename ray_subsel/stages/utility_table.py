@@ -92,7 +92,15 @@ def compare(task: Comparison, *, in_process: bool) -> Indices | None:
     """Compare all items, and return the most similar one of each query; None without a target."""
     store = task.store
     tasks = [
-        (shard, TaskSpec(_compared(shard), f"items of part {shard} could not be compared", "Free some memory"))
+        (
+            shard,
+            TaskSpec(
+                _compared(shard),
+                f"compare part {shard} with queries",
+                f"items of part {shard} could not be compared",
+                "Free some memory",
+            ),
+        )
         for shard in store.numbers
         if not store.run.exists(_compared(shard))
     ]

@@ -209,8 +209,8 @@ def make_corpus(recipe: Recipe, out: str, *, parallel: bool = True) -> dict[str,
     with bar("corpus", recipe.rows, "row") as progress:
         progress.advance((recipe.shards - len(missing)) * recipe.shard_rows)
         tasks = [
-            (shard, TaskSpec(shard_name(shard), f"{run.path(shard_name(shard))} could not be made", "Free some memory"))
-            for shard in missing
+            (shard, TaskSpec(name, f"make shard {shard}", f"{run.path(name)} could not be made", "Free some memory"))
+            for shard, name in ((shard, shard_name(shard)) for shard in missing)
         ]
         in_process = not parallel or len(missing) < 2
         for _ in run_tasks(write_shard, (recipe, run), tasks, run, in_process=in_process):

@@ -71,7 +71,9 @@ def finetune_on_workers(
             raise
         hint = "Give the workers more memory or use fewer --train-workers"
         failed = f"{run.path(name)} could not be trained"
-        raise TaskSpec(f"{name}/outcome.json", failed, hint).given_up(f"{max_failures + 1} times") from error
+        raise TaskSpec(f"{name}/outcome.json", f"train {name}", failed, hint).given_up(
+            f"{max_failures + 1} times"
+        ) from error
     if not run.exists(f"{name}/outcome.json"):
         raise InputError(
             f"out must be storage that all nodes share when training on {workers} workers; "

@@ -25,7 +25,7 @@ from ray_subsel.stages.selection_job import plan_selection
 from ray_subsel.storage.run_directory import BEGUN, RunDir
 from tests.stores import write_store
 
-WORK = TaskSpec("a/b.parquet", "part b could not be made", "Give it more memory")
+WORK = TaskSpec("a/b.parquet", "make part b", "part b could not be made", "Give it more memory")
 COUNT = WORK.makes + BEGUN
 
 
@@ -67,7 +67,7 @@ def square(shared, number):
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("at_a_time", [None, 1, 2])
 def test_results_come_with_their_arguments(run, at_a_time):
-    works = [(number, TaskSpec(f"a/{number}", "", "")) for number in range(5)]
+    works = [(number, TaskSpec(f"a/{number}", "work", "", "")) for number in range(5)]
     found = list(run_tasks(square, (3,), works, run, in_process=False, at_a_time=at_a_time, cpus=0.5))
     assert sorted((number, result) for number, result, _ in found) == [(n, 3 * n**2) for n in range(5)]
     assert all(peak > 1 << 20 for _, _, peak in found)
@@ -89,7 +89,12 @@ def test_no_more_at_a_time_than_asked_for(run, tmp_path):
         len(
             list(
                 run_tasks(
-                    alone, (), [(n, TaskSpec(f"{n}", "", "")) for n in range(4)], run, in_process=False, at_a_time=1
+                    alone,
+                    (),
+                    [(n, TaskSpec(f"{n}", "work", "", "")) for n in range(4)],
+                    run,
+                    in_process=False,
+                    at_a_time=1,
                 )
             )
         )
@@ -120,10 +125,22 @@ def opened(log, factor):
     return times
 
 
+def own_name(_):
+    import ray
+
+    return ray.get_runtime_context().get_task_name()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_task_is_named_for_what_it_does(run):
+    works = [(number, TaskSpec(f"a/{number}", f"select partition {number}", "", "")) for number in range(2)]
+    assert map_tasks(own_name, (), works, run, in_process=False) == ["select partition 0", "select partition 1"]
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_a_pool_opens_once_a_worker_and_here_once(run, tmp_path):
-    pool = Pool(TaskSpec("a", "", ""), size=1)
-    works = [(number, TaskSpec(f"a/{number}", "", "")) for number in range(5)]
+    pool = Pool(TaskSpec("a", "work", "", ""), size=1)
+    works = [(number, TaskSpec(f"a/{number}", "work", "", "")) for number in range(5)]
     for name, in_process in (("here", True), ("there", False)):
         log = tmp_path / name
         log.mkdir()

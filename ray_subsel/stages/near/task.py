@@ -183,7 +183,9 @@ class Steps:
 
 def near_spec(makes: str, number: int, done: str) -> TaskSpec:
     """Return what is told where a task of a part fails."""
-    return TaskSpec(makes, f"near copies of part {number} could not be {done}", HINT)
+    return TaskSpec(
+        makes, f"near copies of part {number}: {done}", f"near copies of part {number} could not be {done}", HINT
+    )
 
 
 def scratch(folder: str, number: int) -> str:
