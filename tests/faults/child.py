@@ -9,9 +9,8 @@ driver   this process is killed, by SIGKILL;
 alone    this process is killed, by SIGKILL, and has started no Ray;
 node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place.
 
-With WAY ``monitor`` Ray's memory monitor takes any use for too much, and kills whatever task lasts at the moment; with
-``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside the run
-directory, into its name with ``.json`` added.
+With WAY ``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside
+the run directory, into its name with ``.json`` added.
 """
 
 import dataclasses
@@ -82,17 +81,6 @@ def slowed(moment):
     return watch
 
 
-def waiting(moment):
-    """Return a watch that lets a task last until Ray has killed it, or for 20 seconds."""
-
-    def watch(event, name):
-        if event == moment.event and fnmatch(name, moment.pattern):
-            moment.is_now(event, name)
-            time.sleep(20)
-
-    return watch
-
-
 def under_way(out):
     """Return what is under way, once something is; in mode exact, between two questions, nothing ever is."""
     deadline = time.monotonic() + (0 if "exact" in sys.argv else 20)
@@ -145,21 +133,6 @@ def main():
         cluster, node = start_cluster()
         command = partial(cli.main, arguments, policy=on_ray, watch=slowed(moment))
         status = run_while_a_node_is_lost(cluster, node, moment, out, command)
-    elif way == "monitor":
-        moment = Moment(event, int(nth))
-        with tempfile.TemporaryDirectory(dir="/tmp", prefix="m") as folder:
-            ray.init(
-                address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-                _temp_dir=folder,
-                _system_config={"memory_usage_threshold": 0.001, "memory_monitor_refresh_ms": 250},
-            )  # fmt: skip
-            status = cli.main(arguments, policy=on_ray, watch=waiting(moment))
-            seen["begun"] = len(os.listdir(moment.folder))
-            logs = Path(folder, "session_latest", "logs")
-            seen["said"] = [
-                line for line in (logs / "raylet.out").read_text(errors="replace").splitlines() if "kill" in line
-            ]
-            ray.shutdown()
     else:
         ray.init(
             address="local", num_cpus=2, object_store_memory=STORE_BYTES, include_dashboard=False,

@@ -1,6 +1,5 @@
 """SIGKILL of the workers that Ray Data replaces without end: the same ids, or given up by name after a few times."""
 
-import json
 import os
 import signal
 
@@ -8,7 +7,7 @@ import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.planning.policy import ON_RAY
-from tests.faults.conftest import chosen, run_child
+from tests.faults.conftest import chosen
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -70,20 +69,4 @@ def test_a_file_that_kills_its_reader_every_time_is_given_up_by_name(runs, tmp_p
     finished = {path: path.stat().st_mtime_ns for path in (out / "rows").glob("*.parquet")}
     assert main(runs.command(out)) == 0
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert chosen(out) == runs.ids()
-
-
-@pytest.mark.fault
-@pytest.mark.slow
-def test_a_task_that_rays_memory_monitor_kills_is_begun_again_and_given_up_by_name(runs, tmp_path):
-    out = tmp_path / "out"
-    runs.begin(out)
-    child = run_child("monitor", "write:candidates/part-*.parquet", 99, runs.command(out))
-    assert child.returncode == 3, child.stderr
-    last = child.stderr.strip().splitlines()[-1]
-    assert last.startswith("subsel: error: partition ")
-    assert "its worker died again and again (4 times)" in last
-    seen = json.loads((tmp_path / "out.json").read_text())
-    assert seen["begun"] >= 4
-    assert main(runs.command(out)) == 0
     assert chosen(out) == runs.ids()
