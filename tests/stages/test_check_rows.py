@@ -104,3 +104,20 @@ def test_the_way_out_of_finetune_without_classes_is_one(tmp_path, data, capsys):
     assert main(["finetune", str(tmp_path / "run"), "--test", data]) == 2
     said = capsys.readouterr().err
     assert "run again with --task classification --label COLUMN, in another --out" in said
+
+
+def test_what_was_left_out_and_what_was_joined_is_told_on_the_terminal(tmp_path, capsys):
+    """Files that do not count, rows that were rejected, near copies and where they are, classes that ran out."""
+    rows = [{"text": f"word{i} and word{i + 1} meet", "g": "ab"[i % 2]} for i in range(30)]
+    near = [{"text": "word3 and word4 meet meet", "g": "b"}, {"text": "", "g": "a"}]
+    write(tmp_path / "in" / "a.jsonl", "".join(json.dumps(row) + "\n" for row in [*rows, *near]))
+    write(tmp_path / "in" / "_b.jsonl", json.dumps(rows[0]))
+    write(tmp_path / "in" / "notes.docx", "x")
+    flags = ["--text", "text", "--group", "g", "--quota", "a=3", "--near", "0.9", "--k", "8"]
+    assert run(tmp_path, str(tmp_path / "in"), *flags) == 0
+    said = capsys.readouterr()
+    assert f"corpus: 1 left out (a name that begins with . or _), as {tmp_path / 'in' / '_b.jsonl'}" in said.err
+    assert f"as {tmp_path / 'in' / 'notes.docx'}" in said.err
+    assert "corpus: 31 rows, 1 rejected" in said.err
+    assert "collapsed 1 near copies" in said.out
+    assert "groups/ has who joined whom" in said.out

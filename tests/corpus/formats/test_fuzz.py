@@ -21,9 +21,11 @@ from ray_subsel.corpus.block_sizes import BlockSizes
 from ray_subsel.corpus.files import ENDINGS, list_files
 from ray_subsel.corpus.formats import format_for
 from ray_subsel.corpus.in_memory import rows_of_table
+from ray_subsel.corpus.ingest import ingest
 from ray_subsel.corpus.ingest_plan import schema_of
 from ray_subsel.corpus.reading import Reading
 from ray_subsel.corpus.validate import canonical
+from ray_subsel.storage.run_directory import RunDir
 from tests.corpus.inputs import write
 
 FUZZ = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -184,3 +186,48 @@ def test_any_type_in_any_place(kind, place, rows):
         return
     assert found.num_rows + len(rejects) == table.num_rows
     pq.write_table(found, pa.BufferOutputStream())
+
+
+USER = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]
+PLACES = {
+    "messages": ({"task": "chat"}, {"messages": USER}),
+    "conversations": ({"task": "chat"}, {"conversations": [{"from": "human", "value": "one"}]}),
+    "pair": ({"task": "chat", "embed": "response"}, {"prompt": "one", "chosen": USER, "rejected": "three"}),
+    "turn": ({"task": "chat", "embed": "prompt"}, {"instruction": "one", "output": "two"}),
+    "nested": ({"text": ("v.content",)}, {"v": {"content": "one"}}),
+    "list": ({"text": ("v.0.content", "text")}, {"v": USER}),
+    "template": ({"template": "{text}: {v.content}"}, {"v": {"content": "one"}}),
+    "question": (
+        {"task": "multiple-choice", "context": ("text",), "choices": ("v", "w"), "answer": "a.b", "answers": "0-based"},
+        {"v": "one", "w": "two", "a.b": 1},
+    ),
+    "vectors": ({"vectors": "v"}, {"v": [1.0, 2.0]}),
+    "columns": (
+        {"text": ("text",), "label": "v", "group": "w", "id": "a.b", "cost": "v", "quality": "w"},
+        {"v": 1, "w": 2, "a.b": "own"},
+    ),
+}
+"""What a row is read for, and a row that can be used."""
+turns = st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), values, max_size=3)
+anything = values | st.lists(turns, max_size=3) | st.lists(st.floats(), min_size=2, max_size=2)
+
+
+@FUZZ
+@given(st.data(), st.sampled_from(sorted(PLACES)), st.booleans())
+def test_any_value_in_any_place_of_a_row_is_used_or_rejected(folder, data, place, as_table):
+    """Chats, templates, paths, choices, vectors: beside a row that can be used, others of whatever JSON can hold."""
+    asked, good = PLACES[place]
+    names = st.sampled_from(["text", "v", "w", "a.b", *good])
+    rows = [{"text": "t", **good}, *data.draw(st.lists(st.dictionaries(names, anything), min_size=1, max_size=5))]
+    path = write(folder / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    if as_table:
+        path = str(folder / "rows.parquet")
+        try:
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        except (pa.ArrowException, OverflowError):  # values that are of no one type
+            return
+    run = RunDir(str(folder / "run"))
+    run.delete("")
+    store = ingest(CorpusConfig(data=(path,), max_rejected=1.0, **asked), run)
+    assert 1 <= store.n_rows <= len(rows) == store.n_rows + store.n_rejected
+    assert store.subset_table(store.ids().tolist()).num_rows == store.n_rows
