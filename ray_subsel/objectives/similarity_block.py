@@ -124,18 +124,25 @@ class ExactSimilarities:
     _items: Float64s | None = field(init=False)
     _ahead: Float64s = field(init=False)
     _place: dict[int, int] = field(init=False, default_factory=dict)
+    _one: Float64s = field(init=False)
+    _which: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
         to = self.to
         small = 8 * to.m * to.items.d <= _EXACT_BYTES
         self._items = unit_vectors(to.items, np.float64) if small else None
         self._ahead = np.empty((max(1, min(_AHEAD, _AHEAD_BYTES // (8 * to.m))), to.m))
+        self._one = np.empty((1, to.m))
 
     def row(self, item: int) -> Float64s:
         """Return the similarities of a candidate to all represented items, shape (m,); not to be changed."""
-        if item not in self._place:
-            self.expect(np.array([item]))
-        return np.asarray(self._ahead[self._place[item]])
+        place = self._place.get(item)
+        if place is not None:
+            return np.asarray(self._ahead[place])
+        if item != self._which:
+            self._fill(np.array([item]), self._one)
+            self._which = item
+        return np.asarray(self._one[0])
 
     def expects(self, item: int) -> bool:
         """Tell whether a candidate's similarities are there."""
@@ -148,21 +155,26 @@ class ExactSimilarities:
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates that will be asked for, by one product; those of others go."""
-        to, rows = self.to, self._ahead[: items.size]
+        self._fill(items, self._ahead[: items.size])
+        self._place = {int(item): place for place, item in enumerate(items)}
+
+    def _fill(self, items: Indices, rows: Float64s) -> None:
         if self._items is None:
-            for part, block in to.similarities(items):
+            for part, block in self.to.similarities(items):
                 rows[:, part] = block
         else:
-            _multiply(to.kernel, to.candidates.take(items), self._items, rows)
-        self._place = {int(item): place for place, item in enumerate(items)}
+            _multiply(self.to.kernel, self._vectors(items), self._items, rows)
+
+    def _vectors(self, items: Indices) -> Float64s:
+        own = self._items if self.to.items is self.to.candidates else None
+        return self.to.candidates.take(items) if own is None else own[items]
 
     def some(self, item: int, items: Indices) -> Float64s:
         """Return the similarities of a candidate to some represented items."""
         if item in self._place or 4 * items.size > self.to.m:  # reading in order beats gathering
             return self.row(item)[items]
         rows = self.to.items.take(items) if self._items is None else self._items[items]
-        vector = self.to.candidates.take(np.array([item]))
-        return np.asarray(self.to.kernel.of(vector, rows)[0], dtype=np.float64)
+        return np.asarray(self.to.kernel.of(self._vectors(np.array([item])), rows)[0], dtype=np.float64)
 
     def positive_sums(self, items: Indices) -> Float64s:
         """Return the sum of the positive similarities of some represented items to all candidates."""
