@@ -4,6 +4,7 @@
     python jobs/benchmark_selection.py --n 5000 20000 50000 100000 --threads 1 2 --out benchmark.json    # hours
     python jobs/benchmark_selection.py --peers /tmp/peers/bin/python    # with apricot and submodlib, where they are
     python jobs/benchmark_selection.py --rows graph-40k-2k growth       # rows that have a name of their own
+    python jobs/benchmark_selection.py --rows growth --d 32 --k 500     # how CPU seconds grow with n
 
 Every contender of a row runs in a process of its own on the same vectors, so that its peak memory is its own; the
 contenders take turns, and the median of the turns counts. "CPU" is the seconds of all its threads, "wall" those of the
@@ -599,7 +600,7 @@ def summary(reports: Sequence[dict[str, Any]]) -> list[str]:
 
 def grid(options: argparse.Namespace) -> Iterator[Row]:
     """Yield the rows of the grid, the small ones first."""
-    for n in options.n:
+    for n in options.n or [5_000]:
         usual = SIZES.get(n, (384, max(1, n // 20)))
         for data in options.data:
             d = MINILM_D if data == "minilm" else options.d or usual[0]
@@ -627,9 +628,10 @@ def rows_of(options: argparse.Namespace) -> Iterator[Row]:
             yield replace(row, n=max(2, row.n // options.shrink), k=max(1, row.k // options.shrink))
     if "growth" in options.rows:
         for objective in options.objectives:
-            for size in GROWTH:
+            for size in options.n or GROWTH:
                 n = size // options.shrink
-                yield Row(objective, "copies", n, options.d or 384, max(1, n // 100), (OURS,), CORES, "growth")
+                k = options.k or max(1, n // 100)
+                yield Row(objective, "copies", n, options.d or 384, k, (OURS,), options.threads[0], "growth")
 
 
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -642,15 +644,16 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         choices=names,
         default=["grid"],
         metavar="ROW",
-        help=f"grid (the default): all combinations of the options below; growth: this package alone, n = 10,000 to a "
-        f"million at k = n / 100; or rows by name: {', '.join(names[1:-1])}",
+        help=f"grid (the default): all combinations of the options below; growth: this package alone on vectors half of "
+        f"which are copies, n (10,000 to a million) at k (n / 100), and the exponents of its CPU seconds; or rows by name: "
+        f"{', '.join(names[1:-1])}",
     )
     add: Callable[..., Any] = parser.add_argument
     add("--objectives", nargs="+", choices=OBJECTIVES, default=OBJECTIVES, metavar="NAME", help=", ".join(OBJECTIVES))
     kinds = [*SHAPES, "minilm"]
     usual = ["structured", "centred", "minilm"]
     add("--data", nargs="+", choices=kinds, default=usual, metavar="KIND", help=f"vectors: {', '.join(kinds)}")
-    add("--n", nargs="+", type=int, default=[5_000], help="items; usually 5000 20000 50000 100000")
+    add("--n", nargs="+", type=int, help="items; default: 5000, usually 5000 20000 50000 100000")
     add("--d", type=int, help="dimensions of synthetic vectors; default: by n")
     add("--k", type=int, help="how many are chosen; default: by n")
     add("--threads", nargs="+", type=int, default=[1], help="threads that a contender may use; usually 1 2")
@@ -699,7 +702,7 @@ def main() -> None:
         keep(report)
         reports.append(report)
     for objective, exponent in exponents(reports).items():
-        print(f"growth of {objective}: CPU seconds ~ n^{exponent:.2f} at k = n / 100")
+        print(f"growth of {objective}: CPU seconds ~ n^{exponent:.2f} at k = {options.k or 'n / 100'}")
     print("\n".join(summary(reports)))
 
 

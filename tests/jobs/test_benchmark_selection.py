@@ -169,6 +169,16 @@ def test_the_exponent_is_that_of_a_power_law(benchmark):
     assert benchmark.exponents(some) == pytest.approx({"graph_cut": 1.5})
 
 
+def test_growth_takes_sizes_dimensions_and_k_where_they_are_given(benchmark, options):
+    asked = options("--rows", "growth", "--n", "300", "900", "--d", "8", "--k", "20", "--objectives", "graph_cut")
+    assert [(row.n, row.d, row.k, row.name) for row in benchmark.rows_of(asked)] == [
+        (300, 8, 20, "growth"),
+        (900, 8, 20, "growth"),
+    ]
+    usual = list(benchmark.rows_of(options("--rows", "growth", "--objectives", "graph_cut")))
+    assert [(row.n, row.k) for row in usual] == [(n, n // 100) for n in benchmark.GROWTH]
+
+
 def test_the_command_writes_rows_of_the_grid(tmp_path):
     out = tmp_path / "out.json"
     flags = "--objectives feature_based --data centred --n 200 --d 8 --k 5 --contenders plain --repeats 1"
