@@ -51,6 +51,7 @@ def main() -> None:
             "kept": int(groups.leaders.size),
             "recall": None if groups.recall is None else round(groups.recall.share, 5),
             "missed": None if groups.recall is None else groups.recall.missed,
+            "recall_of": None if groups.recall is None else groups.recall.to_find,
         }
         print(json.dumps(found), flush=True)
 

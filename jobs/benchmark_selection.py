@@ -644,9 +644,9 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         choices=names,
         default=["grid"],
         metavar="ROW",
-        help=f"grid (the default): all combinations of the options below; growth: this package alone on vectors half of "
-        f"which are copies, n (10,000 to a million) at k (n / 100), and the exponents of its CPU seconds; or rows by name: "
-        f"{', '.join(names[1:-1])}",
+        help="grid (the default): all combinations of the options below; growth: this package alone on vectors half of "
+        f"which are copies, n (10,000 to a million) and k (n / 100), with exponents of its CPU seconds; or rows by "
+        f"name: {', '.join(names[1:-1])}",
     )
     add: Callable[..., Any] = parser.add_argument
     add("--objectives", nargs="+", choices=OBJECTIVES, default=OBJECTIVES, metavar="NAME", help=", ".join(OBJECTIVES))

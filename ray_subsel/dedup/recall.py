@@ -17,8 +17,12 @@ from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.buckets import Bucket
 from ray_subsel.dedup.pairs import PairFinder
 
-RECALL_SAMPLE = 2000
-"""Items that recall is measured on."""
+RECALL_SAMPLE = 2000, 10_000
+"""Items that recall is measured on, at least and at most; between them a hundredth of all.
+
+Each is compared with all that are kept, so the time for it stays a small part of the whole. Of 10,000 items half of
+which are near copies some 4,000 are pairs to be found: enough to tell 99.9 % from 99.8 %.
+"""
 
 _STREAM = 0x2ECA
 _BLOCK = 1024
@@ -26,7 +30,9 @@ _BLOCK = 1024
 
 def in_recall_sample(ids: Indices, *, n: int, seed: int) -> NDArray[np.bool_]:
     """Return which of n items recall is measured on: those whose hash is low enough."""
-    highest = np.uint64(min(2**64 - 1, (RECALL_SAMPLE << 64) // n))
+    least, most = RECALL_SAMPLE
+    wanted = min(most, max(least, n // 100))
+    highest = np.uint64(min(2**64 - 1, (wanted << 64) // n))
     return np.asarray(mix(ids, seed + _STREAM) <= highest)
 
 
@@ -63,6 +69,11 @@ class Recall:
     missed: int
 
     @property
+    def to_find(self) -> int:
+        """Items of the sample that were to be dropped."""
+        return self.found + self.missed
+
+    @property
     def share(self) -> float:
         """Found of those to be found; 1 where there are none."""
-        return self.found / (self.found + self.missed) if self.found + self.missed else 1.0
+        return self.found / self.to_find if self.to_find else 1.0

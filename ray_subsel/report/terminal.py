@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ray_subsel.core.uris import inside
+from ray_subsel.report.numbers import wilson
 
 
 def summary_text(report: Mapping[str, Any], out: str) -> str:
@@ -119,7 +120,11 @@ def _aims(selection: Mapping[str, Any]) -> list[str]:
 def recall_note(near: Mapping[str, Any]) -> str:
     """Return how surely near copies were found, after what was: nothing in reports of versions that did not tell."""
     if near.get("recall") is not None:
-        return f"; recall {near['recall']:.2%} on a sample of {near['recall_sample']:,}"
+        said = f"; recall {near['recall']:.2%} on a sample of {near['recall_sample']:,}"
+        if not near.get("recall_of"):
+            return said
+        low, high = wilson(near["recall"], near["recall_of"])
+        return f"{said}, {near['recall_of']:,} near copies in it: {low:.2%} to {high:.2%}"
     return "; all pairs compared" if near.get("exact") else ""
 
 

@@ -108,6 +108,7 @@ class NearFacts:
             "exact": self.recall is None,
             "recall": None if self.recall is None else self.recall.share,
             "recall_sample": None if self.recall is None else self.recall.sample,
+            "recall_of": None if self.recall is None else self.recall.to_find,
             "within": self.within,
             "mixed_labels": self.mixed,
             "warnings": self.warnings,

@@ -256,6 +256,9 @@ def test_near_copies_have_their_figures():
     assert "near copies collapsed" not in render_html(REPORT)
     told = {**near, "exact": False, "recall": 0.99931, "recall_sample": 3945}
     assert "items left; recall 99.93% on a sample of 3,945" in render_html({**REPORT, "near": told})
+    surely = {**told, "recall_of": 1450}
+    words = "recall 99.93% on a sample of 3,945, 1,450 near copies in it: 99.61% to 99.99%"
+    assert words in render_html({**REPORT, "near": surely})
 
 
 def test_limits_are_shown_with_how_the_answer_keeps_them():
