@@ -120,13 +120,13 @@ def run_while_a_node_is_lost(cluster, node, moment, out, command):
 
 def main():
     way, event, nth, *arguments = sys.argv[1:]
-    out = arguments[arguments.index("--out") + 1]
     on_ray = dataclasses.replace(ON_RAY, checkpoint_seconds=0.0)
     if way in ("driver", "alone"):
         policy = on_ray if way == "driver" else DEFAULT_POLICY
         return cli.main(arguments, policy=policy, watch=killing_driver(Moment(event, int(nth))))
     import ray
 
+    out = arguments[arguments.index("--out") + 1]
     cluster = None
     if way == "node":
         moment = Moment(event, int(nth))

@@ -96,7 +96,8 @@ EXACT = ("--recipe", "none", "--k", "9", "--partitions", "3", "--mode", "exact")
 FLAGS = {
     "greedi": GREEDI,
     "exact": EXACT,
-    "log_determinant": (*EXACT, "--objective", "log_determinant", "--label", "label", "--quota", "proportional"),
+    "log_determinant": (*EXACT, "--objective", "log_determinant"),
+    "quota": ("--recipe", "none", "--k", "9", "--partitions", "3", "--label", "label", "--quota", "proportional"),
     "clusters": ("--k", "9", "--objective", "facility_location", "--partitions", "2", "--to", "jsonl", "--to", "hf"),
     "filters": (
         "--k", "9", "--label", "label", "--against", "IN/test.csv", "--against-near", "0.98", "--drop-outliers", "0.04",
@@ -151,10 +152,11 @@ def test_a_killed_run_on_s3_goes_on_and_leaves_no_credentials(bucket, folder, un
 MOMENTS = {
     "greedi": ("rows/part-*", "embeddings/part-*", "near/*", "nearest/*", "selection*", "decisions*", "report.json"),
     "exact": ("candidates/exact*",),
-    "log_determinant": ("limits/*",),
+    "log_determinant": ("candidates/exact*",),
+    "quota": ("limits/*",),
     "clusters": ("subset.jsonl", "subset/state.json"),
     "filters": ("clean/*", "kept/*", "groups/*"),
-    "target": ("target/embeddings/*",),
+    "target": ("utilities/*",),
     "per": ("packs/*", "selection*"),
 }
 """Files at which a run is killed, one kill after the other."""
@@ -176,7 +178,7 @@ def test_killed_in_every_stage_on_s3(case, bucket, folder, undisturbed, tmp_path
     assert main(["report", out, "--quiet"]) == 0
     if case != "per":
         assert main(["explain", out, "5", "--quiet"]) == 0
-    if case in ("greedi", "filters"):
+    if case == "greedi":
         more = (str(folder / "new.csv"), "--k", "12", "--no-cache", "--quiet")
         said += kill("embeddings/*", ["update", out, *more]) + kill("changes*", ["update", out, *more])
         assert main(["update", out, *more]) == 0

@@ -85,11 +85,14 @@ LISTENING = """
 import json, os
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.runtime.ray_session import RaySession, remote
+def own_id():
+    return os.getpid()
+
 with RaySession(RuntimeConfig(out="x", address="local")) as session:
     session.start()
     import ray
     import psutil  # Ray brings it
-    ray.get(remote(os.getpid).remote())
+    ray.get(remote(own_id).remote())
     own = psutil.Process()
     found = [
         connection.laddr.ip
