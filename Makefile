@@ -11,6 +11,8 @@ comma   := ,
 STAMP   := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 DEMO    ?= .demo
 SEED    ?= 0
+# Processes that share the tests; 0: all in one.
+TEST_PROCESSES ?= 2
 STORIES ?= 1200
 TESTS   ?= 400
 
@@ -95,7 +97,7 @@ lint: $(STAMP) ## format check, lint and types
 	$(BIN)/mypy
 
 test: lint ## lint, types and every test that takes seconds
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n $(TEST_PROCESSES) --dist loadgroup
 
 test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -q -m slow

@@ -45,6 +45,13 @@ water went when wind with woke work wrote yard . , ! ? '
 """.split()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, a module stays in one of them, and one alone has all that start Ray."""
+    for item in items:
+        ray = "ray_session" in getattr(item, "fixturenames", ()) or "faults" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("ray" if ray else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(autouse=True)
 def no_embeddings_from_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test keeps embeddings in a folder of its own, so that none finds those of another."""
