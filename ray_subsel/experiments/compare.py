@@ -20,7 +20,7 @@ from ray_subsel.embedders.base import EmbedsTexts, Float32s
 from ray_subsel.experiments.comparison import comparison_text, summarize_comparison
 from ray_subsel.experiments.embedder_choices import near_threshold
 from ray_subsel.experiments.embedding_cache import Memory
-from ray_subsel.experiments.grid import Cell, Results, cell_from, read_results
+from ray_subsel.experiments.grid import Bases, Cell, Results, cell_from, read_results
 from ray_subsel.experiments.holdout import held_out, near_copies_of
 from ray_subsel.experiments.labelled_rows import CLASSES, Labelled, check_labelled
 from ray_subsel.experiments.methods import method_named
@@ -121,7 +121,7 @@ def compare(
     }
     results = Results(
         out,
-        {"probe": fingerprint(about)},
+        Bases({"probe": fingerprint(about)}),
         {**about, ABOUT: {"data": given, "cells": [cell.as_json() for cell in cells]}},
     )
     bench = Bench(setup, out)

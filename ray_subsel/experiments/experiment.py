@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, TrainConfig, fingerprint_fields
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.hashing import fingerprint
-from ray_subsel.experiments.embedder_choices import coordinate, model_label
-from ray_subsel.experiments.grid import FOLDER, RESULTS, Results, read_results
+from ray_subsel.embedders import EMBEDDERS
+from ray_subsel.experiments.embedder_choices import TRAINED, coordinate, model_label
+from ray_subsel.experiments.grid import FOLDER, RESULTS, Bases, Results, read_results
 from ray_subsel.experiments.labelled_rows import Labelled, check_labelled
-from ray_subsel.experiments.methods import method_named
 from ray_subsel.experiments.page import figures_of, render_page
 from ray_subsel.experiments.ray_runner import Spread, spread_cells
 from ray_subsel.experiments.rendering import png_renderer
@@ -92,8 +92,7 @@ def run(config: ExperimentConfig) -> str:
     setup = replace(setup, choosers=named, cache=config.cache)
     study = replace(config.study, choosers=tuple(named))
     cells = cells_of(study, config.corpus.story_text)
-    choosers = {name for cell in cells for name in (cell.chooser, method_named(cell.method).embedder)}
-    about = {config.study.via: setup.about(config.study.via, choosers)}
+    about = {config.study.via: setup.about(config.study.via)}
     settings = {
         **about,
         "study": fingerprint_fields(study),
@@ -102,7 +101,8 @@ def run(config: ExperimentConfig) -> str:
         "rows": train.num_rows,
         "test_rows": test.num_rows,
     }
-    results = Results(out, {via: fingerprint(content) for via, content in about.items()}, settings)
+    versions = {name: EMBEDDERS[name].version for name in TRAINED}
+    results = Results(out, Bases({via: fingerprint(content) for via, content in about.items()}, versions), settings)
     if config.workers is None and config.address is None:
         run_cells(Bench(setup, out, threads=config.threads), cells, results, results.gather)
     else:

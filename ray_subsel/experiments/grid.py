@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray_subsel.core.errors import InputError, invalid, unknown
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.experiments.embedder_choices import OWN
+from ray_subsel.experiments.methods import method_named
 from ray_subsel.experiments.samples import Redundancy
 from ray_subsel.storage.run_directory import RunDir
 
@@ -147,6 +148,32 @@ def result_from(content: dict[str, Any]) -> Result:
     return Result(**{**content, "cell": cell_from(content["cell"])})
 
 
+@dataclass(frozen=True)
+class Bases:
+    """What decides results beside the coordinates of a cell.
+
+    Attributes
+    ----------
+    via : mapping of str to str
+        By ``via``: a fingerprint of data, encoder and training.
+    versions : mapping of str to int
+        Of the embedders that learn from the rows: it counts for the cells that choose by them, from the second on.
+    """
+
+    via: Mapping[str, str]
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, cell: Cell) -> str:
+        """Return the base of a cell."""
+        choosers = {cell.chooser, method_named(cell.method).embedder}
+        later = [f"{name}-{number}" for name, number in sorted(self.versions.items()) if number > 1]
+        return "-".join([self.via[cell.via], *(one for one in later if one.partition("-")[0] in choosers)])
+
+    def is_older(self, base: str, cell: Cell) -> bool:
+        """Tell whether a cell was made with the same data and settings, by another version of what chooses."""
+        return base != self.of(cell) and base.partition("-")[0] == self.via[cell.via]
+
+
 class Results:
     """The finished cells of an experiment's directory.
 
@@ -156,10 +183,9 @@ class Results:
     Parameters
     ----------
     run : RunDir
-    base : dict of str to str
-        By ``via``: a fingerprint of all that decides results beside the coordinates (data, encoder, training).
+    bases : Bases
     settings : dict
-        What ``base`` stands for, for people to read; what an earlier study left stays beside it.
+        What ``bases`` stands for, for people to read; what an earlier study left stays beside it.
 
     Raises
     ------
@@ -167,22 +193,23 @@ class Results:
         When the directory holds results of other data or settings.
     """
 
-    def __init__(self, run: RunDir, base: dict[str, str], settings: dict[str, Any]) -> None:
+    def __init__(self, run: RunDir, bases: Bases, settings: dict[str, Any]) -> None:
         self.run = run
-        self.base = base
+        self.bases = bases
         before = run.read_json(RESULTS)["settings"] if run.exists(RESULTS) else {}
         self.settings = dict(all_without_secrets({**before, **settings}))
         self._known: dict[Cell, Result] = {}
+        self._base_of: dict[Cell, str] = {}
         for entry in _entries(run):
-            via = entry["result"]["cell"]["via"]
-            if via in base and entry["base"] != base[via]:
+            result, base = result_from(entry["result"]), entry["base"]
+            if result.cell.via in bases.via and base != bases.of(result.cell):
+                if bases.is_older(base, result.cell):
+                    continue  # it is computed again
                 raise InputError(
-                    f"{run.path()} must hold one experiment; it holds {via} cells made with other data, another "
-                    "encoder or other training settings. Use another --out, or delete it."
+                    f"{run.path()} must hold one experiment; it holds {result.cell.via} cells made with other data, "
+                    "another encoder or other training settings. Use another --out, or delete it."
                 )
-            result = result_from(entry["result"])
-            self._known[result.cell] = result
-            self.base = {via: entry["base"], **self.base}
+            self._known[result.cell], self._base_of[result.cell] = result, base
 
     def __contains__(self, cell: Cell) -> bool:
         return cell in self._known
@@ -195,17 +222,17 @@ class Results:
 
     def add(self, result: Result) -> None:
         """Keep a result, on disk too."""
-        write_cell(self.run, self.base[result.cell.via], result)
+        write_cell(self.run, self.bases.of(result.cell), result)
         self.keep(result)
 
     def keep(self, result: Result) -> None:
         """Keep a result that is on disk already."""
-        self._known[result.cell] = result
+        self._known[result.cell], self._base_of[result.cell] = result, self.bases.of(result.cell)
 
     def gather(self) -> None:
         """Write all cells as one file, in an order that does not depend on when they were made."""
         ordered = sorted(self._known.values(), key=lambda result: repr(result.cell))
-        cells = [{"base": self.base[result.cell.via], "result": result.as_json()} for result in ordered]
+        cells = [{"base": self._base_of[result.cell], "result": result.as_json()} for result in ordered]
         self.run.write_json(RESULTS, {"settings": self.settings, "cells": cells})
 
 
@@ -215,7 +242,7 @@ def file_of(base: str, cell: Cell) -> str:
 
 
 def write_cell(run: RunDir, base: str, result: Result) -> None:
-    """Write a result into its own file; ``base`` is that of its ``via``."""
+    """Write a result into its own file; ``base`` is that of its cell."""
     run.write_json(file_of(base, result.cell), {"base": base, "result": result.as_json()})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import invalid
-from ray_subsel.experiments.grid import Cell, Result, Results, file_of, write_cell, written_cell
+from ray_subsel.experiments.grid import Bases, Cell, Result, Results, file_of, write_cell, written_cell
 from ray_subsel.experiments.runner import Bench, Setup, draws_of, measure_draw
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
@@ -101,11 +101,14 @@ def _gather(
     run = RunDir(results.run.local_path() or results.run.uri)  # a relative path means another folder elsewhere
     works = []
     for todo in tasks_of(missing):
-        base, siblings = results.base[todo[0].via], [cell for cell in cells if cell.draw == todo[0].draw]
+        siblings = [cell for cell in cells if cell.draw == todo[0].draw]
         work = TaskSpec(
-            file_of(base, todo[0]), f"measure {todo[0]}", f"cell {todo[0]} could not be measured", "Use fewer --workers"
+            file_of(results.bases.of(todo[0]), todo[0]),
+            f"measure {todo[0]}",
+            f"cell {todo[0]} could not be measured",
+            "Use fewer --workers",
         )
-        works.append(((base, todo, siblings), work))
+        works.append(((results.bases, todo, siblings), work))
     began, done = time.perf_counter(), 0
     shared = (setup, run, threads)
     for _, measured, _ in run_tasks(_measure, shared, works, run, in_process=False, at_a_time=at_a_time, cpus=threads):
@@ -117,15 +120,15 @@ def _gather(
         after_task()
 
 
-def _measure(setup: Setup, run: RunDir, threads: int, task: tuple[str, list[Cell], list[Cell]]) -> list[Result]:
+def _measure(setup: Setup, run: RunDir, threads: int, task: tuple[Bases, list[Cell], list[Cell]]) -> list[Result]:
     """Measure cells of one draw, write each, and return all of them."""
-    base, todo, siblings = task
-    found = [result for cell in todo if (result := written_cell(run, base, cell)) is not None]
+    bases, todo, siblings = task
+    found = [result for cell in todo if (result := written_cell(run, bases.of(cell), cell)) is not None]
     left = [cell for cell in todo if cell not in {result.cell for result in found}]
     if left:
         bench = Bench(setup, run, threads=threads)
         bench.prepare(left)
         for result in measure_draw(bench, left, siblings):
-            write_cell(run, base, result)
+            write_cell(run, bases.of(result.cell), result)
             found.append(result)
     return found

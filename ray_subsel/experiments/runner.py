@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -119,8 +119,8 @@ class Setup:
             return self.embed.embedder_class.near if self.ready is None else self.ready.recipe_near
         return None if self.ready is None else self.ready.near
 
-    def about(self, via: str, choosers: Collection[str] = ()) -> dict[str, Any]:
-        """Return all that decides a cell's result beside its coordinates, where the cells have these choosers."""
+    def about(self, via: str) -> dict[str, Any]:
+        """Return all that decides a cell's result beside its coordinates, and the versions of what chooses."""
         own: dict[str, Any] = {"C": probe.penalty(self.task), "max_iter": probe.MAX_ITER}
         if via == "finetune":
             left_out = ("test", "arms", "train_seed", "checkpoint_every")
@@ -132,9 +132,6 @@ class Setup:
                 "task": self.task, "train": _digest(self.train), "test": _digest(self.test),
                 "vectors": self.ready.identity, "near": [self.ready.near, self.ready.recipe_near], via: own,
             }  # fmt: skip
-        learnt = {name: self.chooser(name) for name in TRAINED if name in choosers}
-        if learnt:
-            own["learnt"] = {name: one.embedder_class.identity(one) for name, one in learnt.items()}
         doc2vec = {"vector_size": self.embed.vector_size, "epochs": self.embed.doc2vec_epochs}
         return {
             "task": self.task, "train": _digest(self.train), "test": _digest(self.test),

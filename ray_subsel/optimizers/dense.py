@@ -10,6 +10,7 @@ import numpy as np
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import take_rows
+from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
@@ -68,6 +69,8 @@ class DenseRanking:
     @staticmethod
     def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None) -> DenseRanking | None:
         """Return the ranking before the first pick; None where the objective has no such gains, or W does not fit."""
+        if type(problem.objective).dense_gains is Objective.dense_gains:
+            return None  # it has none; X, which may be sparse, need not be looked at
         with block_workers() as workers:
             same = representatives(problem.X, None, workers=workers)
         distinct = np.flatnonzero(same == np.arange(problem.n))

@@ -96,7 +96,7 @@ class RaySession:
     Attributes
     ----------
     seconds : float
-        That it took to connect.
+        That it took to start Ray or to connect to it; 0 where this process was connected before.
     """
 
     def __init__(self, runtime: RuntimeConfig, classes: Sequence[type] = ()) -> None:
@@ -118,7 +118,7 @@ class RaySession:
         if self._resources is None:
             began = time.perf_counter()
             self._resources = self._connect()
-            self.seconds += time.perf_counter() - began
+            self.seconds = time.perf_counter() - began if self._began else 0.0
         return self._resources
 
     @property

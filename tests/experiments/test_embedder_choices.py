@@ -13,6 +13,7 @@ from transformers import BertModel
 from ray_subsel import cli
 from ray_subsel.config import CorpusConfig, EmbedConfig, TrainConfig
 from ray_subsel.core.errors import InputError
+from ray_subsel.embedders import EMBEDDERS
 from ray_subsel.experiments import probe, runner
 from ray_subsel.experiments.embedder_choices import NEAR, OWN, chooser_label, coordinate, near_threshold
 from ray_subsel.experiments.experiment import ExperimentConfig, run
@@ -143,6 +144,18 @@ def test_an_experiment_without_choosers_goes_on_with_them(files, tiny_bert, tmp_
     run(experiment(files, tiny_bert, tmp_path, study="claim", methods=("k-center", "random-distinct")))
     run(experiment(files, tiny_bert, tmp_path, choosers=(OWN, "tfidf"), methods=("k-center", "random-distinct")))
     assert "3 cells, 2 done" in capfd.readouterr().err
+
+
+def test_cells_of_an_older_version_of_what_chooses_are_computed_again(files, tiny_bert, tmp_path, capfd, monkeypatch):
+    again = experiment(files, tiny_bert, tmp_path, choosers=(OWN, "tfidf"), methods=("k-center",))
+    with monkeypatch.context() as older:
+        older.setattr(EMBEDDERS["tfidf"], "version", 1)
+        run(again)
+    assert "2 cells, 0 done" in capfd.readouterr().err
+    run(again)
+    assert "2 cells, 1 done" in capfd.readouterr().err
+    run(again)
+    assert "2 cells, 2 done" in capfd.readouterr().err
 
 
 def test_the_command_line_names_a_chooser_that_is_none(files, tiny_bert, tmp_path, capsys):

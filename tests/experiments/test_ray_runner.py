@@ -13,7 +13,7 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.experiments import experiment as experiments
 from ray_subsel.experiments import ray_runner
 from ray_subsel.experiments.experiment import ExperimentConfig, run
-from ray_subsel.experiments.grid import Cell, read_results
+from ray_subsel.experiments.grid import Bases, Cell, read_results
 from ray_subsel.experiments.labelled_rows import Labelled
 from ray_subsel.experiments.ray_runner import Spread, tasks_of
 from ray_subsel.experiments.runner import Setup
@@ -126,8 +126,8 @@ def test_a_task_that_is_tried_again_goes_on_after_its_cells(files, tiny_bert, tm
     monkeypatch.setattr(ray_runner, "measure_draw", interrupted)
     shared = (setup, RunDir(str(tmp_path)), 1)
     with pytest.raises(ConnectionError):
-        ray_runner._measure(*shared, ("base", cells, cells))
-    found = ray_runner._measure(*shared, ("base", cells, cells))
+        ray_runner._measure(*shared, (Bases({"probe": "base"}), cells, cells))
+    found = ray_runner._measure(*shared, (Bases({"probe": "base"}), cells, cells))
     assert calls == [[0.1, 0.25], [0.25]]
     assert {result.cell for result in found} == set(cells)
 
