@@ -46,7 +46,7 @@ def _chosen(report: Mapping[str, Any]) -> list[str]:
         return lines
     chance, lift = selection["random_value"], selection["lift_over_random"]
     # A percentage of a negative expectation would only puzzle.
-    better = f" ({lift:+.1%})" if lift is not None and chance > 0 else ""
+    better = f" ({round(lift, 3) + 0.0:+.1%})" if lift is not None and chance > 0 else ""
     expected = " expected" if selection["random_is_expected"] else " in one draw"
     lines = [
         f"selected  {selection['k']:,} of {selection['n']:,} items, f = {selection['value']:,.1f}; "

@@ -241,7 +241,8 @@ def _warnings(outcome: SelectionOutcome) -> list[str]:
     objective, constraints = outcome.job.objective, outcome.job.constraints
     warnings = [] if constraints is None else list(constraints.warnings)
     warnings += objective.warnings(outcome.result.gains, outcome.job.n)
-    if outcome.result.value < outcome.random_value:
+    close = math.isclose(outcome.result.value, outcome.random_value, rel_tol=1e-6)  # all items, in another order
+    if outcome.result.value < outcome.random_value and not close:
         why = objective.why_below_random if constraints is None else "random subsets need not keep the limits"
         warnings.append(
             f"f is below that of a random subset ({outcome.result.value:,.1f} against {outcome.random_value:,.1f}): "

@@ -274,3 +274,12 @@ def test_json_and_quiet_write_the_report_and_nothing_else(files, tmp_path, capsy
     assert json.loads(capsys.readouterr().out)["selection"]["k"] == 2
     assert main(["plan", *call[1:], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 6
+
+
+def test_all_items_are_not_worse_than_the_same_items_in_another_order(tmp_path, capsys):
+    (tmp_path / "two.csv").write_text("body\na\nb\n")  # f differs in the last bit
+    arguments = ["--text", "body", "--embedder", "tfidf", "--k", "2", "--out", str(tmp_path / "out")]
+    assert main(["select", str(tmp_path / "two.csv"), *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "below that of a random subset" not in shown
+    assert "random items: 2.0 in one draw (+0.0%)" in shown
