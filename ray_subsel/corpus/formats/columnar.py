@@ -111,6 +111,8 @@ def readable(file: SourceFile) -> Iterator[None]:
 def _named(schema: pa.Schema) -> pa.Schema:
     """Return a schema after reading its names, which may be no text in a damaged file."""
     assert all(isinstance(name, str) for name in schema.names)
+    if not schema.names:
+        raise OSError("it has no columns")
     return schema
 
 
@@ -136,6 +138,29 @@ def open_parquet(file: SourceFile) -> pq.ParquetFile:
         raise unreadable(file, error) from error
 
 
+class _WholeStream:
+    """The batches of a stream, which must end where its file does: a length that is damaged may look like its end."""
+
+    def __init__(self, file: SourceFile, source: pa.NativeFile) -> None:
+        self._file, self._source = file, source
+        self._reader = pa.ipc.open_stream(source)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._reader.schema
+
+    def __enter__(self) -> _WholeStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        yield from self._reader
+        if (end := self._source.tell()) != self._file.size:
+            raise OSError(f"it says that it ends after {end:,} of its {self._file.size:,} bytes")
+
+
 def _open_arrow(file: SourceFile) -> Any:
     try:
         source = file.filesystem.open_input_file(file.path)
@@ -150,6 +175,6 @@ def _open_arrow(file: SourceFile) -> Any:
         if bytes(source.read()) != _END:
             raise InputError(f"{file.uri} must be a whole Arrow file or stream; it is another file, or cut off.")
         source.seek(0)
-        return pa.ipc.open_stream(source)
+        return _WholeStream(file, source)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file, error) from error

@@ -76,6 +76,28 @@ def test_values_have_one_spelling(tmp_path):
     assert store.take([0, 1, 2], ["label"])["label"].to_pylist() == ["0.1", "1", None]
 
 
+def test_a_stream_that_ends_before_its_file_does_is_refused(tmp_path):
+    """Four zeros in the place of a message's length are the end of a stream: rows after them would be lost."""
+    sink = pa.BufferOutputStream()
+    table = pa.table({"text": ["one", "two", "three"]})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1)
+    content = bytearray(sink.getvalue().to_pybytes())
+    whole = write(tmp_path / "whole.arrow", bytes(content))
+    assert texts(read(tmp_path, whole, text=("text",))) == ["one", "two", "three"]
+    third = [at for at in range(len(content)) if content[at : at + 4] == b"\xff" * 4][2]
+    content[third + 4 : third + 8] = bytes(4)
+    with pytest.raises(InputError, match="it says that it ends after [0-9,]+ of its [0-9,]+ bytes"):
+        read(tmp_path, write(tmp_path / "cut.arrow", bytes(content)), text=("text",), out="cut")
+
+
+def test_a_file_without_columns_is_refused(tmp_path):
+    with pa.OSFile(str(tmp_path / "none.arrow"), "wb") as sink, pa.ipc.new_file(sink, pa.schema([])):
+        pass
+    with pytest.raises(InputError, match="it has no columns"):
+        read(tmp_path, str(tmp_path / "none.arrow"), text=("text",))
+
+
 def test_arrow_files_streams_and_feather(tmp_path):
     table = pa.table({"text": [f"t{i}" for i in range(100)], "n": range(100)})
     with pa.ipc.new_file(str(tmp_path / "file.arrow"), table.schema) as writer:

@@ -130,6 +130,7 @@ def test_what_a_csv_writer_writes_is_counted_row_by_row(folder, rows, delimiter)
 
 @FUZZ
 @example(8706, 0, "parquet")  # the footer says another number of rows than there is
+@example(1108, 0, "stream")  # the schema has lost its fields
 @example(6756, 0, "npy")  # the header is no Python that could be taken apart
 @given(st.integers(0, 10_000), st.integers(0, 255), st.sampled_from(["parquet", "arrow", "stream", "npy"]))
 def test_a_byte_that_is_damaged_or_lost_is_no_traceback(folder, at, byte, form):
