@@ -52,7 +52,6 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 """Filesystems in which a folder is a part of a file's name, and nothing that must be made first."""
 
 
-@lru_cache(maxsize=64)
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the filesystem and the path inside it of a local path or a URI that pyarrow knows.
 
@@ -63,16 +62,22 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """
     try:
         if "://" in uri:
-            filesystem, path = patiently(lambda: _from_uri(uri), uri)
-            if not isinstance(filesystem, fs.LocalFileSystem):
-                filesystem = fs.PyFileSystem(Patient(filesystem, without_secrets(uri)))
-            return filesystem, path
+            return _from_address(uri)
         return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
     except InputError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         must = "be a local path or a URI that pyarrow reads"
         raise invalid("path", must, without_secrets(uri), without_secrets(f"({words_of(error)})")) from error
+
+
+@lru_cache(maxsize=64)
+def _from_address(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return what a URI stands for; a local path, by contrast, means another file once the process is elsewhere."""
+    filesystem, path = patiently(lambda: _from_uri(uri), uri)
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        filesystem = fs.PyFileSystem(Patient(filesystem, without_secrets(uri)))
+    return filesystem, path
 
 
 def _from_uri(uri: str) -> tuple[fs.FileSystem, str]:

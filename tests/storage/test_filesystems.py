@@ -73,3 +73,10 @@ def test_secrets_of_a_uri_that_cannot_be_used_are_not_told():
     with pytest.raises(InputError, match="got 'nope://") as caught:
         open_filesystem("nope://key:hush@x/y")
     assert "hush" not in str(caught.value)
+
+
+def test_a_relative_path_is_that_of_the_folder_one_is_in_now(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert open_filesystem(".")[1] == str(tmp_path / name)
