@@ -87,9 +87,65 @@ class Cells:
         self.found.setdefault(name, {})[draw] = accuracy
         if self.path is not None:
             draws = {name: {str(draw): cells[draw] for draw in sorted(cells)} for name, cells in self.found.items()}
-            part = self.path.with_name(f"{self.path.name}.part")
-            part.write_text(json.dumps({"settings": self.settings, "cells": draws}, indent=1) + "\n")
-            part.replace(self.path)
+            RunDir(str(self.path.parent)).write_json(self.path.name, {"settings": self.settings, "cells": draws})
+
+
+def measure(task: str, names: list[str], arguments: argparse.Namespace) -> dict[str, dict[int, float]]:
+    """Return the accuracy of each method in each draw; what is kept already is not measured again."""
+    train, test = (read(task, path, arguments) for path in (arguments.train, arguments.test))
+    embedder = Memory(build_embedder(EmbedConfig(embedder=arguments.embedder), threads=1))
+    cache = None if arguments.cache is None else RunDir(arguments.cache)
+    if cache is not None and cache.exists("vectors.npz"):
+        embedder.load(cache, "vectors.npz")
+    copies = Redundancy("near", 0.5, 0.1) if arguments.near else Redundancy("none", 0.0)
+    X_test, y_test = features(test, task, embedder), np.array(test["label"].to_pylist())
+    kept = Cells(arguments.out, settings_of(arguments))
+    stand_for = {NEAR: arguments.near_cosine or find_embedder("minilm").near}
+    for draw in range(arguments.draws):
+        missing = [name for name in names if draw not in kept.found.get(name, {})]
+        if not missing:
+            continue
+        sample = make_sample(train, task, copies, pool=arguments.pool, story="context+right", seed=draw)
+        X, y = embedder.embed(sample.texts), np.array(sample.table["label"].to_pylist())
+        F = features(sample.table, task, embedder)
+        if cache is not None:
+            embedder.save(cache, "vectors.npz")
+        stand_for[CLASSES] = y
+        for name in missing:
+            options = {
+                key: stand_for.get(value, value) if isinstance(value, str) else value
+                for key, value in METHODS[name].items()
+            }
+            rows = np.arange(len(y)) if name == EVERYTHING else select(X, arguments.k, seed=draw, **options).indices
+            if arguments.via == "finetune":
+                accuracy = fine_tuned(sample.table.take(pa.array(rows)), test, task, draw, arguments)
+            else:
+                accuracy = probe(F[rows], y[rows], X_test, y_test, task).accuracy
+            kept.add(name, draw, accuracy)
+            sys.stderr.write(f"draw {draw}, {name}: {accuracy:.4f}\n")
+    return {name: kept.found[name] for name in names}
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides a cell, beside the data."""
+    settings = {key: getattr(arguments, key) for key in ("kind", "k", "pool", "near", "embedder", "via")}
+    if arguments.via == "finetune":
+        settings |= {"epochs": arguments.epochs, "lr": arguments.lr}
+    if arguments.near_cosine is not None:
+        settings["near_cosine"] = arguments.near_cosine
+    return settings
+
+
+def table_of(found: dict[str, dict[int, float]]) -> str:
+    """Return means with intervals, and by how much the recipe (else the last method) is ahead, in Markdown."""
+    best = next((name for name in ("recipe auto", "recipe auto, labels hidden") if name in found), list(found)[-1])
+    lines = [f"| method | accuracy | {best} is ahead by |", "|---|---|---|"]
+    for name, cells in found.items():
+        mean, ahead = estimate(list(cells.values())), paired(found[best], cells)
+        assert ahead is not None
+        gap = "" if name == best else f"{100 * ahead.mean:+.1f} ± {100 * (ahead.half or 0.0):.1f}"
+        lines.append(f"| {name} | {100 * mean.mean:.1f} ± {100 * (mean.half or 0.0):.1f} | {gap} |")
+    return "\n".join(lines) + "\n"
 
 
 def main(given: list[str] | None = None) -> int:
@@ -114,54 +170,12 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FILE", help="write all cells as JSON")
     arguments = parser.parse_args(given)
     task = "story-cloze" if arguments.kind == "stories" else "classification"
-    train, test = (read(task, path, arguments) for path in (arguments.train, arguments.test))
-    embedder = Memory(build_embedder(EmbedConfig(embedder=arguments.embedder), threads=1))
-    cache = None if arguments.cache is None else RunDir(arguments.cache)
-    if cache is not None and cache.exists("vectors.npz"):
-        embedder.load(cache, "vectors.npz")
-    copies = Redundancy("near", 0.5, 0.1) if arguments.near else Redundancy("none", 0.0)
-    X_test, y_test = features(test, task, embedder), np.array(test["label"].to_pylist())
-    settings = {key: getattr(arguments, key) for key in ("kind", "k", "pool", "near", "embedder", "via")}
-    if arguments.via == "finetune":
-        settings |= {"epochs": arguments.epochs, "lr": arguments.lr}
-    if arguments.near_cosine is not None:
-        settings["near_cosine"] = arguments.near_cosine
-    kept = Cells(arguments.out, settings)
-    near = arguments.near_cosine or find_embedder("minilm").near
     names = [
         name
         for name in arguments.method or METHODS
         if not (task == "story-cloze" and "labels" in METHODS[name])  # which ending is right is no class
     ]
-    for draw in range(arguments.draws):
-        missing = [name for name in names if draw not in kept.found.get(name, {})]
-        if not missing:
-            continue
-        sample = make_sample(train, task, copies, pool=arguments.pool, story="context+right", seed=draw)
-        X, y = embedder.embed(sample.texts), np.array(sample.table["label"].to_pylist())
-        F = features(sample.table, task, embedder)
-        if cache is not None:
-            embedder.save(cache, "vectors.npz")
-        for name in missing:
-            options = {
-                key: y if value is CLASSES else near if value is NEAR else value for key, value in METHODS[name].items()
-            }
-            rows = np.arange(len(y)) if name == EVERYTHING else select(X, arguments.k, seed=draw, **options).indices
-            if arguments.via == "finetune":
-                accuracy = fine_tuned(sample.table.take(pa.array(rows)), test, task, draw, arguments)
-            else:
-                accuracy = probe(F[rows], y[rows], X_test, y_test, task).accuracy
-            kept.add(name, draw, accuracy)
-            sys.stderr.write(f"draw {draw}, {name}: {accuracy:.4f}\n")
-    found = {name: kept.found[name] for name in names}
-    best = next((name for name in ("recipe auto", "recipe auto, labels hidden") if name in found), names[-1])
-    lines = [f"| method | accuracy | {best} is ahead by |", "|---|---|---|"]
-    for name, cells in found.items():
-        mean, ahead = estimate(list(cells.values())), paired(found[best], cells)
-        assert ahead is not None
-        gap = "" if name == best else f"{100 * ahead.mean:+.1f} ± {100 * (ahead.half or 0.0):.1f}"
-        lines.append(f"| {name} | {100 * mean.mean:.1f} ± {100 * (mean.half or 0.0):.1f} | {gap} |")
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(table_of(measure(task, names, arguments)))
     return 0
 
 

@@ -82,6 +82,21 @@ class RowStore:
         return int(self.index["n_augmented"])
 
     @property
+    def n_ids(self) -> int:
+        """Row ids: rows that were read, and copies that augmentation added."""
+        return self.n_read + self.n_augmented
+
+    @property
+    def has_own_ids(self) -> bool:
+        """Whether rows have ids of their own, in a column ``source_id``."""
+        return bool(self.index["has_source_id"])
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the input files."""
+        return sum(file["bytes"] for file in self.files)
+
+    @property
     def shards(self) -> int:
         """The number of shards; rows with equal texts are in one."""
         return int(self.index["shards"])

@@ -105,12 +105,12 @@ class StoredRows:
     @property
     def n(self) -> int:
         """Rows that were read, and copies that augmentation added."""
-        return self.rows.n_read + self.rows.n_augmented
+        return self.rows.n_ids
 
     @property
     def has_own_ids(self) -> bool:
         """Whether an id column was named."""
-        return bool(self.rows.index["has_source_id"])
+        return self.rows.has_own_ids
 
     def usable(self, ids: Indices) -> Indices:
         """Return those of some ids that usable rows have."""

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ray_subsel.core.id_map import IdMap
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.decisions.sources import FULL, LeftOut, Sources
 from ray_subsel.decisions.status import (
@@ -65,45 +66,23 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Pairs:
-    """A map of ids: ``values`` of ascending ``keys``."""
-
-    keys: Indices
-    values: Indices
-    more: Float64s
-
-    @staticmethod
-    def of(keys: Indices, values: Indices, more: Float64s | None = None) -> _Pairs:
-        order = np.argsort(keys, kind="stable")
-        return _Pairs(keys[order], values[order], np.full(keys.size, np.nan) if more is None else more[order])
-
-    def get(self, ids: Indices) -> tuple[Indices, Float64s]:
-        """Return the value of each id, -1 where it has none, and what stands beside it, NaN where it has none."""
-        if not self.keys.size:
-            return np.full(ids.size, -1), np.full(ids.size, np.nan)
-        at = np.minimum(np.searchsorted(self.keys, ids), self.keys.size - 1)
-        there = self.keys[at] == ids
-        return np.where(there, self.values[at], -1), np.where(there, self.more[at], np.nan)
-
-
 def decision_tables(sources: Sources, window: int = WINDOW) -> Iterator[pa.Table]:
     """Yield the lines of ``decisions.parquet``, ``window`` row ids at a time."""
     chosen = sources.chosen()
-    ranks = _Pairs.of(chosen["id"].to_numpy(), chosen["rank"].to_numpy())
+    ranks = IdMap.of(chosen["id"].to_numpy(), chosen["rank"].to_numpy())
     copied = _flat(chosen["id"], chosen["rows"])
     leaders, names = _leaders(sources), _names(sources)
     for start in range(0, sources.n, window):
         yield _Window(sources, start, min(start + window, sources.n), ranks, copied, leaders, names).table()
 
 
-def _flat(ids: pa.ChunkedArray, lists: pa.ChunkedArray) -> _Pairs:
+def _flat(ids: pa.ChunkedArray, lists: pa.ChunkedArray) -> IdMap:
     """Return the id of each number of the lists beside the ids."""
     flat, owner = flat_rows(lists)
-    return _Pairs.of(flat, ids.to_numpy()[owner])
+    return IdMap.of(flat, ids.to_numpy()[owner])
 
 
-def _leaders(sources: Sources) -> _Pairs:
+def _leaders(sources: Sources) -> IdMap:
     """Return the leader of each item that joined another, and the cosine to it."""
     keys, values, cosines = [NO_ITEMS], [NO_ITEMS], [np.zeros(0)]
     for table in sources.leaders():
@@ -112,10 +91,10 @@ def _leaders(sources: Sources) -> _Pairs:
         keys.append(ids[joined])
         values.append(leader[joined])
         cosines.append(table["cosine"].to_numpy()[joined].astype(np.float64))
-    return _Pairs.of(np.concatenate(keys), np.concatenate(values), np.concatenate(cosines))
+    return IdMap.of(np.concatenate(keys), np.concatenate(values), np.concatenate(cosines))
 
 
-def _names(sources: Sources) -> _Pairs:
+def _names(sources: Sources) -> IdMap:
     """Return the best row of each item that is named by it, by its lowest row."""
     keys, values = [NO_ITEMS], [NO_ITEMS]
     for table in sources.renamed_items():
@@ -125,7 +104,7 @@ def _names(sources: Sources) -> _Pairs:
         first = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
         keys.append(flat[first])
         values.append(ids)
-    return _Pairs.of(np.concatenate(keys), np.concatenate(values))
+    return IdMap.of(np.concatenate(keys), np.concatenate(values))
 
 
 @dataclass(eq=False)
@@ -135,10 +114,10 @@ class _Window:
     sources: Sources
     start: int
     stop: int
-    ranks: _Pairs
-    copied: _Pairs
-    leaders: _Pairs
-    names: _Pairs
+    ranks: IdMap
+    copied: IdMap
+    leaders: IdMap
+    names: IdMap
 
     def __post_init__(self) -> None:
         size = self.stop - self.start
@@ -194,10 +173,10 @@ class _Window:
             named, _ = self.names.get(items)
             self.item[places] = np.where(named >= 0, named, items)
             if nearest is not None:
-                near = _Pairs.of(nearest["id"].to_numpy(), nearest["nearest"].to_numpy(), nearest["cosine"].to_numpy())
+                near = IdMap.of(nearest["id"].to_numpy(), nearest["nearest"].to_numpy(), nearest["cosine"].to_numpy())
                 self.nearest[places], self.nearest_cosine[places] = near.get(items)
                 if FULL in nearest.column_names:
-                    full = _Pairs.of(nearest["id"].to_numpy(), nearest[FULL].cast(pa.int64()).to_numpy())
+                    full = IdMap.of(nearest["id"].to_numpy(), nearest[FULL].cast(pa.int64()).to_numpy())
                     self._mark(places[full.get(items)[0] == 1], GROUP_FULL)
 
     def _mark_copies(self) -> None:
@@ -294,7 +273,7 @@ class _Window:
     def _with_notes(self, told: pa.Array) -> pa.Array:
         """Return the reasons with what else is known of some chosen rows, and of some that are not."""
         ids, notes = self.sources.notes
-        at = _Pairs.of(ids, np.arange(ids.size)).get(self.ids)[0]
+        at = IdMap.of(ids, np.arange(ids.size)).get(self.ids)[0]
         at[~np.isin(self.status, [CODE[CHOSEN], CODE[NOT_CHOSEN], CODE[GROUP_FULL]])] = -1
         if (at < 0).all():
             return told

@@ -165,9 +165,9 @@ class Bases:
 
     def of(self, cell: Cell) -> str:
         """Return the base of a cell."""
-        choosers = {cell.chooser, method_named(cell.method).embedder}
-        later = [f"{name}-{number}" for name, number in sorted(self.versions.items()) if number > 1]
-        return "-".join([self.via[cell.via], *(one for one in later if one.partition("-")[0] in choosers)])
+        choosers = sorted({cell.chooser, method_named(cell.method).embedder})
+        later = [f"{name}-{self.versions[name]}" for name in choosers if self.versions.get(name, 1) > 1]
+        return "-".join([self.via[cell.via], *later])
 
     def is_older(self, base: str, cell: Cell) -> bool:
         """Tell whether a cell was made with the same data and settings, by another version of what chooses."""

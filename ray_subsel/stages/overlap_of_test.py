@@ -56,7 +56,7 @@ def overlap_of_test(rows: RowStore, test: RowStore, reads_here: Callable[[int], 
     if test.run.exists(NAME):
         return Overlapping(**test.run.read_json(NAME))
     index = TextIndex.of(texts_of([test]))
-    here = reads_here(sum(file["bytes"] for file in rows.files))
+    here = reads_here(rows.n_bytes)
     out = contaminated_rows(rows)
     specs = [
         (

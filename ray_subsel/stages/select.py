@@ -110,7 +110,7 @@ class SelectStage(Stage[bool]):
         n, d = self.store.n, self.store.d
         sizes = self._sizes(context, config, k)
         asked = context.config
-        source = Counted(self.rows.n_rows, True, sum(file["bytes"] for file in self.rows.files), self.rows.shards)
+        source = Counted(self.rows.n_rows, True, self.rows.n_bytes, self.rows.shards)
         embedding = embedding_of(context, self.rows, d)
         stages = stage_bytes(Work(asked, source, d, k, sizes, embedding, context.machine, context.policy))
         if context.plan is not None:

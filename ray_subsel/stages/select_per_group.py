@@ -233,7 +233,7 @@ class SelectPerGroupStage(Stage[bool]):
         misfits = write_subset(run, self.rows, ids, self.asked.to, ranks=ranks, stage=stage)
         if stage is not None:
             table = table.append_column(STAGE, pa.array(stage))
-        if self.rows.index["has_source_id"]:
+        if self.rows.has_own_ids:
             table = table.append_column(OWN_IDS, self.rows.take(ids, [OWN_IDS])[OWN_IDS])
         run.write_table(SELECTION, table.set_column(0, "group", shown))
         gains, chosen = table["gain"].to_numpy(), np.bincount(group, minlength=len(names))

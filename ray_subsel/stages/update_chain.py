@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import invalid
+from ray_subsel.core.id_map import IdMap
 from ray_subsel.core.types import NO_ITEMS, Float32s, Indices
 from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import INDEX, RowStore
@@ -86,10 +87,8 @@ class Part:
         if self.number or not self.run.exists(SUBSET):
             return self.rows.subset_table(ids, misfits)
         subset = self.run.read_table(SUBSET)
-        known = subset[place].to_numpy()
-        order = np.argsort(known)
-        at = order[np.minimum(np.searchsorted(known[order], ids), known.size - 1)]
-        there = known[at] == ids
+        at, _ = IdMap.of(subset[place].to_numpy(), np.arange(subset.num_rows)).get(ids)
+        there = at >= 0
         if not there.any():
             return self.rows.subset_table(ids, misfits)
         taken = subset.take(pa.array(at[there]))
@@ -251,7 +250,7 @@ class Chain:
     def has_own_ids(self) -> bool:
         """Whether an id column was named."""
         rows = self.parts[0].rows
-        return rows is not None and bool(rows.index["has_source_id"])
+        return rows is not None and rows.has_own_ids
 
     def usable(self, ids: Indices) -> Indices:
         """Return those of some ids that usable rows have."""

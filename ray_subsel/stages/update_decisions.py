@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_subsel.core.id_map import IdMap
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import REJECTED
 from ray_subsel.decisions.sources import LeftOut, Sources
@@ -42,13 +43,12 @@ class ChainSources(Sources):
     @property
     def n(self) -> int:
         """Rows that were read."""
-        return self.chain.end
+        return self.chain.n
 
     @property
     def has_own_ids(self) -> bool:
         """Whether an id column was named."""
-        rows = self.chain.parts[0].rows
-        return rows is not None and bool(rows.index["has_source_id"])
+        return self.chain.has_own_ids
 
     def chosen(self) -> pa.Table:
         """Return the selection."""
@@ -65,9 +65,8 @@ class ChainSources(Sources):
                 continue
             table = part.run.read_table(ITEMS, ["id", "equal", "rows"])
             nearest = pa.concat_tables([next(near) for _ in store.numbers])
-            order = np.argsort(table["id"].to_numpy())
-            at = order[np.searchsorted(table["id"].to_numpy()[order], nearest["id"].to_numpy())]
-            nearest = nearest.set_column(0, "id", table["equal"].take(pa.array(at)))
+            equal = IdMap.of(table["id"].to_numpy(), table["equal"].to_numpy())
+            nearest = nearest.set_column(0, "id", pa.array(equal.get(nearest["id"].to_numpy())[0]))
             yield table.select(["equal", "rows"]).rename_columns(["id", "rows"]), nearest
 
     def leaders(self) -> Iterator[pa.Table]:

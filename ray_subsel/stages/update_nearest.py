@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ray_subsel.core.id_map import IdMap
 from ray_subsel.core.items import MULTIPLICITY
-from ray_subsel.core.types import Float32s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.borders import is_in
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
@@ -69,7 +70,7 @@ def nearest_of(chain: Chain, before: Part, chosen: Indices, vectors: Float32s, c
     n = sum(store.n for store in map(_embedded, chain.parts) if store is not None)
     everyone = NearestChosen.of(unit_rows(vectors), n=n)
     few = NearestChosen.of(unit_rows(vectors[came]), n=n) if came.size else None
-    rank_of = _Ranks.of(chosen)
+    rank_of = IdMap.of(chosen, np.arange(chosen.size))
     parts, compared, weights = [], 0, np.zeros(chosen.size, dtype=np.int64)
     for part in chain.parts:
         store = _embedded(part)
@@ -77,7 +78,8 @@ def nearest_of(chain: Chain, before: Part, chosen: Indices, vectors: Float32s, c
             assert store is not None
             ids = store.read_shard(shard, ["id", MULTIPLICITY])
             mine = ids["id"].to_numpy() + part.offset
-            rank, cosine = known.of_items(mine, rank_of)
+            nearest, known_cosine = known.get(mine)
+            rank, cosine = rank_of.get(nearest)[0], known_cosine.astype(np.float32)
             lost = np.flatnonzero(rank < 0)
             if lost.size or (few is not None and mine.size):
                 rows = vectors_of(store.read_shard(shard, ["vector"])["vector"])
@@ -103,50 +105,12 @@ def _embedded(part: Part) -> EmbeddingStore | None:
     return None if part.rows is None else EmbeddingStore.open_folder(part.run, EMBEDDINGS)
 
 
-@dataclass(frozen=True, eq=False)
-class _Ranks:
-    """The rank of each chosen row."""
-
-    ids: Indices
-    ranks: Indices
-
-    @staticmethod
-    def of(chosen: Indices) -> _Ranks:
-        order = np.argsort(chosen)
-        return _Ranks(chosen[order], order)
-
-    def get(self, ids: Indices) -> Indices:
-        """Return the rank of each row, -1 where it is not chosen."""
-        at = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
-        return np.where(self.ids[at] == ids, self.ranks[at], -1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """What was known before, by ascending id."""
-
-    ids: Indices
-    nearest: Indices
-    cosine: Float32s
-
-    def of_items(self, items: Indices, ranks: _Ranks) -> tuple[Indices, Float32s]:
-        """Return the rank of the chosen item that is nearest, -1 where that is not known, and the cosine."""
-        if not self.ids.size:
-            return np.full(items.size, -1), np.zeros(items.size, dtype=np.float32)
-        at = np.minimum(np.searchsorted(self.ids, items), self.ids.size - 1)
-        rank = np.where(self.ids[at] == items, ranks.get(self.nearest[at]), -1)
-        return rank, self.cosine[at].astype(np.float32)
-
-
-def _known(before: Part) -> _Known:
-    """Read what a run, or an update, knows; nothing where an older version left it without."""
+def _known(before: Part) -> IdMap:
+    """Read the nearest chosen row of each item, and the cosine; nothing where an older version left it without."""
     kept = [FILE] if before.run.exists(FILE) else []
     names = kept if before.number else before.run.names(FOLDER, ".parquet")
     tables = [before.run.read_table(name, ["id", "nearest", "cosine"]) for name in names]
     if not tables:
-        nothing = np.zeros(0, dtype=np.int64)
-        return _Known(nothing, nothing, np.zeros(0, dtype=np.float32))
+        return IdMap.of(NO_ITEMS, NO_ITEMS)
     table = pa.concat_tables(tables)
-    ids = table["id"].to_numpy()
-    order = np.argsort(ids, kind="stable")
-    return _Known(ids[order], table["nearest"].to_numpy()[order], table["cosine"].to_numpy()[order])
+    return IdMap.of(*(table[name].to_numpy() for name in ("id", "nearest", "cosine")))

@@ -49,7 +49,7 @@ def write_selection(
     result = outcome.result
     members, largest = _members(store, result.ids)
     ids = outcome.published
-    own = {OWN_IDS: rows.take(ids, [OWN_IDS])[OWN_IDS]} if rows.index["has_source_id"] else {}
+    own = {OWN_IDS: rows.take(ids, [OWN_IDS])[OWN_IDS]} if rows.has_own_ids else {}
     stage = _stages(store, outcome, config)
     table = pa.table(
         {
