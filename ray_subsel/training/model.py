@@ -50,9 +50,9 @@ def load_trainable(task: str, model: str, classes: Sequence[str], config: TrainC
 def resolve_precision(precision: str, device: str) -> str:
     """Return ``fp32`` or ``bf16``.
 
-    ``auto`` is bf16 on GPUs that compute in it (compute capability 8.0 or more) and on CPUs with AMX tiles, where a
-    step takes half the time; everywhere else, AVX-512 without AMX included, fp32. bf16 means autocast: weights,
-    gradients, optimizer and loss stay float32, matrix products run in bfloat16.
+    ``auto`` is bf16 on GPUs that compute in it (compute capability 8.0 or more) and on CPUs that multiply in it (AMX
+    tiles, or AVX-512 with bfloat16), where a step takes half the time; everywhere else fp32. bf16 means autocast:
+    weights, gradients, optimizer and loss stay float32, matrix products run in bfloat16.
     """
     import torch
 
@@ -61,7 +61,7 @@ def resolve_precision(precision: str, device: str) -> str:
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16" if capabilities.get("amx_bf16", False) else "fp32"
+    return "bf16" if capabilities.get("amx_bf16", False) or capabilities.get("avx512_bf16", False) else "fp32"
 
 
 def make_optimizer(network: Any, config: TrainConfig) -> Any:

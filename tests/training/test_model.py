@@ -39,8 +39,11 @@ def test_norms_and_biases_do_not_decay(tiny_bert: str) -> None:
     assert len(decaying["params"]) + len(others["params"]) == len(list(network.parameters()))
 
 
-@pytest.mark.parametrize(("capabilities", "expected"), [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "fp32")])
-def test_auto_precision_on_cpus_goes_by_amx(
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx512_f": True}, "fp32"), ({}, "fp32")],
+)
+def test_auto_precision_on_cpus_goes_by_what_multiplies_in_bfloat16(
     capabilities: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
