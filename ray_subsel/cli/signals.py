@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from ray_subsel.cli.failures import INTERRUPTED, failure_of
+from ray_subsel.cli.failures import failure_of
 from ray_subsel.core.terminal import tell
+from ray_subsel.runtime.head_watch import forget, lost
 
 SECONDS = 4.0
 """From the first signal to the end, at most; SIGINT ends a command within 5 s."""
@@ -37,6 +38,7 @@ def interruptible(*, whole_process: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread is told of signals
         return
+    forget()
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -75,5 +77,6 @@ def _watch(read: int) -> None:
         if not number:  # the block has ended
             return
         heard += number in SIGNALS
-    tell(failure_of(KeyboardInterrupt()).line)
-    os._exit(INTERRUPTED)
+    failure = failure_of(lost() or KeyboardInterrupt())
+    tell(failure.line)
+    os._exit(failure.status)

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from ray_subsel.config import RuntimeConfig
 from ray_subsel.core.errors import InputError, ResourceError, invalid
 from ray_subsel.core.extras import missing_in, need
 from ray_subsel.core.plugins import is_installed, is_own
+from ray_subsel.runtime.head_watch import seconds_of_patience, servers_of_ray, watched
 from ray_subsel.runtime.local_ray import (
     check_open_files,
     frugal_workers,
@@ -110,8 +112,10 @@ class RaySession:
     def __enter__(self) -> RaySession:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)
 
     def start(self) -> Resources:
         """Connect, unless that is done, and return what there is."""
@@ -149,6 +153,7 @@ class RaySession:
             self._stack.callback(ray.shutdown)
             self._began = True
         _quiet()
+        self._stack.enter_context(watched(servers_of_ray(), seconds_of_patience()))
         ship(self._classes)
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]

@@ -7,7 +7,9 @@ seen for the NTH time, over all processes of the run. Then
 
 driver   this process is killed, by SIGKILL;
 alone    this process is killed, by SIGKILL, and has started no Ray;
-node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place.
+node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place;
+gcs_server, raylet
+         this process of the command's own Ray is killed, by SIGKILL, and whatever is done then takes long.
 
 With WAY ``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside
 the run directory, into its name with ``.json`` added.
@@ -63,6 +65,24 @@ def killing_driver(moment):
     def watch(event, name):
         if moment.is_now(event, name):
             os.kill(driver, signal.SIGKILL)
+
+    return watch
+
+
+def killing_ray(name, moment, out):
+    """Return a watch that kills a process of the Ray of this process, whose run cannot end soon then."""
+    driver = os.getpid()
+
+    def watch(event, file):
+        if moment.is_now(event, file):
+            import psutil
+            import ray  # noqa: F401  (brings psutil)
+
+            found = psutil.Process(driver).children(recursive=True)
+            Path(f"{out}.json").write_text(json.dumps({"processes": [one.pid for one in found]}))
+            os.kill(next(one.pid for one in found if one.name() == name), signal.SIGKILL)
+        if moment.has_come() and event == "write":
+            time.sleep(1.0 if os.getpid() == driver else 60.0)
 
     return watch
 
@@ -124,9 +144,11 @@ def main():
     if way in ("driver", "alone"):
         policy = on_ray if way == "driver" else DEFAULT_POLICY
         return cli.main(arguments, policy=policy, watch=killing_driver(Moment(event, int(nth))))
+    out = arguments[arguments.index("--out") + 1]
+    if way in ("gcs_server", "raylet"):
+        return cli.main(arguments, policy=on_ray, watch=killing_ray(way, Moment(event, int(nth)), out))
     import ray
 
-    out = arguments[arguments.index("--out") + 1]
     cluster = None
     if way == "node":
         moment = Moment(event, int(nth))

@@ -1,6 +1,7 @@
 """One small corpus with near copies, its embeddings, and the ids that runs to which nothing happens end with."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -62,10 +63,10 @@ class Runs:
         (out / "manifest.json").write_text(json.dumps(manifest))
 
 
-def run_child(way, moment, nth, command):
+def run_child(way, moment, nth, command, **environment):
     """Run a command in a process to which something happens (see child.py); return how that ended."""
     call = [sys.executable, str(CHILD), way, moment, str(nth), *command]
-    return subprocess.run(call, capture_output=True, text=True, check=False)
+    return subprocess.run(call, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
 def chosen(out):
