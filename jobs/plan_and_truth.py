@@ -5,7 +5,9 @@
 
 Each case is a run in a process of its own, without kept embeddings; ``OUT/cells.json`` has the seconds and bytes of
 each stage as planned and as taken, and is gone on with. The time taken is that of the run from its first check on,
-without Python's start.
+without Python's start. Where other work takes the CPUs after the plan was told, seconds say little: beside them stand
+the CPU seconds that the process took, Python's start with them, and those that the plan would have told on an idle
+machine. Those of Ray's processes are not known.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +26,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ray_subsel.planning.stage_seconds import RAY
 from ray_subsel.synthetic import Recipe, make_corpus
 
 
@@ -58,6 +62,7 @@ CASES = {
     "minilm-2k": Case(2_000, 0, "--text text --k 200"),
     "minilm-500-train": Case(500, 0, "--task classification --text text --label topic --test {labelled} --k 100 "
                              "--arm subset --arm random --epochs 2"),
+    "vectors-1k": Case(1_000, 16, f"{VECTORS} --k 100"),
     "vectors-10k-64": Case(10_000, 64, f"{VECTORS} --k 1000"),
     "vectors-20k-384": Case(20_000, 384, f"{VECTORS} --k 1000"),
     "vectors-200k-64": Case(200_000, 64, f"{VECTORS} --k 2000"),
@@ -93,36 +98,50 @@ def measure(name: str, case: Case, out: Path) -> dict[str, Any]:
                "--out", str(place)]  # fmt: skip
     cell = {"case": name, "command": " ".join(["subsel", *command[3:]]).replace(str(out), "OUT")}
     cell |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
-    began = time.perf_counter()
+    began, used = time.perf_counter(), cpu_seconds()
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         return cell | {"failed": done.stderr.strip().splitlines()[-1:]}
-    wall = time.perf_counter() - began
+    wall, cpu = time.perf_counter() - began, cpu_seconds() - used
     report = json.loads((place / "report.json").read_text())
     shutil.rmtree(place)
     plan = report["plan"]
-    planned = {"seconds": plan["seconds"], "bytes": plan["stages"]}
-    return cell | {"wall": wall, "planned": planned, "took": {"seconds": report["seconds"], "bytes": report["peaks"]}}
+    planned = {"seconds": plan["seconds"], "bytes": plan["stages"], "slow": plan["slow"]}
+    took = {
+        "seconds": report["seconds"],
+        "bytes": report["peaks"],
+        "cpu_seconds": None if RAY in plan["seconds"] else cpu,
+    }
+    return cell | {"wall": wall, "planned": planned, "took": took}
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of the processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def row(cell: dict[str, Any]) -> str:
     """Return the line of the table of a cell: all together, then the stages of a tenth of the time and more."""
     if "failed" in cell:
-        return f"| {cell['case']} | {cell['failed']} | | | |"
+        return f"| {cell['case']} | {cell['failed']} | | | | | |"
     planned, took = cell["planned"]["seconds"], cell["took"]["seconds"]
     stages = {name for name in took if max(took[name], planned.get(name, 0.0)) > 0.1 * sum(took.values())}
     shown = ", ".join(f"{name} {planned.get(name, 0.0):.0f} ({took[name]:.0f})" for name in took if name in stages)
     total, run, memory = sum(planned.values()), sum(took.values()), cell["planned"]["bytes"]
     peaks = max(memory.values()) >> 20, max(cell["took"]["bytes"][name] for name in memory) >> 20
     ratio = f"{total:.0f} ({run:.0f}) | {total / run:.2f}"
-    return f"| {cell['case']} | {ratio} | {shown} | {peaks[0]:,} ({peaks[1]:,}) |"
+    cpu, slow = cell["took"].get("cpu_seconds"), cell["planned"].get("slow")
+    idle = f"{total / slow:.1f} ({cpu:.1f})" if cpu and slow else ""
+    return f"| {cell['case']} | {ratio} | {idle} | {shown} | {peaks[0]:,} ({peaks[1]:,}) | {cell['load']:.0f} |"
 
 
 def table(cells: list[dict[str, Any]]) -> str:
     """Return a table of Markdown."""
     head = [
-        "| case | seconds planned (taken) | ratio | its longest stages | MiB planned (taken) |",
-        "|---|---|---|---|---|",
+        "| case | seconds planned (taken) | ratio | on an idle CPU (CPU s taken) | its longest stages "
+        "| MiB planned (taken) | load |",
+        "|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *(row(cell) for cell in cells)])
 

@@ -65,7 +65,7 @@ from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
-from ray_subsel.stages.train import TrainStage, check_test
+from ray_subsel.stages.train import TrainStage, check_test, plan_of_training
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.manifest import Manifest, StageEntry, locked
@@ -277,10 +277,12 @@ def finetune(
         about = _about(config, manifest.about.get("command", ""))
         # What was selected, and how, stays as it is told: the next fine-tuning, or an update, asks for it.
         settings = {**manifest.about.get("config", {}), "train": about["config"]["train"]}
-        manifest.about = about | {"recipe": manifest.about.get("recipe"), "config": settings}
+        told_before = {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}
+        manifest.about = about | {"recipe": manifest.about.get("recipe"), "config": settings} | told_before
         with RaySession(config.runtime) as session:
-            context = RunContext(config, manifest, session, possible(policy))
-            run_stage(TrainStage(RowStore.open(directory), config.train), context)
+            rows = RowStore.open(directory)
+            plan = plan_of_training(directory, rows, config.train)
+            run_stage(TrainStage(rows, config.train), RunContext(config, manifest, session, possible(policy), plan))
         return publish(manifest)
 
 

@@ -419,7 +419,7 @@ def test_small_data_start_no_ray(stories, tiny_bert, tmp_path):
     assert len(json.loads((tmp_path / "encoder" / "report.json").read_text())["training"]["arms"]) == 3
 
 
-def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
+def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path, capsys):
     out = tmp_path / "out"
     config = RunConfig(
         corpus=CorpusConfig(data=(str(stories / "train.csv"),), task="story-cloze", augment=True),
@@ -441,10 +441,17 @@ def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path):
     assert (out / "train" / "subset" / "result.json").stat().st_mtime_ns == before
     # The command line adds one more with the settings that the run had; the corpus itself is no longer needed.
     (stories / "train.csv").rename(stories / "gone.csv")
+    capsys.readouterr()
     assert main(["finetune", str(out), "--arm", "random"]) == 0
+    err = capsys.readouterr().err
+    assert err.index("train     1 training set of 12 rows together, 1 epoch; 20 test rows") < err.index(
+        "train random: 12"
+    )
+    assert {"select", "train"} <= json.loads((out / "report.json").read_text())["plan"]["seconds"].keys()
     told = json.loads((out / "manifest.json").read_text())["about"]["config"]
     assert told["select"]["k"] is not None or told["select"]["fraction"] is not None
     assert main(["finetune", str(out), "--arm", "random"]) == 0  # it still holds a finished selection
+    assert "time      some" not in capsys.readouterr().err  # nothing is left to train
     assert {arm["arm"] for arm in json.loads((out / "report.json").read_text())["training"]["arms"]} >= {
         "random",
         "full",

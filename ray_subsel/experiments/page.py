@@ -17,7 +17,7 @@ from ray_subsel.experiments.tables import as_text, learner, points
 _STYLE = """
 body { margin: 0; background: #f6f7f9; color: #16202c; font: 16px/1.5 system-ui, "Segoe UI", Roboto, Arial, sans-serif }
 main { max-width: 1040px; margin: 0 auto; padding: 32px 20px 64px }
-h1 { font-size: 26px } h2 { font-size: 18px; margin-top: 36px }
+h1 { font-size: 26px } h2 { font-size: 18px; margin-top: 36px } h3 { font-size: 15px; margin: 24px 0 0 }
 figure { margin: 16px 0; background: #fff; border: 1px solid #dfe4ea; border-radius: 10px; padding: 10px }
 figure > svg { width: 100%; height: auto } .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; margin: 14px 0 }
@@ -204,8 +204,9 @@ def _html(markdown: str) -> str:
     """Return our own Markdown (headings, tables, sentences) as HTML."""
     parts = []
     for block in re.split(r"\n\n+", markdown.strip()):
-        if block.startswith("## "):
-            parts.append(f"<h2>{escape(block[3:])}</h2>")
+        if block.startswith("#"):
+            level, _, title = block.partition(" ")
+            parts.append(f"<h{len(level)}>{escape(title)}</h{len(level)}>")
         elif block.startswith("| "):
             header, _, *rows = block.split("\n")
             head = "".join(f"<th>{escape(cell)}</th>" for cell in _cells(header))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from ray_subsel.experiments.embedder_choices import OWN
 from ray_subsel.experiments.forms import markdown, percent
-from ray_subsel.experiments.methods import METHODS
 
 NAMES = {
     "full": "everything",
@@ -18,6 +18,9 @@ NAMES = {
     "graph-cut-doc2vec": "graph cut on Doc2Vec",
 }
 """The paper's words for the methods that it has."""
+SUBSETS = ("graph-cut-keep", "graph-cut-doc2vec", "random")
+"""Those that choose, in the order of the paper's columns."""
+Form = Callable[[float], str]
 
 
 @lru_cache(maxsize=1)
@@ -28,10 +31,15 @@ def paper_figures() -> dict[str, Any]:
 
 
 def has_paper(condition: Mapping[str, Any]) -> bool:
-    """Tell whether the paper has figures for a condition: fine-tuning on all stories, doubled by exact copies."""
+    """Tell whether the paper's figures may be drawn with those of a condition: the paper's, by fine-tuning."""
+    return condition["via"] == "finetune" and is_papers(condition)
+
+
+def is_papers(condition: Mapping[str, Any]) -> bool:
+    """Tell whether a condition is the paper's, however it is measured: all stories, doubled by exact copies."""
     redundancy = condition["redundancy"]
     return (
-        condition["via"] == "finetune"
+        condition["task"] == "story-cloze"
         and condition["pool"] is None
         and condition["share_of"] == "rows"
         and redundancy["kind"] == "exact"
@@ -50,45 +58,90 @@ def published_times(name: str) -> list[tuple[float, float]]:
     return list(zip(totals, paper["accuracy"][name], strict=True))
 
 
-def beside_the_paper(condition: Mapping[str, Any]) -> list[str]:
-    """Return tables of our means and, in brackets, the paper's figures; a dash where a cell has not been run."""
+def papers_form(conditions: Sequence[Mapping[str, Any]], encoder: str) -> list[str]:
+    """Return Tables 1 to 4 of the paper, ours beside its figures in brackets; a dash where a cell has not been run.
+
+    Of the conditions that have been fine-tuned as the paper did; where there is none, of those that the probe measured.
+    Empty where no condition is the paper's.
+
+    Parameters
+    ----------
+    conditions : sequence of mapping
+        As in a summary.
+    encoder : str
+        What stands in BERT's place here.
+    """
+    alike = [one for one in conditions if is_papers(one)]
+    shown = [one for one in alike if one["via"] == "finetune"] or alike
+    return [part for one in shown for part in _tables(one, encoder)]
+
+
+def _tables(condition: Mapping[str, Any], encoder: str) -> list[str]:
+    by = "fine-tuning" if condition["via"] == "finetune" else "the probe, not by fine-tuning as there"
     return [
-        _by_size("accuracy", "accuracy", condition, lambda value: f"{100 * value:.2f} %"),
-        _by_size("time to train", "seconds_train", condition, lambda value: f"{value:.0f} s"),
-        _by_size("time to select", "seconds_select", condition, lambda value: f"{value:.3f} s"),
-        _once(condition),
+        f"## Tables 1 to 4 of the paper, by {by}",
+        f"Ours, with {encoder} in BERT's place; in brackets the paper's figures; – where nothing was run here.",
+        *_titled(1, "training on everything", _everything(condition)),
+        *_titled(2, "accuracy", _by_size(condition, "accuracy", lambda value: f"{100 * value:.2f} %")),
+        *_titled(3, "time to train", _by_size(condition, "seconds_train", lambda value: f"{value:.1f} s")),
+        *_titled(4, "seconds to embed, to compute similarities and to select", _preparing(condition)),
         "No similarity matrix is made here: graph cut's gains come from sums and inner products of the vectors, within "
-        "the time to select.",
+        "the time to select. Embedding is done once for all sizes.",
         f"Source: {paper_figures()['source']}",
     ]
 
 
-def _by_size(title: str, what: str, condition: Mapping[str, Any], form: Callable[[float], str]) -> str:
+def _titled(number: int, title: str, table: str) -> list[str]:
+    return [f"### Table {number}. {title[0].upper()}{title[1:]}", table]
+
+
+def _everything(condition: Mapping[str, Any]) -> str:
+    paper, ours = paper_figures(), _of(condition, "full").get(1.0)
+    accuracy = _beside(ours and ours["accuracy"]["mean"], paper["accuracy"]["full"][0], lambda v: f"{100 * v:.2f} %")
+    seconds = _beside(ours and ours["seconds_train"], paper["seconds_train"]["full"][0], lambda v: f"{v:.1f} s")
+    return markdown(["", "accuracy", "time to train"], [["everything", accuracy, seconds]])
+
+
+def _by_size(condition: Mapping[str, Any], what: str, form: Form) -> str:
+    """Return a table of sizes by methods."""
     paper = paper_figures()
-    sizes = [*paper["sizes"], 1.0]
-    rows = []
-    for name, published in paper[what].items():
-        theirs = dict(zip([1.0] if name == "full" else paper["sizes"], published, strict=True))
-        ours = {one["size"]: one[what]["mean"] if what == "accuracy" else one[what] for one in _sizes(condition, name)}
-        shown = [
-            f"{form(ours[size]) if size in ours else '–'} ({form(theirs[size])})" if size in theirs else ""
-            for size in sizes
-        ]
-        rows.append([METHODS[name].label, *shown])
-    return markdown([f"{title}, ours (the paper's)", *(percent(size) for size in paper["sizes"]), "all rows"], rows)
+    columns = []
+    for name in SUBSETS:
+        theirs = paper[what].get(name) or [None] * len(paper["sizes"])
+        ours = _of(condition, name)
+        values = [ours.get(size) and ours[size][what] for size in paper["sizes"]]
+        if what == "accuracy":
+            values = [value and value["mean"] for value in values]
+        columns.append([_beside(mine, other, form) for mine, other in zip(values, theirs, strict=True)])
+    rows = [[percent(size), *cells] for size, *cells in zip(paper["sizes"], *columns, strict=True)]
+    return markdown(["subset", *(NAMES[name] for name in SUBSETS)], rows)
 
 
-def _once(condition: Mapping[str, Any]) -> str:
-    paper = paper_figures()
-    rows = []
-    for name, embedding in paper["seconds_embed"].items():
-        measured = [one["seconds_embed"] for one in _sizes(condition, name) if one["seconds_embed"] is not None]
-        ours = f"{sum(measured) / len(measured):.1f} s" if measured else "–"
-        similarity = paper["seconds_similarity"][name]
-        rows.append([METHODS[name].label, f"{ours} ({embedding:.2f} s)", f"none ({similarity:.3f} s)"])
-    return markdown(["once for all sizes, ours (the paper's)", "time to embed", "time for similarities"], rows)
+def _preparing(condition: Mapping[str, Any]) -> str:
+    """Return a table of sizes by what comes before training, of each method that embeds."""
+    paper, rows = paper_figures(), []
+    embedding = list(paper["seconds_embed"])
+    for at, size in enumerate(paper["sizes"]):
+        row = [percent(size)]
+        for name in embedding:
+            ours, selecting = _of(condition, name).get(size), paper["seconds_select"].get(name)
+            row += [
+                _beside(ours and ours["seconds_embed"], paper["seconds_embed"][name], lambda value: f"{value:.1f}"),
+                f"{'–' if ours is None else 'none'} ({paper['seconds_similarity'][name]:.3f})",
+                _beside(ours and ours["seconds_select"], selecting and selecting[at], lambda value: f"{value:.3f}"),
+            ]
+        rows.append(row)
+    names = [NAMES[name].removeprefix("graph cut on ") for name in embedding]
+    heads = [head for name in names for head in (f"{name}: embed", "similarities", "select")]
+    return markdown(["subset", *heads], rows)
 
 
-def _sizes(condition: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = next((one["sizes"] for one in condition["methods"] if one["name"] == name), [])
-    return found
+def _beside(ours: float | None, theirs: float | None, form: Form) -> str:
+    """Return our figure and the paper's in brackets; a dash for ours where there is none, nothing for theirs."""
+    return ("–" if ours is None else form(ours)) + ("" if theirs is None else f" ({form(theirs)})")
+
+
+def _of(condition: Mapping[str, Any], name: str) -> dict[float, dict[str, Any]]:
+    """Return what a method has reached in a condition, by size."""
+    own = [one for one in condition["methods"] if one["name"] == name and one["chooser"] == OWN]
+    return {one["size"]: one for method in own for one in method["sizes"]}

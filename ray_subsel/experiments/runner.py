@@ -19,8 +19,9 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.embedders import TextList, build_embedder, model_fingerprint, model_name
 from ray_subsel.embedders.base import Embedder, Float32s
 from ray_subsel.experiments import probe
-from ray_subsel.experiments.embedder_choices import NEAR, OWN, TRAINED
+from ray_subsel.experiments.embedder_choices import NEAR, OWN, TRAINED, model_label
 from ray_subsel.experiments.embedding_cache import Memory
+from ray_subsel.experiments.forms import percent
 from ray_subsel.experiments.grid import Cell, Result, Results
 from ray_subsel.experiments.methods import Method, Ranking, method_named, rank
 from ray_subsel.experiments.samples import Sample, make_sample, texts_of
@@ -237,6 +238,11 @@ class Bench:
             name = f"vectors-{fingerprint([*data, model_fingerprint(model_name(config) or '')])}.npz"
             if self.run.exists(name):
                 memory.load(self.run, name)
+            else:
+                rows = self.setup.train.num_rows + (self.setup.test.num_rows if chooser == OWN else 0)
+                log_line(
+                    f"experiment: vectors of {rows:,} rows, by {model_label(model_name(config) or config.embedder)}"
+                )
             before = len(memory.known())
             for story in stories:
                 memory.embed(texts_of(self.setup.train, self.setup.task, story))
@@ -320,6 +326,13 @@ def method_of(cell: Cell) -> Method:
     return method if cell.chooser == OWN else replace(method, embedder=cell.chooser)
 
 
+def told_of(result: Result) -> str:
+    """Return a finished cell in a few words."""
+    cell = result.cell
+    label = method_of(cell).label
+    return f"{label}, {percent(cell.size)}, seed {cell.seed}: {result.accuracy:.3f} in {result.seconds_train:,.0f} s"
+
+
 def draws_of(cells: Iterable[Cell]) -> list[list[Cell]]:
     """Return the cells by draw: seeds in the order given, the draws of a seed in a fixed order."""
     return [
@@ -372,7 +385,9 @@ def run_cells(bench: Bench, cells: list[Cell], results: Results, after_draw: Cal
             seed = todo[0].seed
         for result in measure_draw(bench, todo, cells):
             results.add(result)
-        done += len(todo)
+            done += 1
+            if result.cell.via == "finetune":  # minutes each
+                log_line(f"experiment: {done:,} of {len(missing):,} cells: {told_of(result)}")
         took = time.perf_counter() - began
         log_line(f"experiment: seed {seed}: {done:,} of {len(missing):,} cells, {took:,.0f} s")
         after_draw()

@@ -72,6 +72,7 @@ def _describe(condition: Cell, results: list[Result], task: str) -> dict[str, An
         by_method[result.cell.method, result.cell.chooser][result.cell.size][result.cell.seed] = result
     content = {
         "via": condition.via,
+        "task": task,
         "redundancy": dataclasses.asdict(condition.redundancy),
         "pool": condition.pool,
         "story": condition.story,

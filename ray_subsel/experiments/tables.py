@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray_subsel.experiments.forms import markdown, percent
-from ray_subsel.experiments.paper_figures import beside_the_paper, has_paper
+from ray_subsel.experiments.paper_figures import papers_form
 from ray_subsel.experiments.summary import BARS
 
 
 def as_text(summary: Mapping[str, Any]) -> str:
     """Return all tables of a summary, in Markdown."""
     parts = [f"{summary['cells']:,} cells. ± is half the 95 % interval of the mean over seeds (Student's t)."]
+    parts += papers_form(summary["conditions"], summary["settings"].get("encoder", "the encoder"))
     for condition in summary["conditions"]:
         parts += condition_text(condition)
     parts += [_heat_text(one) for one in summary["heat_maps"]]
@@ -36,8 +37,6 @@ def condition_text(condition: Mapping[str, Any]) -> list[str]:
             )
     parts.append(_table("distinct origins", condition, sizes, lambda one: f"{one['origins']['mean']:.2f}"))
     parts.append(_table("s to select + train", condition, sizes, _seconds))
-    if has_paper(condition):
-        parts += beside_the_paper(condition)
     return parts
 
 

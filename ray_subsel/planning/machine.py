@@ -26,12 +26,15 @@ class Machine:
         Bytes of memory left, over all nodes.
     limit : int or None
         What one process may use.
+    ray_runs : bool
+        Whether Ray runs already, and need not be started.
     """
 
     cpus: int
     nodes: int
     available: int
     limit: int | None
+    ray_runs: bool = False
 
     @property
     def for_one(self) -> float:
@@ -67,8 +70,8 @@ def machine_of(resources: Resources | None, memory_limit: str | None) -> Machine
         return Machine(usable_cpus(), 1, available_bytes(), limit)
     cpus = max(1, int(resources.cpus))
     if resources.nodes == 1:
-        return Machine(cpus, 1, available_bytes(), limit)
+        return Machine(cpus, 1, available_bytes(), limit, ray_runs=True)
     import ray
 
     total = int(ray.available_resources().get("memory", 0))  # type: ignore[no-untyped-call]
-    return Machine(cpus, resources.nodes, total or available_bytes(), limit)
+    return Machine(cpus, resources.nodes, total or available_bytes(), limit, ray_runs=True)

@@ -51,6 +51,8 @@ class RunPlan:
         What the data and the recipe decided, a line each.
     embedding : ToEmbed or None
         What there is to embed, of a corpus of texts.
+    slow : float
+        How many times as long as on the machine of reference work takes here and now; in ``seconds`` already.
     """
 
     rows: int
@@ -61,6 +63,7 @@ class RunPlan:
     assumed_k: int | None = None
     recipe: tuple[str, ...] = ()
     embedding: ToEmbed | None = None
+    slow: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan, ready for JSON."""
@@ -168,7 +171,7 @@ def plan_run(
     seconds = {name: one * slow for name, one in stage_seconds(work).items() if name not in done}
     assumed = planned if planned < k else None
     recipe = (*(f"corpus: {line}" for line in told), *settled.lines())
-    return RunPlan(rows, counted.exact, sizes, stages, seconds, assumed, recipe, to_embed)
+    return RunPlan(rows, counted.exact, sizes, stages, seconds, assumed, recipe, to_embed, slow)
 
 
 def _with_fewer(sizes: SelectionPlan, of: Callable[[int], SelectionPlan], rows: int, likely: int) -> SelectionPlan:

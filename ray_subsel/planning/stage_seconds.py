@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ray_subsel.config import EmbedConfig, model_to_train
+from ray_subsel.config import EmbedConfig, TrainConfig, model_to_train
 from ray_subsel.dedup.settings import NearSettings
 from ray_subsel.filters.neighbours import CLUSTER_ITEMS, ONE_CLUSTER
 from ray_subsel.partitioned.nearest_chosen import EXACT_PRODUCTS
@@ -30,6 +30,8 @@ PRODUCTS = 2.5e10
 RAY_START = 6.0
 TASKS = 4.0
 """What a stage on Ray takes to start its workers and tell of their ends."""
+ACTORS = 4.0
+"""What Ray Data takes to start its actors."""
 RANKED = 1e-8
 """Seconds in which a cosine is ranked among others."""
 IMPORTS = 0.5
@@ -46,12 +48,18 @@ def stage_seconds(work: Work) -> dict[str, float]:
         found |= _ground_set(work)
         found["select"] = _selection(work) if select.per is None else _per_group(work)
         profile = 0.06 + (8e-6 if texts else 4e-6) * work.n
-        found |= {"decide": 0.02 + 3e-6 * work.n, "map": _map(work.n), "profile": profile}
+        found |= {"decide": 0.02 + 3e-6 * work.n, "map": map_seconds(work.n), "profile": profile}
     if work.config.train is not None:
         found["train"] = _training(work)
-    starts = not (work.reads_here and work.embedding.in_process and (select is None or work.small))
-    around = {AROUND: 0.5 + work.corpus.bytes / 5e8 + 5e-7 * work.n}
-    return ({RAY: RAY_START} if starts else {}) | found | around
+    train, here = work.config.train, work.reads_here and work.embedding.in_process and (select is None or work.small)
+    trains_over = train is not None and work.config.runtime.train_workers > 0
+    starts = (trains_over or not here) and not work.machine.ray_runs
+    return ray_seconds(starts) | found | {AROUND: 0.5 + work.corpus.bytes / 5e8 + 5e-7 * work.n}
+
+
+def ray_seconds(starts: bool) -> dict[str, float]:
+    """Return what Ray's start takes, where it will be started."""
+    return {RAY: RAY_START} if starts else {}
 
 
 def _spread(work: Work, seconds: float, here: bool) -> float:
@@ -78,7 +86,7 @@ def _embedding(work: Work) -> float:
     corpus, plan = work.config.corpus, work.embedding
     writing = 0.05 + 4e-6 * work.n + 8e-9 * work.n * work.d
     if corpus.vectors is not None:
-        return _spread(work, writing, plan.in_process)
+        return _spread(work, writing, plan.in_process) + (0.0 if plan.in_process else ACTORS)
     kind = work.config.embed.embedder_class
     left = None if work.to_embed is None else work.to_embed.left
     if not _embeds(work):
@@ -141,7 +149,7 @@ def _selection(work: Work) -> float:
     return work.sizes.seconds + _spread(work, nearest + written, work.small)
 
 
-def _map(n: int) -> float:
+def map_seconds(n: int) -> float:
     """Return what the map takes: landmarks, then places of others."""
     return 0.1 if n <= 200 else 1.0 + 3e-5 * min(n, MAP_POINTS) + 1e-6 * n
 
@@ -157,13 +165,36 @@ def _per_group(work: Work) -> float:
 
 
 def _training(work: Work) -> float:
-    """Return what fine-tuning of all arms takes: three passes forward an example, one a test row."""
-    train, embed = work.config.train, work.config.embed
+    """Return what fine-tuning of all arms takes."""
+    train, test = work.config.train, work.others.test
     assert train is not None
+    k = min(work.k, work.n)
+    return training_seconds(
+        work.config.embed, train, rows=[work.n if arm == "full" else k for arm in train.arms],
+        test_rows=0 if test is None else test.rows, characters=work.corpus.characters,
+        workers=work.config.runtime.train_workers,
+    )  # fmt: skip
+
+
+def training_seconds(
+    embed: EmbedConfig, train: TrainConfig, *, rows: Sequence[int], test_rows: int, characters: float, workers: int
+) -> float:
+    """Return what fine-tuning takes: three passes forward an example, one a test row.
+
+    Parameters
+    ----------
+    embed : EmbedConfig
+    train : TrainConfig
+    rows : sequence of int
+        Those that each arm trains on.
+    test_rows : int
+    characters : float
+        Of a row's text on average.
+    workers : int
+        Ray Train's; 0: this process trains.
+    """
     encoder = replace(EmbedConfig(embedder="bert"), model=model_to_train(embed, train))
     each = encoder.embedder_class.seconds(encoder, 1000) / 1000
-    length = max(0.3, work.corpus.characters / SHORT_TEXT)
-    rows = sum(work.n if arm == "full" else min(work.k, work.n) for arm in train.arms)
-    tested = 0 if work.others.test is None else work.others.test.rows * len(train.arms)
-    start = encoder.embedder_class.start_seconds
-    return start + each * length * (3.0 * train.epochs * rows + tested) / max(1, work.config.runtime.train_workers)
+    length = max(0.3, characters / SHORT_TEXT)
+    passes = 3.0 * train.epochs * sum(rows) + test_rows * len(rows)
+    return encoder.embedder_class.start_seconds + each * length * passes / max(1, workers)

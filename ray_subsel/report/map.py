@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ray_subsel.report.templates import text_of
 
 BYTES = 4_000_000
 """Of the points together, so that a page stays under 5 MB."""
@@ -65,6 +69,13 @@ def map_of(points: Mapping[str, Sequence[Any]], items: int, limit: int = BYTES) 
         "has_labels": any(one >= 0 for one in label),
         "has_groups": any(one >= 0 for one in group),
     }
+
+
+def map_script() -> tuple[str, str]:
+    """Return the one script that may run in a page, and the hash by which its policy lets it run."""
+    script = text_of("map.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return script, digest
 
 
 def _frequent(values: Sequence[str | None]) -> tuple[list[str], list[int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,9 +12,9 @@ from jinja2 import Template
 
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.report.charts import Bar, bars, coverage_curve, gain_curve
-from ray_subsel.report.map import map_of
+from ray_subsel.report.map import map_of, map_script
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
-from ray_subsel.report.templates import template, text_of
+from ray_subsel.report.templates import template
 from ray_subsel.report.terminal import recall_note
 from ray_subsel.report.verdict import ARM_NAMES, verdict
 
@@ -31,6 +29,8 @@ STAGES = {
     "best": "Find the best of equal texts",
     "drop": "Drop doubtful items",
     "near": "Collapse near copies",
+    "join": "Join copies of old rows",
+    "renew": "Bring the selection up to date",
     "select": "Select",
     "decide": "Tell why",
     "map": "Draw the map",
@@ -88,7 +88,7 @@ def render_html(
         profile=_profile(report),
         per_group=_per_group(report.get("selection") or {}),
         statuses=sorted((report.get("statuses") or {}).items(), key=lambda pair: -pair[1]),
-        seconds=_seconds(report),
+        seconds=stage_times(report),
         memory=_memory(report),
         settings=_settings(report),
         versions=sorted((report.get("versions") or {}).items()),
@@ -98,9 +98,9 @@ def render_html(
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    script = text_of("map.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template("page.html", "top.html", "map.html", map_script=script, map_script_hash=digest)
+    script, digest = map_script()
+    parts = ("macros.html", "top.html", "map.html")
+    return template("page.html", *parts, map_script=script, map_script_hash=digest)
 
 
 def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -358,7 +358,8 @@ def _limit_facts(limits: Mapping[str, Any]) -> Pairs:
     return facts
 
 
-def _seconds(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
+def stage_times(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
+    """Return a bar for the seconds of each stage, as taken and as planned, and the seconds of all."""
     seconds = {name: value for name, value in (report.get("seconds") or {}).items() if value is not None}
     planned, rows = (report.get("plan") or {}).get("seconds") or {}, []
     for name, value in seconds.items():

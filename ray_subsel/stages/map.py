@@ -7,6 +7,7 @@ chosen the first quarter of that (with ``--per`` those of the lowest hashes), of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.types import Indices
+from ray_subsel.core.types import Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.projection import project
@@ -33,6 +34,8 @@ VERSION = 1
 """Of the map: part of the stage's settings."""
 CHARACTERS = 300
 """Of a text."""
+TOLD = ("label", "group", "text")
+"""What is told of a row beside its place and what became of it."""
 
 _STREAM = 0x3A96
 
@@ -72,39 +75,69 @@ class MapStage(Stage[bool]):
         run = context.run
         store = EmbeddingStore.open_folder(run, EMBEDDINGS)
         items, ids = sample_items(run, store, self.points, spread=self.spread)
-        places = project(unit_rows(store.vectors(items), parameter="vectors", numbers=ids), ids)
-        told = _decisions_of(run, ids)
-        texts = self.rows.take(ids, ["label", "group", "text"])
-        table = pa.table(
-            {
-                "id": told["id"],
-                "source_id": told["source_id"],
-                "x": pa.array(places[:, 0].astype(np.float32)),
-                "y": pa.array(places[:, 1].astype(np.float32)),
-                "status": told["status"],
-                "rank": told["rank"],
-                "nearest_chosen": told["nearest_chosen"],
-                "nearest_cosine": told["nearest_cosine"],
-                "label": texts["label"].cast(pa.string()),
-                "group": texts["group"].cast(pa.string()),
-                "text": pc.utf8_slice_codeunits(texts["text"].cast(pa.string()), 0, CHARACTERS),
-            }
-        )
-        run.write_table(MAP, table)
+        texts = self.rows.take(ids, list(TOLD))
+        write_map(run, ids, store.vectors(items), texts)
         return StageResult(True, {"points": len(ids), "items": store.n})
 
 
+def write_map(run: RunDir, ids: Indices, vectors: Float32s, texts: pa.Table) -> None:
+    """Write ``map.parquet``.
+
+    Parameters
+    ----------
+    run : RunDir
+        With ``decisions.parquet``.
+    ids : int64 array of shape (n,)
+        Rows, ascending.
+    vectors : float32 array of shape (n, d)
+    texts : pyarrow table
+        :data:`TOLD` of them.
+    """
+    places = project(unit_rows(vectors, parameter="vectors", numbers=ids), ids)
+    told = _decisions_of(run, ids)
+    table = pa.table(
+        {
+            "id": told["id"],
+            "source_id": told["source_id"],
+            "x": pa.array(places[:, 0].astype(np.float32)),
+            "y": pa.array(places[:, 1].astype(np.float32)),
+            "status": told["status"],
+            "rank": told["rank"],
+            "nearest_chosen": told["nearest_chosen"],
+            "nearest_cosine": told["nearest_cosine"],
+            "label": texts["label"].cast(pa.string()),
+            "group": texts["group"].cast(pa.string()),
+            "text": pc.utf8_slice_codeunits(texts["text"].cast(pa.string()), 0, CHARACTERS),
+        }
+    )
+    run.write_table(MAP, table)
+
+
 def sample_items(run: RunDir, store: EmbeddingStore, points: int, *, spread: bool = False) -> tuple[Indices, Indices]:
-    """Return the items that are shown, and the row that each is shown as: a chosen one as the row that was chosen.
+    """Return the items that are shown, and the row that each is shown as.
 
     ``spread``: the chosen follow each other group by group, so that a quarter of the points is drawn from all.
     """
     chosen = run.read_table(SELECTION, ["id"])["id"].to_numpy()
     chosen = chosen[np.argsort(mix(chosen, _STREAM), kind="stable")] if spread else chosen
+    return sample_of(chosen, (store.read_shard(shard, ["id", "rows"]) for shard in store.numbers), points)
+
+
+def sample_of(chosen: Indices, tables: Iterable[pa.Table], points: int) -> tuple[Indices, Indices]:
+    """Return items to show, and the row that each is shown as: a chosen one as the row that was chosen.
+
+    Parameters
+    ----------
+    chosen : int64 array
+        Chosen rows; the first quarter of the points are of them.
+    tables : iterable of pyarrow tables
+        ``id`` and ``rows`` of all items.
+    points : int
+        At most so many.
+    """
     chosen = np.sort(chosen[: points // 4])
     items, shown, rows = [], [], []
-    for shard in store.numbers:
-        table = store.read_shard(shard, ["id", "rows"])
+    for table in tables:
         ids = table["id"].to_numpy()
         flat, owner = flat_rows(table["rows"])
         here = is_in(flat, chosen)

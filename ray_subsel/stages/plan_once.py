@@ -1,9 +1,13 @@
-"""Tell the plan of a run once, before its work: when the first stage begins that is not done already."""
+"""Tell the plan of a run, or of work on one, once, before the work: when the first stage begins that is not done."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ray_subsel.config import RunConfig
 from ray_subsel.core.errors import DoesNotFitError
+from ray_subsel.planning.later_plan import LaterPlan
 from ray_subsel.planning.machine import Machine
 from ray_subsel.planning.policy import Policy
 from ray_subsel.planning.run_plan import RunPlan, plan_run
@@ -13,14 +17,22 @@ from ray_subsel.storage.manifest import Manifest
 
 PLAN = "plan"
 """Where the manifest's ``about`` keeps the plan."""
+Plan = RunPlan | LaterPlan
 
 
 class PlanOnce:
-    """The plan of a run, made and told at its first stage."""
+    """A plan, made and told at the first stage.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    make : callable
+        Makes it, of a configuration and a machine, ``policy`` and ``done``: stages that have nothing left to do.
+    """
+
+    def __init__(self, make: Callable[..., Plan] = plan_run) -> None:
+        self._make = make
         self._told = False
-        self._plan: RunPlan | None = None
+        self._plan: Plan | None = None
 
     def tell(self, config: RunConfig, machine: Machine, policy: Policy, manifest: Manifest) -> None:
         """Say what is left to do, and keep it in the manifest; nothing, once it was said.
@@ -37,7 +49,7 @@ class PlanOnce:
         self._told = True
         done = [name for name, stage in manifest.stages.items() if stage.done]
         try:
-            plan = plan_run(config, machine, policy=policy, done=done)
+            plan = self._make(config, machine, policy=policy, done=done)
         except DoesNotFitError as error:
             select = config.select
             if config.corpus.copies == "keep" and (select is None or select.near_threshold is None):
@@ -45,9 +57,9 @@ class PlanOnce:
             log_line(f"plan      may not fit into memory: {error}")
             return
         self._plan = plan
-        before = manifest.about.get(PLAN) or {"seconds": {}, "stages": {}}
+        before: dict[str, Any] = manifest.about.get(PLAN) or {"seconds": {}, "stages": {}}
         told = plan.as_json()
-        manifest.about[PLAN] = told | {name: before[name] | told[name] for name in ("seconds", "stages")}
+        manifest.about[PLAN] = before | told | {name: before[name] | told[name] for name in ("seconds", "stages")}
         manifest.save()
         for line in plan.lines():
             log_line(line)

@@ -30,6 +30,7 @@ from ray_subsel.corpus.constraint_columns import group_column
 from ray_subsel.corpus.id_lists import OWN_IDS
 from ray_subsel.decisions.table import DECISIONS, SELECTION
 from ray_subsel.objectives import FacilityLocation
+from ray_subsel.planning.later_plan import BYTES_A_NUMBER
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.selection.renew import Limits, Renewed, renew
 from ray_subsel.stages.base import RunContext, Stage, StageResult
@@ -46,8 +47,6 @@ VERSION = 1
 """Of what is chosen: part of the stage's settings."""
 SHOWN_CHANGES = 100
 """Lines of ``changes.parquet`` that the report has."""
-BYTES_A_NUMBER = 12
-"""Of the items' vectors: as they are read, once more while they are joined, and what is represented."""
 
 
 @final

@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -21,17 +22,21 @@ from ray_subsel.corpus.other_sets import test_corpus
 from ray_subsel.corpus.rows import RowStore, group_equal
 from ray_subsel.decisions.table import SELECTION
 from ray_subsel.embedders.model_files import gpus_here
+from ray_subsel.planning.later_plan import mean_characters, plan_training
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import log_line, steps
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.left_out import contaminated_rows
 from ray_subsel.stages.overlap_of_test import overlap_of_test
+from ray_subsel.stages.plan_once import PlanOnce
 from ray_subsel.storage.run_directory import RunDir
 from ray_subsel.training import finetune
 from ray_subsel.training.data import WEIGHT, columns_of
 
 TASKS = ("classification", *CHOICE_TASKS)
 """The tasks that can be trained."""
+TIMED_ROWS = 1_000
+"""Rows whose texts tell how long texts are."""
 
 
 def rows_of_arm(arm: str, rows: RowStore, selected: Indices, seed: int) -> Indices:
@@ -93,7 +98,7 @@ def finetune_arms(
     model = model_to_train(embed, train)
     for arm in train.arms:
         name = f"train/{arm}"
-        if run.exists(f"{name}/result.json"):
+        if run.exists(_result_of(arm)):
             log_line(f"train {arm}: as before")
             continue
         ids = rows_of_arm(arm, rows, selected, train.train_seed)
@@ -116,13 +121,28 @@ def finetune_arms(
             )
         repeated = len(ids) - len(set(table["key"].to_pylist()))
         content = {"arm": arm, "n": len(ids), "duplicates_in_training_set": repeated, **dataclasses.asdict(result)}
-        run.write_json(f"{name}/result.json", content)
+        run.write_json(_result_of(arm), content)
         log_line(f"train {arm}: accuracy {result.accuracy:.4f} in {result.seconds_train:.1f} s")
-    known = [arm for arm in ("subset", "random", "random-dedup", "full") if run.exists(f"train/{arm}/result.json")]
-    arms = [run.read_json(f"train/{arm}/result.json") for arm in known]
+    known = [arm for arm in ("subset", "random", "random-dedup", "full") if run.exists(_result_of(arm))]
+    arms = [run.read_json(_result_of(arm)) for arm in known]
     about = {"task": corpus.task, "model": model, "test_rows": test_rows.n_rows, "arms": arms}
     unseen = [f"test: {line}" for line in unseen_labels(corpus.task, rows, test_rows)]
     return {**about, "overlap": overlap.as_json(), "warnings": [*overlap.warnings(test.data[0]), *unseen]}
+
+
+def plan_of_training(run: RunDir, rows: RowStore, train: TrainConfig) -> PlanOnce | None:
+    """Return what tells the plan of fine-tuning on what a run has chosen; None where every arm is done."""
+    left = [arm for arm in train.arms if not run.exists(_result_of(arm))]
+    if not left:
+        return None
+    chosen, some = run.read_table(SELECTION, ["id"]).num_rows, rows.ids()[:TIMED_ROWS]
+    counts = [rows.n_rows if arm == "full" else chosen for arm in left]
+    characters = mean_characters(rows.take(some, ["text"])["text"].to_pylist())
+    return PlanOnce(partial(plan_training, rows=counts, characters=characters))
+
+
+def _result_of(arm: str) -> str:
+    return f"train/{arm}/result.json"
 
 
 def _test_rows(run: RunDir, test: CorpusConfig, reads_here: Callable[[int], bool]) -> RowStore:

@@ -3,7 +3,7 @@
     updates/0001/   rows/, rejected.parquet, embeddings/       the new rows, embedded by the run's embedder
                     items.parquet                              what they are copies of
                     withdrawn.parquet, subset.parquet, changes.parquet, selection.parquet
-                    manifest.json, report.json
+                    map.parquet, manifest.json, report.json, report.html
 
 Nothing of the run, or of an update before, is written to. A killed update is resumed by the same command; before it is
 finished no other may begin.
@@ -14,7 +14,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
+
+import numpy as np
 
 from ray_subsel.config import CacheConfig, CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, SelectConfig
 from ray_subsel.config.update import UpdateConfig
@@ -23,8 +26,10 @@ from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.uris import all_without_secrets, inside
 from ray_subsel.corpus.id_lists import NamedRows, read_named
 from ray_subsel.corpus.ingest_plan import input_fingerprint
-from ray_subsel.decisions.table import SELECTION
+from ray_subsel.decisions.table import DECISIONS
+from ray_subsel.planning.later_plan import Growing, plan_update
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
+from ray_subsel.report.update_page import render_update
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, run_stage
@@ -34,18 +39,22 @@ from ray_subsel.stages.exclude_contaminated import ExcludeContaminatedStage
 from ray_subsel.stages.ingest import IngestStage
 from ray_subsel.stages.join_new import JoinStage
 from ray_subsel.stages.keep_best import KeepBestStage
+from ray_subsel.stages.map import MAP
 from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.nearest import FOLDER as NEAREST
+from ray_subsel.stages.plan_once import PLAN, PlanOnce
 from ray_subsel.stages.renew_selection import CHANGES, RenewStage, check_updatable
 from ray_subsel.stages.update_chain import FOLDER, Chain, Part, last_update, update_directory
+from ray_subsel.stages.update_map import UpdateMapStage
+from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.manifest import Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 from ray_subsel.streaming.registry import STREAMED
 
 C = TypeVar("C")
-LAYOUT = {stage.name: stage.outputs for stage in (IngestStage, EmbedStage, JoinStage, RenewStage)}
-REPORT = "report.json"
+LAYOUT = {stage.name: stage.outputs for stage in (IngestStage, EmbedStage, JoinStage, RenewStage, UpdateMapStage)}
+REPORT, PAGE = "report.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -133,11 +142,15 @@ def update(
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "asked": asked,
             "after": after,
+            **({PLAN: manifest.about[PLAN]} if PLAN in manifest.about else {}),
         }
         manifest.save()
         full = RunConfig(corpus, there.embed, runtime, command=command, cache=cache)
         with RaySession(runtime, [there.embed.embedder_class] if model is not None else []) as session:
-            context = RunContext(full, manifest, session, possible(policy))
+            growing = _growing(there, before, k)
+            context = RunContext(
+                full, manifest, session, possible(policy), PlanOnce(partial(plan_update, there=growing))
+            )
             rows = None
             if inputs is not None:
                 rows = run_stage(IngestStage(inputs), context)
@@ -150,7 +163,15 @@ def update(
             chain = before.with_part(Part(place, number, before.end, rows))
             renew = RenewStage(chain, before, k, withdrawn, corpus, there.select, config, after)
             run_stage(renew, context)
-        return _publish(manifest, number)
+            run_stage(UpdateMapStage(chain), context)
+        return _publish(manifest, number, chain)
+
+
+def _growing(there: RunThere, before: Chain, k: int) -> Growing:
+    """Return what an update of a run works on."""
+    items, chosen, near = before.parts[0].items(), int(before.chosen().size), there.select.near_threshold
+    n = items.n + sum(part.rows.n_rows for part in before.parts[1:] if part.rows is not None)
+    return Growing(n, items.d, chosen, k, before.end, near is not None)
 
 
 def _number(run: RunDir, asked: dict[str, Any], there: RunThere, *, overwrite: bool) -> int:
@@ -213,18 +234,24 @@ def _after(run: RunDir, number: int) -> str:
     return found
 
 
-def _publish(manifest: Manifest, number: int) -> dict[str, Any]:
-    """Write the report of an update, and return it."""
+def _publish(manifest: Manifest, number: int, chain: Chain) -> dict[str, Any]:
+    """Write the report of an update and its page, and return the report."""
     stages = manifest.stages
     report: dict[str, Any] = {
         "update": number,
         "command": manifest.about["command"],
         "created": manifest.about["created"],
         "seconds": {name: stage.seconds for name, stage in stages.items()},
+        "plan": manifest.about.get(PLAN),
         **{name: stages[name].facts if name in stages else None for name in LAYOUT},
     }
     report = dict(all_without_secrets(report))
     manifest.run.write_json(REPORT, report)
+    shown = report["renew"]["changes"]
+    texts = chain.texts(np.array([one["id"] for one in shown], dtype=np.int64)) if shown else []
+    changes = [one | {"text": text} for one, text in zip(shown, texts, strict=True)]
+    page = report | {"renew": report["renew"] | {"changes": changes}}
+    manifest.run.write_bytes(PAGE, render_update(page, manifest.run.read_table(MAP).to_pydict()).encode())
     for warning in report["renew"]["warnings"]:
         log_line(f"warning   {warning}")
     return report
@@ -249,4 +276,6 @@ def summary(report: dict[str, Any], out: str) -> str:
         f"came; f = {renew['value']:,.1f}"
     )
     place = inside(out, f"{FOLDER}/{report['update']:04d}")
-    return "\n".join([*lines, f"results   {inside(place, SELECTION)}, {CHANGES}"])
+    lines.append(f"rows      {inside(place, SUBSET)}; why: {inside(place, DECISIONS)}")
+    lines.append(f"changes   {inside(place, CHANGES)}")
+    return "\n".join([*lines, f"report    {inside(place, PAGE)}"])

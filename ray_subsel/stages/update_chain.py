@@ -158,6 +158,27 @@ class Chain:
             vectors.append(found)
         return np.concatenate(ids), np.concatenate(vectors)
 
+    def embedded(self) -> Iterator[pa.Table]:
+        """Yield ``id`` and ``rows`` of all embedded items, near copies and withdrawn ones too, each text once."""
+        for part in self.parts:
+            if part.number and part.run.exists(ITEMS):
+                table = part.run.read_table(ITEMS, ["id", "equal", "rows"])
+                yield table.filter(pc.equal(table["id"], table["equal"])).select(["id", "rows"])
+            elif not part.number:
+                store = EmbeddingStore.open_folder(part.run, EMBEDDINGS)
+                for shard in store.numbers:
+                    yield store.read_shard(shard, ["id", "rows"])
+
+    def vectors(self, items: Indices) -> Float32s:
+        """Return the vectors of embedded items, in their order. Shape (len(items), d)."""
+        found = np.empty((items.size, self.parts[0].items().d), dtype=np.float32)
+        for part in self.parts:
+            mine = np.flatnonzero((items >= part.offset) & (items < part.end))
+            if mine.size:
+                store = EmbeddingStore.open_folder(part.run, EMBEDDINGS)
+                found[mine] = store.vectors(items[mine] - part.offset)
+        return found
+
     def items_of(self, rows: Indices) -> Indices:
         """Return the item of each row: the lowest row of those that it is a copy of; rows ascending."""
         items = np.full(rows.size, -1, dtype=np.int64)

@@ -1,6 +1,7 @@
 """Whole experiments on generated rows with a tiny encoder: cells are kept, resumed, and never mixed."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -131,14 +132,18 @@ def test_cells_of_other_settings_are_never_mixed(files, tiny_bert, tmp_path):
         run(experiment(files, tiny_bert, tmp_path, train=other, **study))
 
 
-def test_fine_tuning_stands_beside_the_probe(files, tiny_bert, tmp_path):
+def test_fine_tuning_stands_beside_the_probe(files, tiny_bert, tmp_path, capsys):
     study = {"study": "tables", "methods": ("graph-cut-keep", "graph-cut-doc2vec", "full"), "sizes": (0.25,)}
     run(experiment(files, tiny_bert, tmp_path, via="probe", **study))
     text = run(experiment(files, tiny_bert, tmp_path, via="finetune", **study))
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["agreement"]["cells"] == 3
     assert {"probe", "finetune"} <= summary["settings"].keys()
-    assert "ours (the paper's)" in text
+    assert "## Tables 1 to 4 of the paper, by fine-tuning\n" in text
+    told = capsys.readouterr().err
+    assert "experiment: 3 cells, 0 done" in told
+    assert re.search(r"experiment: vectors of \d+ rows, by ", told)
+    assert "experiment: 1 of 3 cells: graph cut, copies kept (paper), 25 %, seed 0: 0." in told
     assert not (tmp_path / "training").exists() or not list((tmp_path / "training").iterdir())
     doc2vec = [r for r in read_results(str(tmp_path))[0] if r.cell.method == "graph-cut-doc2vec"]
     assert all(result.seconds_embed > 0 for result in doc2vec)

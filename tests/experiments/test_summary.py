@@ -53,22 +53,71 @@ def test_tables_show_them():
     assert len({line.count("|") for line in lines[:5]}) == 1
 
 
-def test_the_papers_figures_stand_beside_fine_tuning():
-    cells = [result("graph-cut-keep", 0.75, via="finetune", size=s) for s in (0.05, 0.1)] + [
-        result("full", 0.8, via="finetune", size=1.0)
-    ]
-    text = as_text(summarize(cells, {}))
-    assert "75.00 % (72.10 %)" in text
-    assert "75.00 % (80.49 %)" in text
-    assert "80.00 % (76.86 %)" in text
-    assert "– (84.07 %)" in text  # not run here
-    assert "2 s (185 s)" in text
-    assert "– (946 s)" not in text
-    assert "0.500 s (0.049 s)" in text
-    assert "– (25.17 s)" in text
-    assert "none (0.063 s)" in text
+STORIES = {"encoder": "minilm", **{via: {"task": "story-cloze"} for via in ("finetune", "probe")}}
+
+
+def rows_of(text, title):
+    """The cells of the table under a title, a row each, the header first."""
+    table = text.split(f"### {title}\n\n")[1].split("\n\n")[0].splitlines()
+    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in table]
+    return [rows[0], *rows[2:]]
+
+
+def test_the_papers_tables_have_its_form_and_its_figures_beside_ours():
+    cells = [
+        dataclasses.replace(result(name, accuracy, via="finetune", size=size), seconds_embed=embed)
+        for name, accuracy, size, embed in (
+            ("graph-cut-keep", 0.75, 0.05, 20.0), ("graph-cut-keep", 0.76, 0.1, 20.0),
+            ("graph-cut-doc2vec", 0.71, 0.1, 6.0), ("random", 0.7, 0.8, None), ("full", 0.8, 1.0, None),
+        )
+    ]  # fmt: skip
+    text = as_text(summarize(cells, STORIES))
+    assert text.index("Tables 1 to 4 of the paper, by fine-tuning\n") < text.index("## Fine-tuning: exact copies")
+    assert "Ours, with minilm in BERT's place" in text
+    full = rows_of(text, "Table 1. Training on everything")
+    assert full == [["", "accuracy", "time to train"], ["everything", "80.00 % (76.86 %)", "2.0 s (946.2 s)"]]
+    head, *accuracy = rows_of(text, "Table 2. Accuracy")
+    assert head == ["subset", "graph cut on BERT", "graph cut on Doc2Vec", "random"]
+    assert [row[0] for row in accuracy] == ["5 %", "10 %", "25 %", "40 %", "60 %", "80 %"]
+    assert accuracy[0][1:] == ["75.00 % (72.10 %)", "– (58.36 %)", "– (68.89 %)"]
+    assert accuracy[1][1:] == ["76.00 % (80.49 %)", "71.00 % (63.12 %)", "– (77.66 %)"]
+    assert accuracy[5][1:] == ["– (84.07 %)", "– (85.46 %)", "70.00 % (82.42 %)"]
+    train = rows_of(text, "Table 3. Time to train")[1:]
+    assert train[0][1:] == ["2.0 s (185.2 s)", "–", "–"]
+    assert train[5][1:] == ["– (575.9 s)", "–", "2.0 s"]
+    head, *before = rows_of(text, "Table 4. Seconds to embed, to compute similarities and to select")
+    assert head == ["subset", "BERT: embed", "similarities", "select", "Doc2Vec: embed", "similarities", "select"]
+    assert before[1][1:] == ["20.0 (25.2)", "none (0.063)", "0.500 (0.078)", "6.0 (46.8)", "none (0.035)", "0.500"]
+    assert before[0][4:] == ["– (46.8)", "– (0.035)", "–"]
     assert "No similarity matrix is made here" in text
-    assert all(len(v) in (1, 6) for v in paper_figures()["accuracy"].values())
+    paper = paper_figures()
+    assert all(
+        len(v) in (1, 6) for what in ("accuracy", "seconds_train", "seconds_select") for v in paper[what].values()
+    )
+
+
+def test_the_papers_tables_are_of_the_probe_only_where_nothing_of_theirs_was_fine_tuned():
+    probed = result("random", 0.6)
+    tuned = result("random", 0.7, via="finetune")
+    assert "Tables 1 to 4 of the paper, by the probe" in as_text(summarize([probed], STORIES))
+    both = as_text(summarize([probed, tuned], STORIES))
+    assert both.count("Tables 1 to 4") - both.count("Source: Tables 1 to 4") == 1
+    assert "70.00 % (77.66 %)" in both
+    assert "60.00 % (77.66 %)" not in both
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings"),
+    [
+        (result("random", 0.7, via="finetune", redundancy=Redundancy("near", 0.5)), STORIES),
+        (result("random", 0.7, via="finetune", redundancy=Redundancy("exact", 0.25)), STORIES),
+        (result("random", 0.7, via="finetune"), {"finetune": {"task": "classification"}}),
+    ],
+)
+def test_the_papers_figures_stand_beside_no_other_condition(cell, settings):
+    summary = summarize([cell, dataclasses.replace(cell, cell=dataclasses.replace(cell.cell, size=0.25))], settings)
+    assert "of the paper" not in as_text(summary)
+    assert "paper:" not in "".join(figures_of(summary).values())
 
 
 def test_heat_maps_take_rows_without_copies_into_every_kind():

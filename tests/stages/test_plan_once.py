@@ -63,6 +63,28 @@ def test_what_is_done_already_is_not_planned_again(data, tmp_path, capsys):
     assert told(capsys.readouterr().err)[1] == ["select", "decide", "map", "profile", "around"]
 
 
+def test_an_update_tells_its_plan_once_and_of_what_it_has_to_do(data, tmp_path, capsys):
+    out, new = str(tmp_path / "out"), tmp_path / "new.npy"
+    np.save(new, RNG.normal(size=(20, 8)).astype(np.float32))
+    assert main(["select", data, "--k", "10", "--out", out]) == 0
+    capsys.readouterr()
+    assert main(["update", out, str(new)]) == 0
+    err = capsys.readouterr().err
+    assert told(err)[1] == ["corpus", "embed", "join", "renew", "map", "around"]
+    assert err.index("time      some") < err.index("corpus: 20 rows")
+    place = tmp_path / "out" / "updates" / "0001"
+    report = json.loads((place / "report.json").read_text())
+    assert report["seconds"].keys() | {"around"} == report["plan"]["seconds"].keys()
+    assert "planned: " in (place / "report.html").read_text()
+    assert main(["update", out, str(new)]) == 0
+    assert told(capsys.readouterr().err)[0] == []  # nothing is left to do
+    assert json.loads((place / "report.json").read_text()) == report
+    assert main(["update", out, "--k", "12"]) == 0
+    err = capsys.readouterr().err
+    assert told(err)[1] == ["renew", "map", "around"]
+    assert "plan      12 of at most 320 items, 8 dimensions; 10 are chosen" in err
+
+
 def test_another_set_is_read_without_a_plan_of_its_own(data, tmp_path, capsys):
     other = tmp_path / "other.npy"
     np.save(other, RNG.normal(size=(20, 8)).astype(np.float32))

@@ -274,6 +274,25 @@ def told_of(out, number, rows, withdrawn, near):
     return [line["status"] for line in lines]
 
 
+def mapped_of(out, number, rows):
+    """Compare the map of an update with its decisions: a point for each distinct vector of usable rows."""
+    lines = table(out, number, "decisions.parquet").to_pylist()
+    points = table(out, number, "map.parquet").to_pylist()
+    distinct = {}
+    for one, row in enumerate(rows):
+        if row is not None:
+            distinct.setdefault(tuple(row["v"]), one)
+    assert [point["id"] for point in points] == sorted(distinct.values())
+    for point in points:
+        assert all(0 <= point[axis] <= 1 for axis in ("x", "y"))
+        of_row = ("source_id", "status", "rank", "nearest_chosen", "nearest_cosine")
+        assert [point[name] for name in of_row] == [lines[point["id"]][name] for name in of_row]
+    page = (out / "updates" / f"{number:04d}" / "report.html").read_text()
+    assert f"All {len(points)} rows." in page
+    for one in table(out, number, "changes.parquet").to_pylist():
+        assert one["why"] in page
+
+
 @pytest.mark.parametrize("near", [None, 0.98])
 def test_what_became_of_every_row_is_what_plain_python_finds(days, tmp_path, near):
     out = base(days[0], tmp_path / "out", near=near)
@@ -285,10 +304,12 @@ def test_what_became_of_every_row_is_what_plain_python_finds(days, tmp_path, nea
     bring(out, first, least_rise=0.0, k=K + 2)
     rows = [*ROWS[:N], *more, None]
     told_of(out, 1, rows, set(), near)
+    mapped_of(out, 1, rows)
     report = bring(out, days[2], remove=str(tmp_path / "gone.txt"), least_rise=0.0)
     rows += ROWS[N + DAY : N + 2 * DAY]
     items = {old[1]: {old[1]}, N + 2: {N + 2, N + 3}}
     statuses = told_of(out, 2, rows, set().union(*items.values()), near)
+    mapped_of(out, 2, rows)
     assert report["renew"]["statuses"] == {one: statuses.count(one) for one in report["renew"]["statuses"]}
     assert sum(report["renew"]["statuses"].values()) == len(rows)
     assert {"chosen", "not chosen", "withdrawn", "rejected"} < set(statuses)
