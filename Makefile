@@ -60,7 +60,7 @@ demo-stories: $(STAMP) ## the way of the report: write stories, choose a tenth, 
 docs: ## build the pages of docs/ as a site in site/; a warning is an error
 	@$(MAKE) --no-print-directory install EXTRAS=$(EXTRAS),docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo "Pages: site/index.html"
+	@echo "Pages: site/index.html (search needs a server: python3 -m http.server -d site)"
 
 wheel: $(STAMP) ## build the package, install it into an empty environment, and run the command there
 	$(BIN)/python -m build --outdir dist .

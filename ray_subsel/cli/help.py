@@ -18,6 +18,7 @@ COMMON = frozenset(
         *("test", "arms", "train_model", "epochs", "lr"),
         *("study", "seeds", "follow", "idle", "checkpoint_every"),
         *("sizes", "draws", "rows"),
+        *("find", "remove"),
     }
 )
 """The fields whose flags ``--help`` shows."""

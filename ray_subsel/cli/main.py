@@ -30,25 +30,27 @@ from ray_subsel.storage.run_directory import Watch
 
 DEBUG = "--debug"
 
+ABOUT = """Choose a small subset of a large, redundant text corpus that trains a model
+as well as the whole."""
+
 EXAMPLES = """examples:
-  subsel run stories.csv --test test.csv --task story-cloze --fraction 0.1 --out runs/stories
-  subsel select corpus.jsonl --text body --k 10000 --out runs/body
-  subsel select corpus.jsonl --text body --label intent --fraction 0.05 --out runs/classes
-  subsel select corpus.jsonl --text body --group source --quota proportional --include keep.txt --k 900 --out runs/g
-  subsel select 'vectors/*.parquet' --vectors embedding --fraction 0.05 --partitions 16 --out runs/vectors
-  subsel plan 'vectors/*.parquet' --vectors embedding --fraction 0.05 --memory-limit 3GiB
-  subsel embed corpus.jsonl --text body --out runs/body
-  subsel finetune runs/stories --test test.csv --arm full
-  subsel stream --text body --k 1000 --out runs/live < rows.jsonl > events.jsonl
-  subsel report runs/stories
-  subsel compare reviews.jsonl --text body --label stars --out runs/compared
-  subsel experiment story-cloze stories.csv --test test.csv --study claim --seeds 10 --out runs/claim
+  subsel select rows.jsonl --text body --label intent --fraction 0.05 --out DIR
+  subsel explain DIR 17
+  subsel compare reviews.jsonl --text body --label stars --out DIR
+  subsel select 'vectors/*.parquet' --vectors embedding --k 10k --out DIR
+  subsel plan 'vectors/*.parquet' --vectors embedding --k 10k
+  subsel run stories.csv --test test.csv --task story-cloze --k 300 --out DIR
+  subsel finetune DIR --test test.csv --arm full
+  subsel update DIR tuesday.jsonl --remove withdrawn.txt
+  subsel stream --text body --k 1000 --out DIR < rows.jsonl > events.jsonl
 
-The same command again resumes a run that was stopped. Results are in DIR: selection.parquet (rank, id, gain, ...),
-subset.parquet (the rows), report.html, report.json.
+The same command again resumes a run that was stopped. DIR has subset.parquet
+(the rows), selection.parquet (rank, id, gain, ...), decisions.parquet (every
+row and why), report.html and report.json.
 
-Numbers: 300, 10k, 2.5M, 1e3. Exit status: 0 done; 2 unusable input or settings; 3 a resource is missing (room, memory,
-network, Ray) and the same command goes on once it is there; 130 interrupted; 1 a fault of the program."""
+Numbers: 300, 10k, 2.5M, 1e3. Exit status: 0 done; 2 unusable input or
+settings; 3 a resource is missing (room, memory, network, Ray) and the same
+command goes on once it is there; 130 interrupted; 1 a fault of the program."""
 
 
 def make_parser(*, everything: bool = True, program: str | None = None) -> Parser:
@@ -58,7 +60,7 @@ def make_parser(*, everything: bool = True, program: str | None = None) -> Parse
     """
     parser = Parser(
         prog="subsel",
-        description="Choose a small subset of a large, redundant text corpus that trains a model as well as the whole.",
+        description=ABOUT,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -17,6 +17,8 @@ from ray_subsel.core.numeric import FORMS, number_of_text
 from ray_subsel.core.plugins import OUTSIDE
 
 T = TypeVar("T")
+WIDEST = 50
+"""Characters of the words that a flag takes, as its help shows them after it; longer ones come in its sentence."""
 
 
 def option(
@@ -37,7 +39,10 @@ def option(
     reads a flag's text where the type alone does not say how; it raises ValueError. A field that came ``later`` is part
     of the identity where it is not at its default, so that older run directories are resumed.
     """
-    shown = metavar or "|".join((*known, OUTSIDE) if known else choices)
+    words = (*known, OUTSIDE) if known else choices
+    shown = metavar or "|".join(words)
+    if len(shown) > WIDEST:
+        shown, help = "NAME", f"{', '.join(words[:-1])} or {words[-1]}; {help}"  # noqa: A001
     metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity, "later": later}
     metadata["parse"] = parse
     return dataclasses.field(default=default, metadata=metadata)

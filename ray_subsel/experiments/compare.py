@@ -294,7 +294,8 @@ def _split(
             )
     unseen = set() if rows.task != CLASSES else set(test["label"].to_pylist()) - set(train["label"].to_pylist())
     if unseen:
-        warnings.append(f"{len(unseen):,} classes of the test rows are in no training row: they count as wrong.")
+        classes = "1 class" if len(unseen) == 1 else f"{len(unseen):,} classes"
+        warnings.append(f"{classes} of the test rows in no training row: these test rows count as wrong.")
     about |= {
         "train_rows": train.num_rows,
         "test_rows": test.num_rows,

@@ -97,8 +97,8 @@ def _titled(number: int, title: str, table: str) -> list[str]:
 
 def _everything(condition: Mapping[str, Any]) -> str:
     paper, ours = paper_figures(), _of(condition, "full").get(1.0)
-    accuracy = _beside(ours and ours["accuracy"]["mean"], paper["accuracy"]["full"][0], lambda v: f"{100 * v:.2f} %")
-    seconds = _beside(ours and ours["seconds_train"], paper["seconds_train"]["full"][0], lambda v: f"{v:.1f} s")
+    accuracy = _beside(_figure(ours, "accuracy"), paper["accuracy"]["full"][0], lambda v: f"{100 * v:.2f} %")
+    seconds = _beside(_figure(ours, "seconds_train"), paper["seconds_train"]["full"][0], lambda v: f"{v:.1f} s")
     return markdown(["", "accuracy", "time to train"], [["everything", accuracy, seconds]])
 
 
@@ -109,9 +109,7 @@ def _by_size(condition: Mapping[str, Any], what: str, form: Form) -> str:
     for name in SUBSETS:
         theirs = paper[what].get(name) or [None] * len(paper["sizes"])
         ours = _of(condition, name)
-        values = [ours.get(size) and ours[size][what] for size in paper["sizes"]]
-        if what == "accuracy":
-            values = [value and value["mean"] for value in values]
+        values = [_figure(ours.get(size), what) for size in paper["sizes"]]
         columns.append([_beside(mine, other, form) for mine, other in zip(values, theirs, strict=True)])
     rows = [[percent(size), *cells] for size, *cells in zip(paper["sizes"], *columns, strict=True)]
     return markdown(["subset", *(NAMES[name] for name in SUBSETS)], rows)
@@ -126,14 +124,21 @@ def _preparing(condition: Mapping[str, Any]) -> str:
         for name in embedding:
             ours, selecting = _of(condition, name).get(size), paper["seconds_select"].get(name)
             row += [
-                _beside(ours and ours["seconds_embed"], paper["seconds_embed"][name], lambda value: f"{value:.1f}"),
+                _beside(_figure(ours, "seconds_embed"), paper["seconds_embed"][name], lambda value: f"{value:.1f}"),
                 f"{'–' if ours is None else 'none'} ({paper['seconds_similarity'][name]:.3f})",
-                _beside(ours and ours["seconds_select"], selecting and selecting[at], lambda value: f"{value:.3f}"),
+                _beside(_figure(ours, "seconds_select"), selecting and selecting[at], lambda value: f"{value:.3f}"),
             ]
         rows.append(row)
     names = [NAMES[name].removeprefix("graph cut on ") for name in embedding]
     heads = [head for name in names for head in (f"{name}: embed", "similarities", "select")]
     return markdown(["subset", *heads], rows)
+
+
+def _figure(ours: Mapping[str, Any] | None, what: str) -> float | None:
+    """Return a figure of what was reached at a size, of accuracy the mean; None where nothing was run."""
+    if ours is None or ours[what] is None:
+        return None
+    return float(ours[what]["mean"] if what == "accuracy" else ours[what])
 
 
 def _beside(ours: float | None, theirs: float | None, form: Form) -> str:

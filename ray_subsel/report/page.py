@@ -187,12 +187,17 @@ def _funnel(report: Mapping[str, Any]) -> tuple[Bar, ...]:
         ("Repeat other sets", (report.get("against") or {}).get("items"), "items left out", "bad"),
         ("Doubtful", (report.get("drop") or {}).get("items"), "items dropped", "bad"),
         ("Leaders", (report.get("near") or {}).get("kept"), "near copies collapsed", ""),
-        ("Candidates", selection.get("candidates"), "of all partitions", "soft"),
+        ("Candidates", _of_several(selection).get("candidates"), "of all partitions", "soft"),
         ("Chosen", selection.get("k"), "", "main"),
     ]
     known = [(name, float(v), note, kind) for name, v, note, kind in steps if v is not None]
     optional = {"Rejected", "Copies added", "Repeat other sets", "Doubtful", "Candidates"}
     return bars([(name, v, count(v), note, kind) for name, v, note, kind in known if v or name not in optional])
+
+
+def _of_several(selection: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a selection says where there were several partitions: of one it would be said twice."""
+    return selection if (selection.get("partitions") or 1) > 1 else {}
 
 
 def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -210,7 +215,7 @@ def _selection(selection: Mapping[str, Any] | None) -> dict[str, Any] | None:
             "f of random items" + (", expected" if selection.get("random_is_expected", True) else ", drawn once"),
             amount(selection.get("random_value")),
         ),
-        *(_of_partitions(selection) if (selection.get("partitions") or 1) > 1 else []),
+        *(_of_partitions(selection) if _of_several(selection) else []),
         ("Picks with negative gain", count(selection.get("negative_gains"))),
         ("Chosen rows that repeat a text", count(selection.get("chosen_duplicates"))),
         *_limit_facts(selection.get("limits") or {}),

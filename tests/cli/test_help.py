@@ -26,6 +26,29 @@ def test_help_is_a_screen_and_says_how_many_flags_it_hides(capsys):
     assert len(short.splitlines()) <= 75 < len(long.splitlines())
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_help_of_every_command_fits_a_terminal_of_80_columns(everything, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = make_parser(everything=everything)
+    commands = command_parsers(parser)
+    for one in (parser, *commands.values()):
+        assert [line for line in one.format_help().splitlines() if len(line) >= 80] == []
+    told = " ".join(commands["select"].format_help().split())
+    assert "--objective NAME graph_cut, facility_location," in told
+
+
+def test_examples_of_the_help_are_understood():
+    import shlex
+
+    from ray_subsel.cli.main import EXAMPLES
+
+    commands = [line.partition(" < ")[0].strip() for line in EXAMPLES.splitlines() if line.startswith("  subsel")]
+    assert len(commands) > 5
+    for command in commands:
+        words = shlex.split(command)[1:]
+        assert make_parser().parse_args(words).command == words[0]
+
+
 def test_hidden_flags_are_counted(capsys):
     flags = command_parsers(make_parser())["select"].flags()
     hidden = set(flags) - COMMON - {"help", "==SUPPRESS=="}

@@ -202,6 +202,8 @@ def test_a_run_without_training_or_profile_tells_how_many():
 def test_with_one_partition_nothing_is_told_of_partitions():
     selection = {**REPORT["selection"], "partitions": 1}
     text = page(selection=selection).text
+    assert "Candidates" not in text
+    assert "Candidates" in page().text
     assert "centralized" not in text
     assert "Best partition" not in text
 
