@@ -1,6 +1,9 @@
 """The pages on structure name files that exist, and their examples run."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,28 @@ def test_flags_that_the_readme_names_are_there():
     known = {flag for parser in command_parsers(make_parser()).values() for flag in parser.flags().values()}
     named = set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", README)) - {"--extra-index-url"}
     assert named <= known
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_demo_prints_what_the_readme_shows(tmp_path):
+    command = ["make", "demo", "STAMP=", f"BIN={Path(sys.executable).parent}", f"DEMO={tmp_path}"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    check_demo(done.stdout.replace(f"{tmp_path}/", ""))
+
+
+def check_demo(told):
+    """Compare what the demo prints with the lines and the sentence of the README."""
+    shown = re.search(r"near copies\):\n\n((?: {4}[^\n]*\n)+)", README)
+    assert shown is not None
+    lines = [line[4:] for line in shown[1].splitlines()]
+    assert [line for line in lines if line not in told.splitlines()] == []
+    (verdict,) = [line for line in told.splitlines() if line.startswith("Use ")]
+    assert " ".join(verdict.split()) in " ".join(README.split())
