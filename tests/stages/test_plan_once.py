@@ -78,7 +78,8 @@ def test_an_update_tells_its_plan_once_and_of_what_it_has_to_do(data, tmp_path, 
     assert "planned: " in (place / "report.html").read_text()
     assert main(["update", out, str(new)]) == 0
     assert told(capsys.readouterr().err)[0] == []  # nothing is left to do
-    assert json.loads((place / "report.json").read_text()) == report
+    again = json.loads((place / "report.json").read_text())
+    assert again | {"created": ""} == report | {"created": ""}
     assert main(["update", out, "--k", "12"]) == 0
     err = capsys.readouterr().err
     assert told(err)[1] == ["renew", "map", "around"]
