@@ -21,7 +21,7 @@ import numpy as np
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import check_unmasked
 from ray_subsel.core.threads import Range, Workers, ranges, serial
-from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.types import Float32s, Float64s, Floats, Indices
 
 BLOCK_BYTES = 1 << 20
 """A block is about this large in float64: it stays in a core's cache, and a memory map is never read whole."""
@@ -177,6 +177,14 @@ class UnitRows:
         block = (block.double() if self._working is np.float64 else block.float()).detach()
         scale, columns = (block.new_tensor(part) for part in (self.scale[which], P))
         return np.asarray(((block * scale[:, None]) @ columns).cpu().numpy())
+
+    def single(self, which: slice | Indices) -> Float32s:
+        """Return some unit vectors in float32, each number within 2^-23 of itself, shape (rows, d)."""
+        if is_tensor(self.X) or self._working is np.float64:
+            rows = self.slice(which.start, which.stop) if isinstance(which, slice) else self.take(which)
+            return np.asarray(rows, dtype=np.float32)
+        scale = self.scale[which].astype(np.float32)[:, None]
+        return np.asarray(np.multiply(self.X[which], scale, dtype=np.float32), dtype=np.float32)
 
     def row(self, i: int) -> Float64s:
         """Return the unit vector of one row in float64, shape (d,): bit by bit that of :meth:`take`."""

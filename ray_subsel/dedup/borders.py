@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup.buckets import Bucket, Groups, join_within_clusters
-from ray_subsel.dedup.pairs import cosines_of, reaching_pairs
+from ray_subsel.dedup.pairs import cosines_of, fit_sketch, reaching_pairs, sketched_pairs
 
 _PRODUCTS = 1 << 21
 
@@ -93,14 +93,66 @@ class Side:
         order = np.argsort(bucket.clusters, kind="stable")
         single = np.empty(bucket.vectors.shape, dtype=np.float32)
         for start, stop in rows.blocks():
-            single[start:stop] = rows.take(order[start:stop])
+            single[start:stop] = rows.single(order[start:stop])
         return Side(bucket, rows, order, single)
 
 
-def may_meet(side: Side, clusters: Indices, neighbours: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which of some other items, by their clusters and those next to them, :func:`edges_between` compares."""
-    own, beside = np.unique(side.bucket.clusters), np.unique(side.bucket.neighbours)
-    return np.isin(clusters, beside) | np.isin(neighbours, own).any(axis=1)
+class Hosts:
+    """Items of some whole clusters, with which those of clusters next to them are compared.
+
+    Parameters
+    ----------
+    side : Side
+    threshold : float
+    """
+
+    def __init__(self, side: Side, threshold: float) -> None:
+        self.side, self.threshold = side, threshold
+        self._sketch = fit_sketch(side.rows, threshold)
+        self._held = side.single if self._sketch is None else self._sketch.of(side.single)
+
+    def edges(self, guests: Side, *, same_cluster: bool = False) -> Edges:
+        """Return the pairs of a guest and an item of a cluster next to it that reach the threshold.
+
+        Parameters
+        ----------
+        same_cluster : bool
+            Compare the items of one cluster, too.
+        """
+        return Edges.union(self._edges(guests, same_cluster=same_cluster))
+
+    def _edges(self, guests: Side, *, same_cluster: bool) -> Iterator[Edges]:
+        hosts, bucket = self.side, guests.bucket
+        wanted = bucket.neighbours[guests.order].astype(np.int64)  # in this order the rows lie
+        if same_cluster:
+            wanted = np.column_stack([bucket.clusters[guests.order], wanted])
+        guest, column = np.nonzero(wanted >= 0)
+        cluster = wanted[guest, column]
+        order = np.argsort(cluster, kind="stable")
+        guest, cluster = guest[order], cluster[order]
+        host_clusters = hosts.bucket.clusters[hosts.order]
+        for one in np.intersect1d(cluster, host_clusters).tolist():
+            start, stop = np.searchsorted(cluster, [one, one + 1]).tolist()
+            first, last = np.searchsorted(host_clusters, [one, one + 1]).tolist()
+            step = max(1, _PRODUCTS // (last - first))
+            for at in range(start, stop, step):
+                who = guest[at : min(at + step, stop)]
+                i, j = guests.order[who], hosts.order[first:last]
+                a, b = self._pairs(guests, who, slice(first, last))
+                a, b = i[a], j[b]
+                same = bucket.labels[a] == hosts.bucket.labels[b]
+                a, b = a[same], b[same]
+                yield Edges.of(bucket.ids[a], hosts.bucket.ids[b], cosines_of(guests.rows, a, hosts.rows, b))
+
+    def _pairs(self, guests: Side, who: Indices, some: slice) -> tuple[Indices, Indices]:
+        """Return which guests and hosts, by their places in ``who`` and ``some``, reach the threshold."""
+        hosts, single = self.side, guests.single[who]
+        both = guests.rows, guests.order[who], hosts.rows, hosts.order[some]
+        if self._sketch is not None:
+            found = sketched_pairs(*both, self._sketch.of(single) @ self._held[some].T, self.threshold)
+            if found is not None:
+                return found
+        return reaching_pairs(*both, single @ hosts.single[some].T, self.threshold)
 
 
 def edges_between(left: Side, right: Side, threshold: float, *, same_cluster: bool) -> Edges:
@@ -111,37 +163,10 @@ def edges_between(left: Side, right: Side, threshold: float, *, same_cluster: bo
     same_cluster : bool
         Compare the items of one cluster, too.
     """
-    found = list(_into(left, right, threshold, same_cluster=same_cluster))
+    found = [Hosts(right, threshold).edges(left, same_cluster=same_cluster)]
     if left is not right:
-        found += _into(right, left, threshold, same_cluster=False)
+        found.append(Hosts(left, threshold).edges(right))
     return Edges.union(found)
-
-
-def _into(guests: Side, hosts: Side, threshold: float, *, same_cluster: bool) -> Iterator[Edges]:
-    """Yield the edges between items and those of the clusters next to them."""
-    places = guests.order  # in this order the rows lie
-    wanted = guests.bucket.neighbours[places].astype(np.int64)
-    if same_cluster:
-        wanted = np.column_stack([guests.bucket.clusters[places], wanted])
-    guest, column = np.nonzero(wanted >= 0)
-    cluster = wanted[guest, column]
-    order = np.argsort(cluster, kind="stable")
-    guest, cluster = guest[order], cluster[order]
-    host_clusters = hosts.bucket.clusters[hosts.order]
-    for one in np.intersect1d(cluster, host_clusters).tolist():
-        start, stop = np.searchsorted(cluster, [one, one + 1]).tolist()
-        first, last = np.searchsorted(host_clusters, [one, one + 1]).tolist()
-        j = hosts.order[first:last]
-        step = max(1, _PRODUCTS // (last - first))
-        for at in range(start, stop, step):
-            who = guest[at : min(at + step, stop)]
-            i = places[who]
-            products = guests.single[who] @ hosts.single[first:last].T
-            a, b = reaching_pairs(guests.rows, i, hosts.rows, j, products, threshold)
-            a, b = i[a], j[b]
-            same = guests.bucket.labels[a] == hosts.bucket.labels[b]
-            a, b = a[same], b[same]
-            yield Edges.of(guests.bucket.ids[a], hosts.bucket.ids[b], cosines_of(guests.rows, a, hosts.rows, b))
 
 
 def decide(ids: Indices, edges: Edges) -> Groups:

@@ -55,8 +55,35 @@ class BucketPlan:
 
     def task_of(self, ids: Indices, clusters: Indices) -> Indices:
         """Return the task of each item."""
+        return self._task_with(self.bucket_of(ids, clusters))
+
+    def task_of_cluster(self, clusters: NDArray[np.integer[Any]]) -> Indices:
+        """Return the task of each cluster, which is one and the same for all its items."""
+        return self._task_with(self.first[clusters])
+
+    def _task_with(self, buckets: Indices) -> Indices:
         firsts = np.array([task.start for task in self.tasks], dtype=np.int64)
-        return np.asarray(np.searchsorted(firsts, self.bucket_of(ids, clusters), side="right") - 1)
+        return np.asarray(np.searchsorted(firsts, buckets, side="right") - 1)
+
+    def guests(self, clusters: Indices, neighbours: NDArray[np.int32]) -> tuple[Indices, Indices]:
+        """Return which items are near clusters of other tasks.
+
+        Parameters
+        ----------
+        clusters, neighbours : arrays of shape (p,) and (p, q)
+            Those of the items, as in :class:`Bucket`.
+
+        Returns
+        -------
+        places, tasks : int64 arrays of shape (r,)
+            Pairs of an item and a task, each once, by task and then place.
+        """
+        own = self.task_of_cluster(clusters)[:, None]
+        beside = np.where(neighbours >= 0, self.task_of_cluster(neighbours), own)
+        place, column = np.nonzero(beside != own)
+        key = np.unique(beside[place, column] * np.int64(own.size) + place)
+        task = key // max(1, own.size)
+        return key - task * own.size, task
 
 
 def plan_buckets(counts: Indices, largest: int, ids_of: Callable[[int], Indices]) -> BucketPlan:

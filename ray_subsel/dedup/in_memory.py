@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, take_rows, to_float64, unit_rows
-from ray_subsel.dedup.borders import Clusters, Edges, Round, Side, edges_between, is_in, join_orphans, mend_borders
+from ray_subsel.dedup.borders import Clusters, Edges, Hosts, Round, Side, is_in, join_orphans, mend_borders
 from ray_subsel.dedup.buckets import Bucket, Groups, join_buckets, plan_buckets
 from ray_subsel.dedup.clusters import fit_centres, in_sample
 from ray_subsel.dedup.recall import Recall, in_recall_sample, missed
@@ -152,11 +152,16 @@ class _ArrayClusters(Clusters):
         tasks = len(self.plan.tasks)
         if tasks and not self.neighbours.shape[1]:
             return Edges.union([])
-        found = []
-        sides = [Side.of(block) for block in self.blocks(self.leaders())]
-        for a, left in enumerate(sides):
-            for right in sides[a:]:
-                found.append(edges_between(left, right, self.settings.threshold, same_cluster=False))
+        found, leaders = [], list(self.blocks(self.leaders()))
+        guests = [self.plan.guests(block.clusters, block.neighbours) for block in leaders]
+        for number, block in enumerate(leaders):
+            side = Side.of(block)
+            hosts = Hosts(side, self.settings.threshold)
+            found.append(hosts.edges(side))
+            for home, (places, parts) in zip(leaders, guests, strict=True):
+                near = places[parts == number]
+                if near.size:
+                    found.append(hosts.edges(Side.of(home.take(near))))
         return Edges.union(found)
 
     def led_by(self, leaders: Indices) -> Indices:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.nearest import single_error
 from ray_subsel.core.types import Float32s, Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor, row_dots
+from ray_subsel.core.unit_rows import UnitRows, row_dots
 
 ROUNDING = 1e-12
 """Equal vectors reach a threshold of 1 although their norms are rounded."""
@@ -54,6 +54,36 @@ def reaching_pairs(
     reached = np.ones(rows.size, dtype=np.bool_)
     reached[unsure] = cosines_of(left, i[rows[unsure]], right, j[columns[unsure]]) >= threshold - ROUNDING
     return rows[reached], columns[reached]
+
+
+def sketched_pairs(
+    left: UnitRows, i: Indices, right: UnitRows, j: Indices, bounds: Float32s, threshold: float
+) -> tuple[Indices, Indices] | None:
+    """Return what :func:`reaching_pairs` does from products of sketches; None where whole products cost less.
+
+    Parameters
+    ----------
+    bounds : float32 array of shape (len(i), len(j))
+        Of rows of :meth:`Sketch.of`.
+    """
+    rows, columns = _places(bounds, threshold - 2.0 * single_error(left.d))
+    if rows.size * _PAIR_COST > bounds.size:
+        return None
+    reached = _reached(left, i[rows], right, j[columns], threshold)
+    return rows[reached], columns[reached]
+
+
+def _reached(left: UnitRows, i: Indices, right: UnitRows, j: Indices, threshold: float) -> NDArray[np.bool_]:
+    """Return which pairs of rows left[i], right[j] reach the threshold."""
+    rough, step = np.empty(i.size), max(1, (1 << 18) // left.d)
+    for start in range(0, i.size, step):
+        part = slice(start, start + step)
+        rough[part] = np.einsum("ij,ij->i", left.single(i[part]), right.single(j[part]))
+    margin = 2.0 * single_error(left.d)
+    reached = rough >= threshold + margin
+    unsure = np.flatnonzero(~reached & (rough >= threshold - margin))
+    reached[unsure] = cosines_of(left, i[unsure], right, j[unsure]) >= threshold - ROUNDING
+    return np.asarray(reached)
 
 
 def _places(products: Float32s, least: float) -> tuple[Indices, Indices]:
@@ -119,11 +149,10 @@ class PairFinder:
         width = rows.d if self.sketch is None else self.sketch.basis.shape[1] + 1
         self._held = np.empty((min(rows.n, 1024), width), dtype=np.float32)
         self.kept = np.empty(0, dtype=np.int64)
-        self._wide = rows.unit_roundoff < 2.0**-24  # float64, or norms whose products float32 cannot hold
 
     def single(self, items: Indices) -> Float32s:
         """Return some unit rows in float32."""
-        return np.asarray(self.rows.take(items), dtype=np.float32)
+        return self.rows.single(items)
 
     def keep(self, items: Indices) -> None:
         """Add rows to those that later blocks are compared with."""
@@ -139,50 +168,41 @@ class PairFinder:
             self._held[at : at + single.shape[0]] = single if self.sketch is None else self.sketch.of(single)
         self.kept = np.concatenate([self.kept, items])
 
-    def with_kept(self, block: Indices) -> tuple[Indices, Indices]:
-        """Return the pairs of a block and the kept rows that reach the threshold: places in the block and in kept."""
+    def with_kept(self, block: Indices, first: int | None = None) -> tuple[Indices, Indices]:
+        """Return the pairs of a block and the kept rows that reach the threshold: places in the block and in kept.
+
+        Parameters
+        ----------
+        block : int64 array
+        first : int, optional
+            Compare with so many of the kept rows only.
+        """
         single = self.single(block)
-        held = self._held[: self.kept.size]
+        kept = self.kept[:first]
+        held = self._held[: kept.size]
         if self.sketch is None:
-            return reaching_pairs(self.rows, block, self.rows, self.kept, single @ held.T, self.threshold)
+            return reaching_pairs(self.rows, block, self.rows, kept, single @ held.T, self.threshold)
         i, j = _places(self.sketch.of(single) @ held.T, self.threshold - 2.0 * single_error(self.rows.d))
         # Rows that many kept ones might reach are compared as a whole.
-        many = np.flatnonzero(np.bincount(i, minlength=block.size) > max(8, self.kept.size // 50))
+        many = np.flatnonzero(np.bincount(i, minlength=block.size) > max(8, kept.size // 50))
         if many.size:
             few = ~np.isin(i, many)
             i, j = i[few], j[few]
-        reached = self._reached(block[i], self.kept[j])
+        reached = _reached(self.rows, block[i], self.rows, kept[j], self.threshold)
         i, j = i[reached], j[reached]
         if many.size:
-            others = self._whole(block[many], single[many])
+            others = self._whole(block[many], single[many], kept)
             i, j = np.concatenate([i, many[others[0]]]), np.concatenate([j, others[1]])
             order = np.lexsort((j, i))
             i, j = i[order], j[order]
         return i, j
 
-    def _reached(self, a: Indices, b: Indices) -> NDArray[np.bool_]:
-        """Return which pairs of rows reach the threshold."""
-        if is_tensor(self.rows.X):
-            return cosines_of(self.rows, a, self.rows, b) >= self.threshold - ROUNDING
-        rough, step = np.empty(a.size), max(1, (1 << 18) // self.rows.d)
-        for start in range(0, a.size, step):
-            i, j = a[start : start + step], b[start : start + step]
-            left, right = (
-                np.asarray(self.rows.X[some], dtype=np.float64 if self._wide else np.float32) for some in (i, j)
-            )
-            rough[start : start + step] = np.einsum("ij,ij->i", left, right) * self.rows.scale[i] * self.rows.scale[j]
-        margin = 2.0 * single_error(self.rows.d)
-        reached = rough >= self.threshold + margin
-        unsure = np.flatnonzero(~reached & (rough >= self.threshold - margin))
-        reached[unsure] = cosines_of(self.rows, a[unsure], self.rows, b[unsure]) >= self.threshold - ROUNDING
-        return reached
-
-    def _whole(self, block: Indices, single: Float32s) -> tuple[Indices, Indices]:
-        """Compare rows with the kept ones by whole products, some of the kept at a time."""
+    def _whole(self, block: Indices, single: Float32s, kept: Indices) -> tuple[Indices, Indices]:
+        """Compare rows with kept ones by whole products, some of the kept at a time."""
         found = []
         step = max(1, (1 << 22) // self.rows.d)
-        for start in range(0, self.kept.size, step):
-            some = self.kept[start : start + step]
+        for start in range(0, kept.size, step):
+            some = kept[start : start + step]
             i, j = reaching_pairs(self.rows, block, self.rows, some, single @ self.single(some).T, self.threshold)
             found.append((i, j + start))
         return np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])

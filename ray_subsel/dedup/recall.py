@@ -41,14 +41,18 @@ def missed(sample: Bucket, kept: Bucket, threshold: float) -> NDArray[np.bool_]:
     found = np.zeros(sample.n, dtype=np.bool_)
     if not sample.n or not kept.n:
         return found
-    both = sample.append(kept)
+    falling = np.argsort(-sample.ids, kind="stable")  # those that are later than a block's first are the first ones
+    both = sample.take(falling).append(kept.take(np.argsort(kept.ids, kind="stable")))
     finder = PairFinder(unit_rows(both.vectors, parameter="vectors", numbers=both.ids), threshold)
     finder.keep(np.arange(sample.n))
     for start in range(sample.n, both.n, _BLOCK):
         block = np.arange(start, min(start + _BLOCK, both.n))
-        i, j = finder.with_kept(block)
+        later = int(np.searchsorted(-both.ids[: sample.n], -both.ids[start]))
+        if not later:
+            break
+        i, j = finder.with_kept(block, later)
         i = block[i]
-        found[j[(both.ids[i] < both.ids[j]) & (both.labels[i] == both.labels[j])]] = True
+        found[falling[j[(both.ids[i] < both.ids[j]) & (both.labels[i] == both.labels[j])]]] = True
     return found
 
 

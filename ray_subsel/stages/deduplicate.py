@@ -5,7 +5,8 @@ sample    a task a part: the items whose hash is low enough        ->  near/samp
 fit       one task                                                 ->  near/cells.npz, the centres
 assign    a task a part: the cluster of each item, and those next  ->  near/cells/
 shuffle   a task a part: items sorted into buckets                 ->  near/pieces/, a row group a bucket
-collapse  a task a bucket, or the buckets of one large cluster     ->  near/home/, near/kept/
+collapse  a task a bucket, or the buckets of one large cluster     ->  near/home/, near/kept/, and near/guests/, of
+          kept/ the items that are near clusters of other tasks, a row group each of those
 compare   a task a bucket: items that lead, across clusters        ->  near/edges/
 join      a task a round: orphans join others, or lead             ->  near/rounds/, and a part more of near/kept/
 group     a task a bucket                                          ->  groups/, near/members/
@@ -147,6 +148,9 @@ def collapse(
     plan = plan_buckets(counts, settings.largest(store.d), lambda cluster: ids_of(task, cluster))
     steps.run("shuffled", shuffle, (task, plan), {shard: scratch("pieces", shard) for shard in items}, items)
     numbers = range(len(plan.tasks))
+    for number in numbers:
+        if not run.exists(scratch("guests", number)):
+            run.delete(scratch("home", number))  # one task makes both
     sizes = dict.fromkeys(numbers, store.n // max(1, len(numbers)))
     steps.run(
         "collapsed", collapse_buckets, (task, plan), {number: scratch("home", number) for number in numbers}, sizes

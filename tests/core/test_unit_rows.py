@@ -69,6 +69,20 @@ def test_products_keep_their_bound(dtype, scale):
     assert (np.abs(rows.products(some, P) - truth[some]) <= bound).all()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("scale", [1.0, 1e-4, 1e150])
+def test_single_rows_keep_their_bound(dtype, scale):
+    if scale > 1e38 and dtype != "float64":
+        pytest.skip("beyond the type")
+    X = (np.random.default_rng(0).normal(size=(40, 7)) * scale).astype(dtype)
+    rows = unit_rows(X)
+    exact = rows.slice(0, 40)
+    for which in (slice(3, 40), np.array([5, 1, 1])):
+        found = rows.single(which)
+        assert found.dtype == np.float32
+        assert (np.abs(found - exact[which]) <= 2.0**-23 * np.abs(exact[which])).all()
+
+
 def test_blocks_cover_all_rows_once():
     rows = UnitRows(np.zeros((1000, 5000), dtype=np.float32), np.ones(1000))
     assert np.concatenate([np.arange(*block) for block in rows.blocks()]).tolist() == list(range(1000))

@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 from ray_subsel.dedup.borders import (
     Clusters,
     Edges,
+    Hosts,
     Round,
     Side,
     decide,
     edges_between,
     join_orphans,
-    may_meet,
     mend_borders,
 )
-from ray_subsel.dedup.buckets import Bucket, join_within_clusters
+from ray_subsel.dedup.buckets import Bucket, join_within_clusters, plan_buckets
+from ray_subsel.dedup.pairs import fit_sketch
 
 SETTINGS = settings(deadline=None, max_examples=60)
 
@@ -94,18 +95,57 @@ def test_edges_are_the_pairs_of_neighbouring_clusters(seed, same_cluster, cut):
 
 
 @SETTINGS
-@given(seed=st.integers(0, 999), cut=st.integers(1, 29))
-def test_items_that_may_not_meet_have_no_edges(seed, cut):
+@given(seed=st.integers(0, 999), largest=st.integers(2, 20))
+def test_guests_of_each_task_give_all_edges(seed, largest):
     bucket = bucket_of(30, seed, 12)
     bucket = Bucket(bucket.ids, bucket.clusters, bucket.labels, bucket.neighbours[:, :2], bucket.vectors)
-    left, right = Side.of(bucket.take(np.arange(cut))), bucket.take(np.arange(cut, 30))
-    some = right.take(may_meet(left, right.clusters, right.neighbours))
-    whole = edges_between(left, Side.of(right), 0.2, same_cluster=False)
-    found = edges_between(left, Side.of(some), 0.2, same_cluster=False) if some.n else Edges.union([])
+    counts = np.bincount(bucket.clusters, minlength=12)
+    plan = plan_buckets(counts, largest, lambda cluster: bucket.ids[bucket.clusters == cluster])
+    home = plan.task_of(bucket.ids, bucket.clusters)
+    places, tasks = plan.guests(bucket.clusters, bucket.neighbours)
+    near = {
+        (i, task)
+        for i in range(30)
+        for task, buckets in enumerate(plan.tasks)
+        if task != home[i] and np.isin(plan.first[bucket.neighbours[i][bucket.neighbours[i] >= 0]], buckets).any()
+    }
+    assert set(zip(places.tolist(), tasks.tolist(), strict=True)) == near
+    assert sorted(zip(tasks, places, strict=True)) == list(zip(tasks, places, strict=True))
+    found = []
+    for task in set(home.tolist()):
+        side = Side.of(bucket.take(home == task))
+        hosts = Hosts(side, 0.2)
+        found.append(hosts.edges(side))
+        if (tasks == task).any():
+            found.append(hosts.edges(Side.of(bucket.take(places[tasks == task]))))
+    side, edges = Side.of(bucket), Edges.union(found)
+    whole = edges_between(side, side, 0.2, same_cluster=False)
     for column in ("later", "earlier", "cosine"):
-        np.testing.assert_array_equal(getattr(found, column), getattr(whole, column))
-    near = np.isin(right.clusters, left.bucket.neighbours) | np.isin(right.neighbours, left.bucket.clusters).any(axis=1)
-    assert some.n == near.sum()
+        np.testing.assert_array_equal(getattr(edges, column), getattr(whole, column))
+
+
+@pytest.mark.parametrize("threshold", [0.9, 0.3])  # with 0.3 most pairs pass a sketch
+def test_hosts_that_are_sketched_find_the_same_pairs(threshold, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 15)) @ rng.normal(size=(15, 96)) / 10 + 0.3 * rng.normal(size=(5000, 96))
+    X[4500:] = X[:500] + 0.12 * rng.normal(size=(500, 96))
+    where = rng.integers(3, size=5000)
+    beside = ((where + 1) % 3)[:, None].astype(np.int32)
+    bucket = Bucket(np.arange(5000), where, np.zeros(5000, np.int64), beside, X.astype(np.float32))
+    side, guests = Side.of(bucket.take(np.arange(4500))), Side.of(bucket.take(np.arange(4500, 5000)))
+    sketched = Hosts(side, threshold).edges(guests)
+    assert (fit_sketch(side.rows, threshold) is not None) == (threshold == 0.9)
+    U = side.rows.slice(0, 4500)
+    cosines = guests.rows.slice(0, 500) @ U.T
+    pairs = np.argwhere((cosines >= threshold) & (where[:4500] == beside[4500:]))
+    assert sketched.later.size == len(pairs) > 50
+    assert set(zip(sketched.later.tolist(), sketched.earlier.tolist(), strict=True)) == {
+        (4500 + int(i), int(j)) for i, j in pairs
+    }
+    monkeypatch.setattr("ray_subsel.dedup.pairs.SKETCHED", 10**9)
+    plain = Hosts(side, threshold).edges(guests)
+    for column in ("later", "earlier", "cosine"):
+        np.testing.assert_array_equal(getattr(sketched, column), getattr(plain, column))
 
 
 class Held(Clusters):

@@ -39,6 +39,19 @@ def test_a_sketch_finds_the_pairs_that_products_find(kind, threshold, monkeypatc
     assert again == found
 
 
+def test_pairs_with_the_first_kept_rows_alone():
+    rows = unit_rows(vectors(6000, 96))
+    finder = PairFinder(rows, 0.5)
+    finder.keep(np.arange(100, 5000))
+    block = np.arange(5000, 5300)
+    i, j = finder.with_kept(block)
+    for first in (0, 7, 2000, 4900):
+        some = finder.with_kept(block, first)
+        assert np.array_equal(some[0], i[j < first])
+        assert np.array_equal(some[1], j[j < first])
+    assert i.size > 1000
+
+
 def test_rows_that_many_might_reach_are_compared_as_a_whole():
     X = vectors(6000, 96)
     X[5500:] = X[:1] + 0.01 * X[5500:]

@@ -31,8 +31,10 @@ def test_missed_are_those_with_an_earlier_item_of_their_label():
     U = X / np.linalg.norm(X, axis=1, keepdims=True)
     hits = np.tril(U @ U.T, -1) >= 0.95
     wanted = (hits & (labels[:, None] == labels)).any(axis=1)[::7]
-    parts = [missed(sample, every.take(part), 0.95) for part in np.array_split(np.arange(300), 4)]
+    parts = [missed(sample, every.take(part), 0.95) for part in np.array_split(rng.permutation(300), 4)]
     np.testing.assert_array_equal(np.logical_or.reduce(parts), wanted)
+    order = rng.permutation(sample.n)  # in whatever order the sample is
+    np.testing.assert_array_equal(missed(sample.take(order), every, 0.95), wanted[order])
     assert 0 < wanted.sum() < wanted.size
 
 

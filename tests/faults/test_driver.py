@@ -3,8 +3,12 @@
 import json
 import signal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ray_subsel import select
 from ray_subsel.cli import main
 from tests.faults.conftest import chosen, run_child
 
@@ -52,3 +56,29 @@ def test_kill_9(flags, moment, nth, killed_in, there, runs, tmp_path):
     assert chosen(out) == runs.ids(*flags)
     assert json.loads((out / "report.json").read_text())["selection"]["k"] == 60
     assert (out / "report.html").exists()
+
+
+@pytest.mark.fault
+def test_kill_9_by_clusters(tmp_path):
+    n, rng = 17_000, np.random.default_rng(1)  # more than are one cluster
+    X = (rng.normal(size=(40, 4))[rng.integers(40, size=n)] + 0.3 * rng.normal(size=(n, 4))).astype(np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 4)
+    pq.write_table(pa.table({"v": column}), tmp_path / "v.parquet")
+    out = tmp_path / "out"
+    command = ["select", str(tmp_path / "v.parquet"), "--vectors", "v", "--recipe", "none", "--partitions", "3"]
+    command += ["--objective", "facility_location", "--k", "40", "--out", str(out)]
+    child = run_child("alone", "written:candidates/round-00-part-*.parquet", 2, command)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    stages = json.loads((out / "manifest.json").read_text())["stages"]
+    assert [name for name, stage in stages.items() if not stage["done"]] == ["select"]
+    finished = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    assert sum(path.parent.name == "candidates" for path in finished) == 2
+    made = []
+    assert main(command, watch=lambda event, name: made.append(out / name) if event == "written" else None) == 0
+    assert not set(finished) & set(made)
+    assert sum(path.parent.name == "candidates" and path.suffix == ".parquet" for path in made) >= 1
+    assert {path: path.stat().st_mtime_ns for path in finished if path.exists()}.items() <= finished.items()
+    report = json.loads((out / "report.json").read_text())["selection"]
+    assert (report["mode"], report["k"]) == ("clusters", 40)
+    assert report["clusters"] > report["partitions"] > 2
+    assert chosen(out) == select(X, 40, objective="facility_location", recipe="none").indices.tolist()

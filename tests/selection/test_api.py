@@ -389,6 +389,8 @@ def laid_out(X, layout, folder):
         return np.repeat(X, 2, axis=1)[:, ::2]
     if layout == "other byte order":
         return X.astype(X.dtype.newbyteorder())
+    if layout == "masked array with nothing masked":
+        return np.ma.array(X, mask=np.zeros(X.shape, dtype=bool))
     if layout == "read-only":
         X = X.copy()
         X.setflags(write=False)
@@ -399,8 +401,12 @@ def laid_out(X, layout, folder):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize(
-    "layout", ["Fortran", "columns of a wider array", "other byte order", "read-only", "map", "Fortran map"]
-)
+    "layout",
+    [
+        "Fortran", "columns of a wider array", "other byte order", "read-only", "map", "Fortran map",
+        "masked array with nothing masked",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_how_an_array_lies_in_memory_does_not_change_the_ids(objective, layout, dtype, tmp_path):
     X = np.abs(np.random.default_rng(2).standard_normal((90, 7))).astype(dtype)
@@ -408,6 +414,13 @@ def test_how_an_array_lies_in_memory_does_not_change_the_ids(objective, layout, 
     same = select(X, 12, objective=objective)
     assert found.indices.tolist() == same.indices.tolist()
     assert found.gains.tolist() == same.gains.tolist()
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_masked_entries_are_refused_by_every_objective(objective):
+    X = np.ma.array(np.ones((30, 3)), mask=np.arange(90).reshape(30, 3) % 40 == 7)
+    with pytest.raises(InputError, match="^X must have no masked entries; got 3 masked"):
+        select(X, 2, objective=objective)
 
 
 @pytest.mark.parametrize("objective", list(OBJECTIVES))

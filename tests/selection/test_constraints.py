@@ -257,6 +257,26 @@ def test_the_recipe_balances_and_spends_a_budget():
     assert spent.max() - spent.min() < prices.max()
 
 
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+@pytest.mark.parametrize("kind", [np.int64, np.float64])
+@pytest.mark.filterwarnings("ignore:.*of the budget of:UserWarning")
+def test_a_budget_of_whole_tokens_is_neither_overspent_nor_cut_short_by_one(objective, kind):
+    budget = 2_000_000_000
+    costs = np.full(40, budget, dtype=kind)
+    costs[:4] = 666_666_667, 666_666_667, 666_666_666, 666_666_668  # of three of them 2e9, or 1 or 2 beyond
+    rows = np.abs(X[:40])
+    for first in ([0, 1], [0, 3], [1, 3]):
+        spent = [
+            int(costs[row])
+            for row in select(
+                rows, objective=objective, costs=costs, budget=budget, include=first, exclude=range(4, 40)
+            ).indices
+        ]
+        wanted = budget - sum(spent[:2]) >= 666_666_666
+        assert sum(spent) <= budget
+        assert len(spent) == 2 + wanted
+
+
 def test_a_budget_that_is_not_spent_is_said_aloud():
     X = np.random.default_rng(11).normal(size=(30, 6))
     with pytest.warns(UserWarning, match="8 of the budget of 10 is not spent"):

@@ -8,12 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.types import Indices
-from ray_subsel.dedup.borders import (
-    Edges,
-    Side,
-    may_meet,
-)
-from ray_subsel.dedup.buckets import Bucket, Groups
+from ray_subsel.dedup.borders import Edges
+from ray_subsel.dedup.buckets import Bucket, BucketPlan, Groups
 from ray_subsel.stages.near.task import (
     NearTask,
     neighbours_of,
@@ -79,16 +75,16 @@ def read_edges(run: RunDir, name: str) -> Edges:
     return Edges(*(table[column].to_numpy() for column in ("later", "earlier", "cosine")))
 
 
-def read_neighbours(task: NearTask, side: Side, number: int) -> Bucket:
-    """Read the items of another part that are to be compared with those of a side."""
-    name = scratch("kept", number)
-    with task.run.parquet(name) as file:
-        small = [column for column in file.schema_arrow.names if column != "vector"]
-    table = task.run.read_table(name, small)
-    here = may_meet(side, table["cell"].to_numpy(), neighbours_of(table))
-    if not here.any():
-        return side.bucket.take(np.zeros(0, dtype=np.int64))
-    return task.bucket_of(task.run.read_table(name).filter(pa.array(here)))
+def write_guests(task: NearTask, plan: BucketPlan, number: int, leading: pa.Table) -> None:
+    """Keep the items that lead in a part and are near clusters of others: a row group for each other part."""
+    places, parts = plan.guests(leading["cell"].to_numpy(), neighbours_of(leading))
+    write_row_groups(task.run, scratch("guests", number), leading.take(pa.array(places)), parts, len(plan.tasks))
+
+
+def read_guests(task: NearTask, home: int, number: int) -> Bucket | None:
+    """Read the items of one part that are near clusters of another; None where there are none."""
+    table = read_row_group(task.run, scratch("guests", home), number)
+    return None if table is None else task.bucket_of(table)
 
 
 def read_block(task: NearTask, number: int) -> Bucket:

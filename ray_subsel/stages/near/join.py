@@ -13,9 +13,9 @@ from ray_subsel.core.types import Indices
 from ray_subsel.dedup.borders import (
     Clusters,
     Edges,
+    Hosts,
     Round,
     Side,
-    edges_between,
     is_in,
     join_orphans,
 )
@@ -26,9 +26,10 @@ from ray_subsel.stages.near.files import (
     read_block,
     read_bucket,
     read_edges,
-    read_neighbours,
+    read_guests,
     table_of,
     write_edges,
+    write_guests,
 )
 from ray_subsel.stages.near.task import (
     ITEM,
@@ -55,23 +56,25 @@ def collapse_buckets(task: NearTask, plan: BucketPlan, number: int) -> None:
         for joined in join_buckets(buckets(), task.settings.threshold, most_kept=task.most_kept):
             groups.append(joined)
             leading.append(read.pop().filter(pa.array(joined.leads)))
-    task.run.write_table(scratch("kept", number), pa.concat_tables(leading))
+    leads = pa.concat_tables(leading)
+    leading.clear()
+    write_guests(task, plan, number, leads)
+    task.run.write_table(scratch("kept", number), leads)
     task.run.write_table(scratch("home", number), table_of(groups))
 
 
 def _compare(task: NearTask, parts: int, number: int) -> None:
-    """Compare the items that lead in one part with those of half of the other parts; these do it with the rest."""
+    """Compare the items that lead in one part with those of all parts that are near its clusters."""
     from threadpoolctl import threadpool_limits
 
-    threshold = task.settings.threshold
     with threadpool_limits(1):
-        left = Side.of(read_block(task, number))
-        found = [edges_between(left, left, threshold, same_cluster=False)]
-        for step in range(1, parts // 2 + 1):
-            if 2 * step < parts or number < step:
-                right = read_neighbours(task, left, (number + step) % parts)
-                if right.n:
-                    found.append(edges_between(left, Side.of(right), threshold, same_cluster=False))
+        side = Side.of(read_block(task, number))
+        hosts = Hosts(side, task.settings.threshold)
+        found = [hosts.edges(side)]
+        for home in range(parts):
+            guests = read_guests(task, home, number) if home != number else None
+            if guests is not None:
+                found.append(hosts.edges(Side.of(guests)))
     write_edges(task.run, scratch("edges", number), Edges.union(found))
 
 
