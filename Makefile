@@ -72,7 +72,9 @@ wheel: $(STAMP) ## build the package, install it into an empty environment, and 
 TOOLS   := $(VENV)/tools
 $(TOOLS)/bin/uv:
 	@"$(PYTHON)" -m venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip install --quiet uv cyclonedx-bom pip-audit
+	@$(TOOLS)/bin/python -m pip install --quiet uv cyclonedx-bom pip-audit 2> $(TOOLS)/install.log || \
+		{ echo "uv, cyclonedx-bom and pip-audit could not be installed; it needs a package index. $(TOOLS)/install.log tells more." >&2; \
+		exit 3; }
 
 lock: $(TOOLS)/bin/uv ## renew constraints.txt and the locks with hashes: pip install --require-hashes -r locks/all.txt
 	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --no-annotate --no-header \
@@ -89,7 +91,11 @@ sbom: $(STAMP) $(TOOLS)/bin/uv ## list what is installed, as CycloneDX, in dist/
 	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python -o dist/sbom.json
 
 audit: $(TOOLS)/bin/uv ## look the locked packages up among known vulnerabilities (needs the network)
-	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r locks/all.txt
+	@$(TOOLS)/bin/pip-audit --require-hashes --disable-pip --progress-spinner off -r locks/all.txt \
+		> $(TOOLS)/audit.txt 2> $(TOOLS)/audit.log; status=$$?; \
+	if grep -q '^Traceback\|^ERROR' $(TOOLS)/audit.log; then \
+		echo "Nothing was looked up: it needs the network (pypi.org). $(TOOLS)/audit.log tells more." >&2; exit 3; fi; \
+	cat $(TOOLS)/audit.txt; cat $(TOOLS)/audit.log >&2; exit $$status
 
 lint: $(STAMP) ## format check, lint and types
 	$(BIN)/ruff format --check --quiet .

@@ -132,7 +132,6 @@ def run(
         manifest = Manifest.open(directory, LAYOUT)
         if not config.runtime.overwrite:
             settled.check_there(directory.path(), {name: stage.settings for name, stage in manifest.stages.items()})
-        directory.sweep()
         for line in (*(f"corpus: {line}" for line in told), *settled.lines()):
             log_line(line)
         told_before = {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}

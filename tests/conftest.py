@@ -26,7 +26,6 @@ os.environ.update(
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "240",  # on a busy machine 30 s are too few
     }
 )
 # Fixtures that several tests share must neither find nor leave embeddings of this user.

@@ -28,6 +28,7 @@ from ray_subsel.runtime.local_ray import (
     session_folder,
     start_patiently,
 )
+from ray_subsel.runtime.ray_output import ray_prints_apart
 
 RAY_PURPOSE = "spread work over processes and machines"
 
@@ -153,6 +154,7 @@ class RaySession:
             self._stack.callback(ray.shutdown)
             self._began = True
         _quiet()
+        self._stack.enter_context(ray_prints_apart())
         self._stack.enter_context(watched(servers_of_ray(), seconds_of_patience()))
         ship(self._classes)
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]

@@ -135,7 +135,6 @@ def update(
         k = _k(config, int(before.chosen().size))
         withdrawn = before.named(removed, corpus.id)
         place = update_directory(directory, number)
-        place.sweep()
         manifest = Manifest.open(place, LAYOUT)
         manifest.about = {
             "command": command,

@@ -227,12 +227,14 @@ def _short(value: Any) -> str:
 
 @contextlib.contextmanager
 def locked(run: RunDir) -> Iterator[None]:
-    """Hold a local run directory for one process at a time; the system lets go of it when the process dies.
+    """Hold a local run directory for one process at a time, and delete what one that was killed left half-written.
 
-    Object stores have no such lock: there two runs of one directory are the user's to avoid.
+    The system lets go of it when the process dies. Object stores have no such lock: there two runs of one directory are
+    the user's to avoid.
     """
     path = run.local_path(".lock")
     if path is None:
+        run.sweep()
         yield
         return
     import fcntl
@@ -249,4 +251,5 @@ def locked(run: RunDir) -> Iterator[None]:
             raise InputError(
                 f"{run.path()} is in use by another run of this program; wait for it or stop it."
             ) from error
+        run.sweep()
         yield

@@ -1,15 +1,16 @@
 """The command line, in a process of its own to which a fault happens at a known moment, not by luck.
 
-python child.py WAY MOMENT NTH ARGUMENTS-OF-SUBSEL...
+MOMENTS=FOLDER python child.py WAY MOMENT NTH ARGUMENTS-OF-SUBSEL...
 
 MOMENT is an event and a pattern of file names, as ``written:candidates/part-*.parquet``; the fault happens when it is
-seen for the NTH time, over all processes of the run. Then
+seen for the NTH time, over all processes of the run, which count it in FOLDER. Then
 
 driver   this process is killed, by SIGKILL;
 alone    this process is killed, by SIGKILL, and has started no Ray;
 node     the one Ray node that has CPUs is killed, by SIGKILL, and another takes its place;
 gcs_server, raylet
-         this process of the command's own Ray is killed, by SIGKILL, and whatever is done then takes long.
+         this process of the command's own Ray is killed, by SIGKILL, and whatever is done then takes long;
+busy     whatever writes lasts from then on, until a signal comes from outside.
 
 With WAY ``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside
 the run directory, into its name with ``.json`` added.
@@ -20,7 +21,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
@@ -40,7 +40,7 @@ class Moment:
 
     def __init__(self, moment, nth):
         self.event, self.pattern = moment.split(":")
-        self.nth, self.folder = nth, tempfile.mkdtemp(prefix="moment-")
+        self.nth, self.folder = nth, os.environ["MOMENTS"]
 
     def is_now(self, event, name):
         if event != self.event or not fnmatch(name, self.pattern):
@@ -69,22 +69,30 @@ def killing_driver(moment):
     return watch
 
 
-def killing_ray(name, moment, out):
-    """Return a watch that kills a process of the Ray of this process, whose run cannot end soon then."""
+def keeping_busy(moment, out, lost=""):
+    """Return a watch that keeps the run busy from a moment on, and may kill a process of Ray by its name then."""
     driver = os.getpid()
 
     def watch(event, file):
         if moment.is_now(event, file):
-            import psutil
-            import ray  # noqa: F401  (brings psutil)
+            import psutil  # Ray brings it
 
             found = psutil.Process(driver).children(recursive=True)
-            Path(f"{out}.json").write_text(json.dumps({"processes": [one.pid for one in found]}))
-            os.kill(next(one.pid for one in found if one.name() == name), signal.SIGKILL)
+            write_whole(Path(f"{out}.json"), {"processes": [one.pid for one in found]})
+            for one in found:
+                if one.name() == lost:
+                    one.kill()
         if moment.has_come() and event == "write":
             time.sleep(1.0 if os.getpid() == driver else 60.0)
 
     return watch
+
+
+def write_whole(path, content):
+    """Write JSON such that whoever sees the file sees all of it."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(content))
+    new.rename(path)
 
 
 def slowed(moment):
@@ -144,14 +152,19 @@ def main():
     if way in ("driver", "alone"):
         policy = on_ray if way == "driver" else DEFAULT_POLICY
         return cli.main(arguments, policy=policy, watch=killing_driver(Moment(event, int(nth))))
-    out = arguments[arguments.index("--out") + 1]
+    out = arguments[arguments.index("--out") + 1] if "--out" in arguments else arguments[-1]
+    moment = None if way == "store" else Moment(event, int(nth))
     if way in ("gcs_server", "raylet"):
-        return cli.main(arguments, policy=on_ray, watch=killing_ray(way, Moment(event, int(nth)), out))
+        return cli.main(arguments, policy=on_ray, watch=keeping_busy(moment, out, lost=way))
+    if way == "busy":
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background ignores some
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        sys.argv[1:] = arguments
+        return cli.main(policy=on_ray, watch=keeping_busy(moment, out))
     import ray
 
     cluster = None
     if way == "node":
-        moment = Moment(event, int(nth))
         cluster, node = start_cluster()
         command = partial(cli.main, arguments, policy=on_ray, watch=slowed(moment))
         status = run_while_a_node_is_lost(cluster, node, moment, out, command)

@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +66,34 @@ class Runs:
         (out / "manifest.json").write_text(json.dumps(manifest))
 
 
-def run_child(way, moment, nth, command, **environment):
-    """Run a command in a process to which something happens (see child.py); return how that ended."""
+@contextmanager
+def child(way, moment, nth, command, **environment):
+    """Yield a process that runs a command to which something happens (see child.py)."""
     call = [sys.executable, str(CHILD), way, moment, str(nth), *command]
-    return subprocess.run(call, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    with tempfile.TemporaryDirectory(prefix="moment-") as folder:
+        environment = {**os.environ, "MOMENTS": folder, **environment}
+        with subprocess.Popen(
+            call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+
+def run_child(way, moment, nth, command, **environment):
+    """Run a command in a process to which something happens; return how that ended."""
+    with child(way, moment, nth, command, **environment) as process:
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def gone(processes, seconds=200.0):
+    """Wait until processes have ended, such as those of Ray that were starting; return those that do not."""
+    deadline = time.monotonic() + seconds
+    while (processes := [pid for pid in processes if os.path.exists(f"/proc/{pid}")]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return processes
 
 
 def chosen(out):

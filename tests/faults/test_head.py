@@ -1,17 +1,12 @@
 """The loss, by SIGKILL, of Ray's head: one line and status 3 before Ray ends the process; a rerun has the same ids."""
 
 import json
-import os
-import time
 
 import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.runtime.head_watch import PATIENCE
-from tests.faults.conftest import chosen, run_child
-
-LATEST = 60.0
-"""Seconds until Ray's processes are gone that started, or were at work, when their raylet went."""
+from tests.faults.conftest import chosen, gone, run_child
 
 
 def slow(name, *values):
@@ -36,11 +31,7 @@ def test_the_loss_of_the_head(way, name, flags, moment, runs, tmp_path):
     assert len(lines) == 1
     assert lines[0].startswith(f"subsel: error: Ray ended: its {name} (127.0.0.1:")
     assert lines[0].endswith(") has not answered for 5 s. Look to its machines, then run the same command again.")
-    left = json.loads((tmp_path / "out.json").read_text())["processes"]
-    deadline = time.monotonic() + LATEST
-    while (left := [pid for pid in left if os.path.exists(f"/proc/{pid}")]) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert left == []
+    assert gone(json.loads((tmp_path / "out.json").read_text())["processes"]) == []
     assert not list(out.glob("s*.parquet"))
     assert main(runs.command(out, *flags)) == 0
     assert chosen(out) == runs.ids(*flags)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +111,13 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(run):
         other.join()
     with locked(run):
         pass
+
+
+@pytest.mark.fault
+def test_who_holds_a_directory_finds_nothing_half_written_there(run):
+    for name in ("a.parquet", "train/subset/model/config.json"):
+        for ending in ("", ".tmp-0123456789ab", ".begun"):
+            run.write_bytes(f"{name}{ending}", b"x")
+    with locked(run):
+        there = {path.name for path in Path(run.uri).rglob("*") if path.is_file()}
+    assert there == {".lock", "a.parquet", "config.json"}

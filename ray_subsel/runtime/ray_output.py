@@ -1,0 +1,67 @@
+"""Keep standard output for what a command answers: Ray's driver prints there what its nodes report.
+
+It does so from a thread of its own, in several lines and colours, and no setting of ``ray.init`` prevents it: of
+workers that the memory monitor has killed, of a raylet that has ended. The first sentence of each becomes a line of
+progress.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any, TextIO
+
+from ray_subsel.runtime.progress import log_line
+
+THREAD = "ray_listen_error_messages"
+"""Name of the thread in which Ray prints."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_SENDER = re.compile(r"^\([^)]*\) ")
+
+
+class _Shared:
+    """A stream that hands over what Ray prints, and is the stream that it stands for in all else."""
+
+    def __init__(self, stream: TextIO, hear: Callable[[str], None]) -> None:
+        self._stream, self._hear = stream, hear
+
+    def write(self, text: str) -> int:
+        """Write a text, or hand it over."""
+        if threading.current_thread().name == THREAD:
+            self._hear(text)
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the stream has."""
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def ray_prints_apart() -> Iterator[None]:
+    """Let what Ray prints on standard output within the block be lines of progress, each sentence once."""
+    if sys.stdout is None:
+        yield
+        return
+    told: set[str] = set()
+    context = copy_context()  # that of the block knows whether progress is shown
+
+    def hear(text: str) -> None:
+        sentence = _SENDER.sub("", _COLOURS.sub("", text).strip()).partition(". ")[0].partition("\n")[0].strip()
+        if sentence and sentence not in told:
+            told.add(sentence)
+            context.run(log_line, f"Ray: {sentence}")
+
+    before: TextIO = sys.stdout
+    shared: Any = _Shared(before, hear)
+    sys.stdout = shared
+    try:
+        yield
+    finally:
+        if sys.stdout is shared:
+            sys.stdout = before
