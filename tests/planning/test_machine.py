@@ -11,6 +11,7 @@ def test_the_machine_is_ray_s_or_this_one():
     assert (here.cpus, here.limit, here.nodes) == (usable_cpus(), 3 << 30, 1)
     assert (connected.cpus, connected.limit) == (4, None)
     assert connected.for_one > 0
+    assert (here.ray_runs, connected.ray_runs) == (False, True)
 
 
 def test_cpus_of_a_container_count_not_those_of_its_machine(tmp_path):

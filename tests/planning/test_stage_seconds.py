@@ -59,6 +59,19 @@ def test_ray_is_told_where_it_will_be_started():
     assert "ray" in stage_seconds(work(n=1_000_000, corpus=VECTORS, select=None))  # its file is large
 
 
+def test_ray_that_runs_already_is_not_started_again():
+    large = work(n=1_000_000, corpus=VECTORS)
+    joined = dataclasses.replace(large, machine=dataclasses.replace(large.machine, ray_runs=True))
+    assert stage_seconds(joined).keys() == stage_seconds(large).keys() - {"ray"}
+
+
+def test_ray_is_started_for_workers_that_train():
+    small = work(train=TrainConfig(test=("t",), train_model="minilm"))
+    config = dataclasses.replace(small.config, runtime=RuntimeConfig(out="x", train_workers=2))
+    assert "ray" not in stage_seconds(small)
+    assert "ray" in stage_seconds(dataclasses.replace(small, config=config))
+
+
 @pytest.mark.parametrize("corpus", [TEXTS, VECTORS])
 @pytest.mark.parametrize(("few", "many"), [({"n": 2_000}, {"n": 200_000}), ({"k": 100}, {"k": 10_000})])
 def test_more_rows_and_a_larger_subset_take_no_less(corpus, few, many):
