@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.core.unit_rows import UnitRows, float64_blocks, parts_of
 
 _HIGH_UNIT = 2.0**-30
 _LOW_UNIT = 2.0**-60
@@ -46,26 +46,30 @@ class ExactSum:
         return ExactSum(np.zeros(d, dtype=np.int64), np.zeros(d, dtype=np.int64))
 
     @staticmethod
-    def of(vectors: Float64s, weights: Indices | None = None) -> ExactSum:
-        """Return the sum of the rows, shape (n, d), of at most 2^20 vectors, each counted ``weights`` times."""
+    def of(vectors: Float64s, weights: Indices | None = None, *, overwrite: bool = False) -> ExactSum:
+        """Return the sum of the rows, shape (n, d), of at most 2^20 vectors, each counted ``weights`` times.
+
+        With ``overwrite`` the vectors are lost, and the memory for a copy is saved.
+        """
         assert vectors.shape[0] <= _EXACT_ROWS
-        high, low = _split(vectors)
+        high, low = _split(vectors, vectors if overwrite else None)
         if weights is None:
             total_high, total_low = high.sum(axis=0) / _HIGH_UNIT, low.sum(axis=0) / _LOW_UNIT
             return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
-        high, low = high / _HIGH_UNIT, low / _LOW_UNIT
-        if int(weights.sum()) < _EXACT_ROWS:  # every partial sum is a whole number below 2^53
+        if int(weights.sum()) < _EXACT_ROWS:  # every partial sum is less than 2^53 units
             as_float = weights.astype(np.float64)
-            return ExactSum((as_float @ high).astype(np.int64), (as_float @ low).astype(np.int64))
+            total_high, total_low = (as_float @ high) / _HIGH_UNIT, (as_float @ low) / _LOW_UNIT
+            return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
+        high, low = high / _HIGH_UNIT, low / _LOW_UNIT
         return ExactSum(weights @ high.astype(np.int64), weights @ low.astype(np.int64))
 
 
-def _split(vectors: Float64s) -> tuple[Float64s, Float64s]:
-    """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61."""
+def _split(vectors: Float64s, out: Float64s | None) -> tuple[Float64s, Float64s]:
+    """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61; the latter in ``out``."""
     high_anchor, low_anchor = 1.5 * 2.0**22, 1.5 * 2.0**-8  # adding 1.5 * 2^52 units rounds to whole units
     high = vectors + high_anchor
     high -= high_anchor
-    low = vectors - high
+    low = np.subtract(vectors, high, out=out)
     low += low_anchor
     low -= low_anchor
     return high, low
@@ -75,6 +79,10 @@ def exact_total(rows: UnitRows, weights: Indices | None = None, *, workers: Work
     """Return the sum of all unit rows, each counted ``weights`` times (once by default). One pass over X."""
 
     def part(start: int, stop: int) -> ExactSum:
-        return ExactSum.of(rows.slice(start, stop), None if weights is None else weights[start:stop])
+        total = ExactSum.zero(rows.d)
+        for first, last, block in float64_blocks(rows.X, start, stop):
+            block *= rows.scale[first:last, None]
+            total += ExactSum.of(block, None if weights is None else weights[first:last], overwrite=True)
+        return total
 
-    return sum(workers(part, rows.blocks()), ExactSum.zero(rows.d))
+    return sum(workers(part, parts_of(rows.X)), ExactSum.zero(rows.d))

@@ -29,8 +29,12 @@ BLOCK_BYTES = 1 << 20
 PASS_NUMBERS = 1 << 20
 """Numbers of a block of a pass that several threads share."""
 
+CACHED_NUMBERS = 1 << 16
+"""Numbers of a block of X that is multiplied with several vectors."""
+
 _SMALLEST = 1e-300
 _SAFE_SQUARE = 1e-200  # a sum of squares above it, and below its inverse, has lost nothing that it shows
+_NEARLY = 2.0**-22  # how far a scale may be from 1 and go into the error of products in float32
 _EXTREME = 2.0**60  # norms beyond which products of float32 might underflow or overflow
 
 
@@ -49,6 +53,29 @@ def to_float64(block: Any) -> Float64s:
 def _low_precision_products() -> bool:
     """Tell whether torch was told to multiply float32 in less than float32 (TF32, bfloat16): no bound holds then."""
     return str(sys.modules["torch"].get_float32_matmul_precision()) != "highest"
+
+
+def float64_blocks(X: Any, start: int, stop: int) -> Iterator[tuple[int, int, Float64s]]:
+    """Yield (first, last, X[first:last] in float64) of short blocks: a copy that is the caller's until the next one.
+
+    All are written to the same memory, which is faster than new memory for each where that comes from the system.
+    """
+    memory = np.empty((min(block_rows(X.shape[1]), stop - start), X.shape[1]))
+    for first in range(start, stop, len(memory)):
+        last = min(first + len(memory), stop)
+        block = memory[: last - first]
+        block[...] = to_float64(X[first:last]) if is_tensor(X) else X[first:last]
+        yield first, last, block
+
+
+def block_rows(d: int) -> int:
+    """Return how many rows :func:`float64_blocks` has in a block."""
+    return max(16, BLOCK_BYTES // 4 // (8 * d))
+
+
+def parts_of(X: Any) -> Iterator[Range]:
+    """Return (start, stop) of the parts into which :func:`float64_blocks` is best divided among threads."""
+    return ranges(X.shape[0], 8 * block_rows(X.shape[1]))
 
 
 def take_rows(X: Any, ids: Indices) -> Any:
@@ -121,6 +148,13 @@ class UnitRows:
         double = str(self.X.dtype).endswith("float64")
         return np.float64 if double or extreme or (is_tensor(self.X) and _low_precision_products()) else np.float32
 
+    def take_rounded(self, ids: Indices) -> Floats:
+        """Return :meth:`take` in the type that :meth:`products` computes with, rounded."""
+        if is_tensor(self.X) or not self._as_is:
+            return self.take(ids).astype(self._working)
+        taken = self.X[ids].astype(self._working, copy=False)
+        return np.asarray(taken if self._of_norm_1 else taken * self.scale[ids, None].astype(self._working))
+
     def products(self, which: slice | Indices, P: Float64s) -> Floats:
         """Return <x, p> for unit rows x and columns p of P, shape (rows, columns), by one matrix product.
 
@@ -133,33 +167,48 @@ class UnitRows:
             rows = self.slice(which.start, which.stop) if isinstance(which, slice) else self.take(which)
             return np.asarray(rows @ P)
         out = np.asarray(self.X[which], dtype=np.float32) @ P.astype(np.float32)
-        out *= self.scale[which].astype(np.float32)[:, None]
+        if not self._of_norm_1:
+            out *= self.scale[which].astype(np.float32)[:, None]
         return np.asarray(out)
 
     def multiplier(self, out: Floats, workers: Workers = serial) -> Callable[[Float64s], None]:
-        """Return a function that writes <x, p> of all rows to ``out``, a :attr:`working_dtype` array of shape (n,).
+        """Return a function that writes <x, p> of all rows to ``out``, a :attr:`working_dtype` array.
 
         The numbers are those of :meth:`products`, with its error. Made once for many passes, it costs little beside
-        the product.
+        the product. Shape (n,) of ``out`` goes with one vector p, shape (n, J) with the columns of a (d, J) matrix.
         """
+        several = out.ndim == 2
+        numbers = CACHED_NUMBERS if several else PASS_NUMBERS  # of a matrix it is faster to multiply what is cached
+        blocks = list(ranges(self.n, max(256 if several else 1024, numbers // self.d)))
         if is_tensor(self.X) or self.X.dtype != self.working_dtype or not self._as_is:
-            blocks = list(ranges(self.n, max(1024, PASS_NUMBERS // self.d)))
 
             def fill(start: int, stop: int, p: Float64s) -> None:
-                out[start:stop] = self.products(slice(start, stop), p[:, None])[:, 0]
+                found = self.products(slice(start, stop), p.reshape(self.d, -1))
+                out[start:stop] = found.reshape(out[start:stop].shape)
 
             return lambda p: _discard(workers(partial(fill, p=p), blocks))
-        X, scale, dtype = self.X, self.scale.astype(self._working), self._working
+        X, dtype = self.X, self._working
+        scale = None if self._of_norm_1 else self.scale.astype(dtype).reshape(-1, *[1] * several)
 
-        def multiply(start: int, stop: int, p: Float64s) -> None:
+        def multiply(start: int, stop: int, p: Floats) -> None:
             part = out[start:stop]
-            np.dot(X[start:stop], p.astype(dtype), out=part)
-            np.multiply(part, scale[start:stop], out=part)
+            np.dot(X[start:stop], p, out=part)
+            if scale is not None:
+                np.multiply(part, scale[start:stop], out=part)
 
-        if workers is serial:
-            return lambda p: multiply(0, self.n, p)
-        blocks = list(ranges(self.n, max(1024, PASS_NUMBERS // self.d)))
-        return lambda p: _discard(workers(partial(multiply, p=p), blocks))
+        def multiply_several(start: int, stop: int, p: Floats) -> None:
+            with np.errstate(invalid="ignore"):  # OpenBLAS may compute with what it does not use, and raise the flag
+                multiply(start, stop, p)
+
+        if workers is serial and not several:
+            return lambda p: multiply(0, self.n, p.astype(dtype))
+        run = multiply_several if several else multiply
+        return lambda p: _discard(workers(partial(run, p=np.ascontiguousarray(p, dtype=dtype)), blocks))
+
+    @cached_property
+    def _of_norm_1(self) -> bool:
+        """Whether float32 rows are so nearly unit vectors that :meth:`products` need not scale them."""
+        return self._working is np.float32 and bool(np.abs(self.scale - 1.0).max(initial=0.0) <= _NEARLY)
 
     @cached_property
     def working_dtype(self) -> Any:
@@ -194,7 +243,10 @@ class UnitRows:
 
     def slice(self, start: int, stop: int) -> Float64s:
         """Return the unit vectors of consecutive rows in float64, shape (stop - start, d)."""
-        return to_float64(self.X[start:stop]) * self.scale[start:stop, None]
+        block, scale = to_float64(self.X[start:stop]), self.scale[start:stop, None]
+        if is_tensor(self.X) or self.X.dtype == np.float64:  # the block may be X itself
+            return block * scale
+        return np.multiply(block, scale, out=block)
 
 
 def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, workers: Workers = serial) -> UnitRows:
@@ -217,10 +269,9 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
     check_matrix(X, parameter)
     scale = np.empty(int(X.shape[0]))
 
-    def fill(start: int, stop: int) -> None:
-        block = to_float64(X[start:stop])
+    def fill(start: int, stop: int, block: Float64s, space: Float64s) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            squares = row_dots(block, block)
+            squares = np.add.reduce(np.multiply(block, block, out=space[: stop - start]), axis=1)  # as row_dots does
         if squares.min() > _SAFE_SQUARE and squares.max() < 1.0 / _SAFE_SQUARE:  # NaN compares false
             scale[start:stop] = 1.0 / np.sqrt(squares)
             return
@@ -230,10 +281,15 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
             row = start + int(bad[0])
             raise _bad_row(row if numbers is None else int(numbers[row]), float(largest[bad[0]]), parameter)
         power = np.exp2(np.floor(np.log2(largest)))  # squares neither overflow nor vanish, and nothing is rounded
-        block = block / power[:, None]
+        block /= power[:, None]
         scale[start:stop] = 1.0 / np.sqrt(row_dots(block, block)) / power
 
-    workers(fill, UnitRows(X, scale).blocks())
+    def fill_all(start: int, stop: int) -> None:
+        space = np.empty((block_rows(X.shape[1]), X.shape[1]))
+        for first, last, block in float64_blocks(X, start, stop):
+            fill(first, last, block, space)
+
+    workers(fill_all, parts_of(X))
     return UnitRows(X, scale)
 
 

@@ -139,7 +139,7 @@ class DividedPool(abc.ABC):
                 highest, size = candidates.copies.ids, _ROWS_FOR_ONE
             kept += kept == turn and ids[turn] in highest
             evaluations += candidates.evaluations
-        return Walk(ids, gains, np.array(sums), kept, evaluations)
+        return Walk(ids, gains, np.array(sums), kept, request.units, evaluations)
 
     def verify(self, request: DraftRequest) -> Verification:
         """Return the first turn of a draft that a shard rejects."""

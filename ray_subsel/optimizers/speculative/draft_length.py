@@ -14,8 +14,9 @@ from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.speculative.score import MOST_PICKS
 
 WALK = 32
-"""Picks that are made one by one before what a draft would have kept is looked at."""
-_WALKED_NUMBERS = 1 << 20  # of rows that are only walked
+"""The usual :attr:`DraftSizes.walk`."""
+_WALKED_NUMBERS = 1 << 21  # of rows that are only walked
+_LONG_WALK = 512
 _NUMBERS_PER_MICROSECOND = 6000.0  # of a pass, in float32; sizes only decide which way is taken
 _DRAFT_MICROSECONDS = 400.0  # of a draft and its verification beside passes
 _PICK_MICROSECONDS = 40.0  # of a single pick beside its pass
@@ -34,12 +35,15 @@ class DraftSizes:
         Rows that are proposed for each pick.
     worth : int
         How many picks a draft must keep to cost less than as many picks one by one.
+    walk : int
+        How many picks are made one by one before what a draft would have kept is looked at.
     """
 
     first: int = 16
     most: int = MOST_PICKS
     candidates_per_pick: int = 4
     worth: int = 3
+    walk: int = WALK
 
     @staticmethod
     def for_rows(rows: UnitRows, first: int | None = None, candidates_per_pick: int = 3) -> DraftSizes:
@@ -53,7 +57,7 @@ class DraftSizes:
         a_pass = rows.n * rows.d / _NUMBERS_PER_MICROSECOND
         worth = (_DRAFT_PASSES * a_pass + _DRAFT_MICROSECONDS) / (a_pass + _PICK_MICROSECONDS)
         if first is None and rows.n * rows.d <= _WALKED_NUMBERS:
-            return DraftSizes(1, most, candidates_per_pick, WALK)
+            return DraftSizes(1, most, candidates_per_pick, WALK, _LONG_WALK)
         return DraftSizes(16 if first is None else first, most, candidates_per_pick, math.ceil(worth))
 
     def candidates(self, length: int) -> int:
@@ -74,7 +78,7 @@ class DraftLength:
     Attributes
     ----------
     next : int
-        1: make :data:`WALK` picks one by one.
+        1: make :attr:`DraftSizes.walk` picks one by one.
     """
 
     def __init__(self, sizes: DraftSizes) -> None:

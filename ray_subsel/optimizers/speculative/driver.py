@@ -118,7 +118,7 @@ def exact_greedy(
             length.learn(drafted, turn)
             made = draft
         else:
-            walk, turn, state = _walk(pool, score, state, included, min(WALK, open_slots), sizes.candidates(WALK))
+            walk, turn, state = _walk(pool, score, state, included, min(sizes.walk, open_slots), sizes.candidates(WALK))
             length.learn_walk(walk.kept)
             made = walk
         low = NO_ITEMS if stop_when_gain is None else np.flatnonzero(made.gains[:turn] <= stop_when_gain)
@@ -170,5 +170,5 @@ def _walk(
 ) -> tuple[Walk, int, GreedyCheckpoint]:
     """Return picks that were made one by one, how many, and the checkpoint with this round's work counted."""
     walk = pool.walk(ProposalRequest(score, state.chosen, state.ids.size, state.ids[included:], size, picks))
-    passes, evaluations = state.passes + len(walk), state.evaluations + walk.evaluations
+    passes, evaluations = state.passes + walk.passes, state.evaluations + walk.evaluations
     return walk, len(walk), replace(state, rounds=state.rounds + 1, passes=passes, evaluations=evaluations)

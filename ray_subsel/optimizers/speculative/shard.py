@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.optimizers.speculative.ahead import Foresight
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows, distinct_rows_in_place
 from ray_subsel.optimizers.speculative.draft import Draft
 from ray_subsel.optimizers.speculative.one_by_one import Walk, pick_one_by_one
@@ -90,6 +91,7 @@ class RowShard:
         self._sizes = sizes
         self._taken = np.zeros(distinct.rows.n, dtype=np.int64)
         self._seen = 0
+        self._foresight = Foresight.of(distinct.rows)
 
     @staticmethod
     def of(
@@ -119,11 +121,12 @@ class RowShard:
         return highest_rows(self.distinct, gains, request.score, direction, request.n_chosen, taken, request.size)
 
     def walk(self, request: ProposalRequest) -> Walk:
-        """Return the next ``request.units`` picks where no other shard has rows. One pass over the rows a pick."""
+        """Return the next ``request.units`` picks where no other shard has rows. At most one pass over them a pick."""
         taken, score, n_chosen = self.taken(request.picked), request.score, request.n_chosen
         return pick_one_by_one(
-            self.distinct, score, request.chosen, n_chosen, taken, request.units, request.size, self._workers
-        )
+            self.distinct, score, request.chosen, n_chosen, taken, request.units, request.size, self._workers,
+            self._foresight,
+        )  # fmt: skip
 
     def verify(self, request: DraftRequest, shard: int = 0) -> Verification:
         """Return the first turn of a draft at which a row that was not proposed wins. One pass over the rows.

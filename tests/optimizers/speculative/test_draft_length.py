@@ -57,9 +57,10 @@ def test_drafts_stay_within_what_the_rounding_allows_for():
 
 
 def test_rows_of_few_numbers_are_walked_unless_a_draft_is_asked_for():
-    few, many = (UnitRows(np.empty((1, 64), dtype=np.float32), np.ones(n)) for n in (10_000, 20_000))
+    few, many = (UnitRows(np.empty((1, 64), dtype=np.float32), np.ones(n)) for n in (10_000, 40_000))
     length = DraftLength(DraftSizes.for_rows(few))
     assert length.next == 1
     length.learn_walk(WALK)
     assert length.next == 1
     assert [DraftSizes.for_rows(few, first=8).first, DraftSizes.for_rows(many).first] == [8, 16]
+    assert DraftSizes.for_rows(few).walk > DraftSizes.for_rows(many).walk == WALK  # nothing else is waited for

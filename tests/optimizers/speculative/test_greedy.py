@@ -83,14 +83,14 @@ def test_without_a_common_direction_a_pick_takes_little_more_than_a_pass(copies)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1.5])
-def test_rows_of_few_numbers_are_read_once_a_pick_and_not_drafted_from(mean):
+def test_rows_of_few_numbers_are_read_at_most_once_a_pick_and_not_drafted_from(mean):
     X = cloud(4, 1500, 16, dtype=np.float32) + np.float32(mean)
     few, drafted = picks(X, 200, optimizer=CertifiedGreedy()), picks(X, 200)
     assert few.indices.tolist() == drafted.indices.tolist()
     assert np.array_equal(few.gains, drafted.gains)
-    assert few.stats["passes"] == 200
-    assert few.stats["suspects"] == 0
-    large = cloud(4, 9000, 128, copies=False, dtype=np.float32) + np.float32(1.5)
+    assert few.stats["passes"] <= 200
+    assert few.stats["rounds"] == 1  # a walk
+    large = cloud(4, 17000, 128, copies=False, dtype=np.float32) + np.float32(1.5)
     assert picks(large, 200, optimizer=CertifiedGreedy()).stats["passes"] < 100
 
 

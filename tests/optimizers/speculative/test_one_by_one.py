@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.threads import ranges
 from ray_subsel.optimizers import NaiveGreedy
+from ray_subsel.optimizers.speculative.ahead import AheadSizes, Foresight
 from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
 from ray_subsel.optimizers.speculative.one_by_one import pick_one_by_one
 from ray_subsel.optimizers.speculative.score import GraphCutScore
@@ -30,15 +31,16 @@ def walk(asked, picks, size=16, **more):
     dtype=st.sampled_from([np.float16, np.float32, np.float64]),
     utilities=st.booleans(),
     scale=st.sampled_from([1.0, 1e-30]),
+    ahead=st.sampled_from([AheadSizes(1, 1), AheadSizes(2, 2, 4), AheadSizes(16, 32), AheadSizes(40, 40, 10**6)]),
 )
-def test_the_picks_and_gains_are_those_of_the_definition(seed, mean, lam, dtype, utilities, scale):
+def test_the_picks_and_gains_are_those_of_the_definition(seed, mean, lam, dtype, utilities, scale, ahead):
     X = (cloud(seed, mean=mean) * (1.0 if dtype == np.float16 else scale)).astype(dtype)
     X[X.any(axis=1) == 0] = 1
     rng = np.random.default_rng(seed)
     utility = np.round(rng.normal(size=len(X)), 1) if utilities else None
     limits = Constraints(exclude=np.flatnonzero(rng.random(len(X)) < 0.1))
     asked = problem(X, 40, lam, utility=utility, constraints=limits)
-    found, naive = walk(asked, 40), NaiveGreedy().maximize(asked)
+    found, naive = walk(asked, 40, foresight=Foresight(10**9, ahead)), NaiveGreedy().maximize(asked)
     assert found.ids.tolist() == naive.indices.tolist()
     assert found.gains == pytest.approx(naive.gains, abs=1e-9)
     assert found.sums.shape == (41, X.shape[1])
