@@ -63,6 +63,7 @@ class Saturation(Levels):
     passed: NDArray[Any]
     weights: NDArray[Any]
     _moved: int = 0
+    _seen: tuple[int, Float64s] | None = None
 
     def left(self) -> Change:
         """Return the intervals from 0 to the levels."""
@@ -80,11 +81,12 @@ class Saturation(Levels):
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of a candidate in float64."""
-        return float(np.minimum(self._row(item), self.until) @ self.to.weights)
+        return float(self._covered(item) @ self.to.weights)
 
     def take(self, item: int) -> None:
         """Choose a candidate."""
-        self.until = self.until - np.minimum(self._row(item), self.until)
+        self.until = self.until - self._covered(item)
+        self._seen = None
         self._count()
 
     def wants(self, item: int) -> int:
@@ -127,10 +129,13 @@ class Saturation(Levels):
         """Return what is left, less the error, in W's precision and not rounded down."""
         return until if self.exact is None else upward(np.maximum(until - self.error, 0.0))
 
-    def _row(self, item: int) -> Float64s:
-        if self.exact is None:
-            return np.asarray(np.maximum(self.W.columns(np.array([item]))[0], 0.0), dtype=np.float64)
-        return np.asarray(np.maximum(self.exact.row(item), 0.0), dtype=np.float64)
+    def _covered(self, item: int) -> Float64s:
+        """Return what one candidate adds to the coverage of each represented item."""
+        if self._seen is None or self._seen[0] != item:
+            row = self.W.columns(np.array([item]))[0] if self.exact is None else self.exact.row(item)
+            covered = np.maximum(row, 0.0)
+            self._seen = item, np.asarray(np.minimum(covered, self.until, out=covered), dtype=np.float64)
+        return self._seen[1]
 
 
 def left_to_saturate(

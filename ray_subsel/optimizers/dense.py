@@ -149,14 +149,19 @@ class DenseRanking:
         self._known[candidate], self._gain_of[candidate] = self.gains.gain(candidate), self._pick
         self._bound_of[candidate] = self._pick
         self.evaluations += 1
-        self._put(np.array([candidate]))
+        self._put_one(candidate)
 
     def _tighten(self, candidate: int) -> None:
         """Bring the bound of a candidate up to date, and of as many others as are best looked at with it."""
-        some = np.array([candidate])
-        if self.gains.together > 1:
-            others = self._highest(self.gains.together - 1)
-            some = np.union1d(some, others[self._bound_of[others] != self._pick])
+        if self.gains.together == 1:
+            self._looked += 1
+            bound = float(self.gains.bounds_now(np.array([candidate]))[0])
+            self._known[candidate] = min(self._known[candidate], bound)
+            self._bound_of[candidate] = self._pick
+            self._put_one(candidate)
+            return
+        others = self._highest(self.gains.together - 1)
+        some = np.union1d([candidate], others[self._bound_of[others] != self._pick])
         self._looked += some.size
         self._known[some] = np.minimum(self._known[some], self.gains.bounds_now(some))
         self._bound_of[some] = self._pick
@@ -191,6 +196,19 @@ class DenseRanking:
         assert items is not None
         # a closed one's is that of none
         self._keys[items] = np.minimum(self._keys[items], self._keys_of(items))
+
+    def _put_one(self, candidate: int) -> None:
+        """Give the items of one candidate the keys that are known now: what :meth:`_put` does, number by number."""
+        if self._copies:
+            self._put(np.array([candidate]))
+            return
+        key = min(self.gains.bound(candidate), float(self._known[candidate]))
+        if self.problem.utility is not None:
+            key += float(self.problem.utility[candidate])
+        if self.scale is not None:
+            key *= float(self.scale[candidate])
+        if key < self._keys[candidate]:
+            self._keys[candidate] = key
 
     def _keys_of(self, items: Indices) -> Float64s:
         """Return for items their gains, where those are known, else numbers that they do not exceed; as keys."""

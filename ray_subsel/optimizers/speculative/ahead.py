@@ -45,8 +45,14 @@ class AheadSizes:
 
     @staticmethod
     def for_rows(rows: UnitRows) -> AheadSizes:
-        """Return sizes for rows of this process: their gains at all foreseen turns take an eighth of X, or 2 MiB."""
+        """Return sizes for rows of this process: their gains at all foreseen turns take an eighth of X, or 2 MiB.
+
+        Of rows of few numbers none is foreseen where that would save less than a quarter if all were right.
+        """
         most = max(1, min(32, max(rows.d // 8, (1 << 19) // rows.n)))
+        numbers = rows.n * rows.d
+        if together_microseconds(numbers, most) > 0.75 * most * single_microseconds(numbers):
+            most = 1
         return AheadSizes(min(16, most), most, min(1024, max(256, rows.n // 64)))
 
 
@@ -71,7 +77,7 @@ class Foresight:
     def __init__(self, numbers: int, sizes: AheadSizes) -> None:
         self.length = sizes.first
         self.sizes = sizes
-        self._numbers = float(numbers)
+        self._numbers = numbers
 
     @staticmethod
     def of(rows: UnitRows) -> Foresight:
@@ -80,11 +86,10 @@ class Foresight:
 
     def learn(self, foreseen: int, right: int) -> None:
         """Take note that of the turns that were foreseen the gains of so many could be used."""
-        one = _PASS_MICROSECONDS + self._numbers / _PASS_NUMBERS
-        spent = _BLOCK_MICROSECONDS + foreseen * (_TURN_MICROSECONDS + self._numbers / _PRODUCT_NUMBERS)
+        spent = together_microseconds(self._numbers, foreseen)
         if right == foreseen:
             self.length = min(self.sizes.most, 2 * foreseen)
-        elif right * one >= spent:
+        elif right * single_microseconds(self._numbers) >= spent:
             self.length = min(self.sizes.most, right + (right + 1) // 2)
         else:
             self.length = 1
@@ -103,6 +108,16 @@ class Foresight:
         kept = before_first(~highest[picks])
         if kept > _REST // 2:
             self.length = min(self.sizes.most, kept)
+
+
+def single_microseconds(numbers: int) -> float:
+    """Return about how long a turn takes whose pass is its own, over so many numbers of X."""
+    return _PASS_MICROSECONDS + numbers / _PASS_NUMBERS
+
+
+def together_microseconds(numbers: int, turns: int) -> float:
+    """Return about how long some turns take that are foreseen."""
+    return _BLOCK_MICROSECONDS + turns * (_TURN_MICROSECONDS + numbers / _PRODUCT_NUMBERS)
 
 
 def before_first(found: NDArray[np.bool_]) -> int:

@@ -86,3 +86,12 @@ def test_the_gains_of_foreseen_turns_stay_within_their_memory():
         sizes = AheadSizes.for_rows(UnitRows(np.empty((1, d), dtype=np.float32), np.ones(n)))
         assert 1 <= sizes.first <= sizes.most
         assert sizes.most * n <= max(n, n * d / 8, 1 << 19)
+
+
+@pytest.mark.parametrize(("d", "most"), [(32, 1), (128, 32)])
+def test_of_rows_of_few_numbers_none_is_foreseen(d, most):
+    rows = UnitRows(np.empty((1, d), dtype=np.float32), np.ones(5_000))
+    assert AheadSizes.for_rows(rows).most == most
+    foresight = Foresight.of(rows)
+    foresight.learn_single(np.ones(5_000, dtype=np.bool_), list(range(32)))
+    assert foresight.length == most
