@@ -139,7 +139,7 @@ def row(cell: dict[str, Any]) -> str:
 def table(cells: list[dict[str, Any]]) -> str:
     """Return a table of Markdown."""
     head = [
-        "| case | seconds planned (taken) | ratio | on an idle CPU (CPU s taken) | its longest stages "
+        "| case | seconds planned (taken) | ratio | on an idle machine (CPU s taken) | its longest stages "
         "| MiB planned (taken) | load |",
         "|---|---|---|---|---|---|---|",
     ]
