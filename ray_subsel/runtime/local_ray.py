@@ -27,6 +27,9 @@ STARTS, PAUSE = 2, 5.0
 
 OPEN_FILES = 1024
 
+OOM_RETRIES, OOM_RETRIES_VARIABLE = 8, "RAY_task_oom_retries"
+"""Ray waits twice as long before each, from a second on: some four minutes together."""
+
 LONGEST_FOLDER = 18
 """Bytes of the path of the temporary folder that leave room for the names of Ray's sockets."""
 _FOLDER = re.compile(r"subsel-([0-9]+)-\w+")
@@ -51,6 +54,16 @@ def keep_to_this_machine(address: str) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", uuid.uuid4().hex)
+
+
+def bound_retries() -> None:
+    """Let Ray begin a task again no more than ``OOM_RETRIES`` times whose worker its memory monitor kills.
+
+    By default it does so without end, and where a machine has no memory left the worker is killed before it counts its
+    start (:func:`ray_subsel.runtime.tasks.attempt`). The driver decides that, also on a cluster; Ray reads the variable
+    when it is imported.
+    """
+    os.environ.setdefault(OOM_RETRIES_VARIABLE, str(OOM_RETRIES))
 
 
 def check_open_files(needed: int = OPEN_FILES) -> None:

@@ -19,6 +19,7 @@ from ray_subsel.core.extras import missing_in, need
 from ray_subsel.core.plugins import is_installed, is_own
 from ray_subsel.runtime.head_watch import seconds_of_patience, servers_of_ray, watched
 from ray_subsel.runtime.local_ray import (
+    bound_retries,
     check_open_files,
     frugal_workers,
     in_a_cluster,
@@ -144,6 +145,7 @@ class RaySession:
     def _connect(self) -> Resources:
         need(RAY_PURPOSE, "ray")
         keep_to_this_machine(self._runtime.address)
+        bound_retries()
         import ray
 
         if not ray.is_initialized():

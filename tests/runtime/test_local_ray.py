@@ -10,7 +10,15 @@ import tempfile
 import pytest
 
 from ray_subsel.core.errors import InputError, ResourceError
-from ray_subsel.runtime.local_ray import STARTS, check_open_files, session_folder, start_patiently
+from ray_subsel.runtime.local_ray import (
+    OOM_RETRIES,
+    OOM_RETRIES_VARIABLE,
+    STARTS,
+    bound_retries,
+    check_open_files,
+    session_folder,
+    start_patiently,
+)
 
 
 @pytest.mark.fault
@@ -36,6 +44,16 @@ def test_a_busy_machine_is_asked_again_and_a_ray_that_never_starts_is_one_line(c
         start_patiently(never, lambda: stopped.append(1), pause=0.0)
     assert "\n" not in str(caught.value)
     assert len(stopped) == STARTS, "what is left of a failed start is taken away"
+
+
+def test_retries_without_end_are_bounded_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setenv(OOM_RETRIES_VARIABLE, "to be restored")
+    monkeypatch.delenv(OOM_RETRIES_VARIABLE)
+    bound_retries()
+    assert os.environ[OOM_RETRIES_VARIABLE] == str(OOM_RETRIES)
+    monkeypatch.setenv(OOM_RETRIES_VARIABLE, "2")
+    bound_retries()
+    assert os.environ[OOM_RETRIES_VARIABLE] == "2"
 
 
 def test_what_the_user_can_mend_is_said_as_it_is():
