@@ -32,7 +32,8 @@ class Redundancy:
     sources : float
         Share of the originals that are copied, in (0, 1]. The paper copies 1 % of them 100 times each.
     strength : float
-        Edits a word of a near copy, in (0, 1]; see :func:`ray_subsel.synthetic.noise.near_copy`.
+        Edits a word of a near copy, in (0, 1]; see :func:`ray_subsel.synthetic.noise.near_copy`. Where no copy is
+        noisy it decides nothing and is the default's, as ``sources`` is without copies: equal rows are one sample.
     """
 
     kind: str = "exact"
@@ -49,6 +50,10 @@ class Redundancy:
             raise invalid("sources", "lie in (0, 1]", self.sources)
         if not 0 < self.strength <= 1:
             raise invalid("strength", "lie in (0, 1]", self.strength)
+        if self.kind not in ("near", "both"):
+            object.__setattr__(self, "strength", Redundancy.strength)
+        if self.kind == "none":
+            object.__setattr__(self, "sources", Redundancy.sources)
 
     def copies(self, n: int) -> int:
         """Return how many copies n originals get: density / (1 - density) * n."""

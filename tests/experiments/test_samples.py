@@ -97,6 +97,14 @@ def test_redundancy_that_makes_no_sense_is_named(settings, message):
         Redundancy(**settings)
 
 
+def test_what_decides_nothing_tells_no_two_redundancies_apart():
+    assert Redundancy("exact", strength=1.0) == Redundancy("exact", strength=0.2)
+    assert Redundancy("none", 0.0, 0.5, 1.0) == Redundancy("none", 0.0)
+    assert Redundancy("exact", sources=0.5) != Redundancy("exact")
+    assert Redundancy("near", strength=1.0) != Redundancy("near")
+    assert Redundancy("both", strength=1.0) != Redundancy("both")
+
+
 def test_a_pool_larger_than_the_table_is_named():
     with pytest.raises(InputError, match="pool must lie between 1 and the 60 rows"):
         sample(pool=61)
