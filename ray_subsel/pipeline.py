@@ -65,7 +65,7 @@ from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
-from ray_subsel.stages.train import TrainStage, check_test, plan_of_training
+from ray_subsel.stages.train import TrainStage, check_task, check_test, plan_of_training
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
 from ray_subsel.storage.manifest import Manifest, StageEntry, locked
@@ -268,6 +268,7 @@ def finetune(
     """Train on what a run directory has selected and return the report; the corpus itself is no longer needed."""
     assert config.train is not None
     need(TRAINING, *TRAINS)
+    check_task(config.corpus)
     directory = RunDir(config.runtime.out, watch)
     input_fingerprint(test_corpus(config.corpus, config.train))
     with locked(directory):

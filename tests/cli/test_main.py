@@ -249,8 +249,8 @@ def test_help_of_the_whole_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for command in ("run", "embed", "select", "finetune", "report"):
-        assert f"subsel {command}" in text
+    for command in ("select", "explain", "compare", "plan", "run", "finetune", "update", "stream"):
+        assert f"\n  subsel {command} " in text
 
 
 def test_one_seed_flag_sets_every_stage_s_seed():

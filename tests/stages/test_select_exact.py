@@ -66,7 +66,7 @@ def test_in_process_exact_is_select(ground_set, partitions):
     assert outcome.result.ids.tolist() == alone.indices.tolist()
     assert outcome.result.value == pytest.approx(alone.value)
     assert (outcome.share_of_centralized, outcome.result.winner) == (1.0, "exact")
-    assert outcome.rounds == alone.stats["rounds"] >= 2  # the same engine
+    assert outcome.rounds == alone.stats["rounds"]  # the same engine
     assert outcome.peak_bytes > 20 << 20
 
 
@@ -162,22 +162,22 @@ def test_a_truncated_part_is_named(ground_set):
 
 def test_a_run_goes_on_from_its_checkpoint(ground_set):
     directory, X, made = ground_set
-    store, job = made(3)
+    store, job = made(3, k=600)  # so few numbers are chosen from by 512 picks a round
     seen: list[int] = []
 
     class Killed:
         def advance(self, amount=1):
             seen.append(amount)
-            if len(seen) == 4:
+            if len(seen) == 3:  # at the start, and after each round
                 raise KeyboardInterrupt
 
     often = dataclasses.replace(job, policy=Policy(checkpoint_seconds=0.0))
     with pytest.raises(KeyboardInterrupt):
         select_exact.choose_exactly(store, often, bar=Killed(), processes=1)
     kept = select_exact.read_checkpoint(directory, job)
-    assert 0 < kept.ids.size < 200
+    assert 0 < kept.ids.size < 600
     outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=1)
-    alone = select(X, 200, recipe="none")
+    alone = select(X, 600, recipe="none")
     assert outcome.result.ids.tolist() == alone.indices.tolist()
     assert outcome.rounds > kept.rounds
 
