@@ -14,7 +14,7 @@ FONTS = "system-ui, Segoe UI, Roboto, Helvetica, Arial, DejaVu Sans, Liberation 
 WIDTH, HEIGHT = 980, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 350, 46, 56
 COLORS = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#d4a106", "#06a5c4", "#e0379b", "#7f1d1d", "#94a3b8", "#84a31b",
-          "#4338ca")  # fmt: skip
+          "#4338ca", "#0f766e")  # fmt: skip
 
 
 BLUE, INK, GREY = "#0b6bcb", "#111827", "#64748b"

@@ -144,9 +144,10 @@ def _lines(
 
 
 def _colors(names: Iterable[str]) -> dict[str, str]:
-    """Return a color each; that of a method without a lambda of its own is the same in all figures."""
+    """Return a color each; that of a method without a lambda of its own is the same in all figures, and no other's."""
     names = list(names)
-    order = [*METHODS, *(name for name in names if name not in METHODS)]
+    chosen = ["auto", *(name for name in METHODS if name not in ("auto", "full"))]
+    order = [*chosen, *(name for name in names if name not in METHODS)]
     return {name: INK if name == "full" else COLORS[order.index(name) % len(COLORS)] for name in names}
 
 

@@ -20,6 +20,7 @@ from ray_subsel.experiments.figures import (
     scatter,
 )  # fmt: skip
 from ray_subsel.experiments.grid import Cell, Result
+from ray_subsel.experiments.methods import METHODS
 from ray_subsel.experiments.page import figures_of
 from ray_subsel.experiments.paper_figures import published_times
 from ray_subsel.experiments.rendering import png_renderer
@@ -148,6 +149,8 @@ def test_a_method_has_one_color_and_two_seeds_no_band():
     (mine,) = {c for _, _, c in circles(alone)[-2:]}
     assert mine in {c for _, _, c in circles(beside)}
     assert len({c for _, _, c in circles(beside)[-6:]}) == 3
+    every = drawn([name for name in METHODS if name != "full"], 1)
+    assert len({color for _, _, color in circles(every)}) == len(METHODS) - 1
     assert f"{SVG}polygon" not in {one.tag for one in ET.fromstring(alone).iter()}
     assert f"{SVG}polygon" in {one.tag for one in ET.fromstring(beside).iter()}
 
