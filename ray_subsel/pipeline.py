@@ -134,8 +134,7 @@ def run(
             settled.check_there(directory.path(), {name: stage.settings for name, stage in manifest.stages.items()})
         for line in (*(f"corpus: {line}" for line in told), *settled.lines()):
             log_line(line)
-        told_before = {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}
-        manifest.about = _about(config, config.command) | {"recipe": settled.as_json()} | told_before
+        manifest.about = _about(config, config.command) | {"recipe": settled.as_json()} | _told_before(manifest)
         before = dict(manifest.stages)
         with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, possible(policy), PlanOnce())
@@ -277,13 +276,17 @@ def finetune(
         about = _about(config, manifest.about.get("command", ""))
         # What was selected, and how, stays as it is told: the next fine-tuning, or an update, asks for it.
         settings = {**manifest.about.get("config", {}), "train": about["config"]["train"]}
-        told_before = {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}
-        manifest.about = about | {"recipe": manifest.about.get("recipe"), "config": settings} | told_before
+        manifest.about = about | {"recipe": manifest.about.get("recipe"), "config": settings} | _told_before(manifest)
         with RaySession(config.runtime) as session:
             rows = RowStore.open(directory)
             plan = plan_of_training(directory, rows, config.train)
             run_stage(TrainStage(rows, config.train), RunContext(config, manifest, session, possible(policy), plan))
         return publish(manifest)
+
+
+def _told_before(manifest: Manifest) -> dict[str, Any]:
+    """Return what a manifest keeps, from one command to the next, of the plan and of the seconds around stages."""
+    return {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}
 
 
 def _classes(config: RunConfig) -> list[type]:

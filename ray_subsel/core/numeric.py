@@ -30,6 +30,17 @@ _EXACT = Context(prec=100)
 _WHOLE = 1 << 63
 
 
+def counted(value: int, noun: str) -> str:
+    """Return so many of something, in words.
+
+    Examples
+    --------
+    >>> counted(1, "epoch"), counted(12_000, "row")
+    ('1 epoch', '12,000 rows')
+    """
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
 def number_of_text(text: str, *, whole: bool = False) -> int | float | None:
     """Return the number that a text means; None where it means none, or no whole one of 64 bits where that is asked.
 

@@ -82,13 +82,21 @@ def _tables(condition: Mapping[str, Any], encoder: str) -> list[str]:
         f"## Tables 1 to 4 of the paper, by {by}",
         f"Ours, with {encoder} in BERT's place; in brackets the paper's figures; – where nothing was run here.",
         *_titled(1, "training on everything", _everything(condition)),
-        *_titled(2, "accuracy", _by_size(condition, "accuracy", lambda value: f"{100 * value:.2f} %")),
-        *_titled(3, "time to train", _by_size(condition, "seconds_train", lambda value: f"{value:.1f} s")),
+        *_titled(2, "accuracy", _by_size(condition, "accuracy", _accuracy)),
+        *_titled(3, "time to train", _by_size(condition, "seconds_train", _seconds)),
         *_titled(4, "seconds to embed, to compute similarities and to select", _preparing(condition)),
         "No similarity matrix is made here: graph cut's gains come from sums and inner products of the vectors, within "
         "the time to select. Embedding is done once for all sizes.",
         f"Source: {paper_figures()['source']}",
     ]
+
+
+def _accuracy(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s"
 
 
 def _titled(number: int, title: str, table: str) -> list[str]:
@@ -97,8 +105,8 @@ def _titled(number: int, title: str, table: str) -> list[str]:
 
 def _everything(condition: Mapping[str, Any]) -> str:
     paper, ours = paper_figures(), _of(condition, "full").get(1.0)
-    accuracy = _beside(_figure(ours, "accuracy"), paper["accuracy"]["full"][0], lambda v: f"{100 * v:.2f} %")
-    seconds = _beside(_figure(ours, "seconds_train"), paper["seconds_train"]["full"][0], lambda v: f"{v:.1f} s")
+    accuracy = _beside(_figure(ours, "accuracy"), paper["accuracy"]["full"][0], _accuracy)
+    seconds = _beside(_figure(ours, "seconds_train"), paper["seconds_train"]["full"][0], _seconds)
     return markdown(["", "accuracy", "time to train"], [["everything", accuracy, seconds]])
 
 

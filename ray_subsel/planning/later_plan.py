@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_subsel.config import RunConfig
+from ray_subsel.core.numeric import counted
 from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.other_sets import test_corpus
 from ray_subsel.planning.counting import COUNTED_BYTES, count_corpus
@@ -97,13 +98,9 @@ def plan_training(
         config.embed, train, rows=rows, test_rows=tested.rows, characters=characters, workers=workers
     )
     seconds = ray_seconds(workers > 0 and not machine.ray_runs) | {"train": training, AROUND: 0.5}
-    arms, epochs = _number_of(len(rows), "training set"), _number_of(train.epochs, "epoch")
+    arms, epochs = counted(len(rows), "training set"), counted(train.epochs, "epoch")
     about = f"train     {arms} of {sum(rows):,} rows together, {epochs}; {tested.rows:,} test rows"
     return LaterPlan((about,), {name: one * slow for name, one in seconds.items()}, {}, slow)
-
-
-def _number_of(value: int, noun: str) -> str:
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 @dataclass(frozen=True)

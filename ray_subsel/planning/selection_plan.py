@@ -14,6 +14,7 @@ from typing import Any
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.byte_sizes import show_bytes
 from ray_subsel.core.errors import DoesNotFitError, Verbatim, invalid
+from ray_subsel.core.numeric import counted
 from ray_subsel.objectives import Objective, ProblemSize
 from ray_subsel.objectives.represented import DENSE_BYTES
 from ray_subsel.partitioned.reduction_tree import Tree, grow_tree
@@ -89,14 +90,10 @@ class SelectionPlan:
         reducer = "driver" if self.mode == "exact" else "reducer"
         return [
             f"plan      {self.k:,} of at most {self.n:,} items, {self.d} dimensions, mode {self.mode}",
-            f"work      {self.partitions:,} partition{_s(self.partitions)}, {self.processes:,} at a time, "
-            f"{self.candidates:,} candidates, {self.rounds:,} round{_s(self.rounds)}",
+            f"work      {counted(self.partitions, 'partition')}, {self.processes:,} at a time, "
+            f"{self.candidates:,} candidates, {counted(self.rounds, 'round')}",
             f"memory    a worker {show_bytes(self.worker_bytes)}, the {reducer} {show_bytes(self.reducer_bytes)}",
         ]
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def plan_sizes(

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Template
 
 from ray_subsel.core.byte_sizes import show_bytes
+from ray_subsel.core.numeric import counted
 from ray_subsel.report.charts import Bar, bars, coverage_curve, gain_curve
 from ray_subsel.report.map import map_of, map_script
 from ray_subsel.report.numbers import amount, count, duration, percent, wilson
@@ -99,7 +100,7 @@ def render_html(
 @lru_cache(maxsize=1)
 def _template() -> Template:
     script, digest = map_script()
-    parts = ("macros.html", "top.html", "map.html")
+    parts = ("head.html", "macros.html", "top.html", "map.html", "statuses.html")
     return template("page.html", *parts, map_script=script, map_script_hash=digest)
 
 
@@ -395,7 +396,7 @@ def _settings(report: Mapping[str, Any]) -> list[tuple[str, Pairs]]:
 
 
 def _number_of(value: int | None, noun: str) -> str:
-    return "" if value is None else f"{count(value)} {noun}{'' if value == 1 else 's'}"
+    return "" if value is None else counted(value, noun)
 
 
 def _words(name: str) -> str:

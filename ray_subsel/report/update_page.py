@@ -50,7 +50,7 @@ def render_update(report: Mapping[str, Any], points: Mapping[str, Sequence[Any]]
 @lru_cache(maxsize=1)
 def _template() -> Template:
     script, digest = map_script()
-    parts = ("macros.html", "top.html", "map.html")
+    parts = ("head.html", "macros.html", "top.html", "map.html", "statuses.html")
     return template("update.html", *parts, map_script=script, map_script_hash=digest)
 
 
