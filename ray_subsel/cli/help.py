@@ -1,4 +1,4 @@
-"""Show help in two lengths: ``--help`` the flags that most calls need, ``--help-all`` every flag."""
+"""Show help in two lengths: ``--help`` the flags that most calls need, in a few words each, ``--help-all`` all."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ COMMON = frozenset(
         *("task", "text", "vectors", "label", "group", "id"),
         *("embedder", "k", "fraction", "budget", "recipe", "objective", "near"),
         *("quotas", "floors", "include", "exclude", "per", "stages"),
-        *("cache", "clear"),
         *("test", "arms", "train_model", "epochs", "lr"),
         *("study", "seeds", "follow", "idle", "checkpoint_every"),
         *("sizes", "draws", "rows"),
-        *("find", "remove"),
+        *("find", "remove", "clear"),
     }
 )
 """The fields whose flags ``--help`` shows."""
 
 FLAGS = "[flags]"
+FEW = 40
+"""Characters that a flag's few words and its default may have together."""
 
 
 def shows_all(arguments: Sequence[str]) -> bool:
@@ -46,10 +47,17 @@ class HelpAll(argparse.Action):
         parser.exit()
 
 
+def in_few_words(about: str) -> str:
+    """Return the first part of a flag's sentence, up to a semicolon, and its default, if that is short."""
+    sentence, mark, default = about.partition(" (default: ")
+    first = sentence.partition("; ")[0]
+    return first + mark + default if len(first) + len(default) <= FEW else first
+
+
 def abridge(command: Parser, *, everything: bool) -> None:
     """Give a finished command its ``--help-all`` and, unless everything is shown, hide the flags that are not common.
 
-    A hidden flag works as ever, and its error names it.
+    Where flags are hidden, the others are told in a few words. A hidden flag works as ever, and its error names it.
     """
     command.add_argument(HELP_ALL, action=HelpAll, help="show every flag and exit")
     if everything:
@@ -62,6 +70,9 @@ def abridge(command: Parser, *, everything: bool) -> None:
     for action in hidden:
         action.help = argparse.SUPPRESS
     if hidden:
+        for action in command._actions:
+            if action.option_strings and action.help:
+                action.help = in_few_words(action.help)
         words = [str(action.metavar or action.dest) for action in command._actions if not action.option_strings]
         command.usage = " ".join([command.prog, *words, FLAGS])
         command.epilog = f"{len(hidden)} more flags: {command.prog} {HELP_ALL}"

@@ -26,9 +26,9 @@ class CompareConfig:
     sizes: tuple[float, ...] = option(
         (0.05, 0.1, 0.25), "share of the rows to choose; repeat for several", flag="size", metavar="X"
     )
-    draws: int = option(10, "how often it is done, each time on other rows and in another order")
+    draws: int = option(10, "how often it is done; each time on other rows and in another order")
     draw_share: float = option(0.8, "share of the rows for training that a draw may choose from")
-    rows: int = option(10_000, "look at no more rows than so many, of DATA and of --test, drawn at random")
+    rows: int = option(10_000, "look at no more rows than so many; of DATA and of --test, drawn at random")
     near: float | None = option(
         None, "cosine from which rows count as near copies; default: 0.9, and 0.6 with --embedder tfidf"
     )

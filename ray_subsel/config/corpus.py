@@ -39,7 +39,7 @@ class CorpusConfig:
     )
     text: tuple[str, ...] = option(
         (),
-        "column that holds the text, or a path into a nested one (doc.text, messages.0.content); repeat to join "
+        "column that holds the text; or a path into a nested one (doc.text, messages.0.content); repeat to join "
         "several with a space",
         metavar="COLUMN",
     )

@@ -15,7 +15,7 @@ from ray_subsel.embedders.registry import catalogue, users
 class EmbedConfig:
     """How a text becomes a vector."""
 
-    embedder: str = option("minilm", catalogue(), known=tuple(EMBEDDERS))
+    embedder: str = option("minilm", f"what makes a vector of a text; {catalogue()}", known=tuple(EMBEDDERS))
     model: str = option(
         "bert-base-uncased", "hub name or local folder of the encoder for --embedder bert", metavar="MODEL"
     )

@@ -35,14 +35,16 @@ def option(
 ) -> T:
     """Declare a field: its default, its sentence in ``--help``, and whether it is part of the run's identity.
 
-    ``choices`` are all that there are; ``known`` those of the package, beside which a class may be named. ``parse``
-    reads a flag's text where the type alone does not say how; it raises ValueError. A field that came ``later`` is part
-    of the identity where it is not at its default, so that older run directories are resumed.
+    The sentence's first part, up to a semicolon, is what the screen of common flags shows. ``choices`` are all that
+    there are; ``known`` those of the package, beside which a class may be named. ``parse`` reads a flag's text where
+    the type alone does not say how; it raises ValueError. A field that came ``later`` is part of the identity where it
+    is not at its default, so that older run directories are resumed.
     """
     words = (*known, OUTSIDE) if known else choices
     shown = metavar or "|".join(words)
     if len(shown) > WIDEST:
-        shown, help = "NAME", f"{', '.join(words[:-1])} or {words[-1]}; {help}"  # noqa: A001
+        first, *rest = help.split("; ")
+        shown, help = "NAME", "; ".join([first, f"{', '.join(words[:-1])} or {words[-1]}", *rest])  # noqa: A001
     metadata = {"help": help, "choices": choices, "flag": flag, "metavar": shown, "identity": identity, "later": later}
     metadata["parse"] = parse
     return dataclasses.field(default=default, metadata=metadata)

@@ -15,7 +15,7 @@ class RuntimeConfig:
     """Where it runs and where results go. Nothing here changes a result."""
 
     out: str = option("", "directory of the run: a local path or a URI", metavar="DIR", identity=False)
-    overwrite: bool = option(False, "replace results of stages whose settings or input changed", identity=False)
+    overwrite: bool = option(False, "replace results that other settings or input made", identity=False)
     address: str = option(
         "auto",
         "Ray: local, auto (the cluster of a submitted job, else local), or an address",

@@ -29,7 +29,7 @@ class SelectConfig:
     fraction: float | None = option(None, "share of the rows to choose, in (0, 1]")
     recipe: str = option(
         "auto",
-        "decides what flags leave open: auto by what the data has, paper as the report (graph cut, lambda = 10, all "
+        "decides what flags leave open; auto by what the data has, paper as the report (graph cut, lambda = 10, all "
         "copies kept), none nothing (graph cut, near copies kept)",
         choices=RECIPES,
         identity=False,  # what it decides is
@@ -68,7 +68,7 @@ class SelectConfig:
     )
     near: float | str | None = option(
         None,
-        "collapse near copies first: items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders; "
+        "collapse near copies first; items whose cosine to an earlier one reaches this; 0.9 suits sentence encoders; "
         "none keeps them; default: as --recipe decides, by the encoder",
         parse=number_or(NOTHING, "a cosine in (0, 1]"),
         metavar="X",
@@ -81,14 +81,15 @@ class SelectConfig:
     )
     quotas: tuple[str, ...] = option(
         (),
-        "at most so many items of a group (--group, else --label): balanced, proportional, equal, none, or LABEL=N or "
-        "LABEL=N%%, repeated; default: as --recipe decides, balanced where --label names classes",
+        "at most so many items of a group; of --group, else --label: balanced, proportional, equal, none, or LABEL=N "
+        "or LABEL=N%%, repeated; default: as --recipe decides, balanced where --label names classes",
         flag="quota",
         metavar="QUOTA",
     )
     floors: tuple[str, ...] = option(
         (),
-        "at least so many items: N of every group, or LABEL=N, repeated; N%% is a share of k, or of a budget alone",
+        "at least so many items of a group; N of every one, or LABEL=N, repeated; N%% is a share of k, or of a budget "
+        "alone",
         flag="floor",
         metavar="FLOOR",
     )
@@ -101,11 +102,11 @@ class SelectConfig:
     )
     budget: float | None = option(
         None,
-        "what the chosen items may cost together, such as 200k: in --cost COLUMN, else in words of their text",
+        "what the chosen items may cost together, such as 200k; in --cost COLUMN, else in words of their text",
     )
     include: str | None = option(
         None,
-        "rows that must be chosen, ranked first: a text file with an id a line, or a Parquet file with a column id",
+        "rows that must be chosen, ranked first; a text file with an id a line, or a Parquet file with a column id",
         metavar="FILE",
         identity=False,
     )
@@ -117,13 +118,13 @@ class SelectConfig:
     )
     per: str | None = option(
         None,
-        "select in each group of this column on its own: --k N or --fraction F of each, all else within a group",
+        "select in each group of this column on its own; --k N or --fraction F of each, all else within a group",
         metavar="COLUMN",
         later=True,
     )
     stages: tuple[Number, ...] = option(
         (),
-        "cut what is chosen into disjoint stages of these sizes, by rank: the first 20k rows, the next 40k, the next "
+        "cut what is chosen into stages of these sizes, by rank; disjoint: the first 20k rows, the next 40k, the next "
         "100k; in the place of --k, which is their sum; of --budget alone sizes are costs",
         parse=sizes_of_text,
         metavar="N,N,...",

@@ -34,7 +34,7 @@ class StreamConfig:
     refusals: int = option(1000, "three_sieves: rows refused in a row after which a level is given up")
     near: float | None = option(None, "accept no row whose cosine to a kept one reaches this")
     quotas: tuple[str, ...] = option(
-        (), "at most so many rows of every group (N), or of one (LABEL=N; repeat)", flag="quota", metavar="N|LABEL=N"
+        (), "at most so many rows of every group, or of one; repeat", flag="quota", metavar="N|LABEL=N"
     )
     utility: str | None = option(
         None, "column of what a row is worth beside f; 1 is the worth of a kept row on average", metavar="COLUMN"
@@ -44,7 +44,7 @@ class StreamConfig:
     seed: int = option(0, "seed of everything that is drawn")
     checkpoint_every: int = option(10_000, "rows after which the state is written", identity=False)
     follow: str | None = option(
-        None, "read the files of this folder, and those that arrive in it, in place of standard input", metavar="FOLDER"
+        None, "read the files of this folder; and those that arrive in it, in place of standard input", metavar="FOLDER"
     )
     idle: float | None = option(
         None, "with --follow: end when no file has arrived for so many seconds; default: never", identity=False

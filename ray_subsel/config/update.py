@@ -17,7 +17,7 @@ class UpdateConfig:
     k: int | None = option(None, "number of rows to have chosen then; default: as many as before")
     remove: str | None = option(
         None,
-        "rows to withdraw, with all their copies: a text file with an id a line, or a Parquet file with a column id",
+        "rows to withdraw, with all their copies; a text file with an id a line, or a Parquet file with a column id",
         metavar="FILE",
         identity=False,  # what it holds is
     )

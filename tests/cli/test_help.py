@@ -23,7 +23,16 @@ def test_help_is_a_screen_and_says_how_many_flags_it_hides(capsys):
     assert "--max-length" in long
     assert "more flags: subsel select --help-all" in short
     assert "more flags" not in long
-    assert len(short.splitlines()) <= 75 < len(long.splitlines())
+    assert len(short.splitlines()) <= 48 < len(long.splitlines())
+
+
+def test_a_screen_tells_a_flag_in_a_few_words_and_its_short_default(capsys):
+    short, long = (" ".join(shown(capsys, "select", flag).split()) for flag in ("--help", "--help-all"))
+    assert "--near X collapse near copies first --quota" in short
+    assert "--near X collapse near copies first; items whose cosine" in long
+    assert "what is maximized; graph_cut, facility_location," in long
+    assert "decides what flags leave open (default: auto)" in short
+    assert "files, folders or globs; quote a glob" in short
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -34,7 +43,7 @@ def test_help_of_every_command_fits_a_terminal_of_80_columns(everything, monkeyp
     for one in (parser, *commands.values()):
         assert [line for line in one.format_help().splitlines() if len(line) >= 80] == []
     told = " ".join(commands["select"].format_help().split())
-    assert "--objective NAME graph_cut, facility_location," in told
+    assert ("--objective NAME what is maximized; graph_cut, facility_location," in told) is everything
 
 
 def test_examples_of_the_help_are_understood():
