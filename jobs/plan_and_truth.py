@@ -58,6 +58,7 @@ CASES = {
         20_000, 0, f"{TFIDF} --k 1000 --label topic --against {{other}} --drop-outliers 0.02 --drop-label-noise 0.02"
     ),
     "tfidf-20k-per": Case(20_000, 0, f"{TFIDF} --fraction 0.1 --per topic"),
+    "tfidf-2k-per": Case(2_000, 0, f"{TFIDF} --fraction 0.1 --per topic"),
     "minilm-500": Case(500, 0, "--text text --k 50"),
     "minilm-2k": Case(2_000, 0, "--text text --k 200"),
     "minilm-500-train": Case(500, 0, "--task classification --text text --label topic --test {labelled} --k 100 "

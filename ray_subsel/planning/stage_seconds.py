@@ -135,9 +135,14 @@ def _near(n: int, d: int, threshold: float) -> float:
     """Return what comparing items with those kept takes: all pairs, or those within and next to clusters."""
     settings = NearSettings(threshold)
     if settings.is_exact(n, d):
-        return 0.12 + 1.2e-5 * n + 0.5 * n * n * d / PRODUCTS
+        return 0.12 + _all_pairs(n, d)
     clusters = max(1, n // settings.cluster_size)
     return 1.0 + 4e-5 * n + n * d * (clusters + 3.0 * settings.cluster_size) / PRODUCTS
+
+
+def _all_pairs(n: int, d: int) -> float:
+    """Return what comparing all pairs for near copies takes."""
+    return 1.2e-5 * n + 0.5 * n * n * d / PRODUCTS
 
 
 def _selection(work: Work) -> float:
@@ -159,7 +164,7 @@ def _per_group(work: Work) -> float:
     select, groups = work.config.select, max(1, work.corpus.groups)
     assert select is not None
     size = max(1, work.n // groups)
-    near = 0.0 if select.near_threshold is None else _near(size, work.d, select.near_threshold)
+    near = 0.0 if select.near_threshold is None else _all_pairs(size, work.d)
     pairs = 4.0 * size * min(size, CLUSTER_ITEMS) * work.d / PRODUCTS
     return _spread(work, 0.2 + 3e-5 * work.n + groups * (0.003 + near + pairs), work.small)
 

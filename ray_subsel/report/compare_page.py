@@ -54,7 +54,7 @@ def render_comparison(summary: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    return template("compare.html", "head.html", "top.html", styles=("page.css", "compare.css"))
+    return template("compare.html", "head.html", "macros.html", "top.html", styles=("page.css", "compare.css"))
 
 
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -14,7 +14,6 @@
   let hover = -1, pin = -1, width = 0, height = 0, by = "status";
   const hidden = new Set();
   const HUES = [210, 25, 130, 275, 45, 340, 175, 95, 235, 5];
-  const MAIN = new Set(["chosen", "near copy", "not chosen"]);
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
@@ -26,7 +25,8 @@
       const name = data.statuses[group];
       if (name === "chosen") return style("--main");
       if (name === "near copy") return style("--copy");
-      return MAIN.has(name) || name === "group full" ? style("--pale") : style("--bad");
+      if (name === "group full") return style("--other");
+      return name === "not chosen" ? style("--pale") : style("--bad");
     }
     if (group < 0 || group >= HUES.length) return style("--pale");
     return `hsl(${HUES[group]} ${dark() ? "70% 62%" : "65% 45%"})`;

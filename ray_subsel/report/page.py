@@ -281,11 +281,12 @@ def _profile(report: Mapping[str, Any]) -> dict[str, Any] | None:
     lines = list(zip(near_to["k"], near_to["chosen"], near_to["random"], repeats, strict=False))
     total, k = (report.get("corpus") or {}).get("rows") or 1, (report.get("selection") or {}).get("k") or 1
     quality = profile.get("quality") or {}
+    labels, groups = profile.get("labels") or [], profile.get("groups") or []
     kinds = [
         (title, name, [(one["name"] or "(none)", *_before_after(one, total, k)) for one in lines])
         for title, name, lines in (
-            ("Labels", "Label", profile.get("labels") or []),
-            ("Groups", "Group", profile.get("groups") or []),
+            ("Labels", "Label", labels),
+            ("Groups", "Group", groups if groups != labels else []),
             ("Quality", "Score", quality.get("intervals") or []),
         )
     ]

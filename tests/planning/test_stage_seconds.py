@@ -89,6 +89,11 @@ def test_longer_texts_and_fewer_cpus_take_longer():
     assert stage_seconds(work(cpus=2, **many))["near"] > 2 * stage_seconds(work(cpus=16, **many))["near"]
 
 
+def test_many_small_groups_take_little_more_than_their_rows_together():
+    select = SelectConfig(fraction=0.1, per="kind", objective="facility_location", near=0.9, recipe="none")
+    assert stage_seconds(work(n=2_000, select=select))["select"] < 1.0  # in 40 groups
+
+
 def test_training_grows_with_arms_and_epochs():
     def seconds(**train):
         return stage_seconds(work(train=TrainConfig(test=("t",), train_model="minilm", **train)))["train"]

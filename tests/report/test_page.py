@@ -193,6 +193,20 @@ def test_what_the_subset_keeps_is_shown():
     assert len([value for name, value in shown.attributes if name == "points"]) == 4
 
 
+def test_groups_that_are_the_labels_are_shown_once():
+    same, others = copy.deepcopy(PROFILE["labels"]), [{"name": "b", "before": 1, "after": 1}]
+    assert "Groups before and after" not in page(profile={**PROFILE, "groups": same}).text
+    assert "Groups before and after" in page(profile={**PROFILE, "groups": others}).text
+
+
+def test_a_value_at_the_right_edge_of_a_chart_ends_there():
+    coverage = {"sample": 9, "k": [1, 50, 100], "chosen": [0.2, 0.3, 0.4], "random": [0.1, 0.2, 0.3]}
+    profile = {**PROFILE, "coverage": coverage}
+    labels = re.findall(r'<span( class="last")? style="left:([0-9.]+)%">', render_html({**REPORT, "profile": profile}))
+    assert {mark != "" for mark, left in labels if float(left) > 97} == {True}
+    assert {mark != "" for mark, left in labels if float(left) < 97} == {False}
+
+
 def test_a_run_without_training_or_profile_tells_how_many():
     text = page(training=None).text
     assert "374 of 3,742 rows were chosen." in text
