@@ -82,8 +82,16 @@ def check_open_files(needed: int = OPEN_FILES) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+def address_limit() -> int | None:
+    """Return how many bytes of addresses a process may have (ulimit -v); None where that is not limited."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def start_patiently(start: Callable[[], None], stop: Callable[[], None], pause: float = PAUSE) -> None:
     """Start Ray; on a machine too busy to start it in time, once more.
+
+    Where addresses are limited, its object store ends Ray's own processes, each time: there it is started once.
 
     Parameters
     ----------
@@ -97,7 +105,9 @@ def start_patiently(start: Callable[[], None], stop: Callable[[], None], pause: 
     ResourceError
         Where Ray does not start, whatever it says itself.
     """
-    for attempt in range(1, STARTS + 1):
+    limit = address_limit()
+    starts = STARTS if limit is None else 1
+    for attempt in range(1, starts + 1):
         try:
             start()
         except InputError:  # says itself what went wrong
@@ -105,14 +115,17 @@ def start_patiently(start: Callable[[], None], stop: Callable[[], None], pause: 
         except Exception as error:
             stop()
             reason = words_of(error).rstrip(".")
-            if attempt < STARTS and "time" in reason.lower():
-                log_line(f"Ray did not start in time ({reason}); attempt {attempt + 1} of {STARTS} in {pause:g} s")
+            if attempt < starts and "time" in reason.lower():
+                log_line(f"Ray did not start in time ({reason}); attempt {attempt + 1} of {starts} in {pause:g} s")
                 time.sleep(pause)
                 continue
+            addresses = (
+                "" if limit is None else f", addresses for a third of the memory (ulimit -v: {limit / 1e9:.1f} GB)"
+            )
             raise ResourceError(
                 f"Ray could not be started here ({type(error).__name__}: {reason}). It needs some 2 GB of memory, a "
-                "hundred files (ulimit -n) and threads (ulimit -u), and room in /tmp; mend that, then run the same "
-                "command again. --debug tells more."
+                f"hundred files (ulimit -n) and threads (ulimit -u){addresses}, and room in /tmp; mend that, then run "
+                "the same command again. --debug tells more."
             ) from error
         else:
             return

@@ -41,6 +41,15 @@ def dictionary_columns(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
 
 
+@contextmanager
+def _deleting(path: str) -> Iterator[None]:
+    """Name a file or folder in the way that the system does not let go."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable(f"{path} could not be deleted", error, "Make it writable") from error
+
+
 @dataclass(frozen=True)
 class RunDir:
     """A run's directory.
@@ -107,11 +116,13 @@ class RunDir:
 
     def delete(self, name: str) -> None:
         """Delete a file or a folder; nothing happens when there is none."""
-        kind = self.filesystem.get_file_info(self.path(name)).type
-        if kind == fs.FileType.Directory:
-            self.filesystem.delete_dir(self.path(name))
-        elif kind == fs.FileType.File:
-            self.filesystem.delete_file(self.path(name))
+        path = self.path(name)
+        kind = self.filesystem.get_file_info(path).type
+        with _deleting(path):
+            if kind == fs.FileType.Directory:
+                self.filesystem.delete_dir(path)
+            elif kind == fs.FileType.File:
+                self.filesystem.delete_file(path)
 
     def sweep(self) -> None:
         """Delete what a killed run left half-written."""
@@ -119,7 +130,8 @@ class RunDir:
         for info in self.filesystem.get_file_info(selector):
             left = TEMPORARY in info.base_name or info.base_name.endswith(BEGUN)
             if left and info.type == fs.FileType.File:
-                self.filesystem.delete_file(info.path)
+                with _deleting(info.path):
+                    self.filesystem.delete_file(info.path)
 
     @contextmanager
     def atomic(self, name: str) -> Iterator[str]:

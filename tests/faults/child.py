@@ -12,15 +12,18 @@ gcs_server, raylet
          this process of the command's own Ray is killed, by SIGKILL, and whatever is done then takes long;
 busy     whatever writes lasts from then on, until a signal comes from outside.
 
-With WAY ``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside
-the run directory, into its name with ``.json`` added.
+With WAY ``monitor`` the worker that comes to MOMENT takes memory, each time, until Ray's memory monitor kills it. With
+``store`` nothing happens, but Ray's object store is as small as Ray allows. What happened is written beside the run
+directory, into its name with ``.json`` added.
 """
 
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
@@ -29,9 +32,10 @@ from pathlib import Path
 
 from ray_subsel import cli
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
+from ray_subsel.runtime.local_ray import bound_retries
 from ray_subsel.storage.run_directory import BEGUN
 
-STORE_BYTES = 78 << 20
+STORE_BYTES, STEP_BYTES = 78 << 20, 64 << 20
 seen = {}
 
 
@@ -93,6 +97,45 @@ def write_whole(path, content):
     new = path.with_suffix(".new")
     new.write_text(json.dumps(content))
     new.rename(path)
+
+
+def filling_memory(moment, most):
+    """Return a watch that lets the worker that writes such a file take memory until it is killed, or has so much."""
+    driver = os.getpid()
+
+    def watch(event, name):
+        if os.getpid() == driver or event != moment.event or not fnmatch(name, moment.pattern):
+            return
+        taken = []
+        while len(taken) * STEP_BYTES < most:
+            taken.append(b"x" * STEP_BYTES)
+            time.sleep(0.01)
+        raise RuntimeError(f"{most} bytes were taken and nobody minds")
+
+    return watch
+
+
+def run_short_of_memory(arguments, policy, moment):
+    """Run a command on a Ray whose memory monitor minds what is taken beyond now; return the status."""
+    bound_retries()
+    import ray
+    import psutil  # isort: skip - Ray brings it
+
+    free = psutil.virtual_memory().available
+    settings = {
+        "memory_usage_threshold": 0.0, "min_memory_free_bytes": free - free // 8, "memory_monitor_refresh_ms": 50,
+        "task_oom_retry_delay_base_ms": 20,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="m", ignore_cleanup_errors=True) as folder:
+        ray.init(
+            address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+            _temp_dir=folder, _system_config=settings,
+        )  # fmt: skip
+        status = cli.main(arguments, policy=policy, watch=filling_memory(moment, free // 3))
+        said = Path(folder, "session_latest", "logs", "raylet.out").read_text(errors="replace")
+        seen["killed"] = re.findall(r"Selected to kill: \(Task: .*?task name=([^,]+),.*?pid=(\d+)", said)
+        ray.shutdown()
+    return status
 
 
 def slowed(moment):
@@ -161,6 +204,10 @@ def main():
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         sys.argv[1:] = arguments
         return cli.main(policy=on_ray, watch=keeping_busy(moment, out))
+    if way == "monitor":
+        status = run_short_of_memory(arguments, on_ray, moment)
+        write_whole(Path(f"{out}.json"), seen)
+        return status
     import ray
 
     cluster = None

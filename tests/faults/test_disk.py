@@ -1,6 +1,8 @@
-"""A disk that is full, and files that are damaged inside."""
+"""A disk that is full or takes no file of that name, and files that are damaged inside."""
 
+import re
 import subprocess
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from ray_subsel.cli import main
 from ray_subsel.core.errors import InputError
 from ray_subsel.storage.embedding_store import part_name
 from ray_subsel.storage.run_directory import TEMPORARY, RunDir
+from tests.faults.conftest import chosen
 from tests.stores import write_store
 
 
@@ -46,6 +49,85 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(small_disk, tmp_path, capsy
     assert main([*command, str(tmp_path / "undisturbed")]) == 0
     files = [folder / "selection.parquet" for folder in (out, tmp_path / "undisturbed")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def refused(*command):
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip(f"{command[0]} takes root and a disk that knows it")
+
+
+def there(path):
+    if not path.exists():
+        path.write_bytes(b"of somebody else")
+
+
+@contextmanager
+def immutable(path):
+    """A file that nobody may replace, not even root."""
+    there(path)
+    refused("chattr", "+i", str(path))
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", str(path)], check=True)
+
+
+@contextmanager
+def mounted(path):
+    """A file over which another is mounted."""
+    there(path)
+    refused("mount", "--bind", str(path), str(path))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@contextmanager
+def folder_of_mounts(path):
+    """A folder that cannot be deleted, since something is mounted in it."""
+    path.mkdir()
+    with mounted(path / "another"):
+        yield
+
+
+@contextmanager
+def read_only(path):
+    """A folder on a disk that may only be read."""
+    folder = str(path.parent)
+    refused("mount", "--bind", folder, folder)
+    try:
+        refused("mount", "-o", "remount,ro,bind", folder, folder)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+KEPT = (
+    ("manifest.json", read_only, 2, "--out must be a directory that can be written; got .*Read-only file system"),
+    ("left.tmp-0", immutable, 2, "PATH could not be deleted .*Operation not permitted.* Make it writable"),
+    ("manifest.json", immutable, 2, "PATH could not be written .*Operation not permitted.* Make it writable"),
+    ("selection.parquet", immutable, 2, "PATH could not be deleted .*Operation not permitted.* Make it writable"),
+    ("selection.parquet", mounted, 3, "PATH could not be deleted .*resource busy.* Wait until it is free"),
+    ("subset.parquet", folder_of_mounts, 3, "PATH could not be deleted .*resource busy.* Wait until it is free"),
+    ("report.json", immutable, 2, "PATH could not be written .*Operation not permitted.* Make it writable"),
+)
+
+
+@pytest.mark.fault
+def test_a_file_that_cannot_be_replaced_is_named(runs, tmp_path, capsys):
+    out = tmp_path / "out"
+    runs.begin(out)
+    for name, way, status, said in KEPT:
+        with way(out / name):
+            assert main(runs.command(out)) == status, name
+            errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("subsel: ")]
+            assert len(errors) == 1, name
+            line = "^subsel: error: " + said.replace("PATH", re.escape(str(out / name)))
+            assert re.search(line, errors[0]), errors
+    assert main(runs.command(out)) == 0
+    assert chosen(out) == runs.ids()
+    assert not [path for path in out.rglob("*") if TEMPORARY in path.name]
 
 
 @pytest.mark.fault

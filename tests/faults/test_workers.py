@@ -1,5 +1,6 @@
 """SIGKILL of the workers that Ray Data replaces without end: the same ids, or given up by name after a few times."""
 
+import json
 import os
 import signal
 
@@ -7,7 +8,7 @@ import pytest
 
 from ray_subsel.cli import main
 from ray_subsel.planning.policy import ON_RAY
-from tests.faults.conftest import chosen
+from tests.faults.conftest import chosen, run_child
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -70,3 +71,25 @@ def test_a_file_that_kills_its_reader_every_time_is_given_up_by_name(runs, tmp_p
     assert main(runs.command(out)) == 0
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert chosen(out) == runs.ids()
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+def test_a_task_that_rays_memory_monitor_kills_every_time_is_given_up_by_name(runs, tmp_path):
+    out = tmp_path / "out"
+    runs.begin(out)
+    child = run_child("monitor", "write:candidates/part-00001.parquet", 1, runs.command(out, "--json"))
+    assert child.returncode == 3, child.stderr
+    assert child.stdout == "", "what Ray prints of it is no answer"
+    said = [line for line in child.stderr.splitlines() if "subsel: " in line]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "subsel: error: partition 1 could not be solved: its worker died again and again (4 times)"
+    )
+    killed = json.loads((tmp_path / "out.json").read_text())["killed"]
+    pids = [pid for task, pid in killed if task == "select partition 1"]
+    assert len(pids) >= 4, "Ray's own log says that it did it"
+    assert len(set(pids)) == len(pids), "begun again each time"
+    assert main(runs.command(out)) == 0
+    assert chosen(out) == runs.ids()
+    assert not [path for path in out.rglob("*") if ".tmp-" in path.name or path.name.endswith(".begun")]

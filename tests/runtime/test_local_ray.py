@@ -9,6 +9,7 @@ import tempfile
 
 import pytest
 
+from ray_subsel.cli import main
 from ray_subsel.core.errors import InputError, ResourceError
 from ray_subsel.runtime.local_ray import (
     OOM_RETRIES,
@@ -97,6 +98,57 @@ def test_too_few_open_files_are_one_line_before_anything_is_started():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "(256, 512)\n", "raised as far as it may be"
     assert "it opens some 1024 files, and 512 may be open. Raise the limit (ulimit -n)" in done.stderr
+
+
+FEW_ADDRESSES = """
+import resource, sys
+from ray_subsel import cli
+from ray_subsel.planning.policy import ON_RAY
+from ray_subsel.runtime.local_ray import start_patiently
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+if len(sys.argv) > 1:
+    sys.exit(cli.main(sys.argv[1:], policy=ON_RAY))
+def late():
+    print("asked")
+    raise Exception("The current node timed out during startup.")
+start_patiently(late, lambda: None, pause=0.0)
+"""
+
+
+@pytest.mark.fault
+def test_too_few_addresses_are_told_at_the_first_start():
+    done = subprocess.run([sys.executable, "-c", FEW_ADDRESSES], capture_output=True, text=True)
+    assert done.stdout == "asked\n", "a second start would fail like the first"
+    assert "addresses for a third of the memory (ulimit -v: 3.2 GB)" in done.stderr
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+def test_a_ray_without_addresses_is_one_line(tmp_path):
+    if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 12 << 30:
+        pytest.skip("the object store of a Ray on this machine may fit into 3 GB of addresses")
+    (tmp_path / "in.csv").write_text("body\n" + "".join(f"text {i}\n" for i in range(9)))
+    out = tmp_path / "out"
+    command = [
+        "select",
+        str(tmp_path / "in.csv"),
+        "--text",
+        "body",
+        "--embedder",
+        "tfidf",
+        "--k",
+        "2",
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run([sys.executable, "-c", FEW_ADDRESSES, *command], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    said = [line for line in done.stderr.splitlines() if "subsel: " in line or "Traceback" in line]
+    assert len(said) == 1
+    assert said[0].startswith("subsel: error: Ray could not be started here (")
+    assert "(ulimit -v: 3.2 GB)" in said[0]
+    assert not [path for path in out.rglob("*") if ".tmp-" in path.name or path.name.endswith(".begun")]
+    assert main(command) == 0
 
 
 LISTENING = """
