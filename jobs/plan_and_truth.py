@@ -40,14 +40,18 @@ class Case:
         Of the corpus; d = 0: texts.
     flags : str
         Of ``subsel run``; ``{other}`` is a file of 500 other rows, ``{labelled}`` one of labelled texts.
+    update : str
+        Rows and flags of a ``subsel update`` that follows; if there are any, it is what is measured.
     """
 
     rows: int
     d: int
     flags: str
+    update: str = ""
 
 
 TFIDF, VECTORS = "--text text --embedder tfidf", "--vectors vector"
+TRAIN = "--task classification --text text --label topic --test {labelled} --k 100 --arm subset --arm random --epochs 2"
 CASES = {
     "tfidf-1k": Case(1_000, 0, f"{TFIDF} --k 100"),
     "tfidf-10k": Case(10_000, 0, f"{TFIDF} --k 1000"),
@@ -61,8 +65,9 @@ CASES = {
     "tfidf-2k-per": Case(2_000, 0, f"{TFIDF} --fraction 0.1 --per topic"),
     "minilm-500": Case(500, 0, "--text text --k 50"),
     "minilm-2k": Case(2_000, 0, "--text text --k 200"),
-    "minilm-500-train": Case(500, 0, "--task classification --text text --label topic --test {labelled} --k 100 "
-                             "--arm subset --arm random --epochs 2"),
+    "minilm-500-train": Case(500, 0, TRAIN),
+    "minilm-500-train-ray": Case(500, 0, f"{TRAIN} --train-workers 1"),
+    "tfidf-20k-update": Case(20_000, 0, f"{TFIDF} --k 1000", update="{other}"),
     "vectors-1k": Case(1_000, 16, f"{VECTORS} --k 100"),
     "vectors-10k-64": Case(10_000, 64, f"{VECTORS} --k 1000"),
     "vectors-20k-384": Case(20_000, 384, f"{VECTORS} --k 1000"),
@@ -94,23 +99,30 @@ def measure(name: str, case: Case, out: Path) -> dict[str, Any]:
     data, place = corpus(out, case.rows, case.d), out / "runs" / name
     shutil.rmtree(place, ignore_errors=True)
     other = corpus(out, 500, case.d, seed=1)
-    flags = case.flags.format(other=other, labelled=labelled(out, 500))
-    command = [sys.executable, "-m", "ray_subsel.cli", "run", str(data), *flags.split(), "--no-cache", "--quiet",
-               "--out", str(place)]  # fmt: skip
-    cell = {"case": name, "command": " ".join(["subsel", *command[3:]]).replace(str(out), "OUT")}
+    files = {"other": other, "labelled": labelled(out, 500)}
+    program = [sys.executable, "-m", "ray_subsel.cli"]
+    command = ["run", str(data), *case.flags.format(**files).split(), "--no-cache", "--quiet", "--out", str(place)]
+    result = place
+    if case.update:
+        subprocess.run([*program, *command], stdout=subprocess.DEVNULL, check=True)
+        command, result = (
+            ["update", str(place), *case.update.format(**files).split(), "--quiet"],
+            place / "updates" / "0001",
+        )
+    cell = {"case": name, "command": " ".join(["subsel", *command]).replace(str(out), "OUT")}
     cell |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
     began, used = time.perf_counter(), cpu_seconds()
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([*program, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         return cell | {"failed": done.stderr.strip().splitlines()[-1:]}
     wall, cpu = time.perf_counter() - began, cpu_seconds() - used
-    report = json.loads((place / "report.json").read_text())
+    report = json.loads((result / "report.json").read_text())
     shutil.rmtree(place)
     plan = report["plan"]
     planned = {"seconds": plan["seconds"], "bytes": plan["stages"], "slow": plan["slow"]}
     took = {
         "seconds": report["seconds"],
-        "bytes": report["peaks"],
+        "bytes": report.get("peaks") or {},
         "cpu_seconds": None if RAY in plan["seconds"] else cpu,
     }
     return cell | {"wall": wall, "planned": planned, "took": took}
@@ -130,11 +142,12 @@ def row(cell: dict[str, Any]) -> str:
     stages = {name for name in took if max(took[name], planned.get(name, 0.0)) > 0.1 * sum(took.values())}
     shown = ", ".join(f"{name} {planned.get(name, 0.0):.0f} ({took[name]:.0f})" for name in took if name in stages)
     total, run, memory = sum(planned.values()), sum(took.values()), cell["planned"]["bytes"]
-    peaks = max(memory.values()) >> 20, max(cell["took"]["bytes"][name] for name in memory) >> 20
+    peak = max((cell["took"]["bytes"].get(name, 0) for name in memory), default=0)
+    peaks = f"{max(memory.values()) >> 20:,}", f"{peak >> 20:,}" if peak else "?"
     ratio = f"{total:.0f} ({run:.0f}) | {total / run:.2f}"
     cpu, slow = cell["took"].get("cpu_seconds"), cell["planned"].get("slow")
     idle = f"{total / slow:.1f} ({cpu:.1f})" if cpu and slow else ""
-    return f"| {cell['case']} | {ratio} | {idle} | {shown} | {peaks[0]:,} ({peaks[1]:,}) | {cell['load']:.0f} |"
+    return f"| {cell['case']} | {ratio} | {idle} | {shown} | {peaks[0]} ({peaks[1]}) | {cell['load']:.0f} |"
 
 
 def table(cells: list[dict[str, Any]]) -> str:
