@@ -42,6 +42,14 @@ def test_a_log_gets_a_line_now_and_then_and_none_at_the_end(capsys):
     assert captured.err == "embed: 50 of 100 rows, some 16 s left\n"
 
 
+def test_the_time_left_is_told_when_a_tenth_is_done(capsys):
+    clock = partial(next, iter([0.0, 20.0, 40.0]))
+    with progress.bar("embed", 100, "row", partial(progress.LogBar, clock=clock)) as bar:
+        bar.advance(9)
+        bar.advance(1)
+    assert capsys.readouterr().err == "embed: 9 of 100 rows\nembed: 10 of 100 rows, some 360 s left\n"
+
+
 def test_steps_learn_their_total_on_the_way():
     recorded = Recorded()
     with progress.steps("corpus", "part", recorded) as told:
