@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import traceback
@@ -154,14 +155,17 @@ def main(
         terminal.open_standard_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
     given: dict[str, Any] = {}
+    signals: list[int] = []
     try:
-        with interruptible(whole_process=arguments is None):
+        with interruptible(whole_process=arguments is None) as signals:
             text = _execute(words, policy, watch, program, given)
     except (KeyboardInterrupt, Exception) as error:
         if DEBUG in words:
             terminal.tell("".join(traceback.format_exception(error)).rstrip("\n"))
         failure = failure_of(error, given.get("out"))
         terminal.tell(failure.line, style_error)
+        if signals and arguments is None:
+            os._exit(failure.status)
         return failure.status
     return _told(text, given.get("out"))
 

@@ -1,7 +1,8 @@
 """End a command cleanly on SIGINT, SIGTERM or SIGHUP, and within seconds whatever it is doing.
 
 The first signal raises KeyboardInterrupt in the main thread, so that blocks are left in order: files half-written
-vanish, Ray is shut down. A second signal, or ``SECONDS`` without an end, ends the process at once. That is safe: files
+vanish, Ray is shut down; then the process ends without what the interpreter would still do, which takes seconds on a
+busy machine. A second signal, or ``SECONDS`` without an end, ends the process at once. That is safe: files
 take their names when they are whole, and the kernel ends Ray's processes with the one that started them.
 """
 
@@ -27,16 +28,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def interruptible(*, whole_process: bool) -> Iterator[None]:
-    """Let signals end the block.
+def interruptible(*, whole_process: bool) -> Iterator[list[int]]:
+    """Let signals end the block; yield those that came.
 
     Parameters
     ----------
     whole_process : bool
         Whether the process ends with the block: the time limit then covers what the interpreter does at its end, too.
     """
+    seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is told of signals
+        yield seen  # only the main thread is told of signals
         return
     forget()
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
@@ -46,7 +48,6 @@ def interruptible(*, whole_process: bool) -> Iterator[None]:
     former = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     watching = threading.Thread(target=_watch, args=(read,), name="signals", daemon=True)
     watching.start()
-    seen: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del frame
@@ -57,7 +58,7 @@ def interruptible(*, whole_process: bool) -> Iterator[None]:
     for number in heard:
         signal.signal(number, interrupt)
     try:
-        yield
+        yield seen
     finally:
         if not (seen and whole_process):
             for number, handler in before.items():

@@ -8,15 +8,16 @@ it waits, and is tried again where the network failed. Reading and writing of an
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 
+from ray_subsel.core.daemon_thread import in_daemon_thread
 from ray_subsel.core.errors import InputError, ResourceError, invalid
 from ray_subsel.core.system_errors import words_of
 from ray_subsel.core.terminal import tell
@@ -147,29 +148,17 @@ def patiently(
 
 def _within(call: Callable[[], T], shown: str, limit: float, quiet: float, say: Callable[[str], None]) -> T:
     """Make a call in a thread of its own, which is left behind where it does not end: nothing can stop it."""
-    found: list[T] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            found.append(call())
-        except BaseException as error:  # raised again in the thread that waits
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(min(quiet, limit))
-    if thread.is_alive():
+    answer = in_daemon_thread(call)
+    done, _ = wait([answer], min(quiet, limit))
+    if not done:
         say(f"{shown}: no answer for {min(quiet, limit):g} s; given up after {limit:g} s")
-        thread.join(max(0.0, limit - quiet))
-    if thread.is_alive():
+        done, _ = wait([answer], max(0.0, limit - quiet))
+    if not done:
         raise ResourceError(
             f"{shown} did not answer within {limit:g} s. Check the network and the credentials, then run the same "
             "command again."
         )
-    if failed:
-        raise failed[0]
-    return found[0]
+    return answer.result()
 
 
 def _may_pass(error: OSError) -> bool:

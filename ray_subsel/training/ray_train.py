@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from ray_subsel.config import TrainConfig, fingerprint_fields
+from ray_subsel.core.daemon_thread import in_daemon_thread
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.runtime.tasks import TaskSpec
@@ -65,7 +66,7 @@ def finetune_on_workers(
         ),
     )
     try:
-        trainer.fit()
+        in_daemon_thread(trainer.fit).result()  # in the main thread it would take SIGINT for itself
     except TrainingFailedError as error:
         if not _lost_a_worker(error):
             raise

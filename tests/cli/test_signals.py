@@ -53,6 +53,28 @@ def test_work_that_does_not_end_is_ended(times, seconds):
     assert said == "subsel: interrupted; the same command again goes on from here\n"
 
 
+ENDING = """
+import atexit, os, signal, sys, time
+from ray_subsel.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(lambda: print("late", flush=True))
+def watch(event, name):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(100)
+sys.argv = ["subsel", "select", sys.argv[1], "--text", "body", "--embedder", "tfidf", "--k", "1", "--out", sys.argv[2]]
+sys.exit(main(watch=watch))
+"""
+
+
+def test_once_a_signal_is_answered_nothing_more_is_done(tmp_path):
+    (tmp_path / "in.csv").write_text("body\nx\ny\n")
+    call = [sys.executable, "-c", ENDING, str(tmp_path / "in.csv"), str(tmp_path / "out")]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 130, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.endswith("subsel: interrupted; the same command again goes on from here\n")
+
+
 def test_handlers_are_those_of_before_afterwards():
     before = [signal.getsignal(number) for number in NUMBERS]
     with interruptible(whole_process=False):
