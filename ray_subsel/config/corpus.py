@@ -14,7 +14,7 @@ TASKS = ("text", "classification", "chat", "multiple-choice", "story-cloze")
 CHOICE_TASKS = ("multiple-choice", "story-cloze")
 """Tasks of which a row is a question with several answers."""
 FORMATS = (
-    *("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "npy"),
+    *("auto", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "npy", "safetensors"),
     *("text", "paragraphs", "documents"),
 )
 PLAIN_TEXT = ("text", "paragraphs", "documents")

@@ -33,11 +33,12 @@ ENDINGS = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".npy": "npy",
+    ".safetensors": "safetensors",
     ".txt": "text",
     ".text": "text",
 }
 COMPRESSED = (".gz", ".bz2", ".zst")
-BINARY = ("parquet", "arrow", "npy")
+BINARY = ("parquet", "arrow", "npy", "safetensors")
 """Formats that compress what is in them, and are not compressed as files."""
 STANDARD_INPUT = "-"
 UNKNOWN = "an unknown ending"
@@ -234,6 +235,7 @@ def _standard_input(config: CorpusConfig, dialect: Dialect) -> SourceFile:
             head = stream.read(1 << 16)
         kinds = {b"PAR1": "parquet", b"ARRO": "arrow", b"\x93NUM": "npy"}
         kind = kinds.get(head[:4], "jsonl" if head.lstrip()[:1] in (b"{", b"[") else "")
+        kind = "safetensors" if not kind and head[8:9] == b"{" else kind
         if not kind:
             raise invalid(
                 "format", "be given for standard input that is neither JSON nor Parquet", "auto", "Use --format."

@@ -15,9 +15,9 @@ from ray_subsel.corpus.choices import ChoiceColumns, tell_answers
 from ray_subsel.corpus.columns import Columns
 from ray_subsel.corpus.files import list_files
 from ray_subsel.corpus.formats import format_for
-from ray_subsel.corpus.formats.numpy_array import VECTOR_COLUMN
 from ray_subsel.corpus.formats.plain_text import TEXT_COLUMN
 from ray_subsel.corpus.ingest_plan import schema_of
+from ray_subsel.corpus.vector_columns import holds_vectors
 
 
 def is_open(config: CorpusConfig) -> bool:
@@ -78,8 +78,8 @@ def resolve_columns(config: CorpusConfig, schema: pa.Schema, where: str) -> tupl
         What messages call it.
     """
     names = list(schema.names)
-    if names == [VECTOR_COLUMN]:
-        return dataclasses.replace(config, vectors=VECTOR_COLUMN), [f"column {VECTOR_COLUMN} holds the vectors"]
+    if len(names) == 1 and holds_vectors(schema.field(0).type):
+        return dataclasses.replace(config, vectors=names[0]), [f"column {names[0]} holds the vectors"]
     if config.task == "text" and (form := chat_form(schema)) is not None:
         line = f"chats in {form.name}; their {config.embed} is embedded (--task chat --embed {config.embed})"
         return dataclasses.replace(config, task="chat"), [line]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.nearest import nearest_among
+from ray_subsel.core.nearest import largest, nearest_among, single_error, told_apart
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots
 from ray_subsel.dedup.leader_clustering import join_leaders
@@ -34,6 +34,7 @@ NO_CLUSTER = -1
 
 _SAMPLE_PER_CENTRE = 64
 _LEAST_SAMPLE = 1000
+_MARGIN = 1e-6  # what float32 rounds beside products
 _SAMPLE_STREAM = 0x5EA2  # another stream of hashes than the one that draws partitions
 
 
@@ -115,6 +116,11 @@ class Centres:
         products = np.stack([row_dots(self.vectors, centre) for centre in self.vectors])
         return np.asarray(np.sqrt(np.maximum(0.0, 2.0 - 2.0 * products)), dtype=np.float32)
 
+    @cached_property
+    def single(self) -> Float32s:
+        """The centres in float32."""
+        return np.ascontiguousarray(self.vectors, dtype=np.float32)
+
     def assign(self, rows: UnitRows, reach: float, neighbours: int = NEIGHBOURS) -> tuple[Indices, NDArray[np.int32]]:
         """Return the cluster of each row, and the next ones in which a near copy of it may lie. O(n c d).
 
@@ -141,17 +147,42 @@ class Centres:
         near = np.full((rows.n, wanted - 1), NO_CLUSTER, dtype=np.int32)
         if self.n_clusters == 1:
             return clusters, near
-        single = np.ascontiguousarray(self.vectors, dtype=np.float32)
         for start, stop in rows.blocks(columns=self.n_clusters):
-            row, centre, cosine = nearest_among(rows.slice(start, stop), self.vectors, single, wanted)
-            first = np.searchsorted(row, np.arange(stop - start))
-            own, best = centre[first], cosine[first]
-            rank = np.arange(row.size) - first[row]
-            close = best[row] - cosine <= reach * self.distances[own[row], centre]
-            beside = close & (rank > 0) & (rank < wanted)
-            clusters[start:stop] = own
-            near[start + row[beside], rank[beside] - 1] = centre[beside]
+            part = slice(start, stop)
+            centre, cosine = largest(rows.single(part) @ self.single.T, min(wanted + 1, self.n_clusters))
+            unsure = ~told_apart(cosine, rows.d).all(axis=1)
+            centre, cosine = centre[:, :wanted], cosine[:, :wanted]
+            within = reach * self.distances[centre[:, :1], centre] - (cosine[:, :1] - cosine)
+            unsure |= (np.abs(within[:, 1:]) <= _MARGIN + 2.0 * single_error(rows.d)).any(axis=1)
+            clusters[part] = centre[:, 0]
+            near[part] = np.where(within[:, 1:] >= 0.0, centre[:, 1:], NO_CLUSTER)
+            which = start + np.flatnonzero(unsure)
+            clusters[which], near[which] = self._exactly(rows.take(which), reach, wanted)
         return clusters, near
+
+    def _exactly(self, block: Float64s, reach: float, wanted: int) -> tuple[Indices, NDArray[np.int32]]:
+        """Return what :meth:`assign` does of some unit vectors, by cosines in float64."""
+        near = np.full((block.shape[0], wanted - 1), NO_CLUSTER, dtype=np.int32)
+        row, centre, cosine = nearest_among(block, self.vectors, self.single, wanted)
+        first = np.searchsorted(row, np.arange(block.shape[0]))
+        own, best = centre[first], cosine[first]
+        rank = np.arange(row.size) - first[row]
+        close = best[row] - cosine <= reach * self.distances[own[row], centre]
+        beside = close & (rank > 0) & (rank < wanted)
+        near[row[beside], rank[beside] - 1] = centre[beside]
+        return own, near
+
+    def nearest_few(self, block: Float64s, wanted: int) -> Indices:
+        """Return the ``wanted`` centres of largest cosine of each of some unit vectors, in any order.
+
+        Shape (b, wanted); of equal cosines those of the first centres.
+        """
+        centre, cosine = largest(block.astype(np.float32) @ self.single.T, min(wanted + 1, self.n_clusters))
+        few = centre[:, :wanted]
+        unsure = np.flatnonzero(~told_apart(cosine[:, wanted - 1 :], block.shape[1]).all(axis=1))
+        row, near, _ = nearest_among(block[unsure], self.vectors, self.single, wanted)
+        few[unsure] = near[np.arange(row.size) - np.searchsorted(row, row) < wanted].reshape(-1, wanted)
+        return few
 
     def nearest(self, rows: UnitRows) -> Indices:
         """Return the cluster of each row alone, shape (n,)."""

@@ -124,9 +124,11 @@ class DenseGains:
     _highest: float = field(init=False, default=0.0)  # sum, when they were made
     _scratch: NDArray[Any] = field(init=False)
     _above: SimilaritiesAbove | None = field(init=False, default=None)
+    _fall: Float64s = field(init=False)  # of each candidate by a pick; 0 between them
 
     def __post_init__(self) -> None:
         self.unit = float(self.weights.max())
+        self._fall = np.zeros(self.W.n)
         self._scratch = np.empty((min(ROWS, self.W.m), self.W.n), dtype=self.W.dtype)
         self._start(self._over(self.levels.left()) if self.sums is None else self.sums)
 
@@ -181,7 +183,7 @@ class DenseGains:
     def settle(self) -> Indices | None:
         """Bring the bounds up to date, and return the candidates whose gains the picks since then may have changed.
 
-        None: all may have changed.
+        One may be there more than once. None: all may have changed.
         """
         if self._above is not None:
             return self._settle_above(self._above)
@@ -196,7 +198,7 @@ class DenseGains:
         self._kept -= fall
         self._rounded += self._rounding(fall)
         self._settled += 0 if change.items is None else change.items.size
-        if self._settled >= m and float(self._kept.max()) < self._highest / 8:
+        if self.rounds and self._settled >= m and float(self._kept.max()) < self._highest / 8:
             # small gains cannot be told apart by what sums of large ones have left
             self._start(self._over(self.levels.left()))
         self._take_out()
@@ -221,10 +223,18 @@ class DenseGains:
     def _settle_above(self, above: SimilaritiesAbove) -> Indices | None:
         change = self.levels.settle()
         assert change.items is not None
-        fall = above.between(change.items, change.low, change.high)
-        self._kept -= fall
-        above.drop(self.levels.left().low)
-        return None if change.blurred else np.flatnonzero(fall)
+        candidates, parts = above.between(change.items, change.low, change.high)
+        if 4 * candidates.size > self.W.n:
+            fall = np.bincount(candidates, weights=parts, minlength=self.W.n)
+            self._kept -= fall
+            candidates = fall.nonzero()[0]
+        else:
+            np.add.at(self._fall, candidates, parts)
+            self._kept[candidates] -= self._fall[candidates]  # of one that is there twice the same number is written
+            self._fall[candidates] = 0.0
+        if above.passed:
+            above.drop(self.levels.left().low)
+        return None if change.blurred else candidates
 
     def _rounding(self, sums: Float64s) -> float:
         """Return by how much sums over intervals may be wrong: each product sums ``ROWS`` numbers >= 0 in W's type."""
@@ -236,12 +246,13 @@ class DenseGains:
         total = np.zeros(self.W.n)
         low, high = change.low[:, None], change.high[:, None]
         weights = (self.weights if change.items is None else self.weights[change.items]).astype(self.W.dtype)
-        bounded = bool(np.isfinite(change.high).any())
+        bounded, single = bool(np.isfinite(change.high).any()), self.rounds
         for rows, similarities in self.W.rows(change.items, self._scratch):
             part = self._scratch[: len(similarities)]
             np.maximum(similarities, low[rows], out=part)
             if bounded:
                 np.minimum(part, high[rows], out=part)
-            part -= low[rows]
+            if single:
+                part -= low[rows]
             total += weights[rows] @ part
-        return total
+        return total if single else total - weights @ change.low  # which costs digits that float64 has to spare

@@ -175,7 +175,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     def dense_gains(self, X: Floats) -> DenseGains | None:
         """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
         to = represent(X, self.represented, self.weights, self.kernel, self.target)
-        error = to.kernel.single_error(to.items.d)
+        error = to.block_error(self.dense_bytes)
         dtype = np.float64 if error is None else np.float32
         if to.m * to.candidates.n * np.dtype(dtype).itemsize > self.dense_bytes:
             return None
@@ -213,7 +213,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
 
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: represented items, and all similarities or what bounds remember."""
-        dense = 4 * size.items * size.represented
+        dense = self.block_bytes(size)
         inside = dense <= self.dense_bytes
         # and float64 vectors of the represented items, and what is taken out of the block
         kept = (
@@ -222,6 +222,9 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
             else CACHE_BYTES + 600 * size.items
         )
         return int(kept + 4 * size.d * (size.items + size.represented + size.reference))
+
+
+_NONE = np.zeros(0, dtype=np.int64)
 
 
 @final
@@ -240,7 +243,7 @@ class _Nearest(Levels):
     best, settled : float64 arrays of shape (m,)
         Now, and when the sums over W were brought up to date.
     floor, passed : arrays of shape (m,), of W's dtype
-        The same, less the error, rounded down.
+        The same, less the error, rounded down; the same arrays where there is none.
     weights : array of shape (m,) of W's dtype, or None
         None: all are 1.
     """
@@ -257,15 +260,16 @@ class _Nearest(Levels):
     passed: NDArray[Any]
     weights: NDArray[Any] | None
     _seen: tuple[int, Indices, Float64s] | None = None
+    _taken: list[Indices] = field(default_factory=list)  # what picks have moved since then
     _moved: int = 0
 
     @staticmethod
     def start(to: Represented, W: KeptSimilarities, error: float | None) -> _Nearest:
-        best = np.zeros(to.m)
-        floor = _lowered(best, error)
+        best, settled = np.zeros(to.m), np.zeros(to.m)
+        floor, passed = (best, settled) if error is None else (_lowered(best, error), _lowered(settled, error))
         weights = None if bool((to.weights == 1.0).all()) else to.weights.astype(W.dtype)
         exact = None if error is None else ExactSimilarities(to)
-        return _Nearest(to, W, error, exact, best, best.copy(), floor, floor.copy(), weights)
+        return _Nearest(to, W, error, exact, best, settled, floor, passed, weights)
 
     def left(self) -> Change:
         return Change(None, self.floor, np.full_like(self.floor, np.inf))
@@ -279,15 +283,23 @@ class _Nearest(Levels):
 
     def gain(self, item: int) -> float:
         items, similarities = self._improved(item)
-        better = np.maximum(similarities - self.best[items], 0.0)
-        return float(np.sum(better if self.weights is None else better * self.to.weights[items]))
+        better = similarities - self.best[items]
+        if self.error is not None:
+            np.maximum(better, 0.0, out=better)
+        if self.weights is not None:
+            better *= self.to.weights[items]
+        return float(np.add.reduce(better))
 
     def take(self, item: int) -> None:
         items, similarities = self._improved(item)
-        better = similarities > self.best[items]
-        items, similarities = items[better], similarities[better]
-        self._moved += int(np.count_nonzero(self.best[items] == self.settled[items]))
-        self.best[items], self.floor[items] = similarities, _lowered(similarities, self.error)
+        if self.error is not None:
+            better = similarities > self.best[items]
+            items, similarities = items[better], similarities[better]
+        self._moved += int(np.count_nonzero(self.best[items] == self.settled[items])) if self._taken else items.size
+        self._taken.append(items)
+        self.best[items] = similarities
+        if self.error is not None:
+            self.floor[items] = _lowered(similarities, self.error)
         self._seen = None
 
     @property
@@ -295,21 +307,25 @@ class _Nearest(Levels):
         return self._moved
 
     def settle(self) -> Change:
-        items = np.flatnonzero(self.best > self.settled)
+        items = self._taken[0] if len(self._taken) == 1 else np.unique(np.concatenate([_NONE, *self._taken]))
+        self._taken = []
         low, high = self.passed[items], self.floor[items]
-        self.settled[items], self.passed[items], self._moved = self.best[items], high, 0
+        self.passed[items], self._moved = high, 0
+        if self.error is None:
+            return Change(items, low, high)
+        self.settled[items] = self.best[items]
         return Change(items, low, high, blurred=bool((low == high).any()))
 
     def _improved(self, item: int) -> tuple[Indices, Float64s]:
         """Return a superset of the represented items that one candidate improves, and its similarities to them."""
         if self._seen is None or self._seen[0] != item:
-            column = self.W.columns(np.array([item]))[0]
-            items = np.flatnonzero(column > self.floor)
+            column = self.W.column(item)
+            items = (column > self.floor).nonzero()[0]
             similarities = column[items] if self.exact is None else self.exact.some(item, items)
             self._seen = item, items, similarities
         return self._seen[1:]
 
 
-def _lowered(best: Float64s, error: float | None) -> NDArray[Any]:
+def _lowered(best: Float64s, error: float) -> Singles:
     """Return best, less the error of a float32 similarity, in float32 and not rounded up."""
-    return best.copy() if error is None else downward(best - error)
+    return downward(best - error)

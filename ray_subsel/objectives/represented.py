@@ -34,7 +34,15 @@ CHANGE = 2.5e-9
 DENSE_BYTES = 1 << 30
 """Up to this size all similarities are kept: 16,384 items in float32."""
 
+FEW_DIMENSIONS = 8
+"""Up to so many a product of float64 costs little, and items lie so close that float32 would not tell them apart."""
+
 _CANDIDATES = 128
+
+
+def is_double(d: int, numbers: int, most_bytes: int) -> bool:
+    """Tell whether similarities of vectors of d numbers are kept in float64 though float32 would bound them."""
+    return d <= FEW_DIMENSIONS and 8 * numbers <= most_bytes
 
 
 class RepresentingObjective(Objective[S]):
@@ -80,6 +88,12 @@ class RepresentingObjective(Objective[S]):
         most = math.isqrt(self.dense_bytes // self.similarity_bytes)
         free = self.represented is None and self.weights is None and kernel_of(self.kernel).affine() is not None
         return max(1, most // 4) if self.clustered and free and n > most else None
+
+    def block_bytes(self, size: ProblemSize) -> int:
+        """Return what all similarities take: as :meth:`Represented.block_error` has it."""
+        numbers = size.items * size.represented
+        single = kernel_of(self.kernel).single_error(size.d) is not None
+        return numbers * (4 if single and not is_double(size.d, numbers, self.dense_bytes) else 8)
 
     def scaled(self, ground: GroundSummary) -> ScaledObjective:
         """Return the objective of the reference sample."""
@@ -177,6 +191,14 @@ class Represented:
     def most_weight(self) -> float:
         """The largest weight."""
         return float(self.weights.max())
+
+    def block_error(self, most_bytes: int) -> float | None:
+        """Return how far similarities that are kept in float32 may be wrong; None where they are kept in float64.
+
+        They are where the kernel has no such bound, and where vectors are short and a block of float64 fits.
+        """
+        short = is_double(self.items.d, self.m * self.candidates.n, most_bytes)
+        return None if short else self.kernel.single_error(self.items.d)
 
     @property
     def never_negative(self) -> bool:

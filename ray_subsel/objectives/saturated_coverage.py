@@ -157,7 +157,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     def dense_gains(self, X: Floats) -> DenseGains | None:
         """Return gains that are kept up, with all similarities in memory where they fit ``dense_bytes``."""
         to = represent(X, self.represented, self.weights, self.kernel)
-        error = to.kernel.single_error(to.items.d)
+        error = to.block_error(self.dense_bytes)
         W: Similarities
         if error is not None and to.kernel.affine() is not None:
             W = ComputedSimilarities.of(to, np.float32, self.dense_bytes)
@@ -182,7 +182,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: the sample, numbers for each item of it, and all similarities."""
         affine = kernel_of(self.kernel).affine() is not None
-        dense = (4 if affine else 8) * size.items * size.represented
+        dense = self.block_bytes(size)
         vectors = 4 * size.d * (size.items + 3 * size.represented) if affine else 8 * size.d * size.items
         kept = dense if dense <= self.dense_bytes else 0
         return int(BLOCK_BYTES + kept + vectors + (8 * size.d + 40) * size.reference)

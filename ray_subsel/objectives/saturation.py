@@ -85,9 +85,11 @@ class Saturation(Levels):
 
     def take(self, item: int) -> None:
         """Choose a candidate."""
-        self.until = self.until - self._covered(item)
+        covered = self._covered(item)
         self._seen = None
-        self._count()
+        if covered.any():
+            self.until = self.until - covered
+            self._count()
 
     def wants(self, item: int) -> int:
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
@@ -112,7 +114,7 @@ class Saturation(Levels):
 
     def _count(self) -> None:
         """Bring the levels up to date; what has come to matter is computed exactly."""
-        low = np.flatnonzero(self.until < self.highest)
+        low = (self.until < self.highest).nonzero()[0]
         if not low.size:
             return
         fresh = low[~self.known[low]]
@@ -132,7 +134,7 @@ class Saturation(Levels):
     def _covered(self, item: int) -> Float64s:
         """Return what one candidate adds to the coverage of each represented item."""
         if self._seen is None or self._seen[0] != item:
-            row = self.W.columns(np.array([item]))[0] if self.exact is None else self.exact.row(item)
+            row = self.W.column(item) if self.exact is None else self.exact.row(item)
             covered = np.maximum(row, 0.0)
             self._seen = item, np.asarray(np.minimum(covered, self.until, out=covered), dtype=np.float64)
         return self._seen[1]
@@ -163,9 +165,11 @@ def left_to_saturate(
             total = sums.copy()  # W is its own mirror
     else:
         sums, highest, out = np.empty(to.m), np.empty(to.m), np.empty((min(ROWS, to.m), W.n), dtype=W.dtype)
+        total, weights = np.zeros(W.n), to.weights.astype(W.dtype)
         for part, rows in W.rows(None, out):
             positive = np.maximum(rows, 0.0, out=out[: len(rows)])
             sums[part], highest[part] = np.add.reduce(positive, axis=1), positive.max(axis=1)
+            total += weights[part] @ positive
     if sums is None or everything is not None:
         begun = alpha * np.asarray(everything, dtype=np.float64)
     elif error is None:

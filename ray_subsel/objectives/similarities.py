@@ -36,6 +36,10 @@ class Similarities(abc.ABC):
     def columns(self, items: Indices) -> NDArray[Any]:
         """Return the similarities of some candidates to all represented items, shape (len(items), m)."""
 
+    def column(self, item: int) -> NDArray[Any]:
+        """Return those of one candidate, shape (m,)."""
+        return np.asarray(self.columns(np.array([item]))[0])
+
     @abc.abstractmethod
     def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield ``(part, similarities)`` for consecutive parts of some represented items; None: of all.
@@ -67,11 +71,14 @@ class KeptSimilarities(Similarities):
         self.dtype = self.block.dtype
         self.together = 1
 
+    def column(self, item: int) -> NDArray[Any]:
+        """Return the similarities of one candidate."""
+        return self.block[item] if self.symmetric else self.block[:, item]
+
     def columns(self, items: Indices) -> NDArray[Any]:
         """Return the similarities of some candidates to all represented items."""
         if items.size == 1:
-            item = int(items[0])
-            return (self.block[item] if self.symmetric else self.block[:, item])[None]
+            return self.column(int(items[0]))[None]
         return np.asarray(self.block[items] if self.symmetric else self.block[:, items].T)
 
     def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -144,28 +151,38 @@ class SimilaritiesAbove:
             total += np.bincount(self.candidates[part], weights=each, minlength=self.n)
         return total
 
-    def between(self, items: Indices, low: NDArray[Any], high: NDArray[Any]) -> Float64s:
-        """Return for each candidate the weighted sum of what lies between two levels of some rows, in float64.
+    def between(self, items: Indices, low: NDArray[Any], high: NDArray[Any]) -> tuple[Indices, Float64s]:
+        """Return what lies between two levels of some rows: candidates, and the weighted part of each in float64.
 
-        Levels are at least ``high`` from now on.
+        A candidate is there once for each of its rows, and only where its part is above 0. Levels are at least
+        ``high`` from now on.
         """
-        first = self.starts[items]
-        sizes = self.starts[items + 1] - first
-        ends = np.cumsum(sizes)
-        total = int(ends[-1]) if ends.size else 0
-        place = np.arange(total) + np.repeat(first - ends + sizes, sizes)
-        values, bottom, top = self.values[place], np.repeat(low, sizes), np.repeat(high, sizes)
-        self._below += int(np.count_nonzero((bottom < values) & (values <= top)))
+        first, last = self.starts[items], self.starts[items + 1]
+        bottom: Any
+        if items.size == 1:
+            place: Any = slice(int(first[0]), int(last[0]))
+            bottom, top, weight = low[0], high[0], self.weights[items[0]]
+        else:
+            sizes = last - first
+            ends = sizes.cumsum()
+            row = np.arange(items.size).repeat(sizes)
+            place = np.arange(row.size) + (last - ends)[row]
+            bottom, top, weight = low[row], high[row], self.weights[items][row]
+        values = self.values[place]
+        inside = (values > bottom).nonzero()[0]
         each = np.minimum(values, top).astype(np.float64)
         each -= bottom
-        np.maximum(each, 0.0, out=each)
-        each *= np.repeat(self.weights[items], sizes)
-        return np.asarray(np.bincount(self.candidates[place], weights=each, minlength=self.n), dtype=np.float64)
+        each *= weight
+        self._below += inside.size - int(np.count_nonzero(values > top))
+        return self.candidates[place][inside], each[inside]
+
+    @property
+    def passed(self) -> bool:
+        """Whether levels have passed so much that it is best dropped."""
+        return 2 * self._below >= self.values.size
 
     def drop(self, levels: NDArray[Any]) -> None:
-        """Forget what levels have passed, where that is much."""
-        if 2 * self._below < self.values.size:
-            return
+        """Forget what levels have passed."""
         left = self.values > np.repeat(levels, np.diff(self.starts))
         before = np.concatenate(([0], np.cumsum(left)))
         self.starts = before[self.starts]

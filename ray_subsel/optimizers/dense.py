@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -15,7 +16,7 @@ from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.speculative.copies import representatives
-from ray_subsel.optimizers.ties import tie_width_in
+from ray_subsel.optimizers.ties import relative_width, tie_width_in
 
 _COMPACT_BELOW = 0.75  # share of distinct rows
 
@@ -51,6 +52,7 @@ class DenseRanking:
     _gain_of: Indices = field(init=False)  # the pick before which that was the gain; -1 where it is not
     _bound_of: Indices = field(init=False)  # the pick before which its bound was up to date
     _copies: bool = field(init=False)
+    _rounding: float = field(init=False)
     _keys: Float64s = field(init=False)  # of items: no open one's is larger
     _pick: int = field(init=False, default=0)
     _still: int = field(init=False, default=0)  # gains of this pick and later ones are those of now
@@ -64,7 +66,10 @@ class DenseRanking:
         self._gain_of = np.full(q, -1)
         self._bound_of = np.zeros(q, dtype=np.int64)
         self._copies = q != self.problem.n or bool((self.candidate != np.arange(q)).any())
-        self._keys = self._keys_of(np.arange(self.problem.n))
+        self._rounding = self.problem.objective.rounding
+        self._keys = np.full(self.problem.n, np.inf)
+        bounds = self.gains.bounds()
+        self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
 
     @staticmethod
     def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None) -> DenseRanking | None:
@@ -91,8 +96,11 @@ class DenseRanking:
 
     def take(self, item: int) -> None:
         """Choose an item."""
+        candidate = int(self.candidate[item])
+        if self._gain_of[candidate] >= self._still and self._known[candidate] == 0.0:
+            return  # it changes no level
         before = self.gains.moved
-        self.gains.take(int(self.candidate[item]))
+        self.gains.take(candidate)
         if self.gains.moved == before == 0:
             return
         self._pick += 1
@@ -113,12 +121,20 @@ class DenseRanking:
                 self._look(top)
             else:
                 level = float(keys[top]) - self._tie_width(top)
-                close = np.flatnonzero(keys >= level)
-                close = close[free[close]]
-                waiting = close[self._gain_of[self.candidate[close]] < self._still]
-                if not waiting.size:
-                    return int(close[0]), self._known_gain(int(close[0]))
-                self._look(int(waiting[np.argmax(keys[waiting])]))
+                if level <= 0.0 and self.problem.utility is None:  # gains are not negative: all that are open tie
+                    first = int(free.argmax())
+                    if self._gain_of[self.candidate[first]] >= self._still:
+                        return first, self._known_gain(first)
+                    self._evaluate(int(self.candidate[first]))
+                    continue
+                close = (keys >= level).nonzero()[0]
+                if close.size > 1:
+                    close = close[free[close]]
+                    waiting = close[self._gain_of[self.candidate[close]] < self._still]
+                    if waiting.size:
+                        self._look(int(waiting[np.argmax(keys[waiting])]))
+                        continue
+                return int(close[0]), self._known_gain(int(close[0]))
 
     def _known_gain(self, item: int) -> float:
         utility = self.problem.utility
@@ -126,6 +142,8 @@ class DenseRanking:
 
     def _tie_width(self, item: int) -> float:
         """Return by how much a key may be below an item's and still tie with it."""
+        if self.scale is None and self.problem.utility is None:
+            return relative_width(self._known_gain(item), self._rounding, self.gains.unit)
         return tie_width_in(self.problem, self.gains.unit, item, self._known_gain(item), self.scale)
 
     def _look(self, item: int) -> None:
@@ -165,7 +183,7 @@ class DenseRanking:
         self._looked += some.size
         self._known[some] = np.minimum(self._known[some], self.gains.bounds_now(some))
         self._bound_of[some] = self._pick
-        self._put(some)
+        self._put(some, self._known[some])
 
     def _highest(self, most: int) -> Indices:
         """Return the candidates of the items of largest keys, ascending."""
@@ -178,31 +196,45 @@ class DenseRanking:
         changed = self.gains.settle()
         if changed is None:
             self._gain_of[self._gain_of < self._pick] = -1
-            self._put(None)
+            bounds = self.gains.bounds()
+            self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
         else:
             self._gain_of[changed[self._gain_of[changed] < self._pick]] = -1
-            self._put(changed)
+            self._put(changed, self.gains.bounds(changed))
         self._still, self._settled, self._looked, self._unsettled = 0, self._pick, 0, 0
 
-    def _put(self, changed: Indices | None) -> None:
-        """Give items the keys that are known now: those of some candidates, or all."""
-        items = changed
-        if changed is None:
-            items = np.arange(self.problem.n)
-        elif self._copies:
-            here = np.zeros(self._known.size, dtype=np.bool_)
-            here[changed] = True
-            items = np.flatnonzero(here[self.candidate])
-        assert items is not None
-        # a closed one's is that of none
-        self._keys[items] = np.minimum(self._keys[items], self._keys_of(items))
+    def _put(self, candidates: Indices, bounds: Float64s) -> None:
+        """Give the items of some candidates keys for numbers that their gains do not exceed."""
+        if not self._copies:
+            self._lower(candidates, bounds)
+        elif candidates.size == 1:
+            self._lower(self._items_of(int(candidates[0])), bounds)
+        else:
+            of = np.full(self._known.size, np.inf)
+            of[candidates] = bounds
+            items = (of[self.candidate] < np.inf).nonzero()[0]
+            self._lower(items, of[self.candidate[items]])
+
+    def _items_of(self, candidate: int) -> Indices:
+        order, starts = self._by_candidate
+        return order[starts[candidate] : starts[candidate + 1]]
+
+    @cached_property
+    def _by_candidate(self) -> tuple[Indices, Indices]:
+        """The items by candidate, and where those of each begin."""
+        starts = np.searchsorted(self.candidate, np.arange(self._known.size + 1), sorter=self._order)
+        return self._order, starts
+
+    @cached_property
+    def _order(self) -> Indices:
+        return np.argsort(self.candidate, kind="stable")
 
     def _put_one(self, candidate: int) -> None:
         """Give the items of one candidate the keys that are known now: what :meth:`_put` does, number by number."""
-        if self._copies:
-            self._put(np.array([candidate]))
-            return
         key = min(self.gains.bound(candidate), float(self._known[candidate]))
+        if self._copies:
+            self._put(np.array([candidate]), np.array([key]))
+            return
         if self.problem.utility is not None:
             key += float(self.problem.utility[candidate])
         if self.scale is not None:
@@ -210,10 +242,10 @@ class DenseRanking:
         if key < self._keys[candidate]:
             self._keys[candidate] = key
 
-    def _keys_of(self, items: Indices) -> Float64s:
-        """Return for items their gains, where those are known, else numbers that they do not exceed; as keys."""
-        candidates = self.candidate[items] if self._copies else items
-        gains = np.minimum(self.gains.bounds(candidates), self._known[candidates])
+    def _lower(self, items: Indices | slice, bounds: Float64s) -> None:
+        """Give items keys for numbers that their gains do not exceed; a closed one's is that of none."""
         if self.problem.utility is not None:
-            gains = gains + self.problem.utility[items]
-        return gains if self.scale is None else gains * self.scale[items]
+            bounds = bounds + self.problem.utility[items]
+        if self.scale is not None:
+            bounds = bounds * self.scale[items]
+        self._keys[items] = np.minimum(self._keys[items], bounds)

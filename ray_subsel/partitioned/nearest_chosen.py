@@ -103,11 +103,8 @@ class NearestChosen:
         """Return the nearest chosen item of each row among those of its nearest cells."""
         assert self.cells is not None
         assert self.centres is not None
-        centres = self.centres.vectors
-        wanted = min(CELLS, centres.shape[0])
-        row, cell, _ = nearest_among(block, centres, centres.astype(np.float32), wanted)
-        close = np.arange(row.size) - np.searchsorted(row, row) < wanted
-        row, cell = row[close], cell[close]
+        near = self.centres.nearest_few(block, min(CELLS, self.centres.n_clusters))
+        row, cell = np.repeat(np.arange(block.shape[0]), near.shape[1]), near.ravel()
         places, cosines = np.full(block.shape[0], -1), np.full(block.shape[0], -np.inf)
         for one in np.unique(cell).tolist():
             here, members = row[cell == one], self.cells[one]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.dedup.clusters import NO_CLUSTER, Centres, fit_centres
 from ray_subsel.dedup.settings import NearSettings
 
@@ -65,3 +65,22 @@ def test_neighbours_are_the_next_centres_whose_plane_is_in_reach():
         distance = np.linalg.norm(centres.vectors[own] - centres.vectors, axis=1)
         wanted = [int(c) if cosines[own] - cosines[c] <= reach * distance[c] else NO_CLUSTER for c in order]
         assert others == wanted
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e-5, 1e-7, 0.0])
+def test_clusters_and_neighbours_are_those_of_float64_however_close_centres_lie(apart):
+    """Centres come in pairs that differ by more than float32 can be wrong, by as much, by less, and not at all."""
+    rows, reach = rows_of(600, d=6), 0.2
+    one, other = rows_of(9, d=6, seed=1).slice(0, 9), rows_of(9, d=6, seed=2).slice(0, 9)
+    centres = Centres(unit_rows(np.concatenate([one, one + apart * other])).slice(0, 18))
+    clusters, beside = centres.assign(rows, reach)
+    few = centres.nearest_few(rows.slice(0, 600), 5)
+    assert (centres.nearest(rows) == clusters).all()
+    vectors = rows.slice(0, 600)
+    cosines = np.stack([row_dots(vectors, centre) for centre in centres.vectors], axis=1)
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    np.testing.assert_array_equal(clusters, order[:, 0])
+    np.testing.assert_array_equal(np.sort(few, axis=1), np.sort(order[:, :5], axis=1))
+    best = np.take_along_axis(cosines, order[:, :1], axis=1)
+    close = best - np.take_along_axis(cosines, order, axis=1) <= reach * centres.distances[clusters[:, None], order]
+    np.testing.assert_array_equal(beside, np.where(close, order, NO_CLUSTER)[:, 1:5])

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from ray_subsel import select
 from ray_subsel.objectives import FacilityLocation, SaturatedCoverage
-from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.base import Objective, ProblemSize
+from ray_subsel.objectives.represented import FEW_DIMENSIONS
 
+D = FEW_DIMENSIONS + 2  # so many that similarities are kept in float32
 KINDS = ("gaussian", "copies", "one-hot", "two-dimensional", "half")
 OBJECTIVES: tuple[Objective[Any], ...] = (
     FacilityLocation(),
@@ -26,12 +28,12 @@ OBJECTIVES: tuple[Objective[Any], ...] = (
 def vectors(kind: str, n: int, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     if kind == "copies":
-        return rng.standard_normal((5, 6))[rng.integers(5, size=n)].astype(np.float32)
+        return rng.standard_normal((5, D))[rng.integers(5, size=n)].astype(np.float32)
     if kind == "one-hot":
-        return np.eye(4, dtype=np.float32)[rng.integers(4, size=n)]
+        return np.eye(D, dtype=np.float32)[rng.integers(4, size=n)]
     if kind == "two-dimensional":
         return rng.standard_normal((n, 2))
-    return rng.standard_normal((n, 7)).astype(np.float16 if kind == "half" else np.float32)
+    return rng.standard_normal((n, D)).astype(np.float16 if kind == "half" else np.float32)
 
 
 @settings(max_examples=40, deadline=None)
@@ -92,7 +94,7 @@ def test_sums_are_made_again_where_large_gains_have_left_more_rounding_than_smal
 def test_levels_that_move_by_less_than_float32_shows_are_not_taken_for_still(objective: Any) -> None:
     """Copies but for the last bits of float64: picks change gains by 1e-9, by which they are told apart."""
     rng = np.random.default_rng(1)
-    X = rng.standard_normal((6, 5))[rng.integers(6, size=60)] + 1e-9 * rng.standard_normal((60, 5))
+    X = rng.standard_normal((6, D))[rng.integers(6, size=60)] + 1e-9 * rng.standard_normal((60, D))
     naive, found = (select(X, 40, objective=objective, optimizer=name) for name in ("naive", "greedy"))
     np.testing.assert_array_equal(found.indices, naive.indices)
     np.testing.assert_allclose(found.gains, naive.gains, rtol=1e-11, atol=1e-11)
@@ -104,6 +106,19 @@ def test_what_does_not_fit_is_not_kept() -> None:
     assert FacilityLocation(dense_bytes=30 * 30 * 4 - 1).dense_gains(X) is None
     assert SaturatedCoverage(kernel="rbf", dense_bytes=30 * 30 * 8).dense_gains(X) is not None
     assert SaturatedCoverage(kernel="rbf", dense_bytes=30 * 30 * 8 - 1).dense_gains(X) is None
+
+
+@pytest.mark.parametrize("objective", [FacilityLocation, SaturatedCoverage])
+def test_similarities_of_short_vectors_are_kept_in_float64_where_they_fit(objective: Any) -> None:
+    sizes = {(FEW_DIMENSIONS, 8): 8, (FEW_DIMENSIONS, 4): 4, (FEW_DIMENSIONS + 1, 8): 4}
+    for (d, room), taken in sizes.items():
+        X = np.random.default_rng(0).standard_normal((30, d)).astype(np.float32)
+        f = objective(dense_bytes=room * 30 * 30)
+        dense = f.dense_gains(X)
+        assert dense.W.dtype.itemsize == taken
+        none = objective(dense_bytes=0).memory_bytes(ProblemSize(30, 5, d, represented=30))
+        assert f.block_bytes(ProblemSize(30, 5, d, represented=30)) == taken * 30 * 30
+        assert f.memory_bytes(ProblemSize(30, 5, d, represented=30)) != none
 
 
 @pytest.mark.parametrize("bytes_kept", [0, 1 << 30])

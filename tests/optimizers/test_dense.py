@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ray_subsel import select
 from ray_subsel.objectives import FacilityLocation, SaturatedCoverage
-from tests.objectives.test_dense_gains import KINDS, OBJECTIVES, vectors
+from tests.objectives.test_dense_gains import KINDS, OBJECTIVES, D, vectors
 
 
 @settings(max_examples=60, deadline=None)
@@ -52,3 +52,27 @@ def test_few_items_are_evaluated_on_any_data_even_when_all_is_covered(kind: str,
     n = 600
     chosen = select(vectors(kind, n, 3), 400, objective=objective)
     assert chosen.stats["evaluations"] <= 4 * n
+
+
+@pytest.mark.parametrize(("objective", "most"), [(FacilityLocation(), 1.5), (SaturatedCoverage(), 2.8)])
+def test_items_that_lie_close_in_the_plane_are_told_apart_without_looking_at_each(objective: Any, most: float) -> None:
+    """On an arc neighbours differ by 1e-4, and items gain 1e-8: less than float32 tells."""
+    angles = np.random.default_rng(3).random(600) * 0.05
+    chosen = select(np.stack([np.cos(angles), np.sin(angles)], axis=1), 300, objective=objective)
+    assert chosen.stats["evaluations"] <= most * 300
+
+
+@pytest.mark.parametrize("objective", [FacilityLocation(), SaturatedCoverage()], ids=lambda f: str(f.name))
+def test_where_nothing_adds_any_more_the_lowest_open_items_are_taken(objective: Any) -> None:
+    X = np.eye(D, dtype=np.float32)[np.random.default_rng(0).integers(D, size=400)]
+    barred = np.array([5, 6, 7])
+    limits: tuple[dict[str, Any], ...] = (
+        {"k": 400},
+        {"k": 397, "groups": np.isin(np.arange(400), barred).astype(np.int64), "quotas": [400, 0]},
+    )
+    for more in limits:
+        chosen = select(X, objective=objective, **more)
+        rest = chosen.indices[chosen.gains == 0.0]
+        assert rest.size > 200
+        np.testing.assert_array_equal(rest, np.sort(rest))
+        assert np.isin(barred, chosen.indices).all() == (more["k"] == 400)

@@ -9,10 +9,11 @@ from ray_subsel.corpus.formats.delimited import Delimited
 from ray_subsel.corpus.formats.json_objects import JsonObjects
 from ray_subsel.corpus.formats.numpy_array import NumpyArray
 from ray_subsel.corpus.formats.plain_text import Documents, Lines, Paragraphs
+from ray_subsel.corpus.formats.safetensors import Safetensors
 
 _KNOWN: tuple[FileFormat, ...] = (
     *(Delimited("csv", ","), Delimited("tsv", "\t"), JsonObjects("jsonl"), JsonObjects("json")),
-    *(Parquet(), Arrow(), NumpyArray()),
+    *(Parquet(), Arrow(), NumpyArray(), Safetensors()),
     *(Lines(), Paragraphs(), Documents()),
 )
 FILE_FORMATS: dict[str, FileFormat] = {one.name: one for one in _KNOWN}

@@ -132,7 +132,9 @@ def test_what_a_csv_writer_writes_is_counted_row_by_row(folder, rows, delimiter)
 @example(8706, 0, "parquet")  # the footer says another number of rows than there is
 @example(1108, 0, "stream")  # the schema has lost its fields
 @example(6756, 0, "npy")  # the header is no Python that could be taken apart
-@given(st.integers(0, 10_000), st.integers(0, 255), st.sampled_from(["parquet", "arrow", "stream", "npy"]))
+@given(
+    st.integers(0, 10_000), st.integers(0, 255), st.sampled_from(["parquet", "arrow", "stream", "npy", "safetensors"])
+)
 def test_a_byte_that_is_damaged_or_lost_is_no_traceback(folder, at, byte, form):
     table = pa.table({"text": ["one", "two", None], "v": [[1.0], None, [2.0, 3.0]], "a.b": ["x", "y", "z"]})
     buffer = io.BytesIO()
@@ -140,6 +142,10 @@ def test_a_byte_that_is_damaged_or_lost_is_no_traceback(folder, at, byte, form):
         pq.write_table(table, buffer, row_group_size=2)
     elif form == "npy":
         np.save(buffer, np.arange(6.0).reshape(3, 2))
+    elif form == "safetensors":
+        from safetensors.numpy import save
+
+        buffer.write(save({"v": np.arange(6.0).reshape(3, 2), "label": np.arange(3)}))
     else:
         with (pa.ipc.new_file if form == "arrow" else pa.ipc.new_stream)(buffer, table.schema) as writer:
             writer.write_table(table, max_chunksize=2)
