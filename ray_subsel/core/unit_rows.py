@@ -32,6 +32,9 @@ PASS_NUMBERS = 1 << 20
 CACHED_NUMBERS = 1 << 16
 """Numbers of a block of X that is multiplied with several vectors."""
 
+WIDENED_BYTES = 32 << 20
+"""Up to this size rows of float16 are held in float32 for many products; others are widened for each, by blocks."""
+
 _SMALLEST = 1e-300
 _SAFE_SQUARE = 1e-200  # a sum of squares above it, and below its inverse, has lost nothing that it shows
 _NEARLY = 2.0**-22  # how far a scale may be from 1 and go into the error of products in float32
@@ -180,14 +183,15 @@ class UnitRows:
         several = out.ndim == 2
         numbers = CACHED_NUMBERS if several else PASS_NUMBERS  # of a matrix it is faster to multiply what is cached
         blocks = list(ranges(self.n, max(256 if several else 1024, numbers // self.d)))
-        if is_tensor(self.X) or self.X.dtype != self.working_dtype or not self._as_is:
+        X = self._widened
+        if is_tensor(X) or X.dtype != self.working_dtype or not self._as_is:
 
             def fill(start: int, stop: int, p: Float64s) -> None:
                 found = self.products(slice(start, stop), p.reshape(self.d, -1))
                 out[start:stop] = found.reshape(out[start:stop].shape)
 
             return lambda p: _discard(workers(partial(fill, p=p), blocks))
-        X, dtype = self.X, self._working
+        dtype = self._working
         scale = None if self._of_norm_1 else self.scale.astype(dtype).reshape(-1, *[1] * several)
 
         def multiply(start: int, stop: int, p: Floats) -> None:
@@ -204,6 +208,12 @@ class UnitRows:
             return lambda p: multiply(0, self.n, p.astype(dtype))
         run = multiply_several if several else multiply
         return lambda p: _discard(workers(partial(run, p=np.ascontiguousarray(p, dtype=dtype)), blocks))
+
+    @cached_property
+    def _widened(self) -> Any:
+        """X, in float32 where it is of float16 and small."""
+        small = not is_tensor(self.X) and self.X.dtype == np.float16 and 4 * self.X.size <= WIDENED_BYTES
+        return self.X.astype(np.float32) if small else self.X
 
     @cached_property
     def _of_norm_1(self) -> bool:

@@ -224,7 +224,9 @@ class DenseGains:
         change = self.levels.settle()
         assert change.items is not None
         candidates, parts = above.between(change.items, change.low, change.high)
-        if 4 * candidates.size > self.W.n:
+        if change.items.size == 1:  # each candidate is there once
+            self._kept[candidates] -= parts
+        elif 4 * candidates.size > self.W.n:
             fall = np.bincount(candidates, weights=parts, minlength=self.W.n)
             self._kept -= fall
             candidates = fall.nonzero()[0]

@@ -199,7 +199,8 @@ class DenseRanking:
             bounds = self.gains.bounds()
             self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
         else:
-            self._gain_of[changed[self._gain_of[changed] < self._pick]] = -1
+            # with the pick itself nothing has been looked at yet
+            self._gain_of[changed if not self._looked else changed[self._gain_of[changed] < self._pick]] = -1
             self._put(changed, self.gains.bounds(changed))
         self._still, self._settled, self._looked, self._unsettled = 0, self._pick, 0, 0
 

@@ -83,6 +83,21 @@ def test_single_rows_keep_their_bound(dtype, scale):
         assert (np.abs(found - exact[which]) <= 2.0**-23 * np.abs(exact[which])).all()
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_products_of_float16_are_those_of_its_numbers_whether_it_is_held_in_float32_or_not(size, shape, monkeypatch):
+    monkeypatch.setattr("ray_subsel.core.unit_rows.WIDENED_BYTES", 4 * 300 * 7 - (size == "large"))
+    X = np.random.default_rng(0).normal(size=(300, 7)).astype(np.float16)
+    rows, out = unit_rows(X), np.empty((300, *shape), dtype=np.float32)
+    multiply = rows.multiplier(out)
+    for seed in range(2):
+        p = np.random.default_rng(seed).normal(size=(7, *shape))
+        multiply(p)
+        bound = (rows.d + 8) * rows.unit_roundoff * np.linalg.norm(p, axis=0)
+        assert (np.abs(out - rows.slice(0, 300) @ p) <= bound).all()
+    assert rows.X is X
+
+
 def test_blocks_cover_all_rows_once():
     rows = UnitRows(np.zeros((1000, 5000), dtype=np.float32), np.ones(1000))
     assert np.concatenate([np.arange(*block) for block in rows.blocks()]).tolist() == list(range(1000))

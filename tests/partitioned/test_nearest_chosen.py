@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.core.unit_rows import unit_rows
@@ -16,6 +16,7 @@ def brute(X, chosen):
     return np.argmax(best - 1e-12 <= W, axis=1), best[:, 0]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 8), st.integers(1, 12), st.booleans())
 def test_it_is_brute_force_s_in_any_parts(seed, n, k, cut, copies):
     draw = np.random.default_rng(seed)
