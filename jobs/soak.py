@@ -159,6 +159,8 @@ class Cluster:
 
         health = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_timeout_ms": 10_000}
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": health, "temp_dir": str(self.folder)}
+        os.environ["RAY_TMPDIR"] = str(self.folder)  # the file that tells others of this cluster stays here, too
+        (self.folder / "ray").mkdir()
         cluster = RayCluster(initialize_head=True, head_node_args=head)
         node = cluster.add_node(num_cpus=2)
         (self.folder / "address.new").write_text(cluster.address)

@@ -107,6 +107,7 @@ def test_any_flags_and_any_file_end_as_documented(inputs, tmp_path_factory, caps
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @settings(max_examples=3000, **QUICK)
 @given(commands())
 def test_any_flags_and_any_file_end_as_documented_at_length(inputs, tmp_path_factory, capsys, command):
