@@ -1,7 +1,7 @@
 """Find the chosen item that each embedded item is nearest to: a task a shard, and what each chosen one stands for.
 
 ``nearest/part-*.parquet`` has a row for each item of ``embeddings/``, near copies included: ``id``, ``nearest`` (the
-row that the chosen item is published as) and ``cosine`` to it.
+row that the chosen item is published as) and ``cosine`` to it. Parts that a run which was killed has left are kept.
 """
 
 from __future__ import annotations
@@ -94,15 +94,40 @@ def find_nearest(
 def _write_part(
     items: EmbeddingStore, chosen: NearestChosen, published: Indices, left_out: Indices, shard: int
 ) -> Indices:
-    """Write the part of one shard and return the rows that each chosen item stands for in it."""
+    """Write the part of one shard, unless it is there, and return the rows that each chosen item stands for in it."""
     rows = np.zeros(published.size, dtype=np.int64)
+    if items.run.exists(part_name(shard, FOLDER)):
+        ranks = _ranks_of_part(items, published, shard)
+        if ranks is not None:
+            for table in items.row_groups(shard, ["id", MULTIPLICITY]):
+                rows += _rows_of(ranks[: table.num_rows], table, left_out, published.size)
+                ranks = ranks[table.num_rows :]
+            return rows
     parts = []
     for table in items.row_groups(shard, ["id", "vector", MULTIPLICITY]):
         ranks, cosines = chosen.find(unit_rows(vectors_of(table["vector"])))
-        counts = np.where(is_in(table["id"].to_numpy(), left_out), 0, table[MULTIPLICITY].to_numpy())
-        rows += np.bincount(ranks, weights=counts, minlength=published.size).astype(np.int64)
+        rows += _rows_of(ranks, table, left_out, published.size)
         columns = {"nearest": pa.array(published[ranks]), "cosine": pa.array(cosines.astype(np.float32))}
         parts.append(pa.table({"id": table["id"], **columns}))
     schema = pa.schema({"id": pa.int64(), "nearest": pa.int64(), "cosine": pa.float32()})
     items.run.write_table(part_name(shard, FOLDER), pa.concat_tables(parts) if parts else schema.empty_table())
     return rows
+
+
+def _ranks_of_part(items: EmbeddingStore, published: Indices, shard: int) -> Indices | None:
+    """Return the rank of the chosen item nearest to each item, of a part that is there; None where it is of others."""
+    part = items.run.read_table(part_name(shard, FOLDER), ["id", "nearest"])
+    ids = [table["id"].to_numpy() for table in items.row_groups(shard, ["id"])]
+    order = np.argsort(published)
+    nearest = part["nearest"].to_numpy()
+    ranks = order[np.minimum(np.searchsorted(published, nearest, sorter=order), order.size - 1)]
+    fits = (
+        np.array_equal(part["id"].to_numpy(), np.concatenate([*ids, NO_ITEMS])) and (published[ranks] == nearest).all()
+    )
+    return ranks if fits else None
+
+
+def _rows_of(ranks: Indices, table: pa.Table, left_out: Indices, k: int) -> Indices:
+    """Return the rows that each chosen item stands for, of items and the rank of the chosen one nearest to each."""
+    counts = np.where(is_in(table["id"].to_numpy(), left_out), 0, table[MULTIPLICITY].to_numpy())
+    return np.bincount(ranks, weights=counts, minlength=k).astype(np.int64)

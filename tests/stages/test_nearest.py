@@ -1,5 +1,8 @@
 """What chosen items stand for: every row once, by brute force, whatever the partitions, in process or on Ray."""
 
+import shutil
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,3 +50,38 @@ def test_partitions_and_ray_do_not_matter(corpus, tmp_path, policy):
     other, _ = chosen(path, tmp_path / "other", "--partitions", "1", policy=policy)
     assert other["weight"].to_pylist() == selection["weight"].to_pylist()
     assert other["id"].to_pylist() == selection["id"].to_pylist()
+
+
+def interrupt(event, name):
+    if (event, name) == ("write", "selection.parquet"):
+        raise KeyboardInterrupt
+
+
+def _note(made, event, name):
+    if event == "written" and name.startswith("nearest/"):
+        made.append(name)
+
+
+def of_others(table):
+    return table.set_column(1, "nearest", pa.array(np.full(table.num_rows, 10**6)))
+
+
+def of_fewer(table):
+    return table.slice(1)
+
+
+def test_parts_that_a_killed_run_has_left_are_kept_where_they_are_its_own(corpus, tmp_path):
+    path, _ = corpus
+    selection, nearest = chosen(path, tmp_path / "undisturbed")
+    call = ["select", str(path), "--vectors", "v", "--k", "25", "--near", "0.99", "--quiet", "--out"]
+    assert main([*call, str(tmp_path / "killed")], watch=interrupt) == 130
+    for number, damage in enumerate((None, of_others, of_fewer)):
+        out, made = tmp_path / str(number), []
+        shutil.copytree(tmp_path / "killed", out)
+        wrong = max((out / "nearest").iterdir(), key=lambda part: pq.read_metadata(part).num_rows)
+        if damage is not None:
+            pq.write_table(damage(pq.read_table(wrong)), wrong)
+        assert main([*call, str(out)], watch=partial(_note, made)) == 0
+        assert made == ([] if damage is None else [f"nearest/{wrong.name}"])
+        assert pq.read_table(out / "selection.parquet") == selection
+        assert pq.read_table(out / "nearest") == nearest
