@@ -87,6 +87,21 @@ class GroundSummary:
     target: Target | None = None
 
 
+class CandidatePool(abc.ABC):
+    """Some candidates, held so that bounds of all their gains cost little at every pick."""
+
+    exact: ClassVar[bool] = False
+    """Whether :meth:`bounds` is the gains."""
+
+    @abc.abstractmethod
+    def bounds(self, state: Any) -> Float64s:
+        """Return numbers that no candidate's gain exceeds, shape (b,)."""
+
+    @abc.abstractmethod
+    def gains(self, state: Any, which: Indices) -> Float64s:
+        """Return the gains of those at some places of the pool, bit by bit those of :meth:`Objective.gains`."""
+
+
 class Objective(abc.ABC, Generic[S]):
     """A set function f over the rows of X. Subclasses are final frozen dataclasses that hold parameters only."""
 
@@ -144,6 +159,11 @@ class Objective(abc.ABC, Generic[S]):
 
     def cheap_bounds(self, state: S) -> Float64s | None:
         """Return looser bounds of all n gains at a small fraction of their cost, or None: there are none."""
+        return None
+
+    def pool(self, state: S, ids: Indices) -> CandidatePool | None:
+        """Return some candidates as a pool, or None: there is none. One that has it has :meth:`cheap_bounds` too."""
+        del state, ids
         return None
 
     def unit(self, state: S) -> float:

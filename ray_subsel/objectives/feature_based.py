@@ -5,7 +5,6 @@ More of the same feature brings less and less.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -15,36 +14,19 @@ import scipy.sparse as sp
 from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
-from ray_subsel.objectives.base import Objective
+from ray_subsel.objectives.base import CandidatePool, Objective
+from ray_subsel.objectives.feature_pool import (
+    CONCAVE,
+    Concave,
+    DensePool,
+    FeatureBasedState,
+    SparsePool,
+    Tangent,
+    gains_of,
+    positive_means,
+)
 
 _BLOCK_NUMBERS = 1 << 19
-
-CONCAVE: dict[str, Callable[[Float64s], Float64s]] = {
-    "sqrt": np.sqrt,
-    "log": np.log1p,
-    "saturating": lambda amount: amount / (1.0 + amount),
-}
-"""Concave, increasing functions phi with phi(0) = 0."""
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureBasedState:
-    """The value of a feature-based function on a chosen set.
-
-    Attributes
-    ----------
-    X : numpy array, torch tensor or scipy CSR array of shape (n, d)
-    amounts : float64 array of shape (d,)
-        Sum of the chosen rows.
-    weights : float64 array of shape (d,)
-    unit : float
-        What the largest amount of a row is worth.
-    """
-
-    X: Any
-    amounts: Float64s
-    weights: Float64s
-    unit: float
 
 
 @final
@@ -88,6 +70,8 @@ class FeatureBased(Objective[FeatureBasedState]):
 
     def init(self, X: Floats | Any) -> FeatureBasedState:
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
+        d = int(X.shape[1])
+        usual = np.zeros(d)
         if sp.issparse(X):
             X = sp.csr_array(X)
             _check_amounts(X.data, "X")
@@ -97,32 +81,48 @@ class FeatureBased(Objective[FeatureBasedState]):
                 X.sum_duplicates()
         else:
             check_matrix(X, "X")
-            largest = 0.0
+            most = np.zeros(d)
             for start, stop in _blocks(X):
                 amounts = to_float64(X[start:stop])
-                _check_amounts(amounts, f"rows {start}-{stop - 1} of X")
-                largest = max(largest, float(amounts.max()))
-        weights = self._weights(int(X.shape[1]))
-        unit = float(CONCAVE[self.concave](np.array([largest]))[0]) * float(weights.max())
-        return FeatureBasedState(X, np.zeros(weights.size), weights, unit)
+                np.maximum(most, _largest_amounts(amounts, f"rows {start}-{stop - 1} of X"), out=most)
+                with np.errstate(over="ignore"):
+                    usual += amounts.sum(axis=0) / X.shape[0]
+            usual = positive_means(usual, most)
+            largest = float(most.max())
+        weights = self._weights(d)
+        unit = float(self._phi.value(np.array([largest]))[0]) * float(weights.max())
+        return FeatureBasedState(X, np.zeros(d), weights, unit, usual, self._phi, np.zeros(d))
 
     def gains(self, state: FeatureBasedState, candidates: Indices | None = None) -> Float64s:
         """Return the gains of the candidates."""
         ids = None if candidates is None else np.asarray(candidates, dtype=np.int64)
         if sp.issparse(state.X):
-            rows = state.X if ids is None else state.X[ids]
-            return self._sparse_gains(rows, state)
+            return SparsePool(state.X if ids is None else state.X[ids]).bounds(state)
         n = int(state.X.shape[0]) if ids is None else ids.size
-        phi = CONCAVE[self.concave]
-        base = phi(state.amounts)
         gains = np.empty(n)
-        step = max(1, _BLOCK_NUMBERS // state.amounts.size)
-        for start in range(0, n, step):
-            stop = min(start + step, n)
+        for start, stop in _blocks(state.X, n):
             rows = _rows(state.X, slice(start, stop) if ids is None else ids[start:stop])
-            # numpy's sum along a row, unlike a matrix product, gives equal rows equal bits
-            gains[start:stop] = np.sum((phi(rows + state.amounts) - base) * state.weights, axis=1)
+            gains[start:stop] = gains_of(rows, state)
         return gains
+
+    def cheap_bounds(self, state: FeatureBasedState) -> Float64s:
+        """Return a linear function of each row that touches the gain of a row of usual amounts; sparse: the gains."""
+        X = state.X
+        if sp.issparse(X):
+            return self.gains(state)
+        tangent = Tangent.of(state, state.usual)
+        if isinstance(X, np.ndarray) and X.dtype.itemsize >= 4:
+            return tangent.at(X)
+        bounds = np.empty(int(X.shape[0]))
+        for start, stop in _blocks(X):
+            bounds[start:stop] = tangent.at(_held(X, slice(start, stop)))
+        return bounds
+
+    def pool(self, state: FeatureBasedState, ids: Indices) -> CandidatePool:
+        """Return some rows."""
+        if sp.issparse(state.X):
+            return SparsePool(state.X[ids])
+        return DensePool(_held(state.X, ids))
 
     def unit(self, state: FeatureBasedState) -> float:
         """Return what the largest amount of a row is worth."""
@@ -131,23 +131,26 @@ class FeatureBased(Objective[FeatureBasedState]):
     def add(self, state: FeatureBasedState, item: int) -> FeatureBasedState:
         """Return the state of S + item."""
         if sp.issparse(state.X):
-            amounts = state.amounts.copy()
+            amounts, values = state.amounts.copy(), state.values.copy()
             start, stop = int(state.X.indptr[item]), int(state.X.indptr[item + 1])
-            amounts[state.X.indices[start:stop]] += state.X.data[start:stop]
+            features = state.X.indices[start:stop]
+            amounts[features] += state.X.data[start:stop]
+            values[features] = self._phi.value(amounts[features])
         else:
-            amounts = state.amounts + _rows(state.X, np.array([item]))[0]
-        return FeatureBasedState(state.X, amounts, state.weights, state.unit)
+            amounts = state.amounts + _rows(state.X, slice(item, item + 1))[0]
+            values = self._phi.value(amounts)
+        return FeatureBasedState(state.X, amounts, state.weights, state.unit, state.usual, state.phi, values)
 
     def value(self, state: FeatureBasedState) -> float:
         """Return f(S)."""
-        return float(np.sum(CONCAVE[self.concave](state.amounts) * state.weights))
+        return float(np.sum(state.values * state.weights))
 
     def evaluate(self, X: Floats | Any, subset: Indices) -> float:
         """Return f(subset) from the formula; O(k d)."""
         ids = np.asarray(subset, dtype=np.int64)
         chosen = sp.csr_array(X)[ids].toarray() if sp.issparse(X) else _rows(X, ids)
         amounts = np.asarray(chosen, dtype=np.float64).sum(axis=0)
-        return float(CONCAVE[self.concave](amounts) @ self._weights(amounts.size))
+        return float(self._phi.value(amounts) @ self._weights(amounts.size))
 
     @classmethod
     def check_input(cls, *, embedded: bool) -> None:
@@ -157,12 +160,9 @@ class FeatureBased(Objective[FeatureBasedState]):
             way = "Give amounts (counts, TF-IDF) by --vectors, or use another objective."
             raise invalid("objective", must, cls.name, way)
 
-    def _sparse_gains(self, rows: Any, state: FeatureBasedState) -> Float64s:
-        phi = CONCAVE[self.concave]
-        before = state.amounts[rows.indices]
-        each = (phi(before + rows.data) - phi(before)) * state.weights[rows.indices]
-        cumulated = sp.csr_array((each, rows.indices, rows.indptr), shape=rows.shape)
-        return np.asarray(cumulated @ np.ones(rows.shape[1]), dtype=np.float64)
+    @property
+    def _phi(self) -> Concave:
+        return CONCAVE[self.concave]
 
     def _weights(self, d: int) -> Float64s:
         if self.weights is None:
@@ -177,16 +177,31 @@ class FeatureBased(Objective[FeatureBasedState]):
         return given.astype(np.float64)
 
 
+def _largest_amounts(amounts: Float64s, parameter: str) -> Float64s:
+    """Return the largest of each column of numbers that are finite and >= 0."""
+    largest = amounts.max(axis=0)
+    if not (np.isfinite(largest).all() and amounts.min() >= 0):  # NaN compares false
+        _check_amounts(amounts, parameter)
+    return np.asarray(largest)
+
+
 def _check_amounts(amounts: Any, parameter: str) -> None:
     if not np.isfinite(amounts).all() or (amounts < 0).any():
         way = "These are amounts of features; for embeddings use another objective."
         raise invalid(parameter, "hold finite numbers >= 0", Verbatim("a negative number, NaN or infinity"), way)
 
 
-def _blocks(X: Any) -> list[tuple[int, int]]:
-    n, d = int(X.shape[0]), int(X.shape[1])
-    step = max(1, _BLOCK_NUMBERS // d)
+def _blocks(X: Any, n: int | None = None) -> list[tuple[int, int]]:
+    """Return (start, stop) of blocks of n rows as long as those of X; None: of all."""
+    n, step = int(X.shape[0]) if n is None else n, max(1, _BLOCK_NUMBERS // int(X.shape[1]))
     return [(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _held(X: Any, which: slice | Indices) -> Floats:
+    """Return some dense rows as a numpy array of float32, or of float64 where they are no float16 or float32."""
+    if is_tensor(X) or X.dtype.itemsize > 4:
+        return _rows(X, which)
+    return np.asarray(X[which], dtype=np.float32)
 
 
 def _rows(X: Any, which: slice | Indices) -> Float64s:
