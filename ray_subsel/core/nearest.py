@@ -32,8 +32,14 @@ def largest(products: Float32s, wanted: int) -> tuple[Indices, Float32s]:
     columns : int64 array of shape (b, wanted)
     values : float32 array of shape (b, wanted)
     """
-    at = products.shape[1] - wanted
-    columns = np.argpartition(products, at, axis=1)[:, at:]
+    rows, targets = products.shape
+    at = targets - wanted
+    last = np.partition(products, at, axis=1)[:, at, None]
+    columns = np.flatnonzero(products >= last)
+    if columns.size == rows * wanted:
+        columns = columns.reshape(rows, wanted) - np.arange(0, rows * targets, targets)[:, None]
+    else:  # some products are equal
+        columns = np.argpartition(products, at, axis=1)[:, at:]
     values = np.take_along_axis(products, columns, axis=1)
     order = np.argsort(-values, axis=1)
     return np.take_along_axis(columns, order, axis=1), np.take_along_axis(values, order, axis=1)

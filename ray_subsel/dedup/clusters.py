@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.nearest import largest, nearest_among, single_error, told_apart
+from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots
 from ray_subsel.dedup.leader_clustering import join_leaders
@@ -34,6 +35,7 @@ NO_CLUSTER = -1
 
 _SAMPLE_PER_CENTRE = 64
 _LEAST_SAMPLE = 1000
+_BLOCK_NUMBERS = 1 << 19  # of a block of rows and of its products, in float32
 _MARGIN = 1e-6  # what float32 rounds beside products
 _SAMPLE_STREAM = 0x5EA2  # another stream of hashes than the one that draws partitions
 
@@ -147,7 +149,7 @@ class Centres:
         near = np.full((rows.n, wanted - 1), NO_CLUSTER, dtype=np.int32)
         if self.n_clusters == 1:
             return clusters, near
-        for start, stop in rows.blocks(columns=self.n_clusters):
+        for start, stop in ranges(rows.n, max(64, _BLOCK_NUMBERS // (rows.d + self.n_clusters))):
             part = slice(start, stop)
             centre, cosine = largest(rows.single(part) @ self.single.T, min(wanted + 1, self.n_clusters))
             unsure = ~told_apart(cosine, rows.d).all(axis=1)
