@@ -90,7 +90,7 @@ class GroundSummary:
 class CandidatePool(abc.ABC):
     """Some candidates, held so that bounds of all their gains cost little at every pick."""
 
-    exact: ClassVar[bool] = False
+    exact: bool = False
     """Whether :meth:`bounds` is the gains."""
 
     @abc.abstractmethod
@@ -100,6 +100,33 @@ class CandidatePool(abc.ABC):
     @abc.abstractmethod
     def gains(self, state: Any, which: Indices) -> Float64s:
         """Return the gains of those at some places of the pool, bit by bit those of :meth:`Objective.gains`."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowsInPlace(CandidatePool):
+    """Candidates whose vectors stay where they are: bounds of all items are computed for theirs.
+
+    Attributes
+    ----------
+    objective : Objective
+    ids : int64 array of shape (b,)
+    exact : bool
+        Whether the objective's cheap bounds are its gains.
+    """
+
+    objective: Objective[Any]
+    ids: Indices
+    exact: bool = False
+
+    def bounds(self, state: Any) -> Float64s:
+        """Return the cheap bounds of the candidates."""
+        bounds = self.objective.cheap_bounds(state)
+        assert bounds is not None
+        return np.asarray(bounds[self.ids])
+
+    def gains(self, state: Any, which: Indices) -> Float64s:
+        """Return the gains of some of the candidates."""
+        return self.objective.gains(state, self.ids[which])
 
 
 class Objective(abc.ABC, Generic[S]):

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
-from ray_subsel.objectives.base import CandidatePool, Objective
+from ray_subsel.objectives.base import CandidatePool, Objective, RowsInPlace
 from ray_subsel.objectives.feature_pool import (
     CONCAVE,
     Concave,
@@ -27,6 +27,7 @@ from ray_subsel.objectives.feature_pool import (
 )
 
 _BLOCK_NUMBERS = 1 << 19
+_POOL_NUMBERS = 1 << 21
 
 
 @final
@@ -119,10 +120,13 @@ class FeatureBased(Objective[FeatureBasedState]):
         return bounds
 
     def pool(self, state: FeatureBasedState, ids: Indices) -> CandidatePool:
-        """Return some rows."""
-        if sp.issparse(state.X):
-            return SparsePool(state.X[ids])
-        return DensePool(_held(state.X, ids))
+        """Return some rows: a copy of them, unless they are so many that they are better read where they are."""
+        X = state.X
+        sparse = sp.issparse(X)
+        numbers = ids.size * (X.nnz / X.shape[0] if sparse else state.amounts.size)
+        if numbers > _POOL_NUMBERS:
+            return RowsInPlace(self, ids, exact=sparse)
+        return SparsePool(X[ids]) if sparse else DensePool(_held(X, ids))
 
     def unit(self, state: FeatureBasedState) -> float:
         """Return what the largest amount of a row is worth."""

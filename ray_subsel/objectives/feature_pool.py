@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -142,9 +142,8 @@ class SparsePool(CandidatePool):
     rows : scipy CSR array of shape (b, d)
     """
 
-    exact: ClassVar[bool] = True
-
     rows: Any
+    exact: bool = True
 
     @cached_property
     def _row_of(self) -> Indices:

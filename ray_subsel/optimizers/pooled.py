@@ -20,13 +20,14 @@ from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.ties import tie_width
 
 _FIRST = 16  # items that are evaluated before others are compared with the best of them
-_TOGETHER = 64
+_NEXT, _TOGETHER = 64, 4096  # that are evaluated after these, and more each time
 _LEAST, _MOST = 256, 4096  # items of a pool, of which more are taken only where they may all win
+_NUMBERS = 1 << 21  # of their vectors
 
 
-def pool_size(n: int) -> int:
+def pool_size(n: int, d: int) -> int:
     """Return how many of n items a pool holds: few enough for every pick, enough to last for some picks."""
-    return min(_MOST, max(_LEAST, n // 16))
+    return max(16, min(max(_LEAST, n // 16), _MOST, _NUMBERS // d))
 
 
 @final
@@ -73,9 +74,8 @@ class PooledRanking:
         if type(problem.objective).pool is Objective.pool:
             return None
         state = problem.objective.init(problem.X)
-        ranking = PooledRanking(
-            problem, feasible, scale, state, size or pool_size(problem.n), np.full(problem.n, np.inf)
-        )
+        size = size or pool_size(problem.n, int(problem.X.shape[1]))
+        ranking = PooledRanking(problem, feasible, scale, state, size, np.full(problem.n, np.inf))
         ranking._bound_all()
         return ranking
 
@@ -139,7 +139,7 @@ class PooledRanking:
             place = int(exact.argmax())
             if exact[place] > top:
                 top, level = self._level(int(waiting[place]))
-            most = _TOGETHER
+            most = min(_TOGETHER, max(_NEXT, 2 * most))
         return level
 
     def _level(self, place: int) -> tuple[float, float]:

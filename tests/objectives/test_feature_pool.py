@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.objectives import FeatureBased
+from ray_subsel.objectives.base import RowsInPlace
 from ray_subsel.objectives.feature_pool import CONCAVE, Tangent, positive_means
 
 
@@ -84,3 +85,17 @@ def test_the_state_keeps_phi_of_its_amounts():
         state = state_of(f, X, [0, 5, 5])
         assert np.array_equal(state.values, np.log1p(state.amounts))
         assert f.value(state) == pytest.approx(f.evaluate(X, np.array([0, 5, 5])))
+
+
+def test_many_rows_are_read_where_they_are():
+    X = np.random.default_rng(3).random((33_000, 64)).astype(np.float32)
+    f = FeatureBased()
+    for rows, exact in ((X, False), (sp.csr_array(X), True)):
+        state = state_of(f, rows, [1, 2])
+        ids = np.arange(32_999)
+        pool = f.pool(state, ids)
+        assert isinstance(pool, RowsInPlace)
+        gains = f.gains(state, ids)
+        assert (pool.bounds(state) >= gains).all()
+        assert pool.exact == np.array_equal(pool.bounds(state), gains) == exact
+        assert np.array_equal(pool.gains(state, ids[::1000]), gains[::1000])

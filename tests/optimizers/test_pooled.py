@@ -57,7 +57,7 @@ def test_the_picks_are_naive_greedys(seed, n, size, concave, dtype, copies, util
 def test_few_items_are_evaluated():
     X = np.random.default_rng(0).random((3000, 40)).astype(np.float32)
     problem = Problem(X, FeatureBased(), 100)
-    _, ranking = by_pools(problem, pool_size(3000), 100)
+    _, ranking = by_pools(problem, pool_size(3000, 40), 100)
     assert ranking.evaluations < 100 * 64
     assert LazyGreedy().maximize(problem).stats["evaluations"] == ranking.evaluations
 
@@ -86,6 +86,13 @@ def test_objectives_without_pools_are_ranked_otherwise():
     assert PooledRanking.start(problem, FeasibleSet.of(problem), None) is None
 
 
-@pytest.mark.parametrize(("n", "size"), [(10, 256), (8_000, 500), (10**6, 4096)])
-def test_a_pool_is_small_beside_all_items(n, size):
-    assert pool_size(n) == size
+@pytest.mark.parametrize(("n", "d", "size"), [(10, 8, 256), (8_000, 128, 500), (10**6, 128, 4096), (10**6, 8192, 256)])
+def test_a_pool_is_small_beside_all_items(n, d, size):
+    assert pool_size(n, d) == size
+
+
+def test_all_of_many_copies_are_looked_at():
+    X = np.ones((9_000, 3), dtype=np.float32)
+    X[4_000:] = 2.0
+    found = LazyGreedy().maximize(Problem(X, FeatureBased(), 5))
+    assert found.indices.tolist() == [4_000, 4_001, 4_002, 4_003, 4_004]
