@@ -1,11 +1,12 @@
 """The benchmark measures what it says, on sizes that take no time."""
 
 import dataclasses
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,12 +19,14 @@ SCRIPT = Path(__file__).parents[2] / "jobs" / "benchmark_selection.py"
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_selection", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    """Return what the job's modules define."""
+    names = ("benchmark_rows", "benchmark_contenders", "benchmark_table", "benchmark_selection")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        modules = [importlib.import_module(name) for name in names]
+        yield SimpleNamespace(**{name: found for module in modules for name, found in vars(module).items()})
+    for name in names:
+        del sys.modules[name]
 
 
 @pytest.fixture
