@@ -41,7 +41,8 @@ def test_an_object_store_smaller_than_the_vectors(mode, vectors, tmp_path):
     folder, X = vectors
     out = tmp_path / "out"
     flags = ("--near", "0.99", "--partitions", "4") if mode == "near" else ("--mode", "exact", "--partitions", "4")
-    command = ["select", str(folder), "--vectors", "v", "--copies", "keep", "--k", str(K), *flags, "--out", str(out)]
+    command = ["select", str(folder), "--vectors", "v", "--recipe", "none", "--copies", "keep", "--k", str(K), *flags]
+    command += ["--out", str(out)]
     child = run_child("store", "none", 0, command)
     assert child.returncode == 0, child.stderr
     seen = json.loads((tmp_path / "out.json").read_text())
