@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ray_subsel.core.nearest import nearest_among
+from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup.clusters import Centres, fit_clusters
@@ -84,10 +85,9 @@ class NearestChosen:
     def find(self, rows: UnitRows) -> tuple[Indices, Float64s]:
         """Return the rank of the chosen item that each row is nearest to, and the cosine, both of shape (rows.n,)."""
         ranks, cosines = np.empty(rows.n, dtype=np.int64), np.empty(rows.n)
-        step = max(16, _BLOCK_NUMBERS // max(self.vectors.shape))
-        for start in range(0, rows.n, step):
-            part = slice(start, min(start + step, rows.n))
-            block = rows.slice(part.start, part.stop)
+        beside = self.vectors.shape[0] if self.centres is None else self.centres.n_clusters
+        for start, stop in ranges(rows.n, max(16, _BLOCK_NUMBERS // max(beside, rows.d))):
+            part, block = slice(start, stop), rows.slice(start, stop)
             places, cosines[part] = self._nearest(block) if self.cells is None else self._in_cells(block)
             ranks[part] = self.ranks[places]
         return ranks, cosines
@@ -104,15 +104,17 @@ class NearestChosen:
         assert self.cells is not None
         assert self.centres is not None
         near = self.centres.nearest_few(block, min(CELLS, self.centres.n_clusters))
-        row, cell = np.repeat(np.arange(block.shape[0]), near.shape[1]), near.ravel()
+        by_cell = np.argsort(near, axis=None, kind="stable")
+        rows, first = by_cell // near.shape[1], np.searchsorted(near.ravel()[by_cell], np.arange(len(self.cells) + 1))
         places, cosines = np.full(block.shape[0], -1), np.full(block.shape[0], -np.inf)
-        for one in np.unique(cell).tolist():
-            here, members = row[cell == one], self.cells[one]
+        for cell, members in enumerate(self.cells):
             if not members.size:
                 continue
-            place, cosine = self._nearest(block[here], members)
-            better = (cosine > cosines[here]) | ((cosine == cosines[here]) & (place < places[here]))
-            places[here[better]], cosines[here[better]] = place[better], cosine[better]
+            for start, stop in ranges(int(first[cell + 1] - first[cell]), max(16, _BLOCK_NUMBERS // members.size)):
+                here = rows[first[cell] + start : first[cell] + stop]
+                place, cosine = self._nearest(block[here], members)
+                better = (cosine > cosines[here]) | ((cosine == cosines[here]) & (place < places[here]))
+                places[here[better]], cosines[here[better]] = place[better], cosine[better]
         lonely = np.flatnonzero(places < 0)
         if lonely.size:
             places[lonely], cosines[lonely] = self._nearest(block[lonely])
