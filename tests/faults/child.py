@@ -33,6 +33,7 @@ from pathlib import Path
 from ray_subsel import cli
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 from ray_subsel.runtime.local_ray import bound_retries
+from ray_subsel.runtime.ray_output import ray_prints_apart
 from ray_subsel.storage.run_directory import BEGUN
 
 STORE_BYTES, STEP_BYTES = 78 << 20, 64 << 20
@@ -126,7 +127,8 @@ def run_short_of_memory(arguments, policy, moment):
         "memory_usage_threshold": 0.0, "min_memory_free_bytes": free - free // 8, "memory_monitor_refresh_ms": 50,
         "task_oom_retry_delay_base_ms": 20,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="m", ignore_cleanup_errors=True) as folder:
+    # As with a Ray of the command's own, what Ray prints is no answer until it is shut down.
+    with ray_prints_apart(), tempfile.TemporaryDirectory(dir="/tmp", prefix="m", ignore_cleanup_errors=True) as folder:
         ray.init(
             address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
             _temp_dir=folder, _system_config=settings,
