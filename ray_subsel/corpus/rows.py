@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import InputError, invalid
+from ray_subsel.core.places import places_among
 from ray_subsel.corpus.columns import RECORD, SOURCE, originals_of
 from ray_subsel.corpus.exact_duplicates import EqualGroups, group_equal
 from ray_subsel.corpus.files import UNKNOWN
@@ -195,9 +196,7 @@ class RowStore:
     ) -> pa.Table:
         with open_part(self.run, part) as parquet:
             stored = parquet.read(columns=["id"])["id"].to_numpy() + part["offset"]
-        order = np.argsort(stored)
-        at = np.minimum(np.searchsorted(stored, ids, sorter=order), len(stored) - 1)
-        positions = order[at]
+        positions = places_among(ids, stored)
         missing = ids[stored[positions] != ids]
         if len(missing):
             raise _unknown_id(int(missing[0]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.threads import block_workers
-from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.types import NO_ITEMS, Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
@@ -224,9 +224,6 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
         return int(kept + 4 * size.d * (size.items + size.represented + size.reference))
 
 
-_NONE = np.zeros(0, dtype=np.int64)
-
-
 @final
 @dataclass(eq=False)
 class _Nearest(Levels):
@@ -307,7 +304,7 @@ class _Nearest(Levels):
         return self._moved
 
     def settle(self) -> Change:
-        items = self._taken[0] if len(self._taken) == 1 else np.unique(np.concatenate([_NONE, *self._taken]))
+        items = self._taken[0] if len(self._taken) == 1 else np.unique(np.concatenate([NO_ITEMS, *self._taken]))
         self._taken = []
         low, high = self.passed[items], self.floor[items]
         self.passed[items], self._moved = high, 0

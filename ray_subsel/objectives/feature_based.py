@@ -5,6 +5,7 @@ More of the same feature brings less and less.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -12,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ray_subsel.core.errors import Verbatim, invalid, unknown
+from ray_subsel.core.threads import Range, ranges
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
 from ray_subsel.objectives.base import CandidatePool, Objective, RowsInPlace
@@ -195,10 +197,9 @@ def _check_amounts(amounts: Any, parameter: str) -> None:
         raise invalid(parameter, "hold finite numbers >= 0", Verbatim("a negative number, NaN or infinity"), way)
 
 
-def _blocks(X: Any, n: int | None = None) -> list[tuple[int, int]]:
-    """Return (start, stop) of blocks of n rows as long as those of X; None: of all."""
-    n, step = int(X.shape[0]) if n is None else n, max(1, _BLOCK_NUMBERS // int(X.shape[1]))
-    return [(start, min(start + step, n)) for start in range(0, n, step)]
+def _blocks(X: Any, n: int | None = None) -> Iterator[Range]:
+    """Yield (start, stop) of blocks of n rows as long as those of X; None: of all."""
+    return ranges(int(X.shape[0]) if n is None else n, max(1, _BLOCK_NUMBERS // int(X.shape[1])))
 
 
 def _held(X: Any, which: slice | Indices) -> Floats:

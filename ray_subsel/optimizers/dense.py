@@ -68,8 +68,7 @@ class DenseRanking:
         self._copies = q != self.problem.n or bool((self.candidate != np.arange(q)).any())
         self._rounding = self.problem.objective.rounding
         self._keys = np.full(self.problem.n, np.inf)
-        bounds = self.gains.bounds()
-        self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
+        self._lower_all()
 
     @staticmethod
     def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None) -> DenseRanking | None:
@@ -196,8 +195,7 @@ class DenseRanking:
         changed = self.gains.settle()
         if changed is None:
             self._gain_of[self._gain_of < self._pick] = -1
-            bounds = self.gains.bounds()
-            self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
+            self._lower_all()
         else:
             # with the pick itself nothing has been looked at yet
             self._gain_of[changed if not self._looked else changed[self._gain_of[changed] < self._pick]] = -1
@@ -223,12 +221,8 @@ class DenseRanking:
     @cached_property
     def _by_candidate(self) -> tuple[Indices, Indices]:
         """The items by candidate, and where those of each begin."""
-        starts = np.searchsorted(self.candidate, np.arange(self._known.size + 1), sorter=self._order)
-        return self._order, starts
-
-    @cached_property
-    def _order(self) -> Indices:
-        return np.argsort(self.candidate, kind="stable")
+        order = np.argsort(self.candidate, kind="stable")
+        return order, np.searchsorted(self.candidate, np.arange(self._known.size + 1), sorter=order)
 
     def _put_one(self, candidate: int) -> None:
         """Give the items of one candidate the keys that are known now: what :meth:`_put` does, number by number."""
@@ -242,6 +236,11 @@ class DenseRanking:
             key *= float(self.scale[candidate])
         if key < self._keys[candidate]:
             self._keys[candidate] = key
+
+    def _lower_all(self) -> None:
+        """Give all items keys for the bounds of now."""
+        bounds = self.gains.bounds()
+        self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
 
     def _lower(self, items: Indices | slice, bounds: Float64s) -> None:
         """Give items keys for numbers that their gains do not exceed; a closed one's is that of none."""

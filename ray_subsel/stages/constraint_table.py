@@ -21,6 +21,7 @@ import pyarrow as pa
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import shard_of_key
 from ray_subsel.core.items import COST, GROUP, ItemBatch
+from ray_subsel.core.places import places_among
 from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import RowStore
@@ -195,9 +196,7 @@ def columns_of(rows: RowStore, store: EmbeddingStore, shard: int, ids: Indices, 
     if store.folder != EMBEDDINGS:  # leaders of near copies come from all shards
         return rows.take(ids, columns)
     table = rows.shard(shard, ["id", *columns])
-    stored = table["id"].to_numpy()
-    order = np.argsort(stored)
-    return table.take(pa.array(order[np.searchsorted(stored, ids, sorter=order)]))
+    return table.take(pa.array(places_among(ids, table["id"].to_numpy())))
 
 
 def read_table(store: EmbeddingStore, partitions: Sequence[int]) -> pa.Table:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError, Verbatim, invalid
+from ray_subsel.core.places import places_among
 from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
@@ -107,9 +108,7 @@ def _columns_of(task: PackTask, shard: int, ids: Indices) -> pa.Table:
     if task.store.folder != EMBEDDINGS:
         return task.rows.take(ids, columns)
     table = task.rows.shard(shard, ["id", *columns])
-    stored = table["id"].to_numpy()
-    order = np.argsort(stored)
-    return table.take(pa.array(order[np.searchsorted(stored, ids, sorter=order)]))
+    return table.take(pa.array(places_among(ids, table["id"].to_numpy())))
 
 
 def _first_named(flat: Indices, starts: Indices, include: Indices) -> Indices:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.places import places_among
 from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.borders import is_in
@@ -118,9 +119,8 @@ def _ranks_of_part(items: EmbeddingStore, published: Indices, shard: int) -> Ind
     """Return the rank of the chosen item nearest to each item, of a part that is there; None where it is of others."""
     part = items.run.read_table(part_name(shard, FOLDER), ["id", "nearest"])
     ids = [table["id"].to_numpy() for table in items.row_groups(shard, ["id"])]
-    order = np.argsort(published)
     nearest = part["nearest"].to_numpy()
-    ranks = order[np.minimum(np.searchsorted(published, nearest, sorter=order), order.size - 1)]
+    ranks = places_among(nearest, published)
     fits = (
         np.array_equal(part["id"].to_numpy(), np.concatenate([*ids, NO_ITEMS])) and (published[ranks] == nearest).all()
     )

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
+from ray_subsel.core.places import places_among
 from ray_subsel.core.types import NO_ITEMS, Float32s, Float64s, Indices
 from ray_subsel.objectives import GroundSummary, Objective, ScaledObjective
 from ray_subsel.objectives.target import TargetOf
@@ -72,8 +73,7 @@ def vectors_of_items(store: EmbeddingStore, ids: Indices, *, in_process: bool) -
     """Return the vectors of some items, in the order of ``ids``."""
     found = _each_shard(_those, (store, np.sort(ids)), store, "those", "read", in_process=in_process)
     there, vectors = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(there, kind="stable")
-    return np.asarray(vectors[order[np.searchsorted(there, ids, sorter=order)]])
+    return np.asarray(vectors[places_among(ids, there)])
 
 
 def draw(store: EmbeddingStore, wanted: int, *, seed: int, in_process: bool) -> tuple[Indices, Float32s]:

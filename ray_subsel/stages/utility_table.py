@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import UTILITY, ItemBatch
+from ray_subsel.core.places import places_among
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.rows import RowStore
@@ -245,6 +246,5 @@ def utilities_of(store: EmbeddingStore, ids: Indices) -> dict[str, Float64s]:
         table = store.run.read_table(part_name(shard, FOLDER))
         tables.append(table.filter(pa.array(np.isin(table["id"].to_numpy(), ids))))
     found = pa.concat_tables(tables)
-    order = np.argsort(found["id"].to_numpy(), kind="stable")
-    at = order[np.searchsorted(found["id"].to_numpy(), ids, sorter=order)] if len(ids) else order
+    at = places_among(ids, found["id"].to_numpy())
     return {name: found[name].to_numpy()[at] for name in (*_COLUMNS, UTILITY)}

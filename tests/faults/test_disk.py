@@ -62,25 +62,24 @@ def there(path):
 
 
 @contextmanager
+def between(begin, end):
+    refused(*begin)
+    try:
+        yield
+    finally:
+        subprocess.run(end, check=True)
+
+
 def immutable(path):
     """A file that nobody may replace, not even root."""
     there(path)
-    refused("chattr", "+i", str(path))
-    try:
-        yield
-    finally:
-        subprocess.run(["chattr", "-i", str(path)], check=True)
+    return between(["chattr", "+i", str(path)], ["chattr", "-i", str(path)])
 
 
-@contextmanager
 def mounted(path):
-    """A file over which another is mounted."""
+    """A file or folder over which another is mounted."""
     there(path)
-    refused("mount", "--bind", str(path), str(path))
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
+    return between(["mount", "--bind", str(path), str(path)], ["umount", "-l", str(path)])
 
 
 @contextmanager
@@ -95,12 +94,9 @@ def folder_of_mounts(path):
 def read_only(path):
     """A folder on a disk that may only be read."""
     folder = str(path.parent)
-    refused("mount", "--bind", folder, folder)
-    try:
+    with mounted(path.parent):
         refused("mount", "-o", "remount,ro,bind", folder, folder)
         yield
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 KEPT = (
