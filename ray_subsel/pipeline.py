@@ -44,7 +44,6 @@ from ray_subsel.corpus.rows import RowStore
 from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
 from ray_subsel.embedders.registry import require
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy, possible
-from ray_subsel.planning.stage_seconds import AROUND, RAY
 from ray_subsel.runtime.progress import log_line
 from ray_subsel.runtime.ray_session import RaySession
 from ray_subsel.stages.base import RunContext, Stage, run_stage
@@ -65,10 +64,11 @@ from ray_subsel.stages.report import publish
 from ray_subsel.stages.select import SelectStage
 from ray_subsel.stages.select_per_group import SelectPerGroupStage
 from ray_subsel.stages.target import TargetStage
+from ray_subsel.stages.times import keep_times
 from ray_subsel.stages.train import TrainStage, check_task, check_test, plan_of_training
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
 from ray_subsel.storage.embedding_store import EmbeddingStore
-from ray_subsel.storage.manifest import Manifest, StageEntry, locked
+from ray_subsel.storage.manifest import TIMES, Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 
 LEAVING = (ExcludeContaminatedStage, KeepBestStage, DropDoubtfulStage, DeduplicateStage)
@@ -135,7 +135,6 @@ def run(
         for line in (*(f"corpus: {line}" for line in told), *settled.lines()):
             log_line(line)
         manifest.about = _about(config, config.command) | {"recipe": settled.as_json()} | _told_before(manifest)
-        before = dict(manifest.stages)
         with RaySession(config.runtime, _classes(config)) as session:
             context = RunContext(config, manifest, session, possible(policy), PlanOnce())
             try:
@@ -143,17 +142,8 @@ def run(
             except InputError:
                 manifest.release(_free(manifest))
                 raise
-            _keep_times(manifest, before, time.perf_counter() - began, session.seconds)
+            keep_times(manifest, time.perf_counter() - began, session.seconds)
         return publish(manifest)
-
-
-def _keep_times(manifest: Manifest, before: dict[str, StageEntry], wall: float, ray: float) -> None:
-    """Keep the time that was no stage's, so that times add up to those of this start; where it did nothing, none."""
-    now = [one.seconds for name, one in manifest.stages.items() if one.done and one != before.get(name)]
-    if now:
-        told = {RAY: ray} if ray else {}
-        manifest.about[AROUND] = {name: round(one, 3) for name, one in (told | {AROUND: wall - ray - sum(now)}).items()}
-        manifest.save()
 
 
 @dataclass(frozen=True)
@@ -266,6 +256,7 @@ def finetune(
 ) -> dict[str, Any]:
     """Train on what a run directory has selected and return the report; the corpus itself is no longer needed."""
     assert config.train is not None
+    began = time.perf_counter()
     need(TRAINING, *TRAINS)
     check_task(config.corpus)
     directory = RunDir(config.runtime.out, watch)
@@ -281,12 +272,13 @@ def finetune(
             rows = RowStore.open(directory)
             plan = plan_of_training(directory, rows, config.train)
             run_stage(TrainStage(rows, config.train), RunContext(config, manifest, session, possible(policy), plan))
+            keep_times(manifest, time.perf_counter() - began, session.seconds)
         return publish(manifest)
 
 
 def _told_before(manifest: Manifest) -> dict[str, Any]:
-    """Return what a manifest keeps, from one command to the next, of the plan and of the seconds around stages."""
-    return {name: manifest.about[name] for name in (PLAN, AROUND) if name in manifest.about}
+    """Return what a manifest keeps, from one command to the next, of the plan and of the time."""
+    return {name: manifest.about[name] for name in (PLAN, TIMES) if name in manifest.about}
 
 
 def _classes(config: RunConfig) -> list[type]:

@@ -447,7 +447,10 @@ def test_the_whole_way_and_an_arm_added_later(stories, tiny_bert, tmp_path, caps
     assert err.index("train     1 training set of 12 rows together, 1 epoch; 20 test rows") < err.index(
         "train random: 12"
     )
-    assert {"select", "train"} <= json.loads((out / "report.json").read_text())["plan"]["seconds"].keys()
+    report = json.loads((out / "report.json").read_text())
+    assert {"select", "train"} <= report["plan"]["seconds"].keys()
+    assert report["earlier"] == [name for name in report["seconds"] if name not in ("train", "around")]
+    assert report["resumed"] == ["train"]  # the other arms were trained before
     told = json.loads((out / "manifest.json").read_text())["about"]["config"]
     assert told["select"]["k"] is not None or told["select"]["fraction"] is not None
     assert main(["finetune", str(out), "--arm", "random"]) == 0  # it still holds a finished selection

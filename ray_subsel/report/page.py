@@ -366,13 +366,20 @@ def _limit_facts(limits: Mapping[str, Any]) -> Pairs:
 
 
 def stage_times(report: Mapping[str, Any]) -> tuple[tuple[Bar, ...], str]:
-    """Return a bar for the seconds of each stage, as taken and as planned, and the seconds of all."""
-    seconds = {name: value for name, value in (report.get("seconds") or {}).items() if value is not None}
+    """Return a bar for the seconds of each stage, as taken and as planned, and a sentence on the seconds of all."""
     planned, rows = (report.get("plan") or {}).get("seconds") or {}, []
+    seconds = {name: float(one) for name, one in (report.get("seconds") or {}).items() if one is not None}
+    earlier, resumed = (report.get(name) or () for name in ("earlier", "resumed"))
     for name, value in seconds.items():
-        said = f"planned: {duration(planned[name])}" if name in planned else ""
-        rows.append((STAGES.get(name, _words(name)), float(value), duration(value), said, ""))
-    return bars(rows), duration(sum(seconds.values()))
+        notes = ((f"planned: {duration(planned.get(name))}", name in planned), ("its last part", name in resumed),
+                 ("by an earlier start", name in earlier))  # fmt: skip
+        said = "; ".join(note for note, true in notes if true)
+        rows.append((STAGES.get(name, _words(name)), value, duration(value), said, ""))
+    before = [value for name, value in seconds.items() if name in earlier]
+    whole = duration(sum(value for name, value in seconds.items() if name not in earlier))
+    if not before:
+        return bars(rows), f"{whole} in all stages."
+    return bars(rows), f"{whole} in the last start, and {duration(sum(before))} in stages that earlier ones finished."
 
 
 def _memory(report: Mapping[str, Any]) -> tuple[Bar, ...]:

@@ -17,13 +17,24 @@ def summary_text(report: Mapping[str, Any], out: str) -> str:
     """
     lines = [*_chosen(report), *_arms(report), *_others(report)]
     lines += [f"warning   {warning}" for warning in report["warnings"]]
-    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items())
-    lines.append(f"time      {seconds}")
+    lines += time_lines(report)
     if report["selection"]:
         why = f"; why: {inside(out, 'decisions.parquet')}" if report.get("statuses") else ""
         lines.append(f"rows      {inside(out, 'subset.parquet')}{why}")
     lines.append(f"report    {inside(out, 'report.html')}")
     return "\n".join(lines)
+
+
+def time_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return what each stage took: of the last start, and of those before where it went on with what they did."""
+    earlier, resumed = (report.get(name) or () for name in ("earlier", "resumed"))
+    now: list[str] = []
+    before: list[str] = []
+    for stage, seconds in report["seconds"].items():
+        said = f"{'last part of ' if stage in resumed else ''}{stage} {seconds:.1f} s"
+        (before if stage in earlier else now).append(said)
+    lines = [f"time      {', '.join(now)}"]
+    return [*lines, f"before    {', '.join(before)}, by earlier starts"] if before else lines
 
 
 def _chosen(report: Mapping[str, Any]) -> list[str]:

@@ -7,11 +7,11 @@ from typing import Any
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.uris import all_without_secrets
 from ray_subsel.objectives import OBJECTIVES
-from ray_subsel.planning.stage_seconds import AROUND
 from ray_subsel.report import render_html
 from ray_subsel.report.card import CARD, render_card
 from ray_subsel.stages.map import MAP
 from ray_subsel.stages.plan_once import PLAN
+from ray_subsel.stages.times import times_of
 from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.manifest import Manifest
 
@@ -49,10 +49,7 @@ def publish(manifest: Manifest) -> dict[str, Any]:
         "peak_bytes": max(peaks.values(), default=None),
         "peaks": peaks,
         "predicted_peaks": selection.get("predicted_peaks") if selection else None,
-        "seconds": {
-            **{name: stage.seconds for name, stage in stages.items() if stage.done},
-            **manifest.about.get(AROUND, {}),
-        },
+        **times_of(manifest),
         "plan": manifest.about.get(PLAN),
         "corpus": corpus,
         "embedding": embedding,

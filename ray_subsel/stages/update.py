@@ -44,11 +44,12 @@ from ray_subsel.stages.near.task import LEADERS
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.plan_once import PLAN, PlanOnce
 from ray_subsel.stages.renew_selection import CHANGES, RenewStage, check_updatable
+from ray_subsel.stages.times import keep_times, times_of
 from ray_subsel.stages.update_chain import FOLDER, Chain, Part, last_update, update_directory
 from ray_subsel.stages.update_map import UpdateMapStage
 from ray_subsel.stages.write_subset import SUBSET
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS
-from ray_subsel.storage.manifest import Manifest, locked
+from ray_subsel.storage.manifest import TIMES, Manifest, locked
 from ray_subsel.storage.run_directory import RunDir, Watch
 from ray_subsel.streaming.registry import STREAMED
 
@@ -110,6 +111,7 @@ def update(
     InputError
         For whatever is wrong with the input; what was finished stays and is resumed.
     """
+    began = time.perf_counter()
     directory = RunDir(runtime.out, watch)
     there = RunThere.open(directory)
     corpus = dataclasses.replace(there.corpus, data=config.data)
@@ -141,7 +143,7 @@ def update(
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "asked": asked,
             "after": after,
-            **({PLAN: manifest.about[PLAN]} if PLAN in manifest.about else {}),
+            **{name: manifest.about[name] for name in (PLAN, TIMES) if name in manifest.about},
         }
         manifest.save()
         full = RunConfig(corpus, there.embed, runtime, command=command, cache=cache)
@@ -163,6 +165,7 @@ def update(
             renew = RenewStage(chain, before, k, withdrawn, corpus, there.select, config, after)
             run_stage(renew, context)
             run_stage(UpdateMapStage(chain), context)
+            keep_times(manifest, time.perf_counter() - began, session.seconds)
         return _publish(manifest, number, chain)
 
 
@@ -240,7 +243,7 @@ def _publish(manifest: Manifest, number: int, chain: Chain) -> dict[str, Any]:
         "update": number,
         "command": manifest.about["command"],
         "created": manifest.about["created"],
-        "seconds": {name: stage.seconds for name, stage in stages.items()},
+        **times_of(manifest),
         "plan": manifest.about.get(PLAN),
         **{name: stages[name].facts if name in stages else None for name in LAYOUT},
     }

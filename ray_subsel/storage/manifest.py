@@ -24,6 +24,8 @@ from ray_subsel.storage.sealing import Seals, changed, seals_of
 NAME = "manifest.json"
 SCHEMA = 1
 
+TIMES = "times"
+"""Where ``about`` keeps which stages the last start that finished any has finished, and its other seconds by name."""
 REPORTS = ("report.json", "report.html", "README.md")
 _READ_ONLY: Mapping[str, tuple[str, ...]] = {}
 
@@ -46,6 +48,8 @@ class StageEntry:
     outputs : dict
         Bytes and hash of each file that it wrote (:mod:`ray_subsel.storage.sealing`); empty until it is sealed, and in
         directories of versions before.
+    resumed : bool
+        A start before the one that finished it had begun it; how long that one worked on it is not known.
     """
 
     settings: dict[str, Any]
@@ -54,6 +58,7 @@ class StageEntry:
     facts: dict[str, Any] = field(default_factory=dict)
     free: bool = False
     outputs: Seals = field(default_factory=dict)
+    resumed: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -72,6 +77,8 @@ class Manifest:
     stages : dict of str to StageEntry
     layout : mapping of str to tuple of str
         What each stage writes, in the order of the stages. Without it the manifest can be read only.
+    finished : list of str
+        The stages that were finished since the manifest was opened, in their order.
     """
 
     def __init__(
@@ -81,6 +88,8 @@ class Manifest:
         self.about = about
         self.stages = stages
         self.layout = layout
+        self.finished: list[str] = []
+        self._begun: set[str] = set()
 
     @staticmethod
     def open(run: RunDir, layout: Mapping[str, tuple[str, ...]] = _READ_ONLY) -> Manifest:
@@ -116,7 +125,7 @@ class Manifest:
         """Write ``manifest.json``."""
         stages = {
             name: {"settings": s.settings, "done": s.done, "seconds": s.seconds, "facts": s.facts, "outputs": s.outputs}
-            | ({"free": True} if s.free else {})
+            | {name: True for name in ("free", "resumed") if getattr(s, name)}
             for name, s in self.stages.items()
         }
         self.run.write_json(NAME, all_without_secrets({"schema": SCHEMA, "about": self.about, "stages": stages}))
@@ -138,12 +147,16 @@ class Manifest:
         for output in self.layout[name]:
             self.run.delete(output)  # what nothing claims is left of a run that was killed while it was replaced
         self.stages[name] = StageEntry(settings)
+        self._begun.add(name)
         self.save()
         return self.stages[name]
 
     def finish(self, name: str, *, seconds: float, facts: dict[str, Any]) -> StageEntry:
         """Mark a stage as done."""
-        self.stages[name] = StageEntry(self.stages[name].settings, True, round(seconds, 3), facts)
+        resumed = name not in self._begun
+        self.stages[name] = StageEntry(self.stages[name].settings, True, round(seconds, 3), facts, resumed=resumed)
+        self.finished.append(name)
+        self.about[TIMES] = {"stages": list(self.finished), "seconds": {}}
         self.save()
         return self.stages[name]
 
