@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, float64_blocks, parts_of
+from ray_subsel.core.unit_rows import UnitRows, float64_blocks, parts_of, unit_rows
 
 _HIGH_UNIT = 2.0**-30
 _LOW_UNIT = 2.0**-60
@@ -53,11 +54,8 @@ class ExactSum:
         """
         assert vectors.shape[0] <= _EXACT_ROWS
         high, low = _split(vectors, vectors if overwrite else None)
-        if weights is None:
-            total_high, total_low = high.sum(axis=0) / _HIGH_UNIT, low.sum(axis=0) / _LOW_UNIT
-            return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
-        if int(weights.sum()) < _EXACT_ROWS:  # every partial sum is less than 2^53 units
-            as_float = weights.astype(np.float64)
+        if weights is None or int(weights.sum()) < _EXACT_ROWS:  # every partial sum is less than 2^53 units
+            as_float = np.ones(len(vectors)) if weights is None else weights.astype(np.float64)
             total_high, total_low = (as_float @ high) / _HIGH_UNIT, (as_float @ low) / _LOW_UNIT
             return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
         high, low = high / _HIGH_UNIT, low / _LOW_UNIT
@@ -86,3 +84,21 @@ def exact_total(rows: UnitRows, weights: Indices | None = None, *, workers: Work
         return total
 
     return sum(workers(part, parts_of(rows.X)), ExactSum.zero(rows.d))
+
+
+def summed_unit_rows(
+    X: Any,
+    weights: Indices | None = None,
+    *,
+    parameter: str = "X",
+    numbers: Indices | None = None,
+    workers: Workers = serial,
+) -> tuple[UnitRows, ExactSum]:
+    """Return :func:`unit_rows` of X and their :func:`exact_total`, in one pass over X."""
+    sums: list[ExactSum] = []
+
+    def add(start: int, stop: int, block: Float64s) -> None:
+        sums.append(ExactSum.of(block, None if weights is None else weights[start:stop], overwrite=True))
+
+    rows = unit_rows(X, parameter=parameter, numbers=numbers, each=add, workers=workers)
+    return rows, sum(sums, ExactSum.zero(rows.d))

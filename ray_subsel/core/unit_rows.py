@@ -29,8 +29,11 @@ BLOCK_BYTES = 1 << 20
 PASS_NUMBERS = 1 << 20
 """Numbers of a block of a pass that several threads share."""
 
-CACHED_NUMBERS = 1 << 16
-"""Numbers of a block of X that is multiplied with several vectors."""
+CACHED_NUMBERS = 1 << 18
+"""Numbers of a block of X that is multiplied with several vectors, at most."""
+
+SMALL_PRODUCT = 1_000_000
+"""Products of up to so many pairs of numbers OpenBLAS makes at once, where it copies the matrices of others first."""
 
 WIDENED_BYTES = 32 << 20
 """Up to this size rows of float16 are held in float32 for many products; others are widened for each, by blocks."""
@@ -155,10 +158,10 @@ class UnitRows:
         """Return :meth:`take` in the type that :meth:`products` computes with, rounded."""
         if is_tensor(self.X) or not self._as_is:
             return self.take(ids).astype(self._working)
-        taken = self.X[ids].astype(self._working, copy=False)
+        taken = self.X.take(ids, axis=0).astype(self._working, copy=False)
         return np.asarray(taken if self._of_norm_1 else taken * self.scale[ids, None].astype(self._working))
 
-    def products(self, which: slice | Indices, P: Float64s) -> Floats:
+    def products(self, which: slice | Indices, P: Floats) -> Floats:
         """Return <x, p> for unit rows x and columns p of P, shape (rows, columns), by one matrix product.
 
         Fast and rounded: computed in the precision of X (float16 in float32), in an order that is not fixed. It is
@@ -174,19 +177,22 @@ class UnitRows:
             out *= self.scale[which].astype(np.float32)[:, None]
         return np.asarray(out)
 
-    def multiplier(self, out: Floats, workers: Workers = serial) -> Callable[[Float64s], None]:
+    def multiplier(self, out: Floats, workers: Workers = serial) -> Callable[[Floats], None]:
         """Return a function that writes <x, p> of all rows to ``out``, a :attr:`working_dtype` array.
 
         The numbers are those of :meth:`products`, with its error. Made once for many passes, it costs little beside
         the product. Shape (n,) of ``out`` goes with one vector p, shape (n, J) with the columns of a (d, J) matrix.
         """
         several = out.ndim == 2
-        numbers = CACHED_NUMBERS if several else PASS_NUMBERS  # of a matrix it is faster to multiply what is cached
-        blocks = list(ranges(self.n, max(256 if several else 1024, numbers // self.d)))
+        if several:
+            step = max(64, min(CACHED_NUMBERS, SMALL_PRODUCT // out.shape[1]) // self.d)
+        else:
+            step = max(1024, PASS_NUMBERS // self.d)
+        blocks = list(ranges(self.n, step))
         X = self._widened
         if is_tensor(X) or X.dtype != self.working_dtype or not self._as_is:
 
-            def fill(start: int, stop: int, p: Float64s) -> None:
+            def fill(start: int, stop: int, p: Floats) -> None:
                 found = self.products(slice(start, stop), p.reshape(self.d, -1))
                 out[start:stop] = found.reshape(out[start:stop].shape)
 
@@ -194,26 +200,42 @@ class UnitRows:
         dtype = self._working
         scale = None if self._of_norm_1 else self.scale.astype(dtype).reshape(-1, *[1] * several)
 
-        def multiply(start: int, stop: int, p: Floats) -> None:
-            part = out[start:stop]
-            np.dot(X[start:stop], p, out=part)
-            if scale is not None:
-                np.multiply(part, scale[start:stop], out=part)
+        if workers is serial and not several:
+            blocks = [(0, self.n)]
+        parts = {start: (X[start:stop], out[start:stop], slice(start, stop)) for start, stop in blocks}
 
-        def multiply_several(start: int, stop: int, p: Floats) -> None:
+        def multiply(start: int, stop: int, p: Floats) -> None:
+            del stop
+            rows, part, which = parts[start]
+            np.dot(rows, p, out=part)
+            if scale is not None:
+                np.multiply(part, scale[which], out=part)
+
+        def multiply_some(start: int, stop: int, p: Floats) -> None:
             with np.errstate(invalid="ignore"):  # OpenBLAS may compute with what it does not use, and raise the flag
                 multiply(start, stop, p)
 
+        def multiply_all(p: Floats) -> None:
+            p = np.ascontiguousarray(p, dtype=dtype)
+            with np.errstate(invalid="ignore"):
+                for start, stop in blocks:
+                    multiply(start, stop, p)
+
         if workers is serial and not several:
             return lambda p: multiply(0, self.n, p.astype(dtype))
-        run = multiply_several if several else multiply
-        return lambda p: _discard(workers(partial(run, p=np.ascontiguousarray(p, dtype=dtype)), blocks))
+        if workers is serial:
+            return multiply_all
+        return lambda p: _discard(workers(partial(multiply_some, p=np.ascontiguousarray(p, dtype=dtype)), blocks))
 
     @cached_property
     def _widened(self) -> Any:
         """X, in float32 where it is of float16 and small."""
         small = not is_tensor(self.X) and self.X.dtype == np.float16 and 4 * self.X.size <= WIDENED_BYTES
         return self.X.astype(np.float32) if small else self.X
+
+    @cached_property
+    def _tensor(self) -> bool:
+        return is_tensor(self.X)
 
     @cached_property
     def _of_norm_1(self) -> bool:
@@ -230,7 +252,7 @@ class UnitRows:
         """Whether products of rows that are not scaled yet neither overflow nor lose small numbers."""
         return bool(self.scale.max() <= _EXTREME and self.scale.min() >= 1.0 / _EXTREME) if self.n else True
 
-    def _tensor_products(self, which: slice | Indices, P: Float64s) -> Floats:
+    def _tensor_products(self, which: slice | Indices, P: Floats) -> Floats:
         """Multiply where the tensor lives; only the product comes back."""
         block = self.X[which] if isinstance(which, slice) else take_rows(self.X, which)
         block = (block.double() if self._working is np.float64 else block.float()).detach()
@@ -247,7 +269,7 @@ class UnitRows:
 
     def row(self, i: int) -> Float64s:
         """Return the unit vector of one row in float64, shape (d,): bit by bit that of :meth:`take`."""
-        if is_tensor(self.X):
+        if self._tensor:
             return np.asarray(self.take(np.array([i]))[0])
         return np.asarray(np.multiply(self.X[i], self.scale[i], dtype=np.float64))
 
@@ -259,7 +281,14 @@ class UnitRows:
         return np.multiply(block, scale, out=block)
 
 
-def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, workers: Workers = serial) -> UnitRows:
+def unit_rows(
+    X: Any,
+    *,
+    parameter: str = "X",
+    numbers: Indices | None = None,
+    each: Callable[[int, int, Float64s], None] | None = None,
+    workers: Workers = serial,
+) -> UnitRows:
     """Check that X can be compared by cosine and return it as unit rows. One pass, O(n d) time, O(n) memory.
 
     Parameters
@@ -269,6 +298,8 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
         What errors call it.
     numbers : int64 array of shape (n,) or None
         By which number errors call a row; its position by default.
+    each : callable, optional
+        Called with first, last and the unit vectors of each block in float64, in any order; it may change them.
     workers : Workers
 
     Raises
@@ -284,6 +315,9 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
             squares = np.add.reduce(np.multiply(block, block, out=space[: stop - start]), axis=1)  # as row_dots does
         if squares.min() > _SAFE_SQUARE and squares.max() < 1.0 / _SAFE_SQUARE:  # NaN compares false
             scale[start:stop] = 1.0 / np.sqrt(squares)
+            if each is not None:
+                block *= scale[start:stop, None]
+                each(start, stop, block)
             return
         largest = np.maximum(block.max(axis=1), -block.min(axis=1))
         bad = np.flatnonzero(~((largest > _SMALLEST) & (largest < 1.0 / _SMALLEST)))  # NaN compares false
@@ -293,6 +327,8 @@ def unit_rows(X: Any, *, parameter: str = "X", numbers: Indices | None = None, w
         power = np.exp2(np.floor(np.log2(largest)))  # squares neither overflow nor vanish, and nothing is rounded
         block /= power[:, None]
         scale[start:stop] = 1.0 / np.sqrt(row_dots(block, block)) / power
+        if each is not None:
+            each(start, stop, to_float64(X[start:stop]) * scale[start:stop, None])
 
     def fill_all(start: int, stop: int) -> None:
         space = np.empty((block_rows(X.shape[1]), X.shape[1]))

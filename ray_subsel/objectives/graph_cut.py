@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
-from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.exact_sum import exact_total, summed_unit_rows
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Floats, Indices
@@ -139,13 +139,13 @@ class GraphCut(Objective[GraphCutState]):
         """Return graph cut against a t in which each row counts as many items; a t that was given stays."""
         if self.total is not None:
             return self
-        return replace(self, total=exact_total(unit_rows(X), weights).vector())
+        return replace(self, total=summed_unit_rows(X, weights)[1].vector())
 
     def with_target(self, X: Any, target: Target) -> GraphCut:
         """Return graph cut against a t into which the target is mixed."""
         total = self.total
         if total is None:
-            total = exact_total(unit_rows(X)).vector()
+            total = summed_unit_rows(X)[1].vector()
         return replace(self, total=target.total(total))
 
     def scaled(self, ground: GroundSummary) -> ScaledObjective:

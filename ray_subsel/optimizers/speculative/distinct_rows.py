@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.exact_sum import summed_unit_rows
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, unit_rows
@@ -54,19 +54,19 @@ def distinct_rows_of(problem: Problem, workers: Workers = serial) -> tuple[Disti
     same = representatives(X, problem.utility, workers=workers)
     utility, original = problem.utility, np.arange(problem.n)
     distinct = np.flatnonzero(same == original)
-    if distinct.size < _COMPACT_BELOW * problem.n and not is_tensor(X) and not isinstance(X, np.memmap):
-        rows = unit_rows(X[distinct], numbers=distinct, workers=workers)
-        same = np.searchsorted(distinct, same)
+    compact = distinct.size < _COMPACT_BELOW * problem.n and not is_tensor(X) and not isinstance(X, np.memmap)
+    weights = counts
+    if compact:
+        X, same = X[distinct], np.searchsorted(distinct, same)
         utility = None if utility is None else utility[distinct]
-        weights = np.bincount(same, weights=counts, minlength=rows.n).astype(np.int64)
+        weights = np.bincount(same, weights=counts, minlength=distinct.size).astype(np.int64)
+    numbers = distinct if compact else None
+    if objective.total is None:
+        rows, summed = summed_unit_rows(X, weights, numbers=numbers, workers=workers)
+        total = summed.vector()
     else:
-        rows = unit_rows(X, workers=workers)
-        weights = counts
-    total = (
-        exact_total(rows, weights, workers=workers).vector()
-        if objective.total is None
-        else objective.given_total(rows.d)
-    )
+        rows = unit_rows(X, numbers=numbers, workers=workers)
+        total = objective.given_total(rows.d)
     counts = counts.copy()
     counts[problem.exclude] = 0
     np.subtract.at(counts, problem.include, 1)

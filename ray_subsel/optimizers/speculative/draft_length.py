@@ -11,16 +11,15 @@ import math
 from dataclasses import dataclass
 
 from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.optimizers.speculative.ahead import AheadSizes, PassTimes
 from ray_subsel.optimizers.speculative.score import MOST_PICKS
 
 WALK = 32
 """The usual :attr:`DraftSizes.walk`."""
 _WALKED_NUMBERS = 1 << 21  # of rows that are only walked
 _LONG_WALK = 512
-_NUMBERS_PER_MICROSECOND = 6000.0  # of a pass, in float32; sizes only decide which way is taken
-_DRAFT_MICROSECONDS = 400.0  # of a draft and its verification beside passes
-_PICK_MICROSECONDS = 40.0  # of a single pick beside its pass
-_DRAFT_PASSES = 3.0  # one to propose, a product with some directions to verify
+_DRAFT_NUMBERS = 3000.0  # of X a microsecond, one pass to propose and a product with some directions to verify
+_DRAFT_MICROSECONDS = 400.0  # of a draft and its verification beside passes; sizes only decide which way is taken
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,10 @@ class DraftSizes:
     candidates_per_pick : int
         Rows that are proposed for each pick.
     worth : int
-        How many picks a draft must keep to cost less than as many picks one by one.
+        How many picks a draft must keep to cost less than as many picks one by one; at most half of a walk.
     walk : int
-        How many picks are made one by one before what a draft would have kept is looked at.
+        How many picks are made one by one before what a draft would have kept is looked at: at first, and twice as
+        many each time that it is not worth its cost.
     """
 
     first: int = 16
@@ -54,11 +54,11 @@ class DraftSizes:
         bytes_of_x = rows.n * rows.d * (4 if rows.unit_roundoff > 2.0**-30 else 8)
         candidates = max(256, int((bytes_of_x / 8 / 8) ** 0.5))
         most = min(MOST_PICKS, max(64, candidates // candidates_per_pick))
-        a_pass = rows.n * rows.d / _NUMBERS_PER_MICROSECOND
-        worth = (_DRAFT_PASSES * a_pass + _DRAFT_MICROSECONDS) / (a_pass + _PICK_MICROSECONDS)
+        a_pick = PassTimes(rows.n, rows.d, AheadSizes.for_rows(rows)).hoped()
+        worth = (rows.n * rows.d / _DRAFT_NUMBERS + _DRAFT_MICROSECONDS) / a_pick
         if first is None and rows.n * rows.d <= _WALKED_NUMBERS:
             return DraftSizes(1, most, candidates_per_pick, WALK, _LONG_WALK)
-        return DraftSizes(16 if first is None else first, most, candidates_per_pick, math.ceil(worth))
+        return DraftSizes(16 if first is None else first, most, candidates_per_pick, min(WALK // 2, math.ceil(worth)))
 
     def candidates(self, length: int) -> int:
         """Return how many rows are proposed for a draft."""
@@ -78,13 +78,16 @@ class DraftLength:
     Attributes
     ----------
     next : int
-        1: make :attr:`DraftSizes.walk` picks one by one.
+        1: make picks one by one.
+    walk : int
+        How many then.
     """
 
     def __init__(self, sizes: DraftSizes) -> None:
         self.next = min(sizes.first, sizes.most)
         self._most = sizes.most
         self._worth = sizes.worth
+        self._first_walk = self.walk = sizes.walk
 
     def learn(self, drafted: int, accepted: int) -> None:
         """Take note of how many picks of a draft were accepted."""
@@ -96,4 +99,6 @@ class DraftLength:
     def learn_walk(self, kept: int) -> None:
         """Take note of how many picks of a walk a draft would have kept."""
         if kept >= 2 * self._worth:
-            self.next = min(self._most, (3 * kept) // 2)
+            self.next, self.walk = min(self._most, (3 * kept) // 2), self._first_walk
+        elif kept < self._worth:
+            self.walk = max(self.walk, min(_LONG_WALK, 2 * self.walk))

@@ -118,7 +118,9 @@ def exact_greedy(
             length.learn(drafted, turn)
             made = draft
         else:
-            walk, turn, state = _walk(pool, score, state, included, min(sizes.walk, open_slots), sizes.candidates(WALK))
+            walk, turn, state = _walk(
+                pool, score, state, included, min(length.walk, open_slots), sizes.candidates(WALK)
+            )
             length.learn_walk(walk.kept)
             made = walk
         low = NO_ITEMS if stop_when_gain is None else np.flatnonzero(made.gains[:turn] <= stop_when_gain)

@@ -1,9 +1,9 @@
 """Pick one item after the other: the greedy of the definition, for rows among which few drafted picks are accepted.
 
-A pass computes all gains of a turn, or of several turns that are foreseen (:mod:`.ahead`), in the precision of X, with
-their rounding bounded; the few items that the bound cannot tell from the best are computed in float64, and these
-decide. So the picks are those of :mod:`.draft` and :mod:`.verify`. Meanwhile it is counted, at no cost, how many picks
-a draft would have kept: those up to the first that was not among the rows of highest gain when the walk began.
+A pass computes all gains of a turn, and what the picks that are foreseen (:mod:`.ahead`) would change, in the precision
+of X, with their rounding bounded; the few items that the bound cannot tell from the best are computed in float64, and
+these decide. So the picks are those of :mod:`.draft` and :mod:`.verify`. Meanwhile it is counted, at no cost, how many
+picks a draft would have kept: those up to the first that was not among the rows of highest gain when the walk began.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.core.unit_rows import row_dots
-from ray_subsel.optimizers.speculative.ahead import Foresight, Passes, before_first, foresee
+from ray_subsel.optimizers.speculative.ahead import Foresight, Passes, foresee
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.propose import exact_gains
 from ray_subsel.optimizers.speculative.score import GraphCutScore
@@ -26,6 +26,8 @@ from ray_subsel.optimizers.speculative.verify import rounding
 _NORM_TURNS = 8
 """Turns after which the norm of the direction is computed again."""
 _GAINS_AT_ONCE = 64
+_FEW = 4
+"""Picks whose vectors are added one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,57 +109,53 @@ class _Walking:
         picks: int,
         workers: Workers,
     ) -> None:
+        rows = distinct.rows
         self.distinct, self.score, self.start, self.taken, self.picks = distinct, score, start, taken, picks
         self.passes = Passes(distinct, taken, workers)
         self.order: list[int] = []
         self.gone: list[int] = []
-        self.sums = np.empty((picks + 1, distinct.rows.d))
+        self.sums = np.empty((picks + 1, rows.d))
         self.sums[0] = chosen
+        self._added = 0
         self.read = self.evaluations = 0
         self._highest: NDArray[np.bool_] | None = None
         self._ties: list[float] = score.ties(start + np.arange(picks + 1)).tolist()
-        self._noise, self._noise_turns = 0.0, 0
         self._limit = distinct.copies.size
+        self._utility = distinct.most_utility
+        self._most_norm, self._norm_until = 0.0, 0
+        self._noise = self._pass_noise = self._step_noise = 0.0
+        self._products = np.empty((rows.n, 0), dtype=rows.working_dtype)
+        self._drift: Floats | None = None
+        if score.pace is not None:
+            self._drift = np.empty(rows.n, dtype=rows.working_dtype)
+            rows.multiplier(self._drift, workers)(score.total / score.pace)
 
     def run(self, foresight: Foresight, size: int) -> None:
         """Make the picks."""
-        first = self._pass()
-        if size < first.size:
-            self._highest = first >= np.partition(first, first.size - size)[first.size - size]
-        values: Floats | None = first
-        while (left := self.picks - len(self.order)) and values is not None:
-            if foresight.length > 1 and left > 1:
-                values = self._ahead(values, foresight, min(foresight.length, left - 1))
-            else:
-                values = self._single(values, foresight, min(foresight.rest, left))
-
-    def _single(self, values: Floats, foresight: Foresight, turns: int) -> Floats | None:
-        """Make some picks, a pass each; return the values of the next turn, or None where no unit is left."""
-        first, row_of, sums = len(self.order), self.distinct.rows.row, self.sums
-        highest = foresight.highest(values)
-        for turn in range(first, first + turns):
-            row = self._best(values, turn, self._noise)
-            if row is None:
-                return None
-            np.add(sums[turn], row_of(row), out=sums[turn + 1])
+        values = self.passes.values
+        foreseen: dict[int, int] = {}
+        right = 0
+        self._pass()
+        if size < values.size:
+            self._highest = values >= np.partition(values, values.size - size)[values.size - size]
+        while (row := self._best(values)) is not None:
             self._take(row)
-            if turn + 1 < self.picks:
-                values = self._pass()
-        foresight.learn_single(highest, self.order[first:])
-        return values
-
-    def _ahead(self, values: Floats, foresight: Foresight, length: int) -> Floats | None:
-        """Make the picks of turns that are foreseen, as :meth:`_single` does."""
-        row = self._best(values, len(self.order), self._noise)
-        if row is None:
-            return None
-        foreseen = foresee(self.distinct.rows, self.score, values, row, length, foresight.sizes.pool)
-        values, right = self._pass_ahead(foreseen)
-        foresight.learn(foreseen.size, right)
-        return values
+            left = self.picks - len(self.order)
+            if left == 0:
+                return
+            column = foreseen.get(row)
+            if column is not None:
+                self._follow(column)
+                right += 1
+                continue
+            if foreseen:
+                foresight.learn(len(foreseen), right)
+            turns = min(foresight.turns(), left)
+            foreseen, right = (self._pass_ahead(row, foresight, turns), 0) if turns > 1 else (self._pass(), 0)
 
     def walk(self) -> Walk:
         """Return the picks."""
+        self._add_up()
         picked, utility = np.array(self.order, dtype=np.int64), self.distinct.utility
         gains = np.empty(picked.size)
         for start, stop in ranges(picked.size, _GAINS_AT_ONCE):
@@ -166,84 +164,64 @@ class _Walking:
         if utility is not None:
             gains += utility[picked]
         ids = self.distinct.copies.units(picked, np.array(self.gone, dtype=np.int64))
-        kept = picked.size if self._highest is None else before_first(~self._highest[picked])
+        kept = picked.size if self._highest is None else _before_first(~self._highest[picked])
         return Walk(ids, gains, self.sums[: picked.size + 1], kept, self.read, self.evaluations)
 
-    def _pass(self) -> Floats:
-        """Return the values of the next turn."""
-        direction = self._direction(len(self.order))
-        if self._noise_turns == 0:  # a bound will do
-            norm = math.sqrt(direction @ direction) + _NORM_TURNS * (self.score.penalty + self.score.drift)
-            self._noise = rounding(self.distinct.rows, norm, self.distinct.most_utility)
-            self._noise_turns = _NORM_TURNS
-        self._noise_turns -= 1
-        self.passes.one(direction)
+    def _pass(self) -> dict[int, int]:
+        """Find the values of the next turn; no pick is foreseen."""
+        self.passes.one(self._turn())
         self.read += 1
         self.evaluations += self.taken.size
-        return self.passes.values
+        return {}
 
-    def _pass_ahead(self, rows: Indices) -> tuple[Floats, int]:
-        """Take the first of the picks that are foreseen, and those after it that are right.
+    def _pass_ahead(self, row: int, foresight: Foresight, turns: int) -> dict[int, int]:
+        """Find the values of the next turn, and what the picks that are foreseen after ``row`` would change.
 
         Returns
         -------
-        values : float array of shape (n,)
-            Of the next turn.
-        right : int
-            How many turns' values were of use.
+        The picks that are foreseen, and the column that :meth:`_follow` takes for each.
         """
-        distinct, length, turn = self.distinct, rows.size, len(self.order) + 1
-        sums = self.sums[turn - 1 : turn + length]
-        sums[1:] = distinct.rows.take(rows)
-        np.cumsum(sums, axis=0, out=sums)  # one after the other, as the definition adds
-        self._take(int(rows[0]))
-        directions = self.score.directions(sums[1:], self.start + turn)
-        values = self.passes.several(directions)
+        distinct, score, values = self.distinct, self.score, self.passes.values
+        rows, steps = foresee(distinct.rows, score, values, row, foresight.highest(values), turns - 1)
+        if rows.size == 0:
+            return self._pass()
+        self._products = self.passes.several(self._turn(), steps)
         self.read += 1
-        self.evaluations += values.size
-        norms = np.sqrt(np.einsum("jd,jd->j", directions, directions))
-        noise = rounding(distinct.rows, norms, distinct.most_utility)
-        at = length - 1
-        for doubtful in np.flatnonzero(~self._clear(values, rows, noise, turn)).tolist():
-            column = self._column(values, rows, doubtful)
-            if self._best(column, turn + doubtful, float(noise[doubtful])) != rows[doubtful + 1]:
-                at = doubtful
-                break
-        column = self._column(values, rows, at)
-        for row in rows[1 : at + 1].tolist():
-            self._take(row)
-        self._noise, self._noise_turns = float(noise[at]), 0
-        return column, at + 1
+        self.evaluations += self.taken.size * (1 + rows.size)
+        step = score.penalty + score.drift
+        most = self._most_norm + turns * step + self._utility + 1.0
+        self._step_noise = rounding(distinct.rows, step, 0.0) + 2 * distinct.rows.unit_roundoff * most
+        return {pick: column for column, pick in enumerate(rows.tolist(), 1)}
 
-    def _column(self, values: Floats, rows: Indices, at: int) -> Floats:
-        """Return the values of one of several turns, after the picks before it."""
-        column, before = values[:, at].copy(), rows[1 : at + 1]
-        column[before[self._last(before)]] = -np.inf
-        return np.asarray(column)
+    def _follow(self, column: int) -> None:
+        """Let values be those after a pick that was foreseen."""
+        values = self.passes.values
+        np.subtract(values, self._products[:, column], out=values)
+        if self._drift is not None:
+            np.add(values, self._drift, out=values)
+        self._noise += self._step_noise
 
-    def _clear(self, values: Floats, rows: Indices, noise: Float64s, turn: int) -> NDArray[np.bool_]:
-        """Tell for each turn but the last whether the row that is foreseen there is surely the best."""
-        rows, places = rows[1:], np.arange(1, rows.size)
-        own = values[rows]
-        values[rows] = -np.inf
-        best = self.passes.highest(values)[:-1]
-        values[rows] = own
-        mine = np.diagonal(own).astype(np.float64)  # of row i + 1 at turn i
-        stays = ~self._last(rows)[:, None]
-        rivals = (places[:, None] > places) | ((places[:, None] < places) & stays)
-        others = np.where(rivals, own[:, :-1], -np.inf).max(axis=0, initial=-np.inf)
-        level = mine - 2 * noise[:-1] - self._ties[turn : turn + rows.size]
-        return np.asarray(np.maximum(best, others) < level)
+    def _turn(self) -> Float64s:
+        """Return the direction of the turn that is next, and bound the rounding of its values."""
+        turn = len(self.order)
+        direction = self._direction(turn)
+        if turn >= self._norm_until:  # a bound will do
+            norm = math.sqrt(direction @ direction) + _NORM_TURNS * (self.score.penalty + self.score.drift)
+            self._pass_noise = rounding(self.distinct.rows, norm, self._utility)
+            self._most_norm, self._norm_until = norm, turn + _NORM_TURNS
+        self._noise = self._pass_noise
+        return direction
 
-    def _best(self, values: Floats, turn: int, noise: float) -> int | None:
-        """Return the row that is picked at a turn, or None where no unit is left."""
+    def _best(self, values: Floats) -> int | None:
+        """Return the row that is picked next, or None where no unit is left."""
         row = int(values.argmax())
         top = float(values[row])
         if top == -np.inf:
             return None
         values[row] = -np.inf
+        turn = len(self.order)
         tie = self._ties[turn]
-        level = top - 2 * noise - tie
+        level = top - 2 * self._noise - tie
         second = values[values.argmax()]
         values[row] = top
         if second < level:
@@ -255,11 +233,20 @@ class _Walking:
 
     def _direction(self, turn: int) -> Float64s:
         """Return what gains are products with when so many picks of the walk were made."""
+        self._add_up()
         return self.score.direction(self.sums[turn], self.start + turn)
 
-    def _last(self, rows: Indices) -> NDArray[np.bool_]:
-        """Return which rows have one unit left, or none."""
-        return np.asarray(self.taken[rows] + 1 >= self._limit[rows])
+    def _add_up(self) -> None:
+        """Find the sums of the picks so far."""
+        rows, sums, done, turn = self.distinct.rows, self.sums, self._added, len(self.order)
+        if turn > done + _FEW:
+            sums[done + 1 : turn + 1] = rows.take(np.array(self.order[done:]))
+            some = sums[done : turn + 1]
+            np.add.accumulate(some, axis=0, out=some)  # one after the other, as the definition adds
+        else:
+            for at in range(done, turn):
+                np.add(sums[at], rows.row(self.order[at]), out=sums[at + 1])
+        self._added = turn
 
     def _take(self, row: int) -> None:
         """Take note of a pick."""
@@ -269,3 +256,8 @@ class _Walking:
         self.taken[row] = taken + 1
         if taken + 1 >= self._limit[row]:
             self.passes.close(row)
+
+
+def _before_first(found: NDArray[np.bool_]) -> int:
+    """Return how many are False before the first that is True."""
+    return int(found.argmax()) if found.any() else found.size

@@ -34,6 +34,18 @@ def test_a_draft_that_is_not_worth_it_is_followed_by_single_picks_until_drafts_w
         assert length.next == expected
 
 
+def test_walks_are_longer_where_drafts_keep_little_and_as_at_first_after_a_draft():
+    length = DraftLength(DraftSizes(worth=5, walk=100))
+    walks = []
+    for kept in (4, 5, 9, 1, 1, 1, 10, 1):
+        walks.append(length.walk)
+        length.learn_walk(kept)
+    assert walks == [100, 200, 200, 200, 400, 512, 512, 100]
+    length = DraftLength(DraftSizes(walk=1000))
+    length.learn_walk(0)
+    assert length.walk == 1000
+
+
 def test_a_draft_never_exceeds_the_most():
     assert max(lengths(lambda drafted: drafted, 50, DraftSizes(first=2, most=2))) == 2
     length = DraftLength(DraftSizes(first=16, most=20))
