@@ -13,7 +13,8 @@ from ray_subsel.core.types import Indices
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.sources import GroupSources, LeftOut, RunSources, Sources
 from ray_subsel.decisions.status import CONTAMINATED, LABEL_NOISE, OUTLIER, STATUSES
-from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, SELECTION, WINDOW, decision_tables, joined
+from ray_subsel.decisions.table import DECISIONS, ROW_GROUP, SCHEMA, SELECTION, WINDOW, decision_tables
+from ray_subsel.decisions.words import joined
 from ray_subsel.filters.worst import LABEL_NOISE as BY_LABEL
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult

@@ -124,8 +124,8 @@ def test_windows_do_not_matter(run):
         rows=rows, nearest="nearest", groups="groups", selection="selection.parquet", excluded=excluded,
         group_column="group", full_groups=frozenset({"a"}),
     )  # fmt: skip
-    for window in (1, 7, 50, 1000):
-        parts = pa.concat_tables(decision_tables(sources, window))
+    for window, lines in ((1, 9), (7, 3), (50, 50), (1000, 11), (1000, 131_072)):
+        parts = pa.concat_tables(decision_tables(sources, window, lines))
         assert parts.to_pylist() == whole.to_pylist()
 
 
