@@ -46,20 +46,30 @@ def curve_sizes(k: int, most: int = 60) -> list[int]:
     return [int(one) for one in np.unique(np.linspace(1, k, min(k, most)).round())]
 
 
-def expected_repeats(groups: Indices, k: int) -> float:
+def expected_repeats(groups: Indices, sizes: Sequence[int]) -> list[float]:
     """Return how many of k rows drawn at random repeat an earlier one of their group: k - sum_g (1 - (1 - m_g/N)^k).
 
     Parameters
     ----------
     groups : int64 array
-        m_g, the rows of each group of copies, exact and near ones, single rows included; N is their sum.
-    k : int
+        m_g, the rows of each group of copies, exact and near ones, single rows included; N is their sum. Two float64 of
+        each are held beside it.
+    sizes : sequence of int
+        Values of k.
     """
     rows = float(groups.sum())
     if rows <= 0:
-        return 0.0
-    seen = -np.expm1(k * np.log1p(-np.minimum(groups / rows, 1.0 - 1e-12)))
-    return max(0.0, k - float(seen.sum()))
+        return [0.0] * len(sizes)
+    missed = groups / rows
+    np.minimum(missed, 1.0 - 1e-12, out=missed)
+    np.negative(missed, out=missed)
+    np.log1p(missed, out=missed)
+    repeats, seen = [], np.empty_like(missed)
+    for k in sizes:
+        np.multiply(missed, k, out=seen)
+        np.expm1(seen, out=seen)
+        repeats.append(max(0.0, k + float(seen.sum())))
+    return repeats
 
 
 def shares(all_rows: Counter[str], chosen: Counter[str]) -> list[dict[str, Any]]:
@@ -92,7 +102,7 @@ def spread_of(before: Float64s, after: Float64s) -> dict[str, Any] | None:
     known = [values[np.isfinite(values)] for values in (before, after)]
     if not known[0].size:
         return None
-    low, high = np.quantile(known[0], [0.01, 0.99])
+    low, high = np.quantile(known[0], [0.01, 0.99], overwrite_input=True)  # their order does not matter
     edges = np.linspace(low, high, BINS + 1) if high > low else np.array([low, high])
     inner = edges[1:-1]
     counts = [np.bincount(np.searchsorted(inner, values, side="right"), minlength=inner.size + 1) for values in known]

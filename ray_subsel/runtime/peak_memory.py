@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import sys
@@ -60,9 +61,12 @@ class PeakMemory:
 def start_peak() -> None:
     """Begin to measure this process's peak anew, where the system can; elsewhere it counts from the process's start.
 
-    What Arrow has kept of earlier work for later is given back first: a worker serves one stage after the other.
+    What Arrow and the C library have kept of earlier work for later is given back first: one process serves stage after
+    stage.
     """
     pa.default_memory_pool().release_unused()
+    with contextlib.suppress(AttributeError, OSError):  # glibc's alone
+        ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.types import Float32s, Indices
+from ray_subsel.core.lowest_hashes import LowestHashes
+from ray_subsel.core.types import NO_ITEMS, Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.projection import project
@@ -136,19 +137,17 @@ def sample_of(chosen: Indices, tables: Iterable[pa.Table], points: int) -> tuple
         At most so many.
     """
     chosen = np.sort(chosen[: points // 4])
-    items, shown, rows = [], [], []
+    drawn = LowestHashes(points, _STREAM)  # as many of them are shown already as room is less than that
+    shown, rows = [NO_ITEMS], [NO_ITEMS]
     for table in tables:
         ids = table["id"].to_numpy()
         flat, owner = flat_rows(table["rows"])
         here = is_in(flat, chosen)
-        items.append(ids)
         shown.append(ids[owner[here]])
         rows.append(flat[here])
-    whole, first = np.concatenate(items), np.concatenate(shown)
-    others = whole[~is_in(whole, np.sort(first))]
-    room = max(0, points - first.size)
-    if others.size > room:
-        others = others[np.argsort(mix(others, _STREAM), kind="stable")[:room]]
+        drawn.add(ids)
+    first = np.concatenate(shown)
+    others = drawn.ids[~is_in(drawn.ids, np.sort(first))][: max(0, points - first.size)]
     found, as_rows = np.concatenate((first, others)), np.concatenate((*rows, others))
     order = np.argsort(as_rows)
     return found[order], as_rows[order]

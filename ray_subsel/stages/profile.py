@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_subsel.core.hashing import mix
 from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.lowest_hashes import LowestHashes
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.corpus.rows import RowStore
@@ -82,12 +82,11 @@ class ProfileStage(Stage[bool]):
             selection = selection.take(pa.array(np.argsort(selection["rank"].to_numpy(), kind="stable")))
         chosen = selection["id"].to_numpy()
         leaders = EmbeddingStore.open_folder(run, LEADERS) if self.near else items
-        ids, sizes = _ids_and_sizes(leaders)
-        facts: dict[str, Any] = {"coverage": _coverage(items, leaders, ids, selection)}
+        facts: dict[str, Any] = {"coverage": _coverage(items, leaders, selection)}
         if not self.per_group:  # what is one text in two groups is chosen twice with reason
-            facts["repeats_of_random"] = expected_repeats(sizes, len(chosen))
-            repeats = [round(expected_repeats(sizes, k), 1) for k in facts["coverage"]["k"]]
-            facts["coverage"]["repeats_of_random"] = repeats
+            whole, *some = expected_repeats(_group_sizes(leaders), [len(chosen), *facts["coverage"]["k"]])
+            facts["repeats_of_random"] = whole
+            facts["coverage"]["repeats_of_random"] = [round(one, 1) for one in some]
         for column in ("label", "group"):
             if found := self._shares(column, chosen):
                 facts[f"{column}s"] = found
@@ -109,10 +108,11 @@ class ProfileStage(Stage[bool]):
 
     def _lengths(self, chosen: Indices) -> dict[str, Any] | None:
         """Return quartiles of the number of words of the rows, of all and of the chosen ones, each of a sample."""
-        ids = self.rows.ids()
-        drawn = ids[np.argsort(mix(ids, _STREAM), kind="stable")[:SAMPLE]]
+        drawn = LowestHashes(SAMPLE, _STREAM)
+        for table in self.rows.iter_tables(["id"]):
+            drawn.add(table["id"].to_numpy())
         lengths = {}
-        for name, some in (("before", drawn), ("after", chosen[:SAMPLE])):
+        for name, some in (("before", drawn.ids), ("after", chosen[:SAMPLE])):
             texts = self.rows.take(some, ["text"])["text"].cast(pa.string())
             words = pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts)))
             lengths[name] = quartiles(words.drop_null().to_numpy())
@@ -143,16 +143,16 @@ class ProfileStage(Stage[bool]):
         return found
 
 
-def _coverage(
-    items: EmbeddingStore, leaders: EmbeddingStore, leader_ids: Indices, selection: pa.Table
-) -> dict[str, Any]:
+def _coverage(items: EmbeddingStore, leaders: EmbeddingStore, selection: pa.Table) -> dict[str, Any]:
     """Return how near the items that are no copies come to the chosen ones, and to random ones, against k.
 
     Random ones are drawn from all items, near copies included, as one would draw rows.
     """
-    ids, of_chosen = _ids_and_items(items, selection["id"].to_numpy()[:MOST_CHOSEN])
-    sample = _unit(leaders, np.sort(_drawn(leader_ids)[:SAMPLE]))
-    drawn = _drawn(ids)[::-1][: of_chosen.size]
+    sampled = LowestHashes(SAMPLE, _STREAM)
+    for shard in leaders.numbers:
+        sampled.add(leaders.read_shard(shard, ["id"])["id"].to_numpy())
+    sample = _unit(leaders, np.sort(sampled.ids))
+    of_chosen, drawn = _items_and_random_ones(items, selection["id"].to_numpy()[:MOST_CHOSEN])
     both = _unit(items, np.concatenate((of_chosen, drawn)))  # in one pass over the vectors
     chosen, random = both.rows(np.arange(of_chosen.size)), both.rows(np.arange(of_chosen.size, both.n))
     sizes = curve_sizes(min(chosen.n, random.n))
@@ -165,34 +165,27 @@ def _coverage(
     }
 
 
-def _drawn(ids: Indices) -> Indices:
-    """Return items in an order that a hash decides."""
-    return np.asarray(ids[np.argsort(mix(ids, _STREAM), kind="stable")])
-
-
 def _unit(items: EmbeddingStore, ids: Indices) -> UnitRows:
     return unit_rows(items.vectors(ids), parameter="vectors", numbers=ids)
 
 
-def _ids_and_sizes(store: EmbeddingStore) -> tuple[Indices, Indices]:
-    """Return the items of a store, shard by shard, and how many rows each is."""
-    tables = [store.read_shard(shard, ["id", MULTIPLICITY]) for shard in store.numbers]
-    ids, sizes = (np.concatenate([table[name].to_numpy() for table in tables]) for name in ("id", MULTIPLICITY))
-    return ids, sizes
+def _group_sizes(store: EmbeddingStore) -> Indices:
+    """Return how many rows each item of a store is, shard by shard."""
+    return np.concatenate([store.read_shard(shard, [MULTIPLICITY])[MULTIPLICITY].to_numpy() for shard in store.numbers])
 
 
-def _ids_and_items(items: EmbeddingStore, rows: Indices) -> tuple[Indices, Indices]:
-    """Return all items, shard by shard, and the item of each of some rows, in their order."""
+def _items_and_random_ones(items: EmbeddingStore, rows: Indices) -> tuple[Indices, Indices]:
+    """Return the item of each of some rows, in their order, and as many random items where there are."""
     order = np.argsort(rows)
-    ascending, ids = rows[order], []
+    ascending, drawn = rows[order], LowestHashes(rows.size, _STREAM, highest=True)
     found = np.empty(rows.size, dtype=np.int64)
     for shard in items.numbers:
         table = items.read_shard(shard, ["id", "rows"])
-        ids.append(table["id"].to_numpy())
-        flat, owner = flat_rows(table["rows"])
+        ids, (flat, owner) = table["id"].to_numpy(), flat_rows(table["rows"])
         here = np.isin(flat, ascending)
-        found[order[np.searchsorted(ascending, flat[here])]] = ids[-1][owner[here]]
-    return np.concatenate(ids), found
+        found[order[np.searchsorted(ascending, flat[here])]] = ids[owner[here]]
+        drawn.add(ids)
+    return found, drawn.ids
 
 
 def _cosines(run: RunDir, rows: list[int]) -> dict[int, float]:

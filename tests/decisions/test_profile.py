@@ -33,7 +33,10 @@ def test_repeats_are_those_of_random_draws(sizes):
     groups, k, draw = np.array(sizes), 12, np.random.default_rng(0)
     rows = np.repeat(np.arange(groups.size), groups)
     drawn = [k - len(set(draw.choice(rows, size=k).tolist())) for _ in range(3000)]
-    assert abs(expected_repeats(groups, k) - np.mean(drawn)) < 0.15
+    found = expected_repeats(groups, [1, k])
+    assert found[0] == pytest.approx(0.0, abs=1e-9)
+    assert abs(found[1] - np.mean(drawn)) < 0.15
+    assert expected_repeats(np.zeros(0, dtype=np.int64), [3]) == [0.0]
 
 
 def test_shares_name_the_most_frequent_and_sum_up_the_rest():
