@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 
 _BLOCK_NUMBERS = 8_000_000
+_BLOCK_ROWS = 2_048
 MOST_GROUPS = 25
 BINS = 10
 OTHERS = "(others)"
@@ -30,7 +32,9 @@ def coverage(sample: UnitRows, chosen: UnitRows, sizes: Sequence[int]) -> Float6
         Values of k, ascending, in [1, chosen.n].
     """
     total = np.zeros(len(sizes))
-    targets = chosen.take(np.arange(chosen.n)).astype(np.float32)
+    targets = np.empty((chosen.n, chosen.d), dtype=np.float32)
+    for start, stop in ranges(chosen.n, _BLOCK_ROWS):
+        targets[start:stop] = chosen.slice(start, stop)
     at = np.asarray(sizes) - 1
     step = max(1, _BLOCK_NUMBERS // chosen.n)
     for start in range(0, sample.n, step):

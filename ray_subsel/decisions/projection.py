@@ -34,7 +34,7 @@ def project(rows: UnitRows, ids: Indices) -> Float64s:
     ids : int64 array of shape (n,)
         Decide which are landmarks, by a hash.
     """
-    vectors = rows.take(np.arange(rows.n))
+    vectors = rows.slice(0, rows.n)
     components = _principal(vectors, _COMPONENTS)
     if rows.n <= PLAIN:
         return _scaled(components[:, :2])

@@ -15,11 +15,11 @@ from ray_subsel.corpus.ingest_plan import plan_ingest
 from ray_subsel.corpus.other_sets import test_corpus
 from ray_subsel.planning.counting import COUNTED_BYTES, count_corpus
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.memory_model import BASE
+from ray_subsel.planning.memory_model import BASE, DRIVER
 from ray_subsel.planning.policy import DEFAULT_POLICY, Policy
 from ray_subsel.planning.run_plan import plan_run, time_line
 from ray_subsel.planning.speed import slowness
-from ray_subsel.planning.stage_memory import stage_memory_line
+from ray_subsel.planning.stage_memory import check_stages, map_bytes, stage_memory_line
 from ray_subsel.planning.stage_seconds import AROUND, PRODUCTS, map_seconds, ray_seconds, training_seconds
 
 BYTES_A_NUMBER = 12
@@ -171,9 +171,12 @@ def plan_update(
     seconds["renew"] = slow * (0.3 + 2e-8 * n * d + 5e-6 * (there.rows + new) + fill + exchanges + compared)
     seconds["map"] = slow * map_seconds(n)
     memory |= {name: BASE + BYTES_A_NUMBER * n * d for name in ("join", "renew") if name in seconds}
+    memory["map"] = BASE + DRIVER + map_bytes(n, d)
+    memory = {name: one for name, one in memory.items() if name in seconds and name not in done}
+    check_stages(memory, machine)
     left = {name: one for name, one in seconds.items() if name not in done} | {AROUND: around}
     about.append(f"plan      {there.k:,} of at most {n:,} items, {d} dimensions; {there.chosen:,} are chosen")
-    return LaterPlan(tuple(about), left, {name: one for name, one in memory.items() if name in left}, slow)
+    return LaterPlan(tuple(about), left, memory, slow)
 
 
 def mean_characters(texts: Sequence[str | None]) -> float:

@@ -154,7 +154,8 @@ def _coverage(items: EmbeddingStore, leaders: EmbeddingStore, selection: pa.Tabl
     sample = _unit(leaders, np.sort(sampled.ids))
     of_chosen, drawn = _items_and_random_ones(items, selection["id"].to_numpy()[:MOST_CHOSEN])
     both = _unit(items, np.concatenate((of_chosen, drawn)))  # in one pass over the vectors
-    chosen, random = both.rows(np.arange(of_chosen.size)), both.rows(np.arange(of_chosen.size, both.n))
+    k = of_chosen.size
+    chosen, random = UnitRows(both.X[:k], both.scale[:k]), UnitRows(both.X[k:], both.scale[k:])
     sizes = curve_sizes(min(chosen.n, random.n))
     curves = [coverage(sample, some, sizes) for some in (chosen, random)]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -43,9 +44,16 @@ class UpdateMapStage(Stage[bool]):
     def run(self, context: RunContext, peak: PeakMemory) -> StageResult[bool]:
         """Lay them out."""
         del peak
-        tables = list(self.chain.embedded())
-        items, ids = sample_of(self.chain.chosen(), tables, self.points)
+        counts: list[int] = []
+        items, ids = sample_of(self.chain.chosen(), _counted(self.chain.embedded(), counts), self.points)
         texts = {name: [one or None for one in self.chain.column(ids, name)] for name in TOLD}
         columns = {name: pa.array(values, pa.string()) for name, values in texts.items()}
         write_map(context.run, ids, self.chain.vectors(items), pa.table(columns))
-        return StageResult(True, {"points": len(ids), "items": sum(table.num_rows for table in tables)})
+        return StageResult(True, {"points": len(ids), "items": sum(counts)})
+
+
+def _counted(tables: Iterable[pa.Table], counts: list[int]) -> Iterator[pa.Table]:
+    """Pass tables on, and note how many rows each has."""
+    for table in tables:
+        counts.append(table.num_rows)
+        yield table

@@ -6,9 +6,11 @@ import json
 import pytest
 
 from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, RuntimeConfig, TrainConfig
+from ray_subsel.core.errors import InputError
 from ray_subsel.planning.later_plan import BYTES_A_NUMBER, Growing, mean_characters, plan_training, plan_update
 from ray_subsel.planning.machine import Machine
-from ray_subsel.planning.memory_model import BASE
+from ray_subsel.planning.memory_model import BASE, DRIVER
+from ray_subsel.planning.stage_memory import map_bytes
 
 MACHINE = Machine(cpus=2, nodes=1, available=20 << 30, limit=None)
 THERE = Growing(n=10_000, d=64, chosen=500, k=500, rows=12_000, near=True)
@@ -101,8 +103,17 @@ def test_an_update_tells_its_rows_and_the_memory_of_all_vectors(files):
         "plan      500 of at most 10,005 items, 64 dimensions; 500 are chosen",
     ]
     assert plan.stages["join"] == plan.stages["renew"] == BASE + BYTES_A_NUMBER * 10_005 * 64
-    assert {"corpus", "embed"} < plan.stages.keys()
+    assert plan.stages["map"] == BASE + DRIVER + map_bytes(10_005, 64)
+    assert list(plan.stages) == ["corpus", "embed", "join", "renew", "map"]
     assert updating(files).lines()[0] == "rows      12,000 were read before"
+
+
+def test_an_update_that_a_limit_does_not_hold_is_refused_before_the_work(files):
+    for stage in ("map", "renew"):
+        there = dataclasses.replace(THERE, n=100_000_000 if stage == "renew" else 10_000)
+        needed = plan_update(config(files), MACHINE, there=there, slow=1.0).stages[stage]
+        with pytest.raises(InputError, match=rf"memory_limit must hold every stage.*stage {stage} would take"):
+            plan_update(config(files), dataclasses.replace(MACHINE, limit=needed - 1), there=there, slow=1.0)
 
 
 def test_mean_characters():
