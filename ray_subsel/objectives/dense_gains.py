@@ -28,6 +28,8 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesAbove
 
 _THIN = 1 / 32  # of W above the levels is taken out of it
+_LOOKS = 6  # at single candidates take as long as to settle what is above the levels
+_AT_ONCE = 16  # times that levels are settled after each pick where looks did not save it
 _ROUNDOFF = 2.0**-52
 
 
@@ -124,6 +126,8 @@ class DenseGains:
     _highest: float = field(init=False, default=0.0)  # sum, when they were made
     _scratch: NDArray[Any] = field(init=False)
     _above: SimilaritiesAbove | None = field(init=False, default=None)
+    _picks: int = field(init=False, default=0)  # since levels were settled
+    _hurry: int = field(init=False, default=0)  # how often they are settled at once
     _fall: Float64s = field(init=False)  # of each candidate by a pick; 0 between them
 
     def __post_init__(self) -> None:
@@ -164,11 +168,17 @@ class DenseGains:
     def take(self, item: int) -> None:
         """Choose a candidate; bounds stay as they are until :meth:`settle`."""
         self.levels.take(item)
+        self._picks += 1
 
     @property
     def rounds(self) -> bool:
         """Whether bounds are rounded up so far that a gain is another number."""
         return self.W.dtype != np.float64
+
+    @property
+    def blurs(self) -> bool:
+        """Whether to bring a bound up to date costs less than the gain, which is another number."""
+        return self.rounds and self._above is None
 
     @property
     def moved(self) -> int:
@@ -178,7 +188,9 @@ class DenseGains:
     @property
     def unsettled(self) -> int:
         """How many items :meth:`bounds_now` could look at while :meth:`settle` looks at all; 0: no more than none."""
-        return 0 if self._above is not None else self.W.looks(self.levels.moved)
+        if self._above is None:
+            return self.W.looks(self.levels.moved)
+        return _LOOKS if self.rounds and not self._hurry else 0
 
     def settle(self) -> Indices | None:
         """Bring the bounds up to date, and return the candidates whose gains the picks since then may have changed.
@@ -221,6 +233,9 @@ class DenseGains:
             self._rounded = _ROUNDOFF * (self.W.m + self.W.n) * self._highest  # of the sums, and of each pick's fall
 
     def _settle_above(self, above: SimilaritiesAbove) -> Indices | None:
+        waited = self.rounds and not self._hurry
+        self._hurry = _AT_ONCE if waited and self._picks == 1 else max(0, self._hurry - 1)
+        self._picks = 0
         change = self.levels.settle()
         assert change.items is not None
         candidates, parts = above.between(change.items, change.low, change.high)

@@ -17,6 +17,7 @@ from ray_subsel.core.types import NO_ITEMS, Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
+from ray_subsel.objectives.foresight import Foresight
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.moment_bounds import cheap_bounds
 from ray_subsel.objectives.represented import (
@@ -30,6 +31,10 @@ from ray_subsel.objectives.similarity_block import ExactSimilarities, similarity
 from ray_subsel.objectives.target import ETA, Target
 
 Singles = NDArray[np.float32]
+
+_SHORT = 64  # what a candidate improves is remembered where it is at most the 64th part of what is represented
+_AHEAD, _LEAST_AHEAD = 32, 4  # candidates that are looked at together
+_PAIR_NUMBERS = 1 << 17  # of the vectors that are multiplied for that
 
 BLOCK_BYTES = 60 << 20
 """Blocks of similarities on their way, of all threads."""
@@ -257,6 +262,9 @@ class _Nearest(Levels):
     passed: NDArray[Any]
     weights: NDArray[Any] | None
     _seen: tuple[int, Indices, Float64s] | None = None
+    _lists: dict[int, tuple[Indices, Float64s]] = field(default_factory=dict)  # what was seen, where it is little
+    _foresight: Foresight = field(default_factory=lambda: Foresight(_AHEAD, _AHEAD))
+    _length: int = 1 << 62  # of what was seen last
     _taken: list[Indices] = field(default_factory=list)  # what picks have moved since then
     _moved: int = 0
 
@@ -281,23 +289,39 @@ class _Nearest(Levels):
     def gain(self, item: int) -> float:
         items, similarities = self._improved(item)
         better = similarities - self.best[items]
-        if self.error is not None:
-            np.maximum(better, 0.0, out=better)
+        np.maximum(better, 0.0, out=better)
         if self.weights is not None:
             better *= self.to.weights[items]
         return float(np.add.reduce(better))
 
+    def wants(self, item: int) -> int:
+        if self.exact is None or item in self._lists or self.to.kernel.affine() is None:
+            return 0
+        most = _PAIR_NUMBERS // (self.to.items.d * max(1, self._length))
+        return min(self._foresight.size, most) if most >= _LEAST_AHEAD else 0
+
+    def expect(self, items: Indices) -> None:
+        assert self.exact is not None
+        new = np.array([item for item in items.tolist() if item not in self._lists], dtype=np.int64)
+        which, improved = np.divmod(np.flatnonzero(self.W.columns(new) > self.floor), self.to.m)
+        similarities = self.exact.pairs(new[which], improved)
+        ends = np.searchsorted(which, np.arange(new.size + 1)).tolist()
+        for place, item in enumerate(new.tolist()):
+            part = slice(ends[place], ends[place + 1])
+            self._lists[item] = improved[part], similarities[part]
+        self._foresight.computed(new.tolist())
+
     def take(self, item: int) -> None:
         items, similarities = self._improved(item)
-        if self.error is not None:
-            better = similarities > self.best[items]
-            items, similarities = items[better], similarities[better]
-        self._moved += int(np.count_nonzero(self.best[items] == self.settled[items])) if self._taken else items.size
+        better = similarities > self.best[items]
+        items, similarities = items[better], similarities[better]
+        self._moved += items.size
         self._taken.append(items)
         self.best[items] = similarities
         if self.error is not None:
             self.floor[items] = _lowered(similarities, self.error)
         self._seen = None
+        self._lists.pop(item, None)
 
     @property
     def moved(self) -> int:
@@ -316,10 +340,16 @@ class _Nearest(Levels):
     def _improved(self, item: int) -> tuple[Indices, Float64s]:
         """Return a superset of the represented items that one candidate improves, and its similarities to them."""
         if self._seen is None or self._seen[0] != item:
-            column = self.W.column(item)
-            items = (column > self.floor).nonzero()[0]
-            similarities = column[items] if self.exact is None else self.exact.some(item, items)
-            self._seen = item, items, similarities
+            known = self._lists.get(item)
+            if known is None:
+                column = self.W.column(item)
+                items = (column > self.floor).nonzero()[0]
+                known = items, column[items] if self.exact is None else self.exact.some(item, items)
+                if _SHORT * items.size <= self.to.m:
+                    self._lists[item] = known
+            else:
+                self._foresight.asked(item)
+            self._seen, self._length = (item, *known), known[0].size
         return self._seen[1:]
 
 

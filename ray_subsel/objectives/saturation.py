@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.objectives.dense_gains import Change, Levels
+from ray_subsel.objectives.moment_bounds import positive_sums
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward
 from ray_subsel.objectives.similarity_block import ComputedSimilarities, ExactSimilarities
@@ -45,6 +46,8 @@ class Saturation(Levels):
         ``until`` and ``settled``, less the error, not rounded down: a gain is at most the sum of similarities up to the
         levels, and of the errors.
     weights : array of shape (m,) of W's dtype
+    none : float
+        A similarity in W at or below it is 0 or less.
     """
 
     rise: ClassVar[bool] = False
@@ -62,8 +65,10 @@ class Saturation(Levels):
     level: NDArray[Any]
     passed: NDArray[Any]
     weights: NDArray[Any]
+    none: float = 0.0
     _moved: int = 0
-    _seen: tuple[int, Float64s] | None = None
+    _slack: float | None = None  # that of the time before no level was below a similarity is as good
+    _seen: tuple[int, Indices | slice, Float64s] | None = None
 
     def left(self) -> Change:
         """Return the intervals from 0 to the levels."""
@@ -72,7 +77,11 @@ class Saturation(Levels):
     @property
     def slack(self) -> float:
         """What the error of W can make of a gain: at most the error for each item, and what is left of it."""
-        return float(np.minimum(self.until, self.error) @ self.to.weights) if self.error else 0.0
+        if not self.error:
+            return 0.0
+        if self._slack is None:
+            self._slack = float(np.minimum(self.until, self.error) @ self.to.weights)
+        return self._slack
 
     def bounds(self, columns: NDArray[Any]) -> Float64s:
         """Return numbers that gains do not exceed."""
@@ -81,19 +90,22 @@ class Saturation(Levels):
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of a candidate in float64."""
-        return float(self._covered(item) @ self.to.weights)
+        items, covered = self._covered(item)
+        return float(covered @ self.to.weights[items])
 
     def take(self, item: int) -> None:
         """Choose a candidate."""
-        covered = self._covered(item)
+        items, covered = self._covered(item)
         self._seen = None
         if covered.any():
-            self.until = self.until - covered
+            self.until[items] -= covered
             self._count()
 
     def wants(self, item: int) -> int:
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
-        return 0 if self.exact is None or self.exact.expects(item) else self.exact.together
+        if self.exact is None or self.exact.expects(item) or self._few(item):
+            return 0
+        return self.exact.together
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates by one product."""
@@ -117,6 +129,7 @@ class Saturation(Levels):
         low = (self.until < self.highest).nonzero()[0]
         if not low.size:
             return
+        self._slack = None
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:
             more = self.alpha * self.exact.positive_sums(fresh) - self.begun[fresh]
@@ -131,13 +144,29 @@ class Saturation(Levels):
         """Return what is left, less the error, in W's precision and not rounded down."""
         return until if self.exact is None else upward(np.maximum(until - self.error, 0.0))
 
-    def _covered(self, item: int) -> Float64s:
-        """Return what one candidate adds to the coverage of each represented item."""
+    def _covered(self, item: int) -> tuple[Indices | slice, Float64s]:
+        """Return represented items, and what one candidate adds to the coverage of each; to others it adds nothing."""
         if self._seen is None or self._seen[0] != item:
-            row = self.W.column(item) if self.exact is None else self.exact.row(item)
-            covered = np.maximum(row, 0.0)
-            self._seen = item, np.asarray(np.minimum(covered, self.until, out=covered), dtype=np.float64)
-        return self._seen[1]
+            if self.exact is None:
+                self._see(item, slice(None), self.W.column(item))
+            elif self.exact.expects(item) or not self._few(item):
+                self._see(item, slice(None), self.exact.row(item))
+        assert self._seen is not None
+        return self._seen[1:]
+
+    def _few(self, item: int) -> bool:
+        """Look at one candidate where it adds to the coverage of few, and W tells which; else return false."""
+        if self.exact is None or not self.W.kept:
+            return False
+        items = ((self.W.column(item) > self.none) & (self.until > 0.0)).nonzero()[0]
+        if 4 * items.size > self.to.m:
+            return False
+        self._see(item, items, self.exact.some(item, items))
+        return True
+
+    def _see(self, item: int, items: Indices | slice, similarities: NDArray[Any]) -> None:
+        covered = np.maximum(similarities, 0.0)
+        self._seen = item, items, np.asarray(np.minimum(covered, self.until[items], out=covered), dtype=np.float64)
 
 
 def left_to_saturate(
@@ -160,9 +189,15 @@ def left_to_saturate(
     total, known = None, np.ones(to.m, dtype=np.bool_)
     if isinstance(W, ComputedSimilarities):
         highest = np.ones(to.m)
-        sums = W.positive_sums() if everything is None else None
-        if sums is not None and to.items is to.candidates and bool((to.weights == 1.0).all()):
-            total = sums.copy()  # W is its own mirror
+        sums: Float64s | None = None
+        if everything is None:
+            mirror = to.items is to.candidates and bool((to.weights == 1.0).all())
+            enclosed = positive_sums(to, W.items) if mirror else None
+            if enclosed is not None:
+                sums, total = enclosed
+            else:
+                sums = W.positive_sums()
+                total = sums.copy() if mirror else None  # W is its own mirror
     else:
         sums, highest, out = np.empty(to.m), np.empty(to.m), np.empty((min(ROWS, to.m), W.n), dtype=W.dtype)
         total, weights = np.zeros(W.n), to.weights.astype(W.dtype)
@@ -181,9 +216,10 @@ def left_to_saturate(
     exact, e = (None, 0.0) if error is None else (ExactSimilarities(to), error + 2.0**-22)
     far = np.full(to.m, np.inf)
     level = far.astype(W.dtype)
+    none = 0.0 if to.kernel.affine() == (1.0, 0.0) and to.never_negative else -e
     levels = Saturation(
         to, W, e, exact, alpha, highest + e, begun.copy(), begun, known, far, level, level.copy(),
-        to.weights.astype(W.dtype),
+        to.weights.astype(W.dtype), none,
     )  # fmt: skip
     levels._count()
     levels.settle()

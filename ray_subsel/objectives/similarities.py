@@ -47,6 +47,11 @@ class Similarities(abc.ABC):
         A part is at most ``len(out)`` long. What is yielded is not to be changed unless it lies in ``out``.
         """
 
+    @property
+    def kept(self) -> bool:
+        """Whether it is in memory."""
+        return True
+
     @abc.abstractmethod
     def looks(self, items: int) -> int:
         """Return how many columns can be summed while that many rows are."""

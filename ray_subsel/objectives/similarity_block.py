@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.threads import Workers, block_workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives.foresight import Foresight
 from ray_subsel.objectives.kernels import Kernel
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
@@ -20,7 +21,7 @@ _TILE, _COLUMNS = 512, 2048
 _BLOCK_BYTES = 4 << 20
 _MIRROR_BYTES = 2048  # a vector; products of shorter ones cost less than to copy them
 _EXACT_BYTES = 256 << 20  # float64 vectors that are kept
-_AHEAD, _AHEAD_BYTES = 32, 16 << 20
+_FIRST, _AHEAD = 32, 64  # rows that are computed ahead, at first and at most
 
 
 @final
@@ -79,6 +80,11 @@ class ComputedSimilarities(Similarities):
             _multiply(self.to.kernel, some, self.candidates, part)
             yield slice(start, stop), part
 
+    @property
+    def kept(self) -> bool:
+        """Whether it is in memory."""
+        return self._kept is not None
+
     def looks(self, items: int) -> int:
         """Return how many columns can be summed while that many rows are."""
         if self._kept is not None:
@@ -118,12 +124,18 @@ class ExactSimilarities:
     Attributes
     ----------
     to : Represented
+    ahead_bytes : int
+        How much of what was computed ahead is kept.
     """
 
     to: Represented
+    ahead_bytes: int = 16 << 20
     _items: Float64s | None = field(init=False)
     _ahead: Float64s = field(init=False)
+    _held: list[int] = field(init=False)  # whose similarities the rows of ``_ahead`` are; -1: nobody's
     _place: dict[int, int] = field(init=False, default_factory=dict)
+    _next: int = field(init=False, default=0)  # row of ``_ahead`` to be overwritten
+    _foresight: Foresight = field(init=False)
     _one: Float64s = field(init=False)
     _which: int = field(init=False, default=-1)
 
@@ -131,13 +143,16 @@ class ExactSimilarities:
         to = self.to
         small = 8 * to.m * to.items.d <= _EXACT_BYTES
         self._items = unit_vectors(to.items, np.float64) if small else None
-        self._ahead = np.empty((max(1, min(_AHEAD, _AHEAD_BYTES // (8 * to.m))), to.m))
+        self._ahead = np.empty((max(1, min(8 * _AHEAD, self.ahead_bytes // (8 * to.m))), to.m))
+        self._held = [-1] * len(self._ahead)
+        self._foresight = Foresight(min(_AHEAD, len(self._ahead)), _FIRST)
         self._one = np.empty((1, to.m))
 
     def row(self, item: int) -> Float64s:
         """Return the similarities of a candidate to all represented items, shape (m,); not to be changed."""
         place = self._place.get(item)
         if place is not None:
+            self._foresight.asked(item)
             return np.asarray(self._ahead[place])
         if item != self._which:
             self._fill(np.array([item]), self._one)
@@ -150,13 +165,20 @@ class ExactSimilarities:
 
     @property
     def together(self) -> int:
-        """How many candidates :meth:`expect` takes."""
-        return len(self._ahead)
+        """How many candidates :meth:`expect` is best told."""
+        return self._foresight.size
 
     def expect(self, items: Indices) -> None:
-        """Compute the similarities of candidates that will be asked for, by one product; those of others go."""
-        self._fill(items, self._ahead[: items.size])
-        self._place = {int(item): place for place, item in enumerate(items)}
+        """Compute the similarities of candidates that will be asked for, by one product; the oldest others go."""
+        new = [item for item in items.tolist() if item not in self._place]
+        start = self._next if self._next + len(new) <= len(self._ahead) else 0
+        self._next = start + len(new)
+        for place in range(start, self._next):
+            self._place.pop(self._held[place], None)
+        self._fill(np.array(new, dtype=np.int64), self._ahead[start : self._next])
+        self._held[start : self._next] = new
+        self._place |= zip(new, range(start, self._next), strict=True)
+        self._foresight.computed(new)
 
     def _fill(self, items: Indices, rows: Float64s) -> None:
         if self._items is None:
@@ -167,14 +189,23 @@ class ExactSimilarities:
 
     def _vectors(self, items: Indices) -> Float64s:
         own = self._items if self.to.items is self.to.candidates else None
-        return self.to.candidates.take(items) if own is None else own[items]
+        return self.to.candidates.take(items) if own is None else own.take(items, axis=0)
 
     def some(self, item: int, items: Indices) -> Float64s:
         """Return the similarities of a candidate to some represented items."""
         if item in self._place or 4 * items.size > self.to.m:  # reading in order beats gathering
             return self.row(item)[items]
-        rows = self.to.items.take(items) if self._items is None else self._items[items]
-        return np.asarray(self.to.kernel.of(self._vectors(np.array([item])), rows)[0], dtype=np.float64)
+        return np.asarray(self.to.kernel.of(self._vectors(np.array([item])), self._represented(items))[0])
+
+    def pairs(self, candidates: Indices, items: Indices) -> Float64s:
+        """Return the similarity of each of some candidates of an affine kernel to one represented item."""
+        affine = self.to.kernel.affine()
+        assert affine is not None
+        dots = np.einsum("ij,ij->i", self._vectors(candidates), self._represented(items))
+        return np.asarray(dots * affine[0] + affine[1] if affine != (1.0, 0.0) else dots)
+
+    def _represented(self, items: Indices) -> Float64s:
+        return self.to.items.take(items) if self._items is None else self._items.take(items, axis=0)
 
     def positive_sums(self, items: Indices) -> Float64s:
         """Return the sum of the positive similarities of some represented items to all candidates."""

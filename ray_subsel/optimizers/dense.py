@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from ray_subsel.core.threads import block_workers
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import take_rows
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.dense_gains import DenseGains
@@ -148,11 +148,13 @@ class DenseRanking:
     def _look(self, item: int) -> None:
         """Learn more of the gain of an item that could win: its bound, or itself."""
         candidate = int(self.candidate[item])
-        if self._pick in (self._settled, self._bound_of[candidate]):
+        if self._pick == self._settled:
             self._evaluate(candidate)
         elif 0 < self._unsettled <= self._looked:
-            self._settle()
-        elif self.gains.rounds:
+            self._settle()  # by which the gain may be known, too
+        elif self._pick == self._bound_of[candidate]:
+            self._evaluate(candidate)
+        elif self.gains.blurs:
             self._tighten(candidate)
         else:
             self._looked += 1
@@ -162,7 +164,8 @@ class DenseRanking:
         """Compute the gain of a candidate."""
         wanted = self.gains.wants(candidate)
         if wanted:
-            self.gains.expect(np.union1d(self._highest(wanted - 1), [candidate]))
+            others = self._highest(wanted, unknown=True) if wanted > 1 else NO_ITEMS  # itself is one of them
+            self.gains.expect(np.append(others[others != candidate][: wanted - 1], candidate))
         self._known[candidate], self._gain_of[candidate] = self.gains.gain(candidate), self._pick
         self._bound_of[candidate] = self._pick
         self.evaluations += 1
@@ -184,11 +187,18 @@ class DenseRanking:
         self._bound_of[some] = self._pick
         self._put(some, self._known[some])
 
-    def _highest(self, most: int) -> Indices:
-        """Return the candidates of the items of largest keys, ascending."""
-        if most >= self._keys.size:
+    def _highest(self, most: int, *, unknown: bool = False) -> Indices:
+        """Return the candidates of the items of largest keys, ascending; or of those whose gains are not known."""
+        keys = self._keys
+        if unknown:
+            keys = np.where(self._gain_of[self.candidate] < self._still, keys, -np.inf)
+        if most >= keys.size:
             return np.unique(self.candidate)
-        return np.unique(self.candidate[np.argpartition(self._keys, -most)[-most:]])
+        least = np.partition(keys, -most)[-most]
+        top = (keys > least).nonzero()[0]
+        if least > -np.inf:  # the lowest of those that tie, which are looked at next
+            top = np.concatenate([top, (keys == least).nonzero()[0][: most - top.size]])
+        return np.unique(self.candidate[top])
 
     def _settle(self) -> None:
         """Bring all bounds up to date: what no pick has changed since it was known is known still."""

@@ -35,6 +35,8 @@ def test_blocks_rows_and_columns_are_those_of_the_kernel(kernel: str, d: int, ow
     exact = ExactSimilarities(to)
     exact.expect(np.array([3, 5]))
     some = np.array([0, 4, 9])
+    if kernel != "rbf":
+        np.testing.assert_allclose(exact.pairs(np.array([7, 699, 7]), some), expected[some, [7, 699, 7]], atol=1e-12)
     for item in (3, 699):
         np.testing.assert_allclose(exact.row(item), expected[:, item], atol=1e-12)
         np.testing.assert_allclose(exact.some(7, some), expected[some, 7], atol=1e-12)
@@ -89,3 +91,15 @@ def test_what_levels_have_passed_is_forgotten() -> None:
     above.between(np.arange(40), levels, levels + np.float32(0.4))
     above.drop(levels + np.float32(0.4))
     assert above.values.size == np.count_nonzero(W > np.float32(0.9)) < before / 2
+
+
+def test_what_was_computed_ahead_stays_until_the_memory_is_full() -> None:
+    to = represent(cloud(50, 6, 0), None, None, "cosine")
+    expected = to.kernel.of(to.items.slice(0, 50), to.candidates.slice(0, 50))
+    exact = ExactSimilarities(to, ahead_bytes=8 * 50 * 5)  # rows of five candidates
+    for items in ([0, 1], [1, 2, 3], [4], [5, 6, 7], [0, 7]):
+        exact.expect(np.array(items))
+        assert all(exact.expects(item) for item in items)
+        for item in range(50):
+            np.testing.assert_allclose(exact.row(item), expected[item], atol=1e-12)
+    assert [item for item in range(50) if exact.expects(item)] == [0, 4, 5, 6, 7]

@@ -46,6 +46,27 @@ def test_the_picks_are_those_of_naive_and_of_lazy_greedy(kind: str, number: int,
         np.testing.assert_array_equal(dense.indices, select(X, objective=objective, optimizer=other, **more).indices)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("objective", [FacilityLocation(), SaturatedCoverage(0.1)], ids=lambda f: str(f.name))
+def test_all_of_some_hundred_items_are_ranked_as_without_what_is_remembered(objective: Any, weighted: bool) -> None:
+    """Candidates that improve few items are looked at together, and what they improve is remembered."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((300, 24)) + 3 * rng.standard_normal((12, 24))[rng.integers(12, size=300)]
+    more = {"multiplicity": rng.integers(1, 3, 300)} if weighted else {}
+    found = select(X.astype(np.float32), 300, objective=objective, **more)
+    other = select(X.astype(np.float32), 300, objective=objective, optimizer="naive", **more)
+    np.testing.assert_array_equal(found.indices, other.indices)
+    np.testing.assert_allclose(found.gains, other.gains, atol=1e-9)
+
+
+def test_rows_of_one_feature_each_are_looked_at_once() -> None:
+    """All gains tie, and none changes by another's pick."""
+    for objective in ("saturated_coverage", "facility_location"):
+        chosen = select(np.eye(300, dtype=np.float32), 300, objective=objective)
+        np.testing.assert_array_equal(chosen.indices, np.arange(300))
+        assert chosen.stats["evaluations"] <= 1.5 * 300
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("objective", [FacilityLocation(), SaturatedCoverage()], ids=lambda f: str(f.name))
 def test_few_items_are_evaluated_on_any_data_even_when_all_is_covered(kind: str, objective: Any) -> None:
