@@ -51,6 +51,7 @@ class Case:
 
 
 TFIDF, VECTORS = "--text text --embedder tfidf", "--vectors vector"
+DIVERSE = "--recipe none --objective log_determinant --mode exact --partitions 4"
 TRAIN = "--task classification --text text --label topic --test {labelled} --k 100 --arm subset --arm random --epochs 2"
 CASES = {
     "tfidf-1k": Case(1_000, 0, f"{TFIDF} --k 100"),
@@ -75,6 +76,10 @@ CASES = {
     "vectors-200k-384-ray": Case(200_000, 384, f"{VECTORS} --k 2000"),
     "vectors-200k-384-ray-graph-cut": Case(200_000, 384, f"{VECTORS} --k 10000 --recipe none"),
     "vectors-200k-64-exact": Case(200_000, 64, f"{VECTORS} --k 5000 --recipe none --mode exact --partitions 4"),
+    "vectors-20k-64-log-determinant": Case(20_000, 64, f"{VECTORS} --k 500 {DIVERSE}"),
+    "vectors-20k-64-log-determinant-2000": Case(20_000, 64, f"{VECTORS} --k 2000 {DIVERSE}"),
+    "vectors-100k-384-log-determinant": Case(100_000, 384, f"{VECTORS} --k 2000 {DIVERSE}"),
+    "vectors-200k-384-log-determinant-ray": Case(200_000, 384, f"{VECTORS} --k 2000 {DIVERSE}"),
 }  # fmt: skip
 
 

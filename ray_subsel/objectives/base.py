@@ -284,10 +284,9 @@ class Objective(abc.ABC, Generic[S]):
         del size
         return 0
 
-    def rounds(self, n: int, k: int) -> float:
-        """Return about how many rounds mode exact takes for k of n items: by default one a pick."""
-        del n
-        return float(k)
+    def rounds(self, size: ProblemSize) -> float:
+        """Return about how many rounds mode exact takes: by default one a pick."""
+        return float(size.picks)
 
     def multiplications(self, size: ProblemSize) -> float:
         """Return about how many the greedy takes: by default a pass over the vectors a pick."""
@@ -299,3 +298,10 @@ class Objective(abc.ABC, Generic[S]):
         By default a pass over the vectors a pick, at 4 GFlop/s.
         """
         return 2.0 * float(size.items) * size.picks * size.d / 4e9
+
+    def exact_seconds(self, size: ProblemSize, processes: int) -> float:
+        """Return about how long mode exact takes over some processes, the vectors being in memory.
+
+        By default the greedy's work is divided among them.
+        """
+        return self.seconds(size) / processes

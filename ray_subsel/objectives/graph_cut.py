@@ -153,25 +153,25 @@ class GraphCut(Objective[GraphCutState]):
         total = ground.total if ground.target is None else ground.target.total(ground.total)
         return ScaledGraphCut(self.lam, total, ground.total)
 
-    def rounds(self, n: int, k: int) -> float:
-        """Return about how many rounds of drafting and verifying the exact greedy takes for k of n items.
+    def rounds(self, size: ProblemSize) -> float:
+        """Return about how many rounds of drafting and verifying the exact greedy takes.
 
         A round accepts some 500 picks up to k = n / (2 + lam) and some 40 beyond (measured).
         """
-        easy = min(k, n / (2.0 + self.lam))
-        return 4.0 + easy / 500.0 + (k - easy) / 40.0
+        easy = min(size.picks, size.items / (2.0 + self.lam))
+        return 4.0 + easy / 500.0 + (size.picks - easy) / 40.0
 
     def multiplications(self, size: ProblemSize) -> float:
         """Return about how many the greedy takes."""
         if size.constrained:
             return super().multiplications(size)
-        return self.rounds(size.items, size.picks) * size.items * size.d
+        return self.rounds(size) * size.items * size.d
 
     def seconds(self, size: ProblemSize) -> float:
         """Return about how long the greedy takes: 72 operations a number and round, at 10 GFlop/s."""
         if size.constrained:
             return super().seconds(size)
-        return self.rounds(size.items, size.picks) * size.items * size.d * 72 / 1e10
+        return self.rounds(size) * size.items * size.d * 72 / 1e10
 
     def direction(self, total: Float64s, chosen: Float64s) -> Float64s:
         """Return t - (2 + lam) s, of which gains are the products with unit rows, less one."""

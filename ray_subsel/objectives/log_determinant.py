@@ -220,10 +220,22 @@ class LogDeterminant(Objective[LogDeterminantState]):
         matrix = kernel.of(chosen, chosen) / self.ridge
         return float(np.linalg.slogdet(np.eye(chosen.shape[0]) + matrix)[1])
 
-    def rounds(self, n: int, k: int) -> float:
-        """Return about how many rounds mode exact takes: one for some 30 picks (measured)."""
-        del n
-        return 4.0 + k / 30.0
+    def rounds(self, size: ProblemSize) -> float:
+        """Return about how many rounds mode exact takes: 0.134 k^0.65 n^0.25 d^-0.35 (measured, within a factor of 2).
+
+        A round ends where a gain falls to the highest among items that were not proposed. The more numbers vectors
+        have, the less a pick takes from the gains of others.
+        """
+        return float(max(1.0, 0.134 * size.picks**0.65 * size.items**0.25 * size.d**-0.35))
+
+    def exact_seconds(self, size: ProblemSize, processes: int) -> float:
+        """Return about how long mode exact takes over some processes: what they look at, and the driver's picks.
+
+        A round looks at some 5 n^0.82 items, at 7.5 ns a number; a pick takes the driver 0.2 ms and 6 d^2 ns
+        (measured).
+        """
+        looked = self.rounds(size) * min(size.items, 5.0 * size.items**0.82)
+        return float(7.5e-9 * size.d * looked / processes + size.picks * (2e-4 + 6e-9 * size.d**2))
 
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: a few numbers an item, and the matrices or the factor."""

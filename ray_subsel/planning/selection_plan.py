@@ -130,9 +130,9 @@ def plan_sizes(
         m = config.partitions
     else:
         m = _exact_partitions(machine, n, d) if config.mode == "exact" else _auto_partitions(machine, n, peaks.solver)
-    seconds = _seconds(config, objective, size, m)
     if config.mode == "exact":
-        return _exact(machine, n, d, k, m, seconds, objective, policy)
+        return _exact(machine, size, m, objective, policy)
+    seconds = _seconds(config, objective, size, m)
     worker = peaks.solver(spread(n, m), m)
     processes = _side_by_side(machine, m, worker, n)
     if policy.is_small(n, d):  # one after the other, in the driver
@@ -276,9 +276,8 @@ def _narrower(m: int) -> list[int]:
     return sorted({max(2, math.ceil(m ** (1 / height))) for height in range(2, m.bit_length() + 1)}, reverse=True)
 
 
-def _exact(
-    machine: Machine, n: int, d: int, k: int, m: int, seconds: float, objective: Objective[Any], policy: Policy
-) -> SelectionPlan:
+def _exact(machine: Machine, size: ProblemSize, m: int, objective: Objective[Any], policy: Policy) -> SelectionPlan:
+    n, d, k = size.items, size.d, size.picks
     available = machine.for_one - BASE
     processes = min(m, n, max(machine.cpus, math.ceil(n * held_row_bytes(d) * 1.05 / available)))
     largest = min(n, math.ceil(m / processes) * spread(n, m))
@@ -301,8 +300,9 @@ def _exact(
             "Use --mode greedi, which holds one partition a CPU, or more machines."
         )
     pool = min(n, POOL_ROWS)
-    rounds = max(1, math.ceil(objective.rounds(n, k)))
-    seconds /= min(processes, machine.cpus)
+    rounds = max(1, math.ceil(objective.rounds(size)))
+    beside = 1 if policy.is_small(n, d) else min(processes, machine.cpus)
+    seconds = n * d * 4 / DISK_BYTES / beside + objective.exact_seconds(size, beside)
     return SelectionPlan(n, d, k, "exact", m, processes, max(2, m), pool, rounds, worker, driver, False, seconds)
 
 

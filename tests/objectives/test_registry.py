@@ -7,7 +7,7 @@ import pytest
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.errors import InputError
-from ray_subsel.objectives import OBJECTIVES, GraphCut, ProblemSize, find_objective
+from ray_subsel.objectives import OBJECTIVES, GraphCut, LogDeterminant, ProblemSize, find_objective
 from ray_subsel.objectives.graph_cut import resolve_lam
 from ray_subsel.objectives.registry import representing, takers
 
@@ -63,6 +63,35 @@ def test_lambda_of_a_configuration():
 
 
 def test_rounds_of_the_exact_greedy_grow_with_the_penalty():
-    rounds = [GraphCut(lam).rounds(10_000, 1_000) for lam in (0.0, 10.0, 1_000.0)]
+    rounds = [GraphCut(lam).rounds(ProblemSize(10_000, 1_000, 16)) for lam in (0.0, 10.0, 1_000.0)]
     assert rounds == sorted(rounds)
     assert len(set(rounds)) == 3
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "k", "rounds", "seconds"),
+    [  # structured and centred vectors of jobs/benchmark_rows.py; CPU seconds of one process with all shards
+        (20_000, 64, 500, (15, 29), (0.24, 0.40)),
+        (20_000, 64, 2_000, (31, 88), (0.66, 1.29)),
+        (20_000, 384, 1_000, (20, 29), (1.70, 2.09)),
+        (50_000, 128, 1_000, (24,), (1.17,)),
+        (100_000, 64, 2_000, (132,), (5.54,)),
+        (100_000, 384, 500, (23,), (3.82,)),
+        (100_000, 384, 2_000, (40, 58), (9.91, 11.81)),
+    ],
+)
+def test_rounds_and_seconds_of_the_log_determinant_over_partitions_are_told_within_a_factor_of_two(
+    n, d, k, rounds, seconds
+):
+    size, objective = ProblemSize(n, k, d), LogDeterminant()
+    for taken, told in ((rounds, objective.rounds(size)), (seconds, objective.exact_seconds(size, 1))):
+        assert all(told / 2 < one < 2 * told for one in taken), (taken, told)
+    assert objective.exact_seconds(size, 1) / 4 < objective.exact_seconds(size, 4) < objective.exact_seconds(size, 1)
+
+
+def test_a_million_vectors_by_log_determinant_took_162_rounds():
+    assert 81 < LogDeterminant().rounds(ProblemSize(1_000_000, 10_000, 384)) < 324  # docs/results/scale
+
+
+def test_mode_exact_divides_what_the_greedy_takes():
+    assert GraphCut().exact_seconds(SIZE, 4) == GraphCut().seconds(SIZE) / 4

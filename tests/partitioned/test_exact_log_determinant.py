@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel import select
-from ray_subsel.objectives import LogDeterminant
+from ray_subsel.objectives import LogDeterminant, ProblemSize
 from ray_subsel.partitioned.exact_log_determinant import LeverageShard, LocalLeveragePool, exact_log_determinant
 
 
@@ -110,3 +110,10 @@ def test_without_the_bound_of_other_rows_the_ids_go_wrong():
     assert exact(X, 100, 3, proposed=30).ids.tolist() == alone
     found = exact_log_determinant(Credulous(shards_of(X, 3, f)), f, 6, 100, proposed=30)
     assert found.ids.tolist() != alone
+
+
+@pytest.mark.parametrize("mean", [1.0, 0.0])
+@pytest.mark.parametrize(("n", "d", "k"), [(20_000, 32, 250), (10_000, 64, 500)])
+def test_about_as_many_rounds_are_taken_as_are_told(n, d, k, mean):
+    taken, told = exact(corpus(n, d, 1, mean=mean), k, 2).rounds, LogDeterminant().rounds(ProblemSize(n, k, d))
+    assert told / 2 < taken < 2 * told
