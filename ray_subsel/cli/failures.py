@@ -18,7 +18,7 @@ import traceback
 from dataclasses import dataclass
 
 from ray_subsel.core.errors import InputError, ResourceError
-from ray_subsel.core.system_errors import unusable, words_of
+from ray_subsel.core.system_errors import is_of_system, number_of, unusable, words_of
 from ray_subsel.core.uris import without_secrets
 from ray_subsel.storage.manifest import NAME as MANIFEST
 from ray_subsel.storage.run_directory import RunDir
@@ -73,7 +73,7 @@ def _as_input_error(error: BaseException) -> InputError | None:
     if any(isinstance(one, MemoryError) or type(one).__name__ == "OutOfMemoryError" for one in chain):
         return ResourceError(f"memory ran out ({words_of(error)}). Give it more memory or less to do, {AGAIN}.")
     for one in chain:
-        if isinstance(one, OSError):
+        if isinstance(one, OSError) and is_of_system(one) and not is_of_ray(one):
             return unusable(_subject(one), one, "Mend it")
         if isinstance(one, RuntimeError) and "start new thread" in str(one):
             return ResourceError(f"no further thread could be started. Raise the limit (ulimit -u), {AGAIN}.")
@@ -83,17 +83,22 @@ def _as_input_error(error: BaseException) -> InputError | None:
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what it says to have come from."""
+    """Return an error and what it says to have come from; of a library's own kind of OSError, what was handled, too."""
     found: list[BaseException] = []
+    beneath = False
     while error is not None and error not in found:
         found.append(error)
-        error = error.__cause__
+        beneath = beneath or (isinstance(error, OSError) and not is_of_system(error))
+        reason = getattr(error, "reason", None)  # of urllib
+        error = error.__cause__ or ((reason if isinstance(reason, OSError) else error.__context__) if beneath else None)
     return found
 
 
 def _subject(error: OSError) -> str:
     name = error.filename if isinstance(error.filename, str | bytes) else None
-    return f"{os.fsdecode(name)} could not be used" if name else "the system refused to go on"
+    if name:
+        return f"{os.fsdecode(name)} could not be used"
+    return "the system refused to go on" if number_of(error) is not None else "a file or a service could not be used"
 
 
 def _log(error: BaseException, out: str | None) -> str:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ray_subsel.core.errors import InputError
-from ray_subsel.core.system_errors import LACKING, unusable
+from ray_subsel.core.system_errors import LACKING, number_of, unusable
 from ray_subsel.core.uris import inside
 from ray_subsel.storage.filesystems import is_object_store, open_filesystem
 from ray_subsel.storage.opening import check_regular, open_parquet
@@ -167,7 +167,7 @@ class RunDir:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno in LACKING:
+            if isinstance(error, OSError) and number_of(error) in LACKING:
                 raise unusable(f"{self.path(name)} could not be read", error, "") from error
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(

@@ -1,9 +1,15 @@
 """Whatever ends a command is one line and a documented status."""
 
 import errno
+import io
 import os
 import re
+import shutil
+import socket
+import ssl
+import urllib.error
 
+import jinja2
 import pyarrow as pa
 import pytest
 
@@ -19,6 +25,14 @@ def caused(error, by):
     return error
 
 
+def handling(error, one):
+    error.__context__ = one
+    return error
+
+
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
 FAILURES = {
     "input": (InputError("k must be at  least 1."), 2, "^subsel: error: k must be at least 1.$"),
     "resource": (ResourceError("no room"), 3, "subsel: error: no room"),
@@ -27,6 +41,16 @@ FAILURES = {
     "files": (OSError(errno.EMFILE, "Too many open files"), 3, "ulimit -n"),
     "denied": (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "/x could not be used .*Permission denied"),
     "behind": (caused(RuntimeError("reading"), OSError(errno.EIO, "Input/output error", "/x")), 3, "Check the disk"),
+    "address": (socket.gaierror(-2, "Name or service not known"), 3, "Name or service not known.*Check the network"),
+    "certificate": (ssl.SSLCertVerificationError(1, "certificate verify failed"), 3, "certificate verify failed"),
+    "late": (TimeoutError("timed out"), 3, "timed out.*Check the network"),
+    "url": (urllib.error.URLError(REFUSED), 3, "Connection refused.*Check the network"),
+    "store": (OSError("AWS Error ACCESS_DENIED"), 2, "a file or a service could not be used .AWS Error ACCESS_DENIED"),
+    "unnamed": (OSError(errno.EIO, "Input/output error"), 3, "the system refused to go on .*Check the disk"),
+    "template": (jinja2.TemplateNotFound("page.html"), 1, "subsel: fault: TemplateNotFound: page.html; the traceback"),
+    "same": (shutil.SameFileError("a and a"), 1, "subsel: fault: SameFileError: a and a; "),
+    "operation": (io.UnsupportedOperation("not readable"), 1, "subsel: fault: UnsupportedOperation: not readable; "),
+    "kind of url": (urllib.error.URLError("unknown url type: x"), 1, "subsel: fault: URLError: "),
     "memory": (MemoryError(), 3, "memory ran out"),
     "arrow": (pa.ArrowMemoryError("malloc of size 1 failed"), 3, "memory ran out .malloc of size 1 failed"),
     "threads": (RuntimeError("can't start new thread"), 3, "ulimit -u"),
@@ -47,10 +71,26 @@ def test_every_failure_is_one_line_and_a_status(case):
         os.unlink(failure.line.rpartition(" ")[2])
 
 
+@pytest.mark.fault
+def test_errors_of_libraries_that_are_called_the_systems_are_faults_unless_the_network_is_beneath():
+    requests, hub = pytest.importorskip("requests"), pytest.importorskip("huggingface_hub.errors")
+    for error in (requests.exceptions.MissingSchema("no scheme"), hub.LocalEntryNotFoundError("no model there")):
+        failure = failure_of(error)
+        assert failure.status == 1
+        assert failure.line.startswith(f"subsel: fault: {type(error).__name__}: {error}")
+        os.unlink(failure.line.rpartition(" ")[2])
+    wrapped = handling(requests.exceptions.ConnectionError("pool"), handling(ValueError("retries"), REFUSED))
+    assert failure_of(wrapped).status == 3
+    assert "Check the network" in failure_of(wrapped).line
+
+
 def test_rays_own_errors_are_a_missing_resource_and_those_of_the_work_are_not():
-    from ray.exceptions import NodeDiedError, RayTaskError
+    from ray.exceptions import GetTimeoutError, NodeDiedError, RayTaskError
 
     assert failure_of(NodeDiedError("the node is gone")).status == 3
+    assert failure_of(GetTimeoutError("no answer")).line.startswith(
+        "subsel: error: Ray ended (GetTimeoutError: no answer)"
+    )
     assert failure_of(RayTaskError("f", "trace", ValueError("a fault"))).status == 1
     assert failure_of(RayTaskError("f", "trace", ResourceError("no room"))).status == 3
 

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import socket
+import ssl
 
 import pytest
 
 from ray_subsel.core.errors import InputError, ResourceError, as_value, of_value
-from ray_subsel.core.system_errors import unusable, words_of
+from ray_subsel.core.system_errors import is_of_system, number_of, unusable, words_of
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,16 @@ def test_words_are_one_line():
     assert words_of(OSError("one\ntwo")) == "one"
     assert words_of(ValueError()) == "ValueError"
     assert words_of(PermissionError(errno.EACCES, "Permission denied", "/x")) == "Permission denied"
+    assert words_of(ssl.SSLError(1, "certificate verify failed")).endswith("certificate verify failed")
+
+
+def test_not_every_oserror_is_the_systems():
+    class LibraryError(OSError):
+        """What libraries make of it."""
+
+    for error in (OSError(errno.ENOENT, "No such file"), LibraryError(errno.ENOSPC, "full"), OSError("AWS Error")):
+        assert is_of_system(error)
+    for error in (LibraryError("no template"), LibraryError(12345, "an own number"), ValueError("no OSError")):
+        assert not is_of_system(error)
+    assert number_of(socket.gaierror(2, "an address, not ENOENT")) is None
+    assert is_of_system(socket.gaierror(2, "an address, not ENOENT"))
