@@ -1,8 +1,9 @@
-"""Find where values stand among others that are in any order."""
+"""Find whether and where values stand among others."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.types import Indices
 
@@ -22,3 +23,11 @@ def places_among(values: Indices, stored: Indices) -> Indices:
     """
     order = np.argsort(stored, kind="stable")
     return np.asarray(order[np.minimum(np.searchsorted(stored, values, sorter=order), order.size - 1)])
+
+
+def is_in(values: Indices, ascending: Indices) -> NDArray[np.bool_]:
+    """Return which values are among ascending ones: O(m log n), however many those are."""
+    if not ascending.size:
+        return np.zeros(values.size, dtype=np.bool_)
+    at = np.minimum(np.searchsorted(ascending, values), ascending.size - 1)
+    return np.asarray(ascending[at] == values)

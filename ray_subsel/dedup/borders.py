@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup.buckets import Bucket, Groups, join_within_clusters
@@ -329,11 +330,3 @@ def _replaced(moved: Groups, fresh: Groups) -> Groups:
     cosine = np.concatenate([moved.cosine[stay], fresh.cosine[joined]])
     order = np.argsort(ids, kind="stable")
     return Groups(ids[order], leaders[order], cosine[order])
-
-
-def is_in(values: Indices, ascending: Indices) -> NDArray[np.bool_]:
-    """Return which values are among ascending ones."""
-    if not ascending.size:
-        return np.zeros(values.size, dtype=np.bool_)
-    at = np.minimum(np.searchsorted(ascending, values), ascending.size - 1)
-    return np.asarray(ascending[at] == values)

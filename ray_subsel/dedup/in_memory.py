@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor, take_rows, to_float64, unit_rows
-from ray_subsel.dedup.borders import Clusters, Edges, Hosts, Round, Side, is_in, join_orphans, mend_borders
+from ray_subsel.dedup.borders import Clusters, Edges, Hosts, Round, Side, join_orphans, mend_borders
 from ray_subsel.dedup.buckets import Bucket, Groups, join_buckets, plan_buckets
 from ray_subsel.dedup.clusters import fit_centres, in_sample
 from ray_subsel.dedup.recall import Recall, in_recall_sample, missed

@@ -21,7 +21,7 @@ import pyarrow as pa
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import shard_of_key
 from ray_subsel.core.items import COST, GROUP, ItemBatch
-from ray_subsel.core.places import places_among
+from ray_subsel.core.places import is_in, places_among
 from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.corpus.id_lists import NamedRows
 from ray_subsel.corpus.rows import RowStore
@@ -232,8 +232,8 @@ def read_constrained(store: EmbeddingStore, partition: int) -> tuple[ItemBatch, 
 
 def read_rows_of(store: EmbeddingStore, ids: Indices) -> pa.Table:
     """Read the table of some items, in no order, one shard at a time."""
-    tables = []
+    tables, wanted = [], np.sort(ids)
     for shard in store.numbers:
         table = store.run.read_table(part_name(shard, FOLDER))
-        tables.append(table.filter(pa.array(np.isin(table["id"].to_numpy(), ids))))
+        tables.append(table.filter(pa.array(is_in(table["id"].to_numpy(), wanted))))
     return pa.concat_tables(tables)

@@ -30,6 +30,7 @@ from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import NO_ITEMS, Indices, Mask
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.constraint_columns import group_column
@@ -275,7 +276,7 @@ class DropDoubtfulStage(Stage[EmbeddingStore]):
         tables = []
         for part in range(task.parts):
             table = run.read_table(task.name(part), ["id", "noise", "closeness", "neighbours"])
-            tables.append(table.filter(pa.array(np.isin(table["id"].to_numpy(), dropped))))
+            tables.append(table.filter(pa.array(is_in(table["id"].to_numpy(), dropped))))
         table = pa.concat_tables(tables)
         table = table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
         near = table["neighbours"].to_pylist()
@@ -311,7 +312,7 @@ class DropDoubtfulStage(Stage[EmbeddingStore]):
         rows, owner = [NO_ITEMS], [NO_ITEMS]
         for shard in self.store.numbers if items.size else ():
             members = self.store.members(shard)
-            members = members.filter(pa.array(np.isin(members["id"].to_numpy(), items)))
+            members = members.filter(pa.array(is_in(members["id"].to_numpy(), items)))
             flat, places = flat_rows(members["rows"])
             rows.append(flat)
             owner.append(members["id"].to_numpy()[places])

@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.lowest_hashes import LowestHashes
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import NO_ITEMS, Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.rows import RowStore
 from ray_subsel.decisions.projection import project
 from ray_subsel.decisions.table import DECISIONS, SELECTION
-from ray_subsel.dedup.borders import is_in
 from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.storage.embedding_store import FOLDER as EMBEDDINGS

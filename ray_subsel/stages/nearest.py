@@ -12,10 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY
-from ray_subsel.core.places import places_among
+from ray_subsel.core.places import is_in, places_among
 from ray_subsel.core.types import NO_ITEMS, Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.borders import is_in
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
 from ray_subsel.runtime.progress import bar
 from ray_subsel.runtime.tasks import TaskSpec, run_tasks

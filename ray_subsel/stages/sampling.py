@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ray_subsel.config import SelectConfig
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.places import places_among
+from ray_subsel.core.places import is_in, places_among
 from ray_subsel.core.types import NO_ITEMS, Float32s, Float64s, Indices
 from ray_subsel.objectives import GroundSummary, Objective, ScaledObjective
 from ray_subsel.objectives.target import TargetOf
@@ -131,7 +131,7 @@ def _those(store: EmbeddingStore, wanted: Indices, shard: int) -> tuple[Indices,
     ids, vectors = [NO_ITEMS], [np.zeros((0, store.d), dtype=np.float32)]
     for table in store.row_groups(shard, ["id", "vector"]):
         some = table["id"].to_numpy().astype(np.int64)
-        there = np.flatnonzero(np.isin(some, wanted))
+        there = np.flatnonzero(is_in(some, wanted))
         ids.append(some[there])
         vectors.append(vectors_of(table["vector"].take(pa.array(there))))
     return np.concatenate(ids), np.concatenate(vectors)

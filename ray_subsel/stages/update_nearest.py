@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from ray_subsel.core.id_map import IdMap
 from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import NO_ITEMS, Float32s, Indices
 from ray_subsel.core.unit_rows import unit_rows
-from ray_subsel.dedup.borders import is_in
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
 from ray_subsel.stages.nearest import FOLDER
 from ray_subsel.stages.update_chain import Chain, Part

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import UTILITY, ItemBatch
-from ray_subsel.core.places import places_among
+from ray_subsel.core.places import is_in, places_among
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.rows import RowStore
@@ -241,10 +241,10 @@ def with_utilities(store: EmbeddingStore, items: ItemBatch) -> ItemBatch:
 
 def utilities_of(store: EmbeddingStore, ids: Indices) -> dict[str, Float64s]:
     """Return the columns of some items, in their order."""
-    tables = []
+    tables, wanted = [], np.sort(ids)
     for shard in store.numbers:
         table = store.run.read_table(part_name(shard, FOLDER))
-        tables.append(table.filter(pa.array(np.isin(table["id"].to_numpy(), ids))))
+        tables.append(table.filter(pa.array(is_in(table["id"].to_numpy(), wanted))))
     found = pa.concat_tables(tables)
     at = places_among(ids, found["id"].to_numpy())
     return {name: found[name].to_numpy()[at] for name in (*_COLUMNS, UTILITY)}

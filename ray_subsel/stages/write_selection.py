@@ -13,6 +13,7 @@ from ray_subsel.config import SelectConfig
 from ray_subsel.constraints.group_budget import totals_of
 from ray_subsel.constraints.spending import unspent
 from ray_subsel.constraints.staging import short_stages, stages_of_costs, stages_of_ranks
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.corpus.id_lists import OWN_IDS
 from ray_subsel.corpus.rows import RowStore
@@ -179,14 +180,14 @@ def _unspent(limits: dict[str, Any] | None) -> list[str]:
 
 def _members(store: EmbeddingStore, ids: Indices) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """Return the rows of each chosen item, and the five largest groups as (id, multiplicity)."""
-    wanted = {int(one): rank for rank, one in enumerate(ids)}
+    wanted, ascending = {int(one): rank for rank, one in enumerate(ids)}, np.sort(ids)
     members: list[list[int]] = [[] for _ in wanted]
     largest: list[tuple[int, int]] = []
     for shard in store.numbers:
         table = store.members(shard)
         shard_ids = table["id"].to_numpy()
         counts = table["multiplicity"].to_numpy()
-        for position in np.flatnonzero(np.isin(shard_ids, ids)):
+        for position in np.flatnonzero(is_in(shard_ids, ascending)):
             members[wanted[int(shard_ids[position])]] = table["rows"][int(position)].as_py()
         top = np.lexsort((shard_ids, -counts))[:5]
         largest += [(int(shard_ids[i]), int(counts[i])) for i in top if counts[i] > 1]

@@ -23,6 +23,7 @@ from ray_subsel.core.errors import InputError
 from ray_subsel.core.exact_sum import ExactSum, summed_unit_rows
 from ray_subsel.core.hashing import partition_of
 from ray_subsel.core.items import MULTIPLICITY, UTILITY, ItemBatch
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import VECTOR_DTYPES, Float32s, Float64s, Floats, Indices
 from ray_subsel.storage.run_directory import RunDir
 
@@ -271,7 +272,7 @@ class EmbeddingStore:
         for shard in self.numbers:
             for table in self.row_groups(shard, ["id", "vector"]):
                 there = table["id"].to_numpy()
-                wanted = np.isin(there, ascending)
+                wanted = is_in(there, ascending)
                 if wanted.any():
                     places = np.searchsorted(ascending, there[wanted])
                     found[places] = vectors_of(table["vector"].filter(pa.array(wanted)))

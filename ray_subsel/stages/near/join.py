@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Indices
 from ray_subsel.dedup.borders import (
     Clusters,
@@ -16,7 +17,6 @@ from ray_subsel.dedup.borders import (
     Hosts,
     Round,
     Side,
-    is_in,
     join_orphans,
 )
 from ray_subsel.dedup.buckets import Bucket, BucketPlan, Groups, join_buckets

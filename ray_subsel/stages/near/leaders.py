@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY, ItemBatch
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Indices
 from ray_subsel.dedup.borders import (
     Mended,
-    is_in,
 )
 from ray_subsel.dedup.buckets import BucketPlan, Groups
 from ray_subsel.stages.near.files import (

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Indices
-from ray_subsel.dedup.borders import (
-    is_in,
-)
 from ray_subsel.dedup.buckets import Bucket
 from ray_subsel.dedup.recall import Recall, in_recall_sample, missed
 from ray_subsel.runtime.tasks import map_tasks
