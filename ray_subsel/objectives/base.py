@@ -101,6 +101,11 @@ class CandidatePool(abc.ABC):
     def gains(self, state: Any, which: Indices) -> Float64s:
         """Return the gains of those at some places of the pool, bit by bit those of :meth:`Objective.gains`."""
 
+    def some(self, which: Indices) -> CandidatePool | None:
+        """Return those at some places of the pool as a pool whose bounds are gains; None where that saves nothing."""
+        del which
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class RowsInPlace(CandidatePool):

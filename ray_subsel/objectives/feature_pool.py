@@ -161,6 +161,10 @@ class SparsePool(CandidatePool):
         """Return the gains of some of the rows."""
         return self.bounds(state)[which]
 
+    def some(self, which: Indices) -> CandidatePool:
+        """Return some of the rows."""
+        return SparsePool(self.rows[which])
+
 
 def gains_of(rows: Float64s, state: FeatureBasedState) -> Float64s:
     """Return the gains of rows; numpy's sum along a row, unlike a matrix product, gives equal rows equal bits."""

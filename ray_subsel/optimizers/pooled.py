@@ -21,6 +21,8 @@ from ray_subsel.optimizers.ties import tie_width
 
 _FIRST = 16  # items that are evaluated before others are compared with the best of them
 _NEXT, _TOGETHER = 64, 4096  # that are evaluated after these, and more each time
+_NEAR = 32  # items of a pool whose gains are computed at every pick, until others could win
+_WAIT = 8  # picks before that is tried again where it has saved none
 _LEAST, _MOST = 256, 4096  # items of a pool, of which more are taken only where they may all win
 _NUMBERS = 1 << 21  # of their vectors
 
@@ -61,6 +63,11 @@ class PooledRanking:
     _keys: Float64s = field(default_factory=lambda: np.zeros(0))  # no larger than these, the pool's
     _gains: Float64s = field(default_factory=lambda: np.zeros(0))
     _outside: float = np.inf  # no key of an open item outside the pool is larger
+    _near: CandidatePool | None = None  # the items of the pool's largest keys
+    _near_ids: Indices = field(default_factory=lambda: NO_ITEMS)  # ascending
+    _beyond: float = np.inf  # no key of another item of the pool is larger
+    _picks_near: int = 0
+    _wait: int = 0
     _wider: int = 1  # how many times larger the pool is than usual
     _turn: int = 0
     _filled: int = 0  # the turn at which the pool was filled
@@ -90,23 +97,60 @@ class PooledRanking:
 
     def best(self) -> tuple[int, float]:
         """Return the open item of largest key, the lowest of several, and its gain."""
+        near = self._best_near()
+        if near is not None:
+            return near
         while True:
             keys, known = self._bound_pool()
             level = self._evaluate(keys, known)
             if self._outside < level or self._outside == -np.inf:
                 place = int(np.argmax(known & (keys >= level)))
+                self._keep_near(keys)
                 return int(self._ids[place]), float(self._gains[place])
             self._refill()
+
+    def _best_near(self) -> tuple[int, float] | None:
+        """Return what :meth:`best` does if it is one of a few items of the pool; None if another could be it."""
+        if self._near is None:
+            return None
+        ids = self._near_ids
+        gains, keys = self._with_utility(ids, self._near.bounds(self.state))
+        keys[~self.feasible.open[ids]] = -np.inf
+        self.evaluations += ids.size
+        top = int(keys.argmax())
+        if keys[top] > max(self._beyond, self._outside):
+            level = float(keys[top]) - tie_width(self.problem, self.state, int(ids[top]), float(gains[top]), self.scale)
+            if level > max(self._beyond, self._outside):
+                self._picks_near += 1
+                place = int((keys >= level).argmax())
+                return int(ids[place]), float(gains[place])
+        self._near, self._wait = None, 0 if self._picks_near else _WAIT
+        return None
+
+    def _keep_near(self, keys: Float64s) -> None:
+        """Hold the items of the pool's largest keys, where their gains cost less than bounds of the whole pool."""
+        self._wait -= 1
+        if self._wait >= 0 or self._pool is None or keys.size <= 2 * _NEAR:
+            return
+        order = keys.argpartition(keys.size - _NEAR - 1)
+        which = np.sort(order[-_NEAR:])
+        self._beyond, self._picks_near = float(keys[order[-_NEAR - 1]]), 0  # keys[order] up to it are no larger
+        self._near, self._near_ids = self._pool.some(which), self._ids[which]
+
+    def _with_utility(self, ids: Indices, gains: Any) -> tuple[Float64s, Float64s]:
+        """Return gains of f with the utilities of some items, and their keys, an array of its own."""
+        gains = as_floats(gains)
+        if self.problem.utility is not None:
+            gains = gains + self.problem.utility[ids]
+        return gains, gains.copy() if self.scale is None else gains * self.scale[ids]
 
     def _bound_pool(self) -> tuple[Float64s, NDArray[np.bool_]]:
         """Return bounds of the keys of the pool, and which are the keys."""
         known = np.zeros(self._ids.size, dtype=np.bool_)
         if self._pool is None:
             return self._keys, known
-        ids, gains = self._ids, as_floats(self._pool.bounds(self.state))
-        if self.problem.utility is not None:
-            gains = gains + self.problem.utility[ids]
-        keys = gains if self.scale is None else gains * self.scale[ids]
+        ids = self._ids
+        gains, keys = self._with_utility(ids, self._pool.bounds(self.state))
         if self._pool.exact:
             self._gains, known = gains, ~known
             self.evaluations += ids.size
@@ -130,10 +174,7 @@ class PooledRanking:
                 waiting = waiting[keys[waiting] > level]
             if not waiting.size:
                 break
-            gains = as_floats(pool.gains(self.state, waiting))
-            if self.problem.utility is not None:
-                gains = gains + self.problem.utility[self._ids[waiting]]
-            exact = gains if self.scale is None else gains * self.scale[self._ids[waiting]]
+            gains, exact = self._with_utility(self._ids[waiting], pool.gains(self.state, waiting))
             self._gains[waiting], known[waiting], keys[waiting] = gains, True, exact
             self.evaluations += waiting.size
             place = int(exact.argmax())

@@ -62,6 +62,16 @@ def test_few_items_are_evaluated():
     assert LazyGreedy().maximize(problem).stats["evaluations"] == ranking.evaluations
 
 
+def test_of_sparse_pools_few_rows_are_looked_at_while_no_other_can_win():
+    rng = np.random.default_rng(3)
+    X = sp.random_array((2000, 400), density=0.02, rng=rng, format="csr")
+    utility = rng.random(2000) / 50
+    problem = Problem(X, FeatureBased("log"), 120, utility=utility)
+    found, ranking = by_pools(problem, 256, 120)
+    assert found == NaiveGreedy().maximize(problem).indices.tolist()
+    assert ranking.evaluations < 0.7 * 120 * 256
+
+
 def test_gains_per_cost_are_ranked_by_pools_too():
     X, rng = amounts_of(5, 300), np.random.default_rng(5)
     limits = Constraints(costs=rng.uniform(0.5, 2.0, 300), budget=20.0)
