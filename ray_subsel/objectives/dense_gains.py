@@ -29,7 +29,8 @@ from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesA
 
 _THIN = 1 / 32  # of W above the levels is taken out of it
 _LOOKS = 6  # at single candidates take as long as to settle what is above the levels
-_AT_ONCE = 16  # times that levels are settled after each pick where looks did not save it
+_LESS, _MORE = 1 / 4, 1.2  # as patient after looks that saved no pick to settle, and after others
+_LEAST = 1 / 4  # of the looks where to settle costs much
 _ROUNDOFF = 2.0**-52
 
 
@@ -127,7 +128,7 @@ class DenseGains:
     _scratch: NDArray[Any] = field(init=False)
     _above: SimilaritiesAbove | None = field(init=False, default=None)
     _picks: int = field(init=False, default=0)  # since levels were settled
-    _hurry: int = field(init=False, default=0)  # how often they are settled at once
+    _patience: float = field(init=False, default=1.0)
     _fall: Float64s = field(init=False)  # of each candidate by a pick; 0 between them
 
     def __post_init__(self) -> None:
@@ -187,16 +188,23 @@ class DenseGains:
 
     @property
     def unsettled(self) -> int:
-        """How many items :meth:`bounds_now` could look at while :meth:`settle` looks at all; 0: no more than none."""
-        if self._above is None:
-            return self.W.looks(self.levels.moved)
-        return _LOOKS if self.rounds and not self._hurry else 0
+        """How many items to look at with :meth:`bounds_now` before :meth:`settle` looks at all; 0: none.
+
+        As many as take as long, fewer where for the last picks that was not enough.
+        """
+        if not self.rounds:
+            return 0 if self._above is not None else self.W.looks(self.levels.moved)
+        looks = self.W.looks(self.levels.moved) if self._above is None else _LOOKS
+        return int(looks * (self._patience if looks <= _LOOKS else max(_LEAST, self._patience)))
 
     def settle(self) -> Indices | None:
         """Bring the bounds up to date, and return the candidates whose gains the picks since then may have changed.
 
         One may be there more than once. None: all may have changed.
         """
+        in_vain = self._picks == 1 and self.unsettled > 0
+        self._patience = min(1.0, self._patience * (_LESS if in_vain else _MORE))
+        self._picks = 0
         if self._above is not None:
             return self._settle_above(self._above)
         m = self.W.m
@@ -233,9 +241,6 @@ class DenseGains:
             self._rounded = _ROUNDOFF * (self.W.m + self.W.n) * self._highest  # of the sums, and of each pick's fall
 
     def _settle_above(self, above: SimilaritiesAbove) -> Indices | None:
-        waited = self.rounds and not self._hurry
-        self._hurry = _AT_ONCE if waited and self._picks == 1 else max(0, self._hurry - 1)
-        self._picks = 0
         change = self.levels.settle()
         assert change.items is not None
         candidates, parts = above.between(change.items, change.low, change.high)

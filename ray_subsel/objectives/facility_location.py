@@ -17,7 +17,6 @@ from ray_subsel.core.types import NO_ITEMS, Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
-from ray_subsel.objectives.foresight import Foresight
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.moment_bounds import cheap_bounds
 from ray_subsel.objectives.represented import (
@@ -33,8 +32,6 @@ from ray_subsel.objectives.target import ETA, Target
 Singles = NDArray[np.float32]
 
 _SHORT = 64  # what a candidate improves is remembered where it is at most the 64th part of what is represented
-_AHEAD, _LEAST_AHEAD = 32, 4  # candidates that are looked at together
-_PAIR_NUMBERS = 1 << 17  # of the vectors that are multiplied for that
 
 BLOCK_BYTES = 60 << 20
 """Blocks of similarities on their way, of all threads."""
@@ -263,8 +260,6 @@ class _Nearest(Levels):
     weights: NDArray[Any] | None
     _seen: tuple[int, Indices, Float64s] | None = None
     _lists: dict[int, tuple[Indices, Float64s]] = field(default_factory=dict)  # what was seen, where it is little
-    _foresight: Foresight = field(default_factory=lambda: Foresight(_AHEAD, _AHEAD))
-    _length: int = 1 << 62  # of what was seen last
     _taken: list[Indices] = field(default_factory=list)  # what picks have moved since then
     _moved: int = 0
 
@@ -293,23 +288,6 @@ class _Nearest(Levels):
         if self.weights is not None:
             better *= self.to.weights[items]
         return float(np.add.reduce(better))
-
-    def wants(self, item: int) -> int:
-        if self.exact is None or item in self._lists or self.to.kernel.affine() is None:
-            return 0
-        most = _PAIR_NUMBERS // (self.to.items.d * max(1, self._length))
-        return min(self._foresight.size, most) if most >= _LEAST_AHEAD else 0
-
-    def expect(self, items: Indices) -> None:
-        assert self.exact is not None
-        new = np.array([item for item in items.tolist() if item not in self._lists], dtype=np.int64)
-        which, improved = np.divmod(np.flatnonzero(self.W.columns(new) > self.floor), self.to.m)
-        similarities = self.exact.pairs(new[which], improved)
-        ends = np.searchsorted(which, np.arange(new.size + 1)).tolist()
-        for place, item in enumerate(new.tolist()):
-            part = slice(ends[place], ends[place + 1])
-            self._lists[item] = improved[part], similarities[part]
-        self._foresight.computed(new.tolist())
 
     def take(self, item: int) -> None:
         items, similarities = self._improved(item)
@@ -347,9 +325,7 @@ class _Nearest(Levels):
                 known = items, column[items] if self.exact is None else self.exact.some(item, items)
                 if _SHORT * items.size <= self.to.m:
                     self._lists[item] = known
-            else:
-                self._foresight.asked(item)
-            self._seen, self._length = (item, *known), known[0].size
+            self._seen = item, *known
         return self._seen[1:]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import final
 
+_LEAST = 8
+
 
 @final
 @dataclass(eq=False)
@@ -26,7 +28,7 @@ class Foresight:
     @property
     def size(self) -> int:
         """How many candidates to compute ahead next."""
-        wanted = max(2, 2 * len(self._asked)) if self._ahead else self.first
+        wanted = max(_LEAST, 2 * len(self._asked)) if self._ahead else self.first
         return min(self.most, wanted)
 
     def computed(self, candidates: Iterable[int]) -> None:

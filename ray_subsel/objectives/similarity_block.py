@@ -197,13 +197,6 @@ class ExactSimilarities:
             return self.row(item)[items]
         return np.asarray(self.to.kernel.of(self._vectors(np.array([item])), self._represented(items))[0])
 
-    def pairs(self, candidates: Indices, items: Indices) -> Float64s:
-        """Return the similarity of each of some candidates of an affine kernel to one represented item."""
-        affine = self.to.kernel.affine()
-        assert affine is not None
-        dots = np.einsum("ij,ij->i", self._vectors(candidates), self._represented(items))
-        return np.asarray(dots * affine[0] + affine[1] if affine != (1.0, 0.0) else dots)
-
     def _represented(self, items: Indices) -> Float64s:
         return self.to.items.take(items) if self._items is None else self._items.take(items, axis=0)
 

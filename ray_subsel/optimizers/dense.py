@@ -164,7 +164,8 @@ class DenseRanking:
         """Compute the gain of a candidate."""
         wanted = self.gains.wants(candidate)
         if wanted:
-            others = self._highest(wanted, unknown=True) if wanted > 1 else NO_ITEMS  # itself is one of them
+            items = 2 * wanted if self._copies else wanted  # itself is one of them
+            others = self._highest(items, unknown=True) if wanted > 1 else NO_ITEMS
             self.gains.expect(np.append(others[others != candidate][: wanted - 1], candidate))
         self._known[candidate], self._gain_of[candidate] = self.gains.gain(candidate), self._pick
         self._bound_of[candidate] = self._pick

@@ -49,7 +49,7 @@ def test_the_picks_are_those_of_naive_and_of_lazy_greedy(kind: str, number: int,
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("objective", [FacilityLocation(), SaturatedCoverage(0.1)], ids=lambda f: str(f.name))
 def test_all_of_some_hundred_items_are_ranked_as_without_what_is_remembered(objective: Any, weighted: bool) -> None:
-    """Candidates that improve few items are looked at together, and what they improve is remembered."""
+    """What a candidate of facility location improves is remembered, where it is little."""
     rng = np.random.default_rng(5)
     X = rng.standard_normal((300, 24)) + 3 * rng.standard_normal((12, 24))[rng.integers(12, size=300)]
     more = {"multiplicity": rng.integers(1, 3, 300)} if weighted else {}
