@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, settle_run
-from ray_subsel.core.errors import InputError
+from ray_subsel.config import CorpusConfig, EmbedConfig, RunConfig, TrainConfig, settle_run
+from ray_subsel.core.errors import InputError, told_of
 from ray_subsel.core.extras import need
 from ray_subsel.corpus.constraint_columns import check_corpus, check_filters, group_column, near_column
 from ray_subsel.corpus.id_lists import IdLists, read_id_lists
@@ -115,11 +115,9 @@ def run(
     inputs = input_fingerprint(config.corpus)
     if config.train is not None:
         need(TRAINING, *TRAINS)
-        input_fingerprint(test_corpus(config.corpus, config.train))
+        _check_test_files(config.corpus, config.train)
     model = embedder_identity(config.corpus, config.embed)
-    others = tuple(other_corpus(config.corpus, file, config.filters.against_text) for file in config.filters.against)
-    for other in others:
-        input_fingerprint(other)
+    others = tuple(_other_set(config.corpus, file, config.filters.against_text) for file in config.filters.against)
     lists, queries = IdLists(), ""
     if config.select is not None:
         check_corpus(config.corpus, config.select)
@@ -144,6 +142,21 @@ def run(
                 raise
             keep_times(manifest, time.perf_counter() - began, session.seconds)
         return publish(manifest)
+
+
+def _check_test_files(corpus: CorpusConfig, train: TrainConfig) -> None:
+    """Check all that can be checked of the files of ``--test`` without reading the rows."""
+    test = test_corpus(corpus, train)
+    with told_of(f"test {', '.join(train.test)}"):
+        input_fingerprint(test)
+
+
+def _other_set(corpus: CorpusConfig, file: str, text: tuple[str, ...]) -> CorpusConfig:
+    """Return how a file of ``--against`` is read, checked as far as it can be without reading the rows."""
+    with told_of(f"against {file}"):
+        other = other_corpus(corpus, file, text)
+        input_fingerprint(other)
+    return other
 
 
 @dataclass(frozen=True)
@@ -260,7 +273,7 @@ def finetune(
     need(TRAINING, *TRAINS)
     check_task(config.corpus)
     directory = RunDir(config.runtime.out, watch)
-    input_fingerprint(test_corpus(config.corpus, config.train))
+    _check_test_files(config.corpus, config.train)
     with locked(directory):
         manifest = Manifest.load(directory, LAYOUT)
         manifest.require(folders=IngestStage.outputs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 from ray_subsel.core.suggest import did_you_mean
 
@@ -75,6 +76,23 @@ def with_hint(error: InputError, hint: str) -> InputError:
     more = type(error)(" ".join(f"{error} {hint}".split()))
     more.parameter = error.parameter
     return more
+
+
+@contextlib.contextmanager
+def told_of(what: str) -> Iterator[None]:
+    """Say of an error in the block what it is about: another file than the corpus, which is read as the corpus is.
+
+    Examples
+    --------
+    >>> with told_of("target queries.csv"):
+    ...     raise InputError("text must be a column")
+    Traceback (most recent call last):
+    ray_subsel.core.errors.InputError: target queries.csv: text must be a column
+    """
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{what}: {error}") from error
 
 
 def unknown(parameter: str, got: object, known: Iterable[str], *, also: str = "", hint: str = "") -> InputError:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ray_subsel.config import CorpusConfig, SelectConfig
 from ray_subsel.constraints.mix import LIKE
-from ray_subsel.core.errors import InputError, Verbatim, invalid
+from ray_subsel.core.errors import InputError, ResourceError, Verbatim, invalid, told_of
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.uris import split
 from ray_subsel.corpus.columns import steps_of
@@ -30,6 +30,7 @@ from ray_subsel.storage.run_directory import RunDir
 OWN_IDS = "source_id"
 """The column of a selection that has the user's own ids."""
 _SELECTION = {"rank", "gain"}
+MUST_BE = "be a text file with an id a line, or Parquet"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def _read_like(config: SelectConfig, corpus: CorpusConfig) -> tuple[tuple[str, i
     column = corpus.group if group_column(corpus) == "group" else corpus.label
     if column is None:
         raise invalid("mix", "be like a file for a task with a column of groups", corpus.task, "Use --group COLUMN.")
-    files, _ = list_files(replace(corpus, data=(config.mix[0].removeprefix(LIKE),)))
+    with told_of(f"mix {config.mix[0]}"):
+        files, _ = list_files(replace(corpus, data=(config.mix[0].removeprefix(LIKE),)))
     found: Counter[str] = Counter()
     for file in files:
         schema = schema_of(file)
@@ -139,7 +141,7 @@ def read_named(parameter: str, path: str, own: str | None, inputs: str) -> Named
         raise invalid(parameter, "name a file", path)
     rows = _table(parameter, place, name, path, own, inputs) if name.endswith(".parquet") else _lines(place, name, own)
     if rows is None:
-        raise invalid(parameter, "be a text file with an id a line, or Parquet", path)
+        raise invalid(parameter, MUST_BE, path)
     if not all(rows.ids):
         raise invalid(
             parameter, "name a row in each of its rows", Verbatim(f"none in row {rows.ids.index('')} of {path}")
@@ -161,8 +163,14 @@ def _lines(place: RunDir, name: str, own: str | None) -> NamedRows | None:
 
 
 def _table(parameter: str, place: RunDir, name: str, path: str, own: str | None, inputs: str) -> NamedRows:
+    try:
+        with place.parquet(name) as file:
+            columns: list[str] = file.schema_arrow.names
+    except ResourceError:
+        raise
+    except InputError as error:
+        raise invalid(parameter, MUST_BE, path) from error
     with place.parquet(name) as file:
-        columns: list[str] = file.schema_arrow.names
         column, is_own = _column(parameter, place, columns, path, own, inputs)
         found: pa.Table = file.read(columns=[column])
     return NamedRows(tuple(text.strip() for text in texts_of(found.column(column))), is_own)

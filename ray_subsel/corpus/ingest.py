@@ -20,7 +20,7 @@ from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.duplicate_ids import REASON as DUPLICATE
 from ray_subsel.corpus.duplicate_ids import Cleaned, reject_duplicate_ids
 from ray_subsel.corpus.files import content_hash
-from ray_subsel.corpus.ingest_plan import IngestPlan, input_fingerprint, plan_ingest
+from ray_subsel.corpus.ingest_plan import IngestPlan, input_fingerprint, no_row, plan_ingest
 from ray_subsel.corpus.json_shape import Shape
 from ray_subsel.corpus.rows import FORMAT, INDEX, REJECTED, RowStore, open_part, original_schema
 from ray_subsel.corpus.splits import FOLDER, REJECT_SCHEMA, Split, marker_name, read_split, rejects_table
@@ -270,8 +270,7 @@ def _check_rejected(config: CorpusConfig, store: RowStore) -> None:
     """Stop when there are no rows, no usable rows, or more rejected rows than allowed."""
     read, rejected = store.n_read, store.n_rejected
     if not read:
-        files = store.files
-        raise InputError(f"data must hold at least one row; got none in {len(files)} files, as {files[0]['path']}.")
+        raise no_row([file["path"] for file in store.files])
     if rejected < read and config.max_rejected < 1:
         _check_files(store)
     if rejected < read and rejected <= config.max_rejected * read:

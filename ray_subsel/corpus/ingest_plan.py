@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from ray_subsel.config import CorpusConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError, invalid, with_hint
 from ray_subsel.core.hashing import fingerprint
+from ray_subsel.core.numeric import counted
 from ray_subsel.corpus.block_sizes import DEFAULT_SIZES, BlockSizes
 from ray_subsel.corpus.files import Dialect, SourceFile, content_hash, list_files
 from ray_subsel.corpus.formats import FILE_FORMATS, format_for
@@ -84,6 +86,11 @@ def input_fingerprint(config: CorpusConfig) -> str:
     for file in files:
         _reading(file, config, dimension=None)
     return fingerprint(_content(files) + _tokenizer(config))
+
+
+def no_row(paths: Sequence[str]) -> InputError:
+    """Return the one line on input in which there is nothing, of the files that it was looked for in."""
+    return InputError(f"data must hold at least one row; got none in {counted(len(paths), 'file')}, as {paths[0]}.")
 
 
 def plan_ingest(config: CorpusConfig, shards: int | None = None, sizes: BlockSizes = DEFAULT_SIZES) -> IngestPlan:

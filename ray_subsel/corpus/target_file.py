@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from ray_subsel.config import CorpusConfig
-from ray_subsel.core.errors import InputError
+from ray_subsel.core.errors import told_of
 from ray_subsel.corpus.ingest_plan import input_fingerprint
 from ray_subsel.corpus.other_sets import alike
 
 
 def target_fingerprint(corpus: CorpusConfig, path: str) -> str:
     """Return a hash of the content of a target's file, after checking all that can be checked without reading it."""
-    try:
+    with told_of(f"target {path}"):
         return input_fingerprint(target_corpus(corpus, path))
-    except InputError as error:
-        raise InputError(f"target {path}: {error}") from error
 
 
 def target_corpus(corpus: CorpusConfig, path: str) -> CorpusConfig:

@@ -13,7 +13,7 @@ from ray_subsel.constraints.size import resolve_k
 from ray_subsel.core.errors import DoesNotFitError
 from ray_subsel.corpus.constraint_columns import check_corpus
 from ray_subsel.corpus.id_lists import read_id_lists
-from ray_subsel.corpus.ingest_plan import input_fingerprint, plan_ingest
+from ray_subsel.corpus.ingest_plan import input_fingerprint, no_row, plan_ingest
 from ray_subsel.corpus.other_sets import other_corpus, test_corpus
 from ray_subsel.corpus.resolve import resolve
 from ray_subsel.corpus.target_file import target_corpus, target_fingerprint
@@ -139,6 +139,8 @@ def plan_run(
             target_fingerprint(corpus, select.target)
     found = plan_ingest(corpus)
     counted = count_corpus(found, counted_bytes)
+    if counted.exact and not counted.rows:
+        raise no_row([file.uri for file in found.files])
     if not counted.exact:  # an estimate refuses nothing
         counted = replace(counted, rows=max(counted.rows, 1 if select is None or select.k is None else select.k))
     rows = counted.rows

@@ -155,10 +155,11 @@ def update(
             rows = None
             if inputs is not None:
                 rows = run_stage(IngestStage(inputs), context)
+                d = before.parts[0].items().d
+                if corpus.vectors is not None and rows.dimension != d:
+                    manifest.discard(IngestStage.name)  # they are of no update of this run
+                    raise invalid("data", f"hold vectors of {d} numbers, as DIR does", rows.dimension)
                 store = run_stage(EmbedStage(rows, model, directory), context)
-                if store.d != before.parts[0].items().d:
-                    must = f"hold vectors of {before.parts[0].items().d} numbers, as DIR does"
-                    raise invalid("data", must, store.d)
                 keep, near = corpus.copies == "keep", there.select.near_threshold
                 run_stage(JoinStage(before, rows, store, near, keep, there.select.seed, after), context)
             chain = before.with_part(Part(place, number, before.end, rows))

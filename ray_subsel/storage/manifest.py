@@ -116,7 +116,7 @@ class Manifest:
     @staticmethod
     def load(run: RunDir, layout: Mapping[str, tuple[str, ...]] = _READ_ONLY) -> Manifest:
         """Read the manifest of a run that must be there."""
-        if not _is_there(run):
+        if not _is_there(run, "directory", "Make one with subsel run, embed or select."):
             way = "Make one with subsel run, embed or select."
             raise invalid("directory", "hold a run (a manifest.json)", run.path(), way)
         return Manifest.open(run, layout)
@@ -216,14 +216,15 @@ class Manifest:
         return names[names.index(name) :]
 
 
-def _is_there(run: RunDir) -> bool:
+def _is_there(run: RunDir, parameter: str = "out", way: str = "Use another --out.") -> bool:
     """Tell whether there is a manifest, in a directory that may be used."""
     try:
         if run.is_file(""):
-            raise invalid("out", "be a directory", run.path(), "Use another --out.")
+            raise invalid(parameter, "be a directory", run.path(), way)
         return run.exists(NAME)
     except OSError as error:
-        raise unusable(f"out {run.path()} could not be used as a directory", error, "Use another --out") from error
+        what = f"{parameter} {run.path()} could not be used as a directory"
+        raise unusable(what, error, way.rstrip(".")) from error
 
 
 def _difference(stage: str, old: dict[str, Any], new: dict[str, Any]) -> str:

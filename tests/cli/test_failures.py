@@ -11,6 +11,7 @@ import urllib.error
 
 import jinja2
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ray_subsel.cli import main
@@ -180,3 +181,50 @@ def test_k_above_the_rows_is_told_before_anything_is_embedded(tmp_path, capsys):
     assert main([*command, str(tmp_path / "out")], watch=lambda event, name: opened.append(name)) == 2
     assert "k must lie between 1 and 16" in capsys.readouterr().err
     assert not [name for name in opened if name.startswith(("embeddings/", "tfidf"))]
+
+
+ODD = {
+    "empty": ("empty.parquet --text body --k 2", r"data must hold at least one row; got none in 1 file, as .*empty"),
+    "empty, a share": (
+        "empty.parquet --text body --fraction 0.5",
+        "data must hold at least one row; got none in 1 file",
+    ),
+    "head only": ("head.csv --text body --k 2", r"data must hold at least one row; got none in 1 file, as .*head\.csv"),
+    "lists as text": ("lists.parquet --text body --k 1", "text is not a string"),
+    "k above the rows": ("in.csv --text body --k 20", r"--k must lie between 1 and 2, .*got 20"),
+    "mixed lengths": ("mixed.parquet --vectors v --k 1", "vector of another length"),
+    "no other set": ("in.csv --text body --k 1 --against none.csv", "against none.csv: data must be an existing file"),
+    "no target": ("in.csv --text body --k 1 --target none.csv", "target none.csv: data must be an existing file"),
+    "no test": ("in.csv --text body --k 1 --test none.csv", "test none.csv: data must be an existing file"),
+    "no mix": ("in.csv --text body --group g --k 1 --mix like:none.csv", "mix like:none.csv: data must be an existing"),
+    "bytes as ids": (
+        "in.csv --text body --k 1 --include bytes.parquet",
+        "--include must be a text file with an id a line",
+    ),
+}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("case", ODD)
+def test_odd_input_is_one_line_that_names_it(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("body,g\nx y,a\nz w,b\n")
+    (tmp_path / "head.csv").write_text("body\n")
+    (tmp_path / "bytes.parquet").write_bytes(bytes(range(256)))
+    pq.write_table(pa.table({"body": pa.array([], pa.string())}), "empty.parquet")
+    pq.write_table(pa.table({"body": [["a", "b"], ["c"]]}), "lists.parquet")
+    pq.write_table(pa.table({"v": [[1.0, 2.0], [1.0, 2.0, 3.0], [0.5, 0.1]]}), "mixed.parquet")
+    asked, said = ODD[case]
+    command = ["run", *asked.split(), *(["--task", "classification", "--label", "g"] if "--test" in asked else [])]
+    command += [] if "--vectors" in asked else ["--embedder", "tfidf"]
+    assert main([*command, "--out", "out"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("subsel: ")]
+    assert len(lines) == 1
+    assert re.search(f"^subsel: error: .*{said}", lines[0]), lines[0]
+
+
+@pytest.mark.fault
+def test_a_file_is_no_directory_of_a_run(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["report", str(tmp_path / "file")]) == 2
+    assert "directory must be a directory; got " in capsys.readouterr().err

@@ -177,7 +177,7 @@ def test_bad_settings_get_one_line(tmp_path: Path, settings: dict[str, Any], mes
 
 def test_no_rows_and_no_usable_rows(tmp_path: Path) -> None:
     for content in ("", "text,b\n"):
-        with pytest.raises(InputError, match="data must hold at least one row; got none in 1 files"):
+        with pytest.raises(InputError, match="data must hold at least one row; got none in 1 file"):
             read(tmp_path, write(tmp_path / "a.csv", content), text=("text",), out=f"run{len(content)}")
     path = write(tmp_path / "b.csv", "text,b\n,1\nx\n,2\n")
     with pytest.raises(

@@ -475,3 +475,12 @@ def test_selections_that_cannot_be_updated_are_refused(days, tmp_path, more, sai
 def test_a_directory_without_a_selection_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"hold a run \(a manifest.json\)"):
         bring(tmp_path / "none", k=3)
+
+
+def test_vectors_of_another_length_are_refused_and_stand_in_no_way(out, days, tmp_path):
+    odd = write(
+        tmp_path / "odd.jsonl", [{"v": [1.0, 2.0], "c": "a", "own": "x"}, {"v": [2.0, 1.0], "c": "a", "own": "y"}]
+    )
+    with pytest.raises(InputError, match="data must hold vectors of 8 numbers, as DIR does; got 2"):
+        bring(out, odd)
+    assert bring(out, days[1])["corpus"]["rows"] == DAY
