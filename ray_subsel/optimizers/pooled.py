@@ -130,7 +130,7 @@ class PooledRanking:
     def _keep_near(self, keys: Float64s) -> None:
         """Hold the items of the pool's largest keys, where their gains cost less than bounds of the whole pool."""
         self._wait -= 1
-        if self._wait >= 0 or self._pool is None or keys.size <= 2 * _NEAR:
+        if self._wait >= 0 or self._pool is None or not self._pool.exact or keys.size <= 2 * _NEAR:
             return
         order = keys.argpartition(keys.size - _NEAR - 1)
         which = np.sort(order[-_NEAR:])
