@@ -153,10 +153,16 @@ class LogDeterminant(Objective[LogDeterminantState]):
         """Return the state of the empty set; raises InputError for an X that cannot be used."""
         kernel = kernel_of(self.kernel)
         rows = kernel.read(X)
-        # A row of the factor costs O(n d), a change of the d x d matrix O(d^2); the former asks for a larger ridge.
-        if kernel.affine() is not None and (rows.d <= rows.n or self.ridge < _DUAL_RIDGE):
+        if self.is_primal(rows.n, rows.d):
             return self.primal_state(rows)
         return DualState(KernelRows(kernel, rows), (), _own(kernel, rows), 0.0)
+
+    def is_primal(self, n: int, d: int) -> bool:
+        """Tell whether what is chosen of n rows of d numbers is one d x d matrix, else rows of a Cholesky factor.
+
+        Such a row costs O(n d), a change of the matrix O(d^2); the former asks for a larger ridge.
+        """
+        return kernel_of(self.kernel).affine() is not None and (d <= n or self.ridge < _DUAL_RIDGE)
 
     def primal_state(self, rows: UnitRows) -> PrimalState:
         """Return the state of the empty set in which what is chosen is one d x d matrix; for affine kernels."""

@@ -9,6 +9,7 @@ from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.budgeted import BudgetedGreedy
 from ray_subsel.optimizers.lazy import LazyGreedy
+from ray_subsel.optimizers.leverage import LeverageGreedy
 from ray_subsel.optimizers.naive import NaiveGreedy
 from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
 
@@ -18,8 +19,9 @@ from ray_subsel.optimizers.speculative.greedy import CertifiedGreedy
 class Greedy(Optimizer):
     """Pick the item of largest gain, k times; under a budget, :class:`BudgetedGreedy`.
 
-    Graph cut by :class:`CertifiedGreedy`, submodular objectives by :class:`LazyGreedy`, the rest by
-    :class:`NaiveGreedy`: the picks are the last one's.
+    Graph cut by :class:`CertifiedGreedy`, the log-determinant by
+    :class:`ray_subsel.optimizers.leverage.LeverageGreedy`, other submodular objectives by :class:`LazyGreedy`, the rest
+    by :class:`NaiveGreedy`: the picks are the last one's.
     """
 
     name: ClassVar[str] = "greedy"
@@ -39,4 +41,6 @@ def fastest_for(problem: Problem) -> Optimizer:
         return BudgetedGreedy()
     if isinstance(problem.objective, GraphCut) and not problem.constraints.limited:
         return CertifiedGreedy()
+    if LeverageGreedy.suits(problem):
+        return LeverageGreedy()
     return LazyGreedy() if problem.objective.submodular else NaiveGreedy()

@@ -21,6 +21,7 @@ from ray_subsel.optimizers.speculative.copies import Copies, starts_of
 from ray_subsel.optimizers.speculative.draft import Candidates, draft_picks
 from ray_subsel.optimizers.speculative.one_by_one import Walk
 from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalRequest, RowShard
+from ray_subsel.optimizers.speculative.shard_pool import rows_per_shard
 from ray_subsel.optimizers.speculative.verify import Verification
 
 _ROWS_FOR_ONE = 8
@@ -144,11 +145,3 @@ class DividedPool(abc.ABC):
     def verify(self, request: DraftRequest) -> Verification:
         """Return the first turn of a draft that a shard rejects."""
         return merge_verifications(self.verifications(request))
-
-
-def rows_per_shard(size: int, shards: int) -> int:
-    """Return how many rows each shard proposes: of random parts enough of each, nearly always (three deviations)."""
-    if shards == 1:
-        return size
-    share = size / shards
-    return int(share + 3 * share**0.5) + 4

@@ -26,6 +26,13 @@ from ray_subsel.core.threads import Workers, block_workers, serial
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.objectives.log_determinant import LogDeterminant
+from ray_subsel.optimizers.leverage import (
+    LeverageProposal,
+    LeverageRequest,
+    LeverageShard,
+    LocalLeveragePool,
+    exact_log_determinant,
+)
 from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
@@ -33,13 +40,6 @@ from ray_subsel.optimizers.speculative.shard import DraftRequest, ProposalReques
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import Verification
 from ray_subsel.partitioned.exact_greedy import DividedPool, Proposal, proposal_of
-from ray_subsel.partitioned.exact_log_determinant import (
-    LeverageProposal,
-    LeverageRequest,
-    LeverageShard,
-    LocalLeveragePool,
-    exact_log_determinant,
-)
 from ray_subsel.partitioned.greedi import GreediResult
 from ray_subsel.runtime.metrics import ITEMS_CHOSEN, VALUE, record
 from ray_subsel.runtime.peak_memory import peak_bytes, start_peak

@@ -84,7 +84,7 @@ def test_in_process_exact_log_determinant_is_select(ground_set, partitions):
     _, X, made = ground_set
     store, job = made(partitions, objective="log_determinant")
     outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
-    alone = select(X, 200, objective="log_determinant")
+    alone = select(X, 200, objective="log_determinant", optimizer="lazy")
     assert outcome.result.ids.tolist() == alone.indices.tolist()
     assert outcome.result.value == pytest.approx(alone.value)
     assert outcome.share_of_centralized == 1.0
@@ -98,7 +98,7 @@ def test_actors_pick_by_log_determinant_what_one_machine_would_and_a_run_goes_on
     select_exact.choose_exactly(store, dataclasses.replace(job, k=50), bar=NullProgress(), processes=3)
     assert select_exact.read_checkpoint(directory, job).ids.size == 50
     outcome = select_exact.choose_exactly(store, job, bar=NullProgress(), processes=2)
-    assert outcome.result.ids.tolist() == select(X, 200, objective="log_determinant").indices.tolist()
+    assert outcome.result.ids.tolist() == select(X, 200, objective="log_determinant", optimizer="lazy").indices.tolist()
     with pytest.raises(InputError, match="must be of this run"):
         select_exact.read_checkpoint(directory, dataclasses.replace(job, d=9))
 
@@ -256,7 +256,7 @@ def test_a_run_in_mode_exact_and_what_it_reports(vectors, tmp_path):
     assert report["peak_bytes"] > 0
     assert report["predicted_peak_bytes"] > 100 << 20
     assert report["selection"]["mode"] == "exact"
-    expected = select(X, 40, objective="log_determinant").indices.tolist()
+    expected = select(X, 40, objective="log_determinant", optimizer="lazy").indices.tolist()
     _, ids = vector_run(folder, tmp_path / "d", k=40, mode="exact", partitions=6, objective="log_determinant")
     assert ids == expected
 

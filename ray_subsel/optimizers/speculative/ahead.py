@@ -18,7 +18,7 @@ from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 
-_SAMPLE = 4096  # gains among which the level of the pool is looked up
+_SAMPLE, _SAMPLED = 1024, 32  # gains among which the level of the pool is looked up, and those of the pool among them
 
 _LEAST_REST, _MOST_REST = 32, 512
 _HOPE = 0.9  # share of picks that are right before any was foreseen
@@ -47,7 +47,7 @@ class AheadSizes:
     def for_rows(rows: UnitRows) -> AheadSizes:
         """Return sizes for rows of this process: what a pass computes takes an eighth of X at most, or 2 MiB."""
         most = max(1, min(32, max(rows.d // 8, (1 << 19) // rows.n)))
-        return AheadSizes(most, min(1024, max(256, rows.n // 16)))
+        return AheadSizes(most, min(1024, max(256, rows.n // 12)))
 
 
 class PassTimes:
@@ -164,7 +164,7 @@ class Foresight:
         """Return about :attr:`AheadSizes.pool` rows of highest value, and at most four times as many."""
         size = self.sizes.pool
         rows = np.asarray((values >= self._level).nonzero()[0])
-        if not size // 3 <= rows.size <= 3 * size:
+        if not 2 * size // 3 <= rows.size <= 3 * size:
             self._level = level_of(values, size)
             rows = np.asarray((values >= self._level).nonzero()[0])
         return rows[: 4 * size]
@@ -172,7 +172,7 @@ class Foresight:
 
 def level_of(values: Floats, size: int) -> float:
     """Return a value that about ``size`` of the values reach."""
-    some = values[:: max(1, values.size // _SAMPLE)]
+    some = values[:: max(1, min(values.size // _SAMPLE, size // _SAMPLED))]
     place = some.size - max(1, min(some.size, size * some.size // values.size))
     return float(np.partition(some, place)[place])
 

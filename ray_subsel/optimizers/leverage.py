@@ -1,4 +1,4 @@
-"""Run exact greedy of the log-determinant over divided rows: gains only shrink, so what was not proposed stays below.
+"""Run exact greedy of the log-determinant in rounds: gains only shrink, so what was not proposed stays below.
 
 A round:
 
@@ -7,27 +7,28 @@ A round:
    because no gain grows (Minoux, 1978).
 
 The chosen set is one d x d matrix to everybody (:mod:`ray_subsel.objectives.ridge_leverage`), so a question is small.
-Picks are those of ``select(X, k, objective="log_determinant")`` on all rows in ascending order of id, ties included,
-however the rows are divided. For kernels that are affine in the rows' dot product.
+Picks are those of the naive greedy on all rows in ascending order of id, ties included, however the rows are divided;
+one shard of this process is how ``select`` picks. For kernels that are affine in the rows' dot product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows, is_tensor
 from ray_subsel.objectives.kernels import kernel_of
 from ray_subsel.objectives.log_determinant import LogDeterminant
 from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
+from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
+from ray_subsel.optimizers.speculative.shard_pool import rows_per_shard
 from ray_subsel.optimizers.ties import relative_width
-from ray_subsel.partitioned.exact_greedy import rows_per_shard
 
 PROPOSED = 2048
 """Candidates of a round: their vectors are all that the driver holds beside the d x d matrix."""
@@ -190,6 +191,7 @@ def exact_log_determinant(
     k: int,
     *,
     begin: GreedyCheckpoint | None = None,
+    stop_when_gain: float | None = None,
     after_round: Callable[[GreedyCheckpoint], Any] = lambda _: None,
     proposed: int = PROPOSED,
 ) -> GreedyCheckpoint:
@@ -206,6 +208,8 @@ def exact_log_determinant(
         At least 1, at most what the pool holds.
     begin : GreedyCheckpoint, optional
         What an earlier run of the same items handed to ``after_round``; its ``chosen`` is the root, flattened.
+    stop_when_gain : float, optional
+        Stop before the first pick whose gain is at or below it.
     after_round : callable
         Called with the checkpoint after each round.
     proposed : int
@@ -222,9 +226,13 @@ def exact_log_determinant(
         root = InverseRoot(state.chosen.reshape(root.matrix.shape))
     directions = np.zeros((0, root.matrix.shape[0]))
     share = rows_per_shard(proposed, pool.shards)
-    while state.ids.size < k:
+    stopped = False
+    while state.ids.size < k and not stopped:
         answers = pool.proposals(LeverageRequest(objective, root, state.ids, directions, share))
         ids, gains, root, directions = _pick(answers, objective, root, state.ids.size, k)
+        low = NO_ITEMS if stop_when_gain is None else np.flatnonzero(gains <= stop_when_gain)
+        if low.size:
+            stopped, ids, gains = True, ids[: low[0]], gains[: low[0]]
         state = replace(
             state,
             ids=np.concatenate((state.ids, ids)),
@@ -301,3 +309,45 @@ def _dimension(objective: LogDeterminant, d: int) -> int:
     affine = kernel_of(objective.kernel).affine()
     assert affine is not None, "mode exact is for kernels that are affine in the dot product"
     return d + (affine[1] > 0)
+
+
+@final
+@dataclass(frozen=True)
+class LeverageGreedy(Optimizer):
+    """The greedy of the log-determinant, pick by pick the same, in rounds over one shard; :meth:`suits` says when.
+
+    Parameters
+    ----------
+    proposed : int
+        Candidates of a round, which change the time it takes and nothing else.
+    """
+
+    name: ClassVar[str] = "leverage"
+
+    proposed: int = 1024
+
+    @staticmethod
+    def suits(problem: Problem) -> bool:
+        """Tell whether it solves a problem: one d x d matrix is the state, and any item may be chosen once."""
+        objective, limits = problem.objective, problem.constraints
+        if not isinstance(objective, LogDeterminant) or is_tensor(problem.X):
+            return False
+        plain = problem.utility is None and problem.multiplicity is None and not limits.limited
+        return plain and not problem.include.size and not problem.exclude.size and objective.is_primal(*problem.X.shape)
+
+    def maximize(self, problem: Problem) -> Picks:
+        """Return the picks."""
+        objective = problem.objective
+        assert isinstance(objective, LogDeterminant)
+
+        def after_round(state: GreedyCheckpoint) -> None:
+            if problem.progress is not None:
+                problem.progress(state.ids.size, problem.k)
+
+        shard = LeverageShard(np.arange(problem.n), problem.X, objective)
+        found = exact_log_determinant(
+            LocalLeveragePool([shard]), objective, problem.X.shape[1], problem.k,
+            stop_when_gain=problem.stop_when_gain, after_round=after_round, proposed=self.proposed,
+        )  # fmt: skip
+        names = ("rounds", "passes", "evaluations")
+        return Picks(found.ids, found.gains, {name: float(getattr(found, name)) for name in names})

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel import select
+from ray_subsel.constraints.base import Constraints
 from ray_subsel.objectives import LogDeterminant, ProblemSize
-from ray_subsel.partitioned.exact_log_determinant import LeverageShard, LocalLeveragePool, exact_log_determinant
+from ray_subsel.optimizers import NaiveGreedy, Problem
+from ray_subsel.optimizers.greedy import fastest_for
+from ray_subsel.optimizers.leverage import LeverageGreedy, LeverageShard, LocalLeveragePool, exact_log_determinant
 
 
 def corpus(n, d, seed, *, copies=0.0, mean=0.3):
@@ -49,7 +52,7 @@ def exact(X, k, parts, objective=None, **more):
 def test_the_ids_are_those_of_one_machine(n, d, parts, seed, copies, ridge, kernel, proposed, data):
     X, f = corpus(n, d, seed, copies=copies), LogDeterminant(ridge=ridge, kernel=kernel)
     k = data.draw(st.integers(1, n))
-    found, alone = exact(X, k, parts, f, proposed=proposed), select(X, k, objective=f)
+    found, alone = exact(X, k, parts, f, proposed=proposed), select(X, k, objective=f, optimizer="lazy")
     assert found.ids.tolist() == alone.indices.tolist()
     np.testing.assert_allclose(found.gains, alone.gains, rtol=1e-8, atol=1e-9)
 
@@ -58,7 +61,7 @@ def test_the_ids_are_those_of_one_machine(n, d, parts, seed, copies, ridge, kern
 def test_a_round_keeps_many_picks_and_looks_at_few_items(parts):
     X = corpus(6_000, 32, 1)
     found = exact(X, 600, parts, proposed=256)
-    assert found.ids.tolist() == select(X, 600, objective="log_determinant").indices.tolist()
+    assert found.ids.tolist() == select(X, 600, objective="log_determinant", optimizer="lazy").indices.tolist()
     assert found.rounds <= 100
     assert found.evaluations < 0.75 * found.rounds * 6_000
 
@@ -67,7 +70,7 @@ def test_a_round_keeps_many_picks_and_looks_at_few_items(parts):
 def test_ties_of_many_copies_go_to_the_lowest_id(parts):
     X = np.tile(np.eye(3, dtype=np.float32), (100, 1))
     found = exact(X, 40, parts, proposed=4)
-    assert found.ids.tolist() == select(X, 40, objective="log_determinant").indices.tolist()
+    assert found.ids.tolist() == select(X, 40, objective="log_determinant", optimizer="lazy").indices.tolist()
     assert found.ids[:3].tolist() == [0, 1, 2]
 
 
@@ -96,12 +99,12 @@ def test_shards_that_forget_everything_between_requests_answer_the_same():
             return fresh
 
     found = exact_log_determinant(Forgetful(shards_of(X, 3, f)), f, 7, 90, proposed=24)
-    assert found.ids.tolist() == select(X, 90, objective=f).indices.tolist()
+    assert found.ids.tolist() == select(X, 90, objective=f, optimizer="lazy").indices.tolist()
 
 
 def test_without_the_bound_of_other_rows_the_ids_go_wrong():
     X, f = corpus(2_000, 6, 5), LogDeterminant()
-    alone = select(X, 100, objective=f).indices.tolist()
+    alone = select(X, 100, objective=f, optimizer="lazy").indices.tolist()
 
     class Credulous(LocalLeveragePool):
         def proposals(self, request):
@@ -117,3 +120,47 @@ def test_without_the_bound_of_other_rows_the_ids_go_wrong():
 def test_about_as_many_rounds_are_taken_as_are_told(n, d, k, mean):
     taken, told = exact(corpus(n, d, 1, mean=mean), k, 2).rounds, LogDeterminant().rounds(ProblemSize(n, k, d))
     assert told / 2 < taken < 2 * told
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.integers(1, 200),
+    d=st.integers(1, 12),
+    seed=st.integers(0, 1000),
+    copies=st.sampled_from([0.0, 0.5, 0.97]),
+    ridge=st.sampled_from([1.0, 1e-2, 1e-6]),
+    kernel=st.sampled_from(["cosine", "shifted_cosine"]),
+    dtype=st.sampled_from([np.float16, np.float32, np.float64]),
+    proposed=st.sampled_from([1, 8, 1024]),
+    data=st.data(),
+)
+def test_in_memory_the_picks_are_those_of_the_naive_greedy(n, d, seed, copies, ridge, kernel, dtype, proposed, data):
+    X, f = corpus(n, d, seed, copies=copies).astype(dtype), LogDeterminant(ridge=ridge, kernel=kernel)
+    problem = Problem(X, f, data.draw(st.integers(1, n)))
+    naive = NaiveGreedy().maximize(problem)
+    found = LeverageGreedy(proposed).maximize(problem)
+    assert found.indices.tolist() == naive.indices.tolist()
+    np.testing.assert_allclose(found.gains, naive.gains, rtol=1e-8, atol=1e-9)
+    stop = float(naive.gains[naive.gains.size // 2])
+    ended = LeverageGreedy(proposed).maximize(replace(problem, stop_when_gain=stop * (1 + 1e-6)))
+    assert ended.indices.tolist() == naive.indices[naive.gains > stop * (1 + 1e-6)].tolist()
+
+
+def test_greedy_takes_it_where_any_item_may_be_chosen_once_and_reports_progress():
+    X = corpus(2_000, 8, 3)
+    seen = []
+    problem = Problem(X, LogDeterminant(), 300, progress=lambda done, k: seen.append((done, k)))
+    assert isinstance(fastest_for(problem), LeverageGreedy)
+    found = fastest_for(problem).maximize(problem)
+    assert seen[-1] == (300, 300)
+    assert len(seen) == found.stats["rounds"] > 1
+    others = {
+        "objective": LogDeterminant(kernel="rbf"),
+        "constraints": Constraints(exclude=np.array([3])),
+        "utility": np.ones(2_000),
+        "multiplicity": np.ones(2_000, dtype=np.int64),
+        "X": X[:5],  # fewer items than numbers: rows of a Cholesky factor cost less
+    }
+    for name, value in others.items():
+        assert not LeverageGreedy.suits(replace(problem, **{name: value})), name
+    assert not LeverageGreedy.suits(replace(problem, constraints=Constraints(include=np.array([3]))))
