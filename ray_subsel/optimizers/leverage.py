@@ -324,7 +324,7 @@ class LeverageGreedy(Optimizer):
 
     name: ClassVar[str] = "leverage"
 
-    proposed: int = 1024
+    proposed: int = 256
 
     @staticmethod
     def suits(problem: Problem) -> bool:
