@@ -22,7 +22,7 @@ _SAMPLE, _SAMPLED = 1024, 32  # gains among which the level of the pool is looke
 
 _LEAST_REST, _MOST_REST = 32, 512
 _HOPE = 0.9  # share of picks that are right before any was foreseen
-_KNOWN = 0.25  # picks that must have been foreseen for their share to count
+_KNOWN = 0.1  # picks that must have been foreseen for their share to count
 _PASSES = 4  # after which it is looked again which length is best
 _KEEP = 0.9  # what earlier picks count from then on
 _WORTH = 0.9  # of the time of single turns, what foreseen ones must take less than
@@ -208,16 +208,18 @@ class Passes:
         self._multiply(direction)
         np.add(self.values, self._base, out=self.values)
 
-    def several(self, direction: Float64s, steps: Floats) -> Floats:
+    def several(self, direction: Float64s, steps: Floats, scale: float) -> Floats:
         """Find the values in a direction; return the products of all rows with it and J more vectors, shape (n, 1 + J).
 
         Parameters
         ----------
         steps : float array of shape (J, d)
+        scale : float
+            What the vectors are multiplied by.
         """
         found, vectors, multiply = self._product(len(steps) + 1)
         vectors[:, 0] = direction
-        vectors[:, 1:] = steps.T
+        np.multiply(steps.T, vectors.dtype.type(scale), out=vectors[:, 1:])
         multiply(vectors)
         np.add(found[:, 0], self._base, out=self.values)
         return found
@@ -239,9 +241,9 @@ class Passes:
 
 
 def foresee(
-    rows: UnitRows, score: GraphCutScore, values: Floats, row: int, some: Indices, most: int
-) -> tuple[Indices, Floats]:
-    """Return the picks that probably follow one, each row once, and (2 + lam) times their unit vectors, rounded.
+    rows: UnitRows, score: GraphCutScore, values: Floats, pick: Float64s, some: Indices, most: int
+) -> tuple[list[int], Floats]:
+    """Return the picks that probably follow one, each row once, and their unit vectors, rounded, shape (J, d).
 
     Parameters
     ----------
@@ -249,18 +251,17 @@ def foresee(
     score : GraphCutScore
     values : float array of shape (n,)
         Before the pick, but for its own row, where that has no unit left.
-    row : int
-        The pick.
+    pick : float64 array of shape (d,)
+        Its unit vector.
     some : int64 array
         Rows among which the next are looked for.
     most : int
     """
     vectors = rows.take_rounded(some)
-    penalty = values.dtype.type(score.penalty)
     left = values[some]
-    left /= penalty
+    left /= values.dtype.type(score.penalty)
     drops = np.empty_like(left)
-    last = rows.row(row).astype(values.dtype)
+    last = pick.astype(values.dtype)
     drift = None if score.pace is None else vectors @ (score.total / (score.pace * score.penalty)).astype(values.dtype)
     found: list[int] = []
     while len(found) < most:
@@ -274,4 +275,4 @@ def foresee(
         found.append(at)
         last = vectors[at]
         left[at] = -np.inf
-    return some[found], vectors[found] * penalty
+    return some[found].tolist(), vectors.take(found, axis=0)

@@ -151,7 +151,7 @@ class _Walking:
             if foreseen:
                 foresight.learn(len(foreseen), right)
             turns = min(foresight.turns(), left)
-            foreseen, right = (self._pass_ahead(row, foresight, turns), 0) if turns > 1 else (self._pass(), 0)
+            foreseen, right = (self._pass_ahead(foresight, turns), 0) if turns > 1 else (self._pass(), 0)
 
     def walk(self) -> Walk:
         """Return the picks."""
@@ -174,24 +174,27 @@ class _Walking:
         self.evaluations += self.taken.size
         return {}
 
-    def _pass_ahead(self, row: int, foresight: Foresight, turns: int) -> dict[int, int]:
-        """Find the values of the next turn, and what the picks that are foreseen after ``row`` would change.
+    def _pass_ahead(self, foresight: Foresight, turns: int) -> dict[int, int]:
+        """Find the values of the next turn, and what the picks that are foreseen after the last would change.
 
         Returns
         -------
         The picks that are foreseen, and the column that :meth:`_follow` takes for each.
         """
         distinct, score, values = self.distinct, self.score, self.passes.values
-        rows, steps = foresee(distinct.rows, score, values, row, foresight.highest(values), turns - 1)
-        if rows.size == 0:
+        self._add_up()
+        turn = len(self.order)
+        pick = self.sums[turn] - self.sums[turn - 1]
+        picks, steps = foresee(distinct.rows, score, values, pick, foresight.highest(values), turns - 1)
+        if not picks:
             return self._pass()
-        self._products = self.passes.several(self._turn(), steps)
+        self._products = self.passes.several(self._turn(), steps, score.penalty)
         self.read += 1
-        self.evaluations += self.taken.size * (1 + rows.size)
+        self.evaluations += self.taken.size * (1 + len(picks))
         step = score.penalty + score.drift
         most = self._most_norm + turns * step + self._utility + 1.0
         self._step_noise = rounding(distinct.rows, step, 0.0) + 2 * distinct.rows.unit_roundoff * most
-        return {pick: column for column, pick in enumerate(rows.tolist(), 1)}
+        return {row: column for column, row in enumerate(picks, 1)}
 
     def _follow(self, column: int) -> None:
         """Let values be those after a pick that was foreseen."""

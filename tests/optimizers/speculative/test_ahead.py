@@ -42,7 +42,7 @@ def test_values_and_products_of_one_pass_are_those_of_one_for_each(n, dtype, nor
         passes.one(direction)
         assert passes.values == pytest.approx(values, abs=1e-4)
         passes.values[:] = 0
-        products = passes.several(direction, steps)
+        products = passes.several(direction, steps / 12, 12.0)
         assert passes.values == pytest.approx(values, abs=1e-4)
         assert products == pytest.approx(unit @ np.vstack((direction, steps)).T, abs=1e-4)
 
@@ -55,13 +55,14 @@ def test_what_is_foreseen_are_the_picks_among_the_rows_of_highest_value(pace):
     rows, score = unit_rows(X), GraphCutScore(total, 10.0, pace)
     passes.one(score.direction(np.zeros(16), 0))
     passes.close(picks[0])
-    found, steps = foresee(rows, score, passes.values, picks[0], np.arange(400), 29)
-    assert found.tolist() == picks[1:]
-    assert steps == pytest.approx(12 * rows.take(found), abs=1e-5)
-    few, steps = foresee(rows, score, passes.values, picks[0], np.array([3, 1, 4]), 29)
-    assert sorted(few.tolist()) == [1, 3, 4]
-    none, steps = foresee(rows, score, passes.values, picks[0], np.array(picks[:1]), 29)
-    assert none.size == 0
+    pick = rows.row(picks[0])
+    found, steps = foresee(rows, score, passes.values, pick, np.arange(400), 29)
+    assert found == picks[1:]
+    assert steps == pytest.approx(rows.take(np.array(found)), abs=1e-6)
+    few, steps = foresee(rows, score, passes.values, pick, np.array([3, 1, 4]), 29)
+    assert sorted(few) == [1, 3, 4]
+    none, steps = foresee(rows, score, passes.values, pick, np.array(picks[:1]), 29)
+    assert none == []
     assert steps.shape == (0, 16)
 
 
