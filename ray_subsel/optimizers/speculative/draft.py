@@ -79,6 +79,14 @@ class Draft:
     def __len__(self) -> int:
         return int(self.ids.size)
 
+    def head(self, turns: int) -> Draft:
+        """Return the first turns of the draft."""
+        first = slice(turns)
+        return Draft(
+            self.ids[first], self.gains[first], self.scores[first], self.tops[first], self.sums[: turns + 1],
+            self.directions[first], self.start,
+        )  # fmt: skip
+
 
 def draft_picks(
     candidates: Candidates,

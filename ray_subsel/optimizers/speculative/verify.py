@@ -45,6 +45,8 @@ class SieveSizes:
 
 USUAL_SIZES = SieveSizes()
 _EARLY_TURNS = 4
+_MOST_SIEVED = 2
+"""Gains that the second sieve computes at most, in those that the first does."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def first_rejection(
     Notes
     -----
     The turn is exact or too early by rounding, never too late. The first turn is taken as accepted: the candidates must
-    hold all items that could be the best at its start.
+    hold all items that could be the best at its start. Where the first sieve lets so much through that the second would
+    cost several times as much, only as many turns are verified as the first has checkpoints.
     """
     rows = distinct.rows
     levels = _levels(score, draft)
@@ -108,6 +111,8 @@ def first_rejection(
     turns = checkpoint_turns(len(draft), sizes.checkpoints)
     thresholds = checkpoint_thresholds(score, draft, levels, turns) - noise[turns]
     left = _sieve(distinct, outside, draft.directions[turns], thresholds, workers, sizes)
+    if left.size * len(draft) > _MOST_SIEVED * rows.n * turns.size:
+        return first_rejection(distinct, outside, score, taken, draft.head(turns.size), workers, sizes)
     every_turn = turns.size == len(draft)
     suspects = left if every_turn else _sieve(distinct, left, draft.directions, levels - noise, workers, sizes)
     turn = _first_rejected(distinct, suspects, score, taken, draft, sizes)
