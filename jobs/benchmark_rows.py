@@ -13,6 +13,7 @@ OURS, PLAIN = "ray_subsel", "plain"
 Vectors = NDArray[np.float32]
 MINILM_D = 384
 STORIES_AT_ONCE = 5_000
+ONE_HOT = "one-hot"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ def synthetic(row: Row, seed: int) -> Vectors:
     return X
 
 
+def one_hot(row: Row, seed: int) -> Vectors:
+    """Return rows of one feature each, in no order: each of d features as often as any other, or once more."""
+    feature = np.random.default_rng(seed).permutation(row.n) % row.d
+    X = np.zeros((row.n, row.d), dtype=np.float32)
+    X[np.arange(row.n), feature] = 1.0
+    return X
+
+
 def story_texts(n: int, at_once: int = STORIES_AT_ONCE) -> list[str]:
     """Return n distinct stories, each with its right ending; fewer are the first of more."""
     from ray_subsel.synthetic.stories import make_stories
@@ -105,5 +114,8 @@ def story_vectors(n: int, cache: Path) -> Vectors:
 
 def vectors(row: Row, seed: int, cache: Path) -> Vectors:
     """Return what all contenders of a row are given."""
-    X = story_vectors(row.n, cache) if row.data == "minilm" else synthetic(row, seed)
+    if row.data == ONE_HOT:
+        X = one_hot(row, seed)
+    else:
+        X = story_vectors(row.n, cache) if row.data == "minilm" else synthetic(row, seed)
     return np.maximum(X, 0) if row.objective == "feature_based" else X

@@ -19,7 +19,8 @@ negative coordinates of the vectors are set to 0 for them.
 
 Vectors: structured (a common direction, as text embeddings have, and clusters), centred (clusters alone), gaussian
 (neither), copies (structured, half of them exact copies), positive and positive-copies (no negative similarity, which
-apricot's graph cut asks for), minilm (all-MiniLM-L6-v2 on generated stories, embedded once and kept in --cache).
+apricot's graph cut asks for), one-hot (one feature each: all gains tie), minilm (all-MiniLM-L6-v2 on generated stories,
+embedded once and kept in --cache).
 
 The other packages (pip install apricot-select submodlib-py, in an environment of their own) are run by --peers PYTHON.
 What cannot run is in the table with the reason. apricot compiles its loops anew for each selection, some 1 to 3 s at
@@ -44,7 +45,7 @@ from typing import Any
 
 import numpy as np
 from benchmark_contenders import choose, matrix_bytes, value
-from benchmark_rows import MINILM_D, OURS, PLAIN, SHAPES, Row, Vectors, vectors
+from benchmark_rows import MINILM_D, ONE_HOT, OURS, PLAIN, SHAPES, Row, Vectors, vectors
 from benchmark_table import HEAD, SMALL, exponents, show, summary
 
 OBJECTIVES = ("graph_cut", "facility_location", "saturated_coverage", "feature_based", "log_determinant")
@@ -242,7 +243,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add: Callable[..., Any] = parser.add_argument
     add("--objectives", nargs="+", choices=OBJECTIVES, default=OBJECTIVES, metavar="NAME", help=", ".join(OBJECTIVES))
-    kinds = [*SHAPES, "minilm"]
+    kinds = [*SHAPES, ONE_HOT, "minilm"]
     usual = ["structured", "centred", "minilm"]
     add("--data", nargs="+", choices=kinds, default=usual, metavar="KIND", help=f"vectors: {', '.join(kinds)}")
     add("--n", nargs="+", type=int, help="items; default: 5000, usually 5000 20000 50000 100000")

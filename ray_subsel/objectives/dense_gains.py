@@ -17,14 +17,14 @@ gains are computed in float64. Else W is float64, and a gain is a sum over a col
 
 from __future__ import annotations
 
-import abc
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesAbove
 
 _THIN = 1 / 32  # of W above the levels is taken out of it
@@ -32,72 +32,6 @@ _LOOKS = 6  # at single candidates take as long as to settle what is above the l
 _LESS, _MORE = 1 / 4, 1.2  # as patient after looks that saved no pick to settle, and after others
 _LEAST = 1 / 4  # of the looks where to settle costs much
 _ROUNDOFF = 2.0**-52
-
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """How far levels move.
-
-    Attributes
-    ----------
-    items : int64 array of shape (q,) or None
-        Represented items, ascending; None: all m.
-    low, high : arrays of shape (q,), of W's dtype
-        The interval that each one's level passes over.
-    blurred : bool
-        Whether some levels have moved by less than W's precision shows: any gain may have changed.
-    """
-
-    items: Indices | None
-    low: NDArray[Any]
-    high: NDArray[Any]
-    blurred: bool = False
-
-
-class Levels(abc.ABC):
-    """What an objective knows of its represented items while it picks: a level each."""
-
-    rise: ClassVar[bool]
-    """Whether levels only rise, so that what of W is below them never matters again."""
-
-    @abc.abstractmethod
-    def left(self) -> Change:
-        """Return the intervals that no level has passed over yet, one for every represented item."""
-
-    @property
-    def slack(self) -> float:
-        """How much a gain may be above the sum over what is left of W: what the error of W can make of it."""
-        return 0.0
-
-    @abc.abstractmethod
-    def gain(self, item: int) -> float:
-        """Return the marginal gain of a candidate in float64."""
-
-    @abc.abstractmethod
-    def bounds(self, columns: NDArray[Any]) -> Float64s:
-        """Return numbers that gains do not exceed, given the candidates' columns of W, shape (q, m)."""
-
-    @abc.abstractmethod
-    def take(self, item: int) -> None:
-        """Choose a candidate."""
-
-    def wants(self, item: int) -> int:
-        """Return how many candidates to tell :meth:`expect` before the gain of one is asked for; 0: none."""
-        del item
-        return 0
-
-    def expect(self, items: Indices) -> None:
-        """Take note of candidates whose gains may be asked for next."""
-        del items
-
-    @property
-    @abc.abstractmethod
-    def moved(self) -> int:
-        """How many levels have moved since they were settled."""
-
-    @abc.abstractmethod
-    def settle(self) -> Change:
-        """Return how far levels have moved since this was called last."""
 
 
 @final
@@ -112,6 +46,8 @@ class DenseGains:
     weights : float64 array of shape (m,)
     sums : float64 array of shape (n,) or None
         The sums over :meth:`Levels.left`, where they are known.
+    above : SimilaritiesAbove or None
+        All of W that is above 0, where that is little.
     unit : float
         The largest weight, that of a similarity of 1.
     """
@@ -120,6 +56,7 @@ class DenseGains:
     W: Similarities
     weights: Float64s
     sums: Float64s | None = None
+    above: SimilaritiesAbove | None = None
     unit: float = field(init=False)
     _kept: Float64s = field(init=False)
     _rounded: float = field(init=False, default=0.0)  # the most that sums may be too low
@@ -136,6 +73,8 @@ class DenseGains:
         self._fall = np.zeros(self.W.n)
         self._scratch = np.empty((min(ROWS, self.W.m), self.W.n), dtype=self.W.dtype)
         self._start(self._over(self.levels.left()) if self.sums is None else self.sums)
+        if self.above is not None:
+            self._go_on_above(self.above)
 
     def bounds(self, items: Indices | slice = slice(None)) -> Float64s:
         """Return a number for each of some candidates, all n by default, that its gain does not exceed."""
@@ -166,10 +105,28 @@ class DenseGains:
         """Return the marginal gain of a candidate in float64."""
         return float(self.levels.gain(item))
 
+    @property
+    def several(self) -> bool:
+        """Whether the gains of several candidates cost little more than that of one."""
+        return self.levels.several
+
+    def gains(self, items: Indices) -> Float64s:
+        """Return the marginal gains of some candidates in float64."""
+        return self.levels.gains(items)
+
+    def apart(self, items: Indices) -> int:
+        """Return how many of the first candidates surely change nothing of one another's gains: 1, or more."""
+        return self.levels.apart(items)
+
     def take(self, item: int) -> None:
         """Choose a candidate; bounds stay as they are until :meth:`settle`."""
         self.levels.take(item)
         self._picks += 1
+
+    def take_apart(self, items: Indices) -> None:
+        """Choose candidates that are :meth:`apart`."""
+        self.levels.take_apart(items)
+        self._picks += items.size
 
     @property
     def rounds(self) -> bool:
@@ -234,11 +191,14 @@ class DenseGains:
         if not self.levels.rise:
             return
         left = self.levels.left()
-        self._above = SimilaritiesAbove.of(self.W, left.low, self.weights, _THIN)
-        if self._above is not None:
-            self._kept = self._above.sums(left.low)
-            self._highest = float(self._kept.max())
-            self._rounded = _ROUNDOFF * (self.W.m + self.W.n) * self._highest  # of the sums, and of each pick's fall
+        above = SimilaritiesAbove.of(self.W, left.low, self.weights, _THIN)
+        if above is not None:
+            self._kept = above.sums(left.low)
+            self._go_on_above(above)
+
+    def _go_on_above(self, above: SimilaritiesAbove) -> None:
+        self._above, self._highest = above, float(self._kept.max())
+        self._rounded = _ROUNDOFF * (self.W.m + self.W.n) * self._highest  # of the sums, and of each pick's fall
 
     def _settle_above(self, above: SimilaritiesAbove) -> Indices | None:
         change = self.levels.settle()
@@ -254,7 +214,7 @@ class DenseGains:
             np.add.at(self._fall, candidates, parts)
             self._kept[candidates] -= self._fall[candidates]  # of one that is there twice the same number is written
             self._fall[candidates] = 0.0
-        if above.passed:
+        if above.passed and self.levels.rise:
             above.drop(self.levels.left().low)
         return None if change.blurred else candidates
 

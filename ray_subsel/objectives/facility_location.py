@@ -16,8 +16,9 @@ from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
-from ray_subsel.objectives.dense_gains import Change, DenseGains, Levels
+from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.objectives.kernels import Kernel, kernel_of
+from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.moment_bounds import cheap_bounds
 from ray_subsel.objectives.represented import (
     DENSE_BYTES,
@@ -27,6 +28,8 @@ from ray_subsel.objectives.represented import (
 )
 from ray_subsel.objectives.similarities import KeptSimilarities, downward
 from ray_subsel.objectives.similarity_block import ExactSimilarities, similarity_block
+from ray_subsel.objectives.sparse_levels import sparse_gains
+from ray_subsel.objectives.sparse_similarities import SparseSimilarities
 from ray_subsel.objectives.target import ETA, Target
 
 Singles = NDArray[np.float32]
@@ -177,6 +180,9 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
     def dense_gains(self, X: Floats) -> DenseGains | None:
         """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
         to = represent(X, self.represented, self.weights, self.kernel, self.target)
+        sparse = SparseSimilarities.of(to, self.dense_bytes)
+        if sparse is not None:
+            return sparse_gains(sparse, to.weights, np.zeros(to.m), rise=True)
         error = to.block_error(self.dense_bytes)
         dtype = np.float64 if error is None else np.float32
         if to.m * to.candidates.n * np.dtype(dtype).itemsize > self.dense_bytes:

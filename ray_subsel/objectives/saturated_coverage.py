@@ -24,6 +24,8 @@ from ray_subsel.objectives.represented import (
 from ray_subsel.objectives.saturation import left_to_saturate
 from ray_subsel.objectives.similarities import KeptSimilarities, Similarities
 from ray_subsel.objectives.similarity_block import ComputedSimilarities, similarity_block
+from ray_subsel.objectives.sparse_levels import sparse_gains
+from ray_subsel.objectives.sparse_similarities import SparseSimilarities
 
 BLOCK_BYTES = 50 << 20
 """Blocks of similarities, of all threads."""
@@ -151,12 +153,19 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
             return None
         if self.everything is not None:
             return replace(self, weights=weights)
-        everything = positive_similarities(represent(X, None, None, self.kernel), weights)
+        to = represent(X, None, None, self.kernel)
+        sparse = SparseSimilarities.of(to, self.dense_bytes)
+        everything = positive_similarities(to, weights) if sparse is None else sparse.by_item @ weights
         return replace(self, weights=weights, everything=everything)
 
     def dense_gains(self, X: Floats) -> DenseGains | None:
         """Return gains that are kept up, with all similarities in memory where they fit ``dense_bytes``."""
         to = represent(X, self.represented, self.weights, self.kernel)
+        everything = None if self.everything is None else self._given_everything(to.m)
+        sparse = SparseSimilarities.of(to, self.dense_bytes)
+        if sparse is not None:
+            whole = np.asarray(sparse.by_item.sum(axis=1)) if everything is None else everything
+            return sparse_gains(sparse, to.weights, self.alpha * whole, rise=False)
         error = to.block_error(self.dense_bytes)
         W: Similarities
         if error is not None and to.kernel.affine() is not None:
@@ -167,7 +176,6 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
             with block_workers() as workers:
                 W = KeptSimilarities(similarity_block(to, np.float64, workers), to.items is to.candidates)
             error = None
-        everything = None if self.everything is None else self._given_everything(to.m)
         levels, sums = left_to_saturate(to, W, self.alpha, everything, error)
         return DenseGains(levels, W, to.weights, sums)
 

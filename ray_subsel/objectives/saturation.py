@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices, Mask
-from ray_subsel.objectives.dense_gains import Change, Levels
+from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.moment_bounds import positive_sums
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward

@@ -16,6 +16,7 @@ from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.speculative.copies import representatives
+from ray_subsel.optimizers.tied_run import TiedRun
 from ray_subsel.optimizers.ties import relative_width, tie_width_in
 
 _COMPACT_BELOW = 0.75  # share of distinct rows
@@ -59,6 +60,7 @@ class DenseRanking:
     _settled: int = field(init=False, default=0)  # the pick before which all bounds were up to date
     _looked: int = field(init=False, default=0)  # at bounds since then
     _unsettled: int = field(init=False, default=0)  # looks that cost what it costs to bring all up to date
+    _run: TiedRun = field(init=False, default_factory=TiedRun)
 
     def __post_init__(self) -> None:
         q = self.gains.W.n
@@ -90,16 +92,26 @@ class DenseRanking:
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of an item, its utility included."""
+        self._end_run()
         own = 0.0 if self.problem.utility is None else float(self.problem.utility[item])
         return self.gains.gain(int(self.candidate[item])) + own
 
     def take(self, item: int) -> None:
         """Choose an item."""
+        if self._run.take(item):
+            if self.feasible.open[item]:  # it may be the next again
+                self._end_run()
+            return
+        self._end_run()
         candidate = int(self.candidate[item])
         if self._gain_of[candidate] >= self._still and self._known[candidate] == 0.0:
             return  # it changes no level
         before = self.gains.moved
         self.gains.take(candidate)
+        self._note(before)
+
+    def _note(self, before: int) -> None:
+        """Note that items were chosen, before which some levels had moved."""
         if self.gains.moved == before == 0:
             return
         self._pick += 1
@@ -111,6 +123,10 @@ class DenseRanking:
     def best(self) -> tuple[int, float]:
         """Return the open item of largest key, the lowest of several, and its gain."""
         free = self.feasible.open
+        item = self._run.next(free)
+        if item is not None:
+            return item, self._known_gain(item)
+        self._end_run()
         while True:
             keys = self._keys
             top = int(keys.argmax())
@@ -133,7 +149,23 @@ class DenseRanking:
                     if waiting.size:
                         self._look(int(waiting[np.argmax(keys[waiting])]))
                         continue
+                    self._start_run(close, float(keys[top]))
                 return int(close[0]), self._known_gain(int(close[0]))
+
+    def _start_run(self, tied: Indices, key: float) -> None:
+        """Let items that tie be the next picks, in order, where picks of some change no gain of the others."""
+        if not self.gains.several or self.scale is not None or self.problem.utility is not None:
+            return
+        some = tied[: self._run.most]
+        self._run.start(some, self._keys[some], key, self.gains.apart(self.candidate[some]))
+
+    def _end_run(self) -> None:
+        """Bring up to date what the picks of a run have changed."""
+        taken = self._run.end()
+        if taken:
+            before = self.gains.moved
+            self.gains.take_apart(self.candidate[taken])
+            self._note(before)
 
     def _known_gain(self, item: int) -> float:
         utility = self.problem.utility
@@ -149,7 +181,10 @@ class DenseRanking:
         """Learn more of the gain of an item that could win: its bound, or itself."""
         candidate = int(self.candidate[item])
         if self._pick == self._settled:
-            self._evaluate(candidate)
+            if self.gains.several:
+                self._evaluate_tied(item)
+            else:
+                self._evaluate(candidate)
         elif 0 < self._unsettled <= self._looked:
             self._settle()  # by which the gain may be known, too
         elif self._pick == self._bound_of[candidate]:
@@ -171,6 +206,16 @@ class DenseRanking:
         self._bound_of[candidate] = self._pick
         self.evaluations += 1
         self._put_one(candidate)
+
+    def _evaluate_tied(self, item: int) -> None:
+        """Compute the gain of an item, and those of all whose keys tie with its."""
+        width = self._rounding * self.gains.unit  # at most that of its gain
+        items = (self.feasible.open & (self._keys >= self._keys[item] - width)).nonzero()[0]
+        some = np.unique(self.candidate[items]) if self._copies else items
+        some = some[self._gain_of[some] < self._still]
+        self._known[some], self._gain_of[some], self._bound_of[some] = self.gains.gains(some), self._pick, self._pick
+        self.evaluations += some.size
+        self._put(some, np.minimum(self._known[some], self.gains.bounds(some)))
 
     def _tighten(self, candidate: int) -> None:
         """Bring the bound of a candidate up to date, and of as many others as are best looked at with it."""

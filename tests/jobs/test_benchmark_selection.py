@@ -56,6 +56,15 @@ def test_only_structured_vectors_have_a_common_direction(benchmark, data, least,
     assert len(np.unique(X, axis=0)) == 400
 
 
+def test_one_hot_rows_have_one_feature_each(benchmark, options):
+    row = row_of(benchmark, "facility_location", "one-hot", n=90, d=40)
+    X = benchmark.vectors(row, 0, options().cache)
+    assert np.array_equal(X.sum(axis=1), np.ones(90))
+    assert set(X.sum(axis=0).tolist()) == {2.0, 3.0}
+    whole = benchmark.vectors(row_of(benchmark, "facility_location", "one-hot", n=90, d=90, k=90), 0, options().cache)
+    assert benchmark.PLAIN_LOOPS["facility_location"](whole, 90).tolist() == list(range(90))
+
+
 def test_objectives_are_those_of_the_package(benchmark):
     assert set(benchmark.OBJECTIVES) == set(OBJECTIVES) == set(benchmark.PLAIN_LOOPS)
 

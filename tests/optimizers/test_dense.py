@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from ray_subsel import select
 from ray_subsel.objectives import FacilityLocation, SaturatedCoverage
+from ray_subsel.objectives.dense_gains import DenseGains
 from tests.objectives.test_dense_gains import KINDS, OBJECTIVES, D, vectors
+from tests.objectives.test_sparse_similarities import few_features
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,12 +61,53 @@ def test_all_of_some_hundred_items_are_ranked_as_without_what_is_remembered(obje
     np.testing.assert_allclose(found.gains, other.gains, atol=1e-9)
 
 
-def test_rows_of_one_feature_each_are_looked_at_once() -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("objective", ["saturated_coverage", "facility_location"])
+def test_rows_of_one_feature_each_are_looked_at_once_and_together(
+    objective: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All gains tie, and none changes by another's pick."""
-    for objective in ("saturated_coverage", "facility_location"):
-        chosen = select(np.eye(300, dtype=np.float32), 300, objective=objective)
-        np.testing.assert_array_equal(chosen.indices, np.arange(300))
-        assert chosen.stats["evaluations"] <= 1.5 * 300
+    settle, settled = DenseGains.settle, []
+    monkeypatch.setattr(DenseGains, "settle", lambda gains: settled.append(1) or settle(gains))
+    chosen = select(np.eye(300, dtype=dtype), 300, objective=objective)
+    np.testing.assert_array_equal(chosen.indices, np.arange(300))
+    assert chosen.stats["evaluations"] == 300
+    assert len(settled) <= 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from((FacilityLocation(), SaturatedCoverage(), SaturatedCoverage(0.9))),
+    st.integers(1, 2),
+    st.integers(100, 140),
+    st.integers(0, 999),
+    st.sampled_from(("plain", "utility", "groups", "budget", "include", "multiplicity", "floors")),
+)
+def test_picks_among_rows_of_few_features_are_those_of_naive_greedy(
+    objective: Any, each: int, n: int, seed: int, what: str
+) -> None:
+    """Ties, copies, near copies, negative similarities and items that gain nothing, in runs and after them."""
+    rng = np.random.default_rng(seed)
+    X = few_features(n, 50 * (each + 1) ** 2, seed, each)
+    assert objective.dense_gains(X).several
+    groups = rng.integers(3, size=n)
+    more: dict[str, Any] = {
+        "plain": {"k": n},
+        "utility": {"k": n // 2, "utility": np.round(rng.random(n), 1)},
+        "groups": {"k": n // 3, "groups": groups, "quotas": "equal"},
+        "budget": {"budget": 9.0, "costs": rng.choice([0.5, 1.0], n)},
+        "include": {"k": n // 2, "include": [n - 1, 0], "exclude": [2]},
+        "multiplicity": {"k": n, "multiplicity": rng.integers(1, 3, n)},
+        "floors": {"k": n // 2, "groups": groups, "floors": [n // 8, 0, n // 8]},
+    }[what]
+    found = select(X, objective=objective, **more)
+    other = {"groups": "quotas", "budget": "budgeted"}.get(what, "naive")
+    without = type(objective)(dense_bytes=0)
+    if isinstance(objective, SaturatedCoverage):
+        without = SaturatedCoverage(objective.alpha, dense_bytes=0)
+    wanted = select(X, objective=without, optimizer=other, **more)
+    np.testing.assert_array_equal(found.indices, wanted.indices)
+    np.testing.assert_allclose(found.gains, wanted.gains, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
