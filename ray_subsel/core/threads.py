@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -34,13 +35,18 @@ def serial(function: Callable[[int, int], T], ranges: Iterable[Range]) -> list[T
 def block_workers() -> Iterator[Workers]:
     """Yield workers, as many as the BLAS of numpy may use threads; in the block that BLAS itself uses one.
 
-    So ``OMP_NUM_THREADS`` and ``threadpoolctl`` limits that were set outside are kept to. Not for two threads of one
-    process at the same time: the BLAS' limit is the process's.
+    So ``OMP_NUM_THREADS`` and ``threadpoolctl`` limits that were set outside are kept to. Within such a block others
+    yield its workers. Not for two threads of one process at the same time: the BLAS' limit is the process's.
     """
+    outer = _outer.get()
+    if outer is not None:
+        yield outer
+        return
     blas = _controller().select(user_api="blas")
     threads = max([int(library["num_threads"]) for library in blas.info()], default=1)
     if threads == 1:
-        yield serial
+        with _within(serial):
+            yield serial
         return
     with blas.limit(limits=1), ThreadPoolExecutor(threads) as executor:
 
@@ -50,7 +56,21 @@ def block_workers() -> Iterator[Workers]:
                 return serial(function, todo)
             return list(executor.map(lambda some: function(*some), todo))
 
-        yield on_threads
+        with _within(on_threads):
+            yield on_threads
+
+
+_outer: ContextVar[Workers | None] = ContextVar("outer", default=None)
+"""The workers of the block that one is in; None within a worker, whose blocks are for it alone."""
+
+
+@contextmanager
+def _within(workers: Workers) -> Iterator[None]:
+    token = _outer.set(workers)
+    try:
+        yield
+    finally:
+        _outer.reset(token)
 
 
 def _controller() -> Any:

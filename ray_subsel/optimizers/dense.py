@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class DenseRanking:
         Which of them each item is: equal rows have one gain.
     """
 
+    one_thread: ClassVar[bool] = True
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None

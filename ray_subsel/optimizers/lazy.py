@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
 
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.dense import DenseRanking
@@ -90,25 +92,33 @@ def greedy(
     scale = costs.min() / costs if per_cost and costs is not None else None  # in no unit
     ranking = rank_items(problem, feasible, scale, lazy, sizes)
     picked = Picked(problem, feasible)
-    for item in problem.include.tolist():
-        picked.take(item, ranking.gain(item), forced=True)
-        ranking.take(item)
-    while not feasible.exhausted:
-        item, gain = ranking.best()
-        if problem.stop_when_gain is not None and gain <= problem.stop_when_gain:
-            break
-        if limit_gain is not None and gain <= limit_gain:
-            if not feasible.only_lacking():
+    with block_workers() if ranking.one_thread else nullcontext():
+        for item in problem.include.tolist():
+            picked.take(item, ranking.gain(item), forced=True)
+            ranking.take(item)
+        while not feasible.exhausted:
+            item, gain = ranking.best()
+            if problem.stop_when_gain is not None and gain <= problem.stop_when_gain:
                 break
-            item, gain = ranking.best()  # a floor is met, whatever its items gain
-        picked.take(item, gain)
-        ranking.take(item)
+            if limit_gain is not None and gain <= limit_gain:
+                if not feasible.only_lacking():
+                    break
+                item, gain = ranking.best()  # a floor is met, whatever its items gain
+            picked.take(item, gain)
+            ranking.take(item)
     return picked.picks({"evaluations": float(ranking.evaluations)}).raised(shift)
 
 
 class Ranking(Protocol):
-    """The items that may be chosen, by marginal gain or by gain times a scale."""
+    """The items that may be chosen, by marginal gain or by gain times a scale.
 
+    Attributes
+    ----------
+    one_thread : bool
+        Whether what it multiplies for a pick is so little that several threads of the BLAS would wait for each other.
+    """
+
+    one_thread: ClassVar[bool]
     evaluations: int
 
     def gain(self, item: int) -> float:
@@ -182,6 +192,7 @@ def _gain(problem: Problem, state: Any, item: int) -> float:
 
 @dataclass(eq=False)
 class _Eager:
+    one_thread: ClassVar[bool] = False
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None
@@ -221,6 +232,7 @@ class _Lazy:
         Some items, ascending, and a number that no other open item's bound exceeds.
     """
 
+    one_thread: ClassVar[bool] = False
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor
 from ray_subsel.objectives.kernels import kernel_of
@@ -344,10 +345,11 @@ class LeverageGreedy(Optimizer):
             if problem.progress is not None:
                 problem.progress(state.ids.size, problem.k)
 
-        shard = LeverageShard(np.arange(problem.n), problem.X, objective)
-        found = exact_log_determinant(
-            LocalLeveragePool([shard]), objective, problem.X.shape[1], problem.k,
-            stop_when_gain=problem.stop_when_gain, after_round=after_round, proposed=self.proposed,
-        )  # fmt: skip
+        with block_workers():  # products this small are slower on two threads
+            shard = LeverageShard(np.arange(problem.n), problem.X, objective)
+            found = exact_log_determinant(
+                LocalLeveragePool([shard]), objective, problem.X.shape[1], problem.k,
+                stop_when_gain=problem.stop_when_gain, after_round=after_round, proposed=self.proposed,
+            )  # fmt: skip
         names = ("rounds", "passes", "evaluations")
         return Picks(found.ids, found.gains, {name: float(getattr(found, name)) for name in names})

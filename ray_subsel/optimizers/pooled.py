@@ -8,7 +8,7 @@ items outside the pool stay below what bounded them when the pool was filled.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class PooledRanking:
         No item's key exceeds its bound.
     """
 
+    one_thread: ClassVar[bool] = True
     problem: Problem
     feasible: FeasibleSet
     scale: Float64s | None

@@ -41,6 +41,34 @@ def test_an_error_in_a_block_comes_out(threads):
         assert blas_threads() == before
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_block_within_a_block_has_its_workers_and_one_within_a_worker_none(threads):
+    def within(start, stop):
+        del start, stop
+        with block_workers() as own:
+            return own
+
+    with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        with block_workers() as outer:
+            with block_workers() as inner:
+                assert inner is outer
+            assert set(blas_threads()) == {1}
+            assert outer(within, ranges(4, 1)) == [serial] * 4
+        with block_workers() as later:
+            assert later is serial if threads == 1 else later is not outer
+
+
+@pytest.mark.parametrize("objective", ["feature_based", "facility_location", "log_determinant", "saturated_coverage"])
+def test_while_picks_are_made_one_after_the_other_the_blas_has_one_thread(objective):
+    X = np.abs(np.random.default_rng(0).standard_normal((300, 8)))
+    seen = set()
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        select(X, 20, objective=objective, progress=lambda done, k: seen.update(blas_threads()))
+        assert blas_threads() == before
+    assert seen == {1}
+
+
 @pytest.mark.parametrize("total", [0, 1, 7, 8])
 def test_ranges_cover_all_once(total):
     assert [i for start, stop in ranges(total, 4) for i in range(start, stop)] == list(range(total))
