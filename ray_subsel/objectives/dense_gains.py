@@ -80,10 +80,6 @@ class DenseGains:
         """Return a number for each of some candidates, all n by default, that its gain does not exceed."""
         return np.asarray(self._kept[items] + (self._rounded + self.levels.slack))
 
-    def bound(self, item: int) -> float:
-        """Return that of one candidate."""
-        return float(self._kept[item]) + (self._rounded + self.levels.slack)
-
     def bounds_now(self, items: Indices) -> Float64s:
         """Return numbers that the gains of some candidates do not exceed, up to date."""
         return self.levels.bounds(self.W.columns(items))

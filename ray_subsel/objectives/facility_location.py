@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.threads import block_workers
-from ray_subsel.core.types import NO_ITEMS, Float64s, Floats, Indices
+from ray_subsel.core.types import Float64s, Floats, Indices, Mask
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.dense_gains import DenseGains
@@ -26,7 +26,7 @@ from ray_subsel.objectives.represented import (
     RepresentingObjective,
     represent,
 )
-from ray_subsel.objectives.similarities import KeptSimilarities, downward
+from ray_subsel.objectives.similarities import KeptSimilarities
 from ray_subsel.objectives.similarity_block import ExactSimilarities, similarity_block
 from ray_subsel.objectives.sparse_levels import sparse_gains
 from ray_subsel.objectives.sparse_similarities import SparseSimilarities
@@ -34,6 +34,7 @@ from ray_subsel.objectives.target import ETA, Target
 
 Singles = NDArray[np.float32]
 
+_ROUNDING = 2.0**-24  # more than float32 takes from a number up to 1, or adds to it
 _SHORT = 64  # what a candidate improves is remembered where it is at most the 64th part of what is represented
 
 BLOCK_BYTES = 60 << 20
@@ -266,8 +267,11 @@ class _Nearest(Levels):
     weights: NDArray[Any] | None
     _seen: tuple[int, Indices, Float64s] | None = None
     _lists: dict[int, tuple[Indices, Float64s]] = field(default_factory=dict)  # what was seen, where it is little
-    _taken: list[Indices] = field(default_factory=list)  # what picks have moved since then
+    _since: Mask = field(init=False)  # what picks have moved since then
     _moved: int = 0
+
+    def __post_init__(self) -> None:
+        self._since = np.zeros(self.best.size, dtype=np.bool_)
 
     @staticmethod
     def start(to: Represented, W: KeptSimilarities, error: float | None) -> _Nearest:
@@ -300,7 +304,7 @@ class _Nearest(Levels):
         better = similarities > self.best[items]
         items, similarities = items[better], similarities[better]
         self._moved += items.size
-        self._taken.append(items)
+        self._since[items] = True
         self.best[items] = similarities
         if self.error is not None:
             self.floor[items] = _lowered(similarities, self.error)
@@ -312,8 +316,8 @@ class _Nearest(Levels):
         return self._moved
 
     def settle(self) -> Change:
-        items = self._taken[0] if len(self._taken) == 1 else np.unique(np.concatenate([NO_ITEMS, *self._taken]))
-        self._taken = []
+        items = self._since.nonzero()[0]
+        self._since[items] = False
         low, high = self.passed[items], self.floor[items]
         self.passed[items], self._moved = high, 0
         if self.error is None:
@@ -336,5 +340,5 @@ class _Nearest(Levels):
 
 
 def _lowered(best: Float64s, error: float) -> Singles:
-    """Return best, less the error of a float32 similarity, in float32 and not rounded up."""
-    return downward(best - error)
+    """Return best, at most 1, less the error of a float32 similarity, in float32 and not rounded up."""
+    return (best - (error + _ROUNDING)).astype(np.float32)

@@ -69,6 +69,7 @@ class Saturation(Levels):
     _moved: int = 0
     _slack: float | None = None  # that of the time before no level was below a similarity is as good
     _seen: tuple[int, Indices | slice, Float64s] | None = None
+    _done: bool = False  # whether all is saturated: nothing gains any more
 
     def left(self) -> Change:
         """Return the intervals from 0 to the levels."""
@@ -90,6 +91,8 @@ class Saturation(Levels):
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of a candidate in float64."""
+        if self._done:
+            return 0.0
         items, covered = self._covered(item)
         return float(covered @ self.to.weights[items])
 
@@ -100,10 +103,11 @@ class Saturation(Levels):
         if covered.any():
             self.until[items] -= covered
             self._count()
+            self._done = not self.until.any()
 
     def wants(self, item: int) -> int:
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
-        if self.exact is None or self.exact.expects(item) or self._few(item):
+        if self._done or self.exact is None or self.exact.expects(item) or self._few(item):
             return 0
         return self.exact.together
 

@@ -125,15 +125,16 @@ class ExactSimilarities:
     ----------
     to : Represented
     ahead_bytes : int
-        How much of what was computed ahead is kept.
+        How much of what was computed is kept: all, where the items represent themselves and it fits.
     """
 
     to: Represented
-    ahead_bytes: int = 16 << 20
+    ahead_bytes: int = 32 << 20
     _items: Float64s | None = field(init=False)
     _ahead: Float64s = field(init=False)
     _held: list[int] = field(init=False)  # whose similarities the rows of ``_ahead`` are; -1: nobody's
     _place: dict[int, int] = field(init=False, default_factory=dict)
+    _all: bool = field(init=False)  # whether all similarities are kept once they are computed
     _next: int = field(init=False, default=0)  # row of ``_ahead`` to be overwritten
     _foresight: Foresight = field(init=False)
     _one: Float64s = field(init=False)
@@ -143,7 +144,9 @@ class ExactSimilarities:
         to = self.to
         small = 8 * to.m * to.items.d <= _EXACT_BYTES
         self._items = unit_vectors(to.items, np.float64) if small else None
-        self._ahead = np.empty((max(1, min(8 * _AHEAD, self.ahead_bytes // (8 * to.m))), to.m))
+        room = self.ahead_bytes // (8 * to.m)
+        self._all = small and to.items is to.candidates and to.m <= room
+        self._ahead = np.empty((to.m if self._all else max(1, min(8 * _AHEAD, room)), to.m))
         self._held = [-1] * len(self._ahead)
         self._foresight = Foresight(min(_AHEAD, len(self._ahead)), _FIRST)
         self._one = np.empty((1, to.m))
@@ -170,6 +173,10 @@ class ExactSimilarities:
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates that will be asked for, by one product; the oldest others go."""
+        self._foresight.computed(self._keep(items))
+
+    def _keep(self, items: Indices) -> list[int]:
+        """Compute the similarities of candidates that are not there, and return which were not."""
         new = [item for item in items.tolist() if item not in self._place]
         start = self._next if self._next + len(new) <= len(self._ahead) else 0
         self._next = start + len(new)
@@ -178,7 +185,7 @@ class ExactSimilarities:
         self._fill(np.array(new, dtype=np.int64), self._ahead[start : self._next])
         self._held[start : self._next] = new
         self._place |= zip(new, range(start, self._next), strict=True)
-        self._foresight.computed(new)
+        return new
 
     def _fill(self, items: Indices, rows: Float64s) -> None:
         if self._items is None:
@@ -195,14 +202,20 @@ class ExactSimilarities:
         """Return the similarities of a candidate to some represented items."""
         if item in self._place or 4 * items.size > self.to.m:  # reading in order beats gathering
             return self.row(item)[items]
-        return np.asarray(self.to.kernel.of(self._vectors(np.array([item])), self._represented(items))[0])
-
-    def _represented(self, items: Indices) -> Float64s:
-        return self.to.items.take(items) if self._items is None else self._items.take(items, axis=0)
+        to, own = self.to, self._items
+        rows = to.items.take(items) if own is None else own.take(items, axis=0)
+        vector = own[item] if own is not None and to.items is to.candidates else to.candidates.row(item)
+        return np.asarray(to.kernel.of(rows, vector[None])[:, 0])
 
     def positive_sums(self, items: Indices) -> Float64s:
         """Return the sum of the positive similarities of some represented items to all candidates."""
         to, sums = self.to, np.zeros(items.size)
+        if self._all:  # an item's row is its column
+            self._keep(items)
+            for start, stop in ranges(items.size, ROWS):
+                rows = self._ahead[[self._place[item] for item in items[start:stop].tolist()]]
+                sums[start:stop] = np.maximum(rows, 0.0, out=rows).sum(axis=1)
+            return sums
         own = self._items if to.items is to.candidates else None
         step = max(64, _BLOCK_BYTES // (8 * to.candidates.n))
         for start, stop in ranges(items.size, step):

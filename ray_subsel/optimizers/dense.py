@@ -99,11 +99,14 @@ class DenseRanking:
 
     def take(self, item: int) -> None:
         """Choose an item."""
-        if self._run.take(item):
-            if self.feasible.open[item]:  # it may be the next again
-                self._end_run()
-            return
-        self._end_run()
+        if not self.feasible.open[item]:
+            self._keys[item] = -np.inf
+        if self._run.items:
+            if self._run.take(item):
+                if self.feasible.open[item]:  # it may be the next again
+                    self._end_run()
+                return
+            self._end_run()
         candidate = int(self.candidate[item])
         if self._gain_of[candidate] >= self._still and self._known[candidate] == 0.0:
             return  # it changes no level
@@ -124,10 +127,11 @@ class DenseRanking:
     def best(self) -> tuple[int, float]:
         """Return the open item of largest key, the lowest of several, and its gain."""
         free = self.feasible.open
-        item = self._run.next(free)
-        if item is not None:
-            return item, self._known_gain(item)
-        self._end_run()
+        if self._run.items:
+            item = self._run.next(free)
+            if item is not None:
+                return item, self._known_gain(item)
+            self._end_run()
         while True:
             keys = self._keys
             top = int(keys.argmax())
@@ -139,10 +143,9 @@ class DenseRanking:
                 level = float(keys[top]) - self._tie_width(top)
                 if level <= 0.0 and self.problem.utility is None:  # gains are not negative: all that are open tie
                     first = int(free.argmax())
-                    if self._gain_of[self.candidate[first]] >= self._still:
-                        return first, self._known_gain(first)
-                    self._evaluate(int(self.candidate[first]))
-                    continue
+                    if self._gain_of[self.candidate[first]] < self._still:
+                        self._evaluate(int(self.candidate[first]))
+                    return first, self._known_gain(first)
                 close = (keys >= level).nonzero()[0]
                 if close.size > 1:
                     close = close[free[close]]
@@ -216,7 +219,7 @@ class DenseRanking:
         some = some[self._gain_of[some] < self._still]
         self._known[some], self._gain_of[some], self._bound_of[some] = self.gains.gains(some), self._pick, self._pick
         self.evaluations += some.size
-        self._put(some, np.minimum(self._known[some], self.gains.bounds(some)))
+        self._put(some, self._known[some])
 
     def _tighten(self, candidate: int) -> None:
         """Bring the bound of a candidate up to date, and of as many others as are best looked at with it."""
@@ -283,7 +286,7 @@ class DenseRanking:
 
     def _put_one(self, candidate: int) -> None:
         """Give the items of one candidate the keys that are known now: what :meth:`_put` does, number by number."""
-        key = min(self.gains.bound(candidate), float(self._known[candidate]))
+        key = float(self._known[candidate])
         if self._copies:
             self._put(np.array([candidate]), np.array([key]))
             return

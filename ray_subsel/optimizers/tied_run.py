@@ -21,10 +21,12 @@ class TiedRun:
     ----------
     most : int
         How many items the next run is best looked for among: more after a run of all of them.
+    items : list of int
+        Of the run; none where there is none.
     """
 
     most: int = _LEAST
-    _items: list[int] = field(default_factory=list)
+    items: list[int] = field(default_factory=list)
     _taken: int = 0
 
     def start(self, tied: Indices, keys: Float64s, largest: float, apart: int) -> None:
@@ -42,23 +44,23 @@ class TiedRun:
         """
         self.most = 2 * self.most if apart == self.most else max(_LEAST, 2 * apart)
         largest_of = (keys[:apart] == largest).nonzero()[0]
-        self._items, self._taken = tied[: largest_of[-1] + 1].tolist() if largest_of.size else [], 0
+        self.items, self._taken = tied[: largest_of[-1] + 1].tolist() if largest_of.size else [], 0
 
     def next(self, free: Mask) -> int | None:
         """Return the next pick; None where that is not known. ``free`` tells which items are open, shape (n,)."""
-        if self._taken == len(self._items):
+        if self._taken == len(self.items):
             return None
-        item = self._items[self._taken]
-        return item if free[item] and free[self._items[-1]] else None
+        item = self.items[self._taken]
+        return item if free[item] and free[self.items[-1]] else None
 
     def take(self, item: int) -> bool:
         """Note that an item is chosen, and tell whether it is the next of the run."""
-        if self._taken == len(self._items) or item != self._items[self._taken]:
+        if self._taken == len(self.items) or item != self.items[self._taken]:
             return False
         self._taken += 1
         return True
 
     def end(self) -> list[int]:
         """Forget the run, and return what was taken of it."""
-        taken, self._items, self._taken = self._items[: self._taken], [], 0
+        taken, self.items, self._taken = self.items[: self._taken], [], 0
         return taken

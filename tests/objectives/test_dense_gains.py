@@ -155,6 +155,20 @@ def test_what_saturates_is_computed_in_float64_once_it_matters_and_not_before() 
     assert (levels.until <= exact.left + 1e-11).all()
 
 
+@pytest.mark.parametrize("bytes_kept", [0, 1 << 30])
+def test_nothing_is_computed_any_more_once_all_is_saturated(bytes_kept: int) -> None:
+    X, others = vectors("gaussian", 200, 6), vectors("gaussian", 90, 7)
+    objective = SaturatedCoverage(0.1, dense_bytes=bytes_kept)
+    dense: Any = objective.representing(others, objective.reference_statistics(others, X)).dense_gains(X)
+    for item in range(200):
+        dense.take(item)
+    assert not dense.levels.until.any()
+    rest = [item for item in range(200) if not dense.levels.exact.expects(item)]
+    assert all(dense.wants(item) == 0 for item in range(200))
+    assert all(dense.gain(item) == 0.0 for item in rest)
+    assert rest == [item for item in range(200) if not dense.levels.exact.expects(item)]
+
+
 def test_what_is_above_the_levels_of_facility_location_is_taken_out_once_it_is_little() -> None:
     X = vectors("gaussian", 400, 2)
     objective = FacilityLocation()

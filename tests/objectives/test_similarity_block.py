@@ -101,3 +101,22 @@ def test_what_was_computed_ahead_stays_until_the_memory_is_full() -> None:
         for item in range(50):
             np.testing.assert_allclose(exact.row(item), expected[item], atol=1e-12)
     assert [item for item in range(50) if exact.expects(item)] == [0, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("kernel", ["cosine", "shifted_cosine"])
+@pytest.mark.parametrize(("own", "room", "kept"), [(True, 60, True), (True, 59, False), (False, 60, False)])
+def test_sums_and_rows_of_items_that_represent_themselves_are_computed_once(
+    kernel: str, own: bool, room: int, kept: bool
+) -> None:
+    to = represent(cloud(60, 20, 2), None if own else cloud(60, 20, 3), None, kernel)
+    exact = ExactSimilarities(to, ahead_bytes=8 * 60 * room)
+    W = to.kernel.of(to.items.slice(0, 60), to.candidates.slice(0, 60))
+    some = np.array([50, 2, *range(3, 40)])
+    np.testing.assert_allclose(exact.positive_sums(some), np.maximum(W[some], 0.0).sum(axis=1), atol=1e-12)
+    assert all(exact.expects(item) is kept for item in some.tolist())
+    assert not exact.expects(1)
+    exact.expect(np.array([0, 2, 59]))
+    for item in (0, 2, 59):
+        np.testing.assert_allclose(exact.row(item), W[:, item], atol=1e-14)
+        np.testing.assert_allclose(exact.some(item, np.array([5, 1])), W[[5, 1], item], atol=1e-14)
+    np.testing.assert_allclose(exact.positive_sums(some), np.maximum(W[some], 0.0).sum(axis=1), atol=1e-12)
