@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ray_subsel.core.threads import Workers, block_workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
-from ray_subsel.objectives.foresight import Foresight
 from ray_subsel.objectives.kernels import Kernel
+from ray_subsel.objectives.read_ahead import ReadAhead
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
 
@@ -136,7 +136,7 @@ class ExactSimilarities:
     _place: dict[int, int] = field(init=False, default_factory=dict)
     _all: bool = field(init=False)  # whether all similarities are kept once they are computed
     _next: int = field(init=False, default=0)  # row of ``_ahead`` to be overwritten
-    _foresight: Foresight = field(init=False)
+    _read_ahead: ReadAhead = field(init=False)
     _one: Float64s = field(init=False)
     _which: int = field(init=False, default=-1)
 
@@ -148,14 +148,14 @@ class ExactSimilarities:
         self._all = small and to.items is to.candidates and to.m <= room
         self._ahead = np.empty((to.m if self._all else max(1, min(8 * _AHEAD, room)), to.m))
         self._held = [-1] * len(self._ahead)
-        self._foresight = Foresight(min(_AHEAD, len(self._ahead)), _FIRST)
+        self._read_ahead = ReadAhead(min(_AHEAD, len(self._ahead)), _FIRST)
         self._one = np.empty((1, to.m))
 
     def row(self, item: int) -> Float64s:
         """Return the similarities of a candidate to all represented items, shape (m,); not to be changed."""
         place = self._place.get(item)
         if place is not None:
-            self._foresight.asked(item)
+            self._read_ahead.asked(item)
             return np.asarray(self._ahead[place])
         if item != self._which:
             self._fill(np.array([item]), self._one)
@@ -169,11 +169,11 @@ class ExactSimilarities:
     @property
     def together(self) -> int:
         """How many candidates :meth:`expect` is best told."""
-        return self._foresight.size
+        return self._read_ahead.size
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates that will be asked for, by one product; the oldest others go."""
-        self._foresight.computed(self._keep(items))
+        self._read_ahead.computed(self._keep(items))
 
     def _keep(self, items: Indices) -> list[int]:
         """Compute the similarities of candidates that are not there, and return which were not."""

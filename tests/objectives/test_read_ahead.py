@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ray_subsel.objectives.foresight import Foresight
+from ray_subsel.objectives.read_ahead import ReadAhead
 
 
 def test_twice_as_many_as_were_asked_for_are_computed_next_but_some_always() -> None:
-    ahead = Foresight(most=50, first=20)
+    ahead = ReadAhead(most=50, first=20)
     assert ahead.size == 20
     ahead.computed(range(20))
     few = ahead.size

@@ -11,7 +11,7 @@ _LEAST = 8
 
 @final
 @dataclass(eq=False)
-class Foresight:
+class ReadAhead:
     """What was computed ahead last, and how much of it was asked for since.
 
     Attributes
