@@ -27,8 +27,9 @@ _COMPACT_BELOW = 0.75  # share of distinct rows
 class DenseRanking:
     """The items by their gains: those that could win are evaluated in float64, once until a pick changes them.
 
-    Bounds are brought up to date one by one, until that has cost as much as it does for all at once: so no more than
-    twice the cheaper of the two is spent, whether few items compete for a pick or all of them.
+    Bounds are brought up to date one by one, until that has cost as much as it does for all at once, or a part of it
+    where for the last picks it was in vain: so about twice the cheaper of the two is spent at most, whether few items
+    compete for a pick or all of them.
 
     Attributes
     ----------

@@ -26,13 +26,8 @@ from ray_subsel.core.threads import Workers, block_workers, serial
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.objectives.log_determinant import LogDeterminant
-from ray_subsel.optimizers.leverage import (
-    LeverageProposal,
-    LeverageRequest,
-    LeverageShard,
-    LocalLeveragePool,
-    exact_log_determinant,
-)
+from ray_subsel.optimizers.leverage import LocalLeveragePool, exact_log_determinant
+from ray_subsel.optimizers.leverage_shard import LeverageProposal, LeverageRequest, LeverageShard
 from ray_subsel.optimizers.speculative.draft_length import USUAL_SIZES, DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore

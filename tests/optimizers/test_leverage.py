@@ -12,7 +12,8 @@ from ray_subsel.constraints.base import Constraints
 from ray_subsel.objectives import LogDeterminant, ProblemSize
 from ray_subsel.optimizers import NaiveGreedy, Problem
 from ray_subsel.optimizers.greedy import fastest_for
-from ray_subsel.optimizers.leverage import LeverageGreedy, LeverageShard, LocalLeveragePool, exact_log_determinant
+from ray_subsel.optimizers.leverage import LeverageGreedy, LocalLeveragePool, exact_log_determinant
+from ray_subsel.optimizers.leverage_shard import LeverageShard
 
 
 def corpus(n, d, seed, *, copies=0.0, mean=0.3):
