@@ -9,8 +9,7 @@ import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_one
 from ray_subsel.baselines.k_center import cosines
-from ray_subsel.core.exact_sum import exact_total
-from ray_subsel.core.unit_rows import unit_rows
+from ray_subsel.core.exact_sum import summed_unit_rows
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.ties import first_best, relative_width
 
@@ -32,9 +31,9 @@ class Herding(Optimizer):
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
         run = started(problem)
-        rows = unit_rows(problem.X)
+        rows, summed = summed_unit_rows(problem.X, problem.multiplicity)
         items = rows.n if problem.multiplicity is None else int(problem.multiplicity.sum())
-        mean = exact_total(rows, problem.multiplicity).vector() / items
+        mean = summed.vector() / items
         chosen = np.zeros(rows.d)
         for item in run.indices:
             chosen += rows.take(np.array([item]))[0]

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ray_subsel.core.items import MULTIPLICITY
 from ray_subsel.core.lowest_hashes import LowestHashes
+from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.corpus.rows import RowStore
@@ -183,7 +184,7 @@ def _items_and_random_ones(items: EmbeddingStore, rows: Indices) -> tuple[Indice
     for shard in items.numbers:
         table = items.read_shard(shard, ["id", "rows"])
         ids, (flat, owner) = table["id"].to_numpy(), flat_rows(table["rows"])
-        here = np.isin(flat, ascending)
+        here = is_in(flat, ascending)
         found[order[np.searchsorted(ascending, flat[here])]] = ids[owner[here]]
         drawn.add(ids)
     return found, drawn.ids

@@ -8,11 +8,11 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.core.errors import unknown
-from ray_subsel.core.exact_sum import exact_total
+from ray_subsel.core.exact_sum import summed_unit_rows
 from ray_subsel.core.numeric import whole_number
 from ray_subsel.core.threads import Workers, block_workers
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import row_dots, unit_rows
+from ray_subsel.core.unit_rows import row_dots
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.speculative.copies import copies_of
@@ -81,8 +81,8 @@ class _Chosen:
         objective = problem.objective
         assert isinstance(objective, GraphCut)
         counts = np.ones(problem.n, dtype=np.int64) if problem.multiplicity is None else problem.multiplicity.copy()
-        rows = unit_rows(problem.X, workers=workers)
-        total = exact_total(rows, counts, workers=workers).vector()
+        rows, summed = summed_unit_rows(problem.X, counts, workers=workers)
+        total = summed.vector()
         counts[problem.exclude] = 0
         each = np.arange(rows.n)
         self.distinct = DistinctRows(rows, copies_of(each, counts, rows.n), problem.utility, each)
