@@ -184,9 +184,12 @@ class Objective(abc.ABC, Generic[S]):
         """
         return self.gains(state, candidates)
 
-    def dense_gains(self, X: Floats) -> DenseGains | None:
-        """Return gains that are kept up in memory, or None: there are none, or memory is not to be used for them."""
-        del X
+    def dense_gains(self, X: Floats, picks: int = 1) -> DenseGains | None:
+        """Return gains that are kept up in memory, or None: there are none, or memory is not to be used for them.
+
+        ``picks`` is about how many items will be chosen; it changes the time it takes and nothing else.
+        """
+        del X, picks
         return None
 
     def cheap_bounds(self, state: S) -> Float64s | None:

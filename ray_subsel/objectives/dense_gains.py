@@ -161,8 +161,10 @@ class DenseGains:
         if self._above is not None:
             return self._settle_above(self._above)
         m = self.W.m
-        if 2 * self.levels.moved > m:
+        if 2 * self.levels.moved > m or self._scratch.dtype != self.W.dtype:  # W may have become exact
             self.levels.settle()
+            if self._scratch.dtype != self.W.dtype:
+                self._scratch = np.empty(self._scratch.shape, dtype=self.W.dtype)
             self._start(self._over(self.levels.left()))
             self._take_out()
             return None

@@ -29,7 +29,7 @@ from ray_subsel.objectives.represented import (
 from ray_subsel.objectives.similarities import KeptSimilarities
 from ray_subsel.objectives.similarity_block import ExactSimilarities, similarity_block
 from ray_subsel.objectives.sparse_levels import sparse_gains
-from ray_subsel.objectives.sparse_similarities import SparseSimilarities
+from ray_subsel.objectives.sparse_similarities import WIDE, SparseSimilarities, cheap_similarities
 from ray_subsel.objectives.target import ETA, Target
 
 Singles = NDArray[np.float32]
@@ -178,12 +178,15 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
             value += float(np.maximum(block.max(axis=0), 0.0) @ to.weights[part])
         return value
 
-    def dense_gains(self, X: Floats) -> DenseGains | None:
+    def dense_gains(self, X: Floats, picks: int = 1) -> DenseGains | None:
         """Return gains that are kept up, where the block of similarities fits ``dense_bytes``."""
+        del picks
         to = represent(X, self.represented, self.weights, self.kernel, self.target)
-        sparse = SparseSimilarities.of(to, self.dense_bytes)
-        if sparse is not None:
-            return sparse_gains(sparse, to.weights, np.zeros(to.m), rise=True)
+        found = cheap_similarities(to, self.dense_bytes)
+        if isinstance(found, SparseSimilarities):
+            return sparse_gains(found, to.weights, np.zeros(to.m), rise=True)
+        if found is not None:
+            return DenseGains(_Nearest.start(to, found, None), found, to.weights)
         error = to.block_error(self.dense_bytes)
         dtype = np.float64 if error is None else np.float32
         if to.m * to.candidates.n * np.dtype(dtype).itemsize > self.dense_bytes:
@@ -222,7 +225,7 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
 
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: represented items, and all similarities or what bounds remember."""
-        dense = self.block_bytes(size)
+        dense = self.block_bytes(size, doubles=size.d > WIDE)
         inside = dense <= self.dense_bytes
         # and float64 vectors of the represented items, and what is taken out of the block
         kept = (

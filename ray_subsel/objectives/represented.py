@@ -89,9 +89,11 @@ class RepresentingObjective(Objective[S]):
         free = self.represented is None and self.weights is None and kernel_of(self.kernel).affine() is not None
         return max(1, most // 4) if self.clustered and free and n > most else None
 
-    def block_bytes(self, size: ProblemSize) -> int:
-        """Return what all similarities take: as :meth:`Represented.block_error` has it."""
+    def block_bytes(self, size: ProblemSize, *, doubles: bool = False) -> int:
+        """Return what all similarities take, as :meth:`Represented.block_error` has it, or float64 where it fits."""
         numbers = size.items * size.represented
+        if doubles and 8 * numbers <= self.dense_bytes:
+            return 8 * numbers
         single = kernel_of(self.kernel).single_error(size.d) is not None
         return numbers * (4 if single and not is_double(size.d, numbers, self.dense_bytes) else 8)
 
@@ -200,11 +202,35 @@ class Represented:
         short = is_double(self.items.d, self.m * self.candidates.n, most_bytes)
         return None if short else self.kernel.single_error(self.items.d)
 
+    def sums(self) -> tuple[Float64s, Float64s] | None:
+        """Return the sum of each represented item's similarities, and the weighted sum of each candidate's.
+
+        None where some may be negative, which count as 0: else each sum is the similarity to a sum of vectors.
+        """
+        affine = self.kernel.affine()
+        if affine is None or not (affine[1] >= affine[0] or self.never_negative):
+            return None
+        slope, shift = affine
+
+        def over(rows: UnitRows, to: UnitRows, weights: Float64s | None) -> Float64s:
+            total, found = np.zeros(to.d), np.empty(rows.n)
+            for start, stop in to.blocks():
+                block = to.slice(start, stop)
+                total += np.add.reduce(block, axis=0) if weights is None else weights[start:stop] @ block
+            for start, stop in rows.blocks():
+                found[start:stop] = rows.slice(start, stop) @ total
+            return slope * found + shift * (to.n if weights is None else float(weights.sum()))
+
+        of_items = over(self.items, self.candidates, None)
+        if self.items is self.candidates and bool((self.weights == 1.0).all()):
+            return of_items, of_items.copy()
+        return of_items, over(self.candidates, self.items, self.weights)
+
     @property
     def never_negative(self) -> bool:
         """Whether no number of any vector is negative: a product of two is 0 only where all its terms are."""
         return all(
-            bool((rows.slice(start, stop) >= 0.0).all())
+            bool((rows.X[start:stop] >= 0.0).all())
             for rows in {id(rows): rows for rows in (self.items, self.candidates)}.values()
             for start, stop in rows.blocks()
         )

@@ -9,7 +9,6 @@ import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number
-from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.dense_gains import DenseGains
@@ -21,11 +20,11 @@ from ray_subsel.objectives.represented import (
     candidate_ranges,
     represent,
 )
-from ray_subsel.objectives.saturation import left_to_saturate
-from ray_subsel.objectives.similarities import KeptSimilarities, Similarities
-from ray_subsel.objectives.similarity_block import ComputedSimilarities, similarity_block
+from ray_subsel.objectives.saturation import expected_levels, left_to_saturate
+from ray_subsel.objectives.similarities import Similarities
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, double_similarities, doubles_pay
 from ray_subsel.objectives.sparse_levels import sparse_gains
-from ray_subsel.objectives.sparse_similarities import SparseSimilarities
+from ray_subsel.objectives.sparse_similarities import SparseSimilarities, cheap_similarities
 
 BLOCK_BYTES = 50 << 20
 """Blocks of similarities, of all threads."""
@@ -77,7 +76,8 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     O(n m d) once for the caps, unless they are given, then O(m d) a gain and a pick; O(m) memory beyond the rows. With
     a cosine kernel this is in float32, by which gains are bounded; what decides is float64, and of caps only those are
     computed in it that a selection comes near to (:mod:`.saturation`). All similarities are kept, where they fit, once
-    half as many have been asked for.
+    half as many have been asked for; in float64 from the start where many picks, or a sample of the caps, tell that so
+    many will be, and where rows have few non-zeros (:mod:`.sparse_similarities`).
 
     Source: Lin & Bilmes 2011, "A class of submodular functions for document summarization".
     """
@@ -154,28 +154,30 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         if self.everything is not None:
             return replace(self, weights=weights)
         to = represent(X, None, None, self.kernel)
-        sparse = SparseSimilarities.of(to, self.dense_bytes)
-        everything = positive_similarities(to, weights) if sparse is None else sparse.by_item @ weights
+        found = cheap_similarities(to, self.dense_bytes)
+        everything = positive_similarities(to, weights) if found is None else found.positive_sums(weights)
         return replace(self, weights=weights, everything=everything)
 
-    def dense_gains(self, X: Floats) -> DenseGains | None:
+    def dense_gains(self, X: Floats, picks: int = 1) -> DenseGains | None:
         """Return gains that are kept up, with all similarities in memory where they fit ``dense_bytes``."""
         to = represent(X, self.represented, self.weights, self.kernel)
         everything = None if self.everything is None else self._given_everything(to.m)
-        sparse = SparseSimilarities.of(to, self.dense_bytes)
-        if sparse is not None:
-            whole = np.asarray(sparse.by_item.sum(axis=1)) if everything is None else everything
-            return sparse_gains(sparse, to.weights, self.alpha * whole, rise=False)
+        found = cheap_similarities(to, self.dense_bytes)
+        if isinstance(found, SparseSimilarities):
+            whole = found.positive_sums() if everything is None else everything
+            return sparse_gains(found, to.weights, self.alpha * whole, rise=False)
         error = to.block_error(self.dense_bytes)
+        fits = to.m * to.candidates.n * 8 <= self.dense_bytes
+        affine = error is not None and to.kernel.affine() is not None
         W: Similarities
-        if error is not None and to.kernel.affine() is not None:
+        if found is not None:
+            W, error = found, None
+        elif affine and not (fits and self._doubles_pay(to, everything, picks)):
             W = ComputedSimilarities.of(to, np.float32, self.dense_bytes)
-        elif to.m * to.candidates.n * 8 > self.dense_bytes:
-            return None
+        elif fits:
+            W, error = double_similarities(to), None
         else:
-            with block_workers() as workers:
-                W = KeptSimilarities(similarity_block(to, np.float64, workers), to.items is to.candidates)
-            error = None
+            return None
         levels, sums = left_to_saturate(to, W, self.alpha, everything, error)
         return DenseGains(levels, W, to.weights, sums)
 
@@ -190,10 +192,15 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     def memory_bytes(self, size: ProblemSize) -> int:
         """Return what it takes beside the vectors: the sample, numbers for each item of it, and all similarities."""
         affine = kernel_of(self.kernel).affine() is not None
-        dense = self.block_bytes(size)
+        dense = self.block_bytes(size, doubles=True)
         vectors = 4 * size.d * (size.items + 3 * size.represented) if affine else 8 * size.d * size.items
         kept = dense if dense <= self.dense_bytes else 0
         return int(BLOCK_BYTES + kept + vectors + (8 * size.d + 40) * size.reference)
+
+    def _doubles_pay(self, to: Represented, everything: Float64s | None, picks: int) -> bool:
+        if doubles_pay(to, picks):
+            return True
+        return doubles_pay(to, picks, expected_levels(to, self.alpha, everything, picks) * to.m)
 
     def _given_everything(self, m: int) -> Float64s:
         given = np.asarray(self.everything, dtype=np.float64)

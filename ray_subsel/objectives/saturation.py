@@ -13,12 +13,16 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.moment_bounds import positive_sums
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward
 from ray_subsel.objectives.similarity_block import ComputedSimilarities, ExactSimilarities
+
+_AT_ONCE = 1024  # candidates
+_PROBES, _PROBED = 96, 1 << 16  # represented items whose levels are foretold, at most, and numbers of their vectors
 
 
 @final
@@ -135,7 +139,11 @@ class Saturation(Levels):
             return
         self._slack = None
         fresh = low[~self.known[low]]
-        if fresh.size and self.exact is not None:
+        if fresh.size and self.exact is not None and isinstance(self.W, ComputedSimilarities):
+            if self.W.fits_exact and self.exact.pays_whole(fresh.size):
+                self._become_exact(self.W)
+                self._count()
+                return
             more = self.alpha * self.exact.positive_sums(fresh) - self.begun[fresh]
             self.until[fresh] += more
             self.begun[fresh] += more
@@ -143,6 +151,19 @@ class Saturation(Levels):
             low = low[self.until[low] < self.highest[low]]
         self.level[low] = self._raised(self.until[low])
         self._moved = int(np.count_nonzero(self.until[low] < self.settled[low]))
+
+    def _become_exact(self, W: ComputedSimilarities) -> None:
+        """Go on with all similarities in float64: so many are asked for that they cost no more."""
+        W.become_exact()
+        fresh = (~self.known).nonzero()[0]
+        more = self.alpha * W.positive_sums()[fresh] - self.begun[fresh]
+        self.until[fresh] += more
+        self.begun[fresh] += more
+        self.known[fresh] = True
+        self.exact, self.error, self.none = None, 0.0, 0.0
+        self.weights = self.to.weights
+        self.level = np.where(self.level < np.inf, self.until, np.inf)
+        self.passed = self.passed.astype(np.float64)
 
     def _raised(self, until: Float64s) -> NDArray[Any]:
         """Return what is left, less the error, in W's precision and not rounded down."""
@@ -173,6 +194,27 @@ class Saturation(Levels):
         self._seen = item, items, np.asarray(np.minimum(covered, self.until[items], out=covered), dtype=np.float64)
 
 
+def expected_levels(to: Represented, alpha: float, everything: Float64s | None, picks: int) -> float:
+    """Estimate which share of all levels come to matter, from a few.
+
+    Until one does, gains are sums over all represented items, and greedy takes the largest: so are here those over one
+    half of the sample, and the other half tells what they cover.
+    """
+    probes = np.unique(np.linspace(0, to.m - 1, min(_PROBES, max(1, _PROBED // to.items.d), to.m)).astype(np.int64))
+    W = np.empty((probes.size, to.candidates.n), dtype=np.float32)
+    vectors = to.items.take(probes).astype(np.float32)
+    for start, stop in ranges(to.candidates.n, _AT_ONCE):
+        W[:, start:stop] = to.kernel.of(vectors, to.candidates.single(slice(start, stop)))
+    np.maximum(W, 0.0, out=W)
+    whole = np.add.reduce(W, axis=1) if everything is None else everything[probes]
+    covered = np.empty(probes.size)
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        other = slice(1 - half.start, None, 2)
+        sums = to.weights[probes[half]] @ W[half]
+        covered[other] = np.add.reduce(W[other][:, np.argpartition(-sums, picks - 1)[:picks]], axis=1)
+    return float(np.mean(covered > alpha * whole - 1.0))
+
+
 def left_to_saturate(
     to: Represented, W: Similarities, alpha: float, everything: Float64s | None, error: float | None
 ) -> tuple[Saturation, Float64s | None]:
@@ -190,10 +232,14 @@ def left_to_saturate(
     error : float or None
         Of the similarities in W; None where they are those of float64.
     """
-    total, known = None, np.ones(to.m, dtype=np.bool_)
-    if isinstance(W, ComputedSimilarities):
-        highest = np.ones(to.m)
-        sums: Float64s | None = None
+    total: Float64s | None = None
+    sums: Float64s | None = None
+    highest, known = np.ones(to.m), np.ones(to.m, dtype=np.bool_)
+    computed = isinstance(W, ComputedSimilarities)
+    of_all = to.sums() if computed and everything is None else None
+    if of_all is not None:
+        everything, total = of_all
+    elif isinstance(W, ComputedSimilarities):
         if everything is None:
             mirror = to.items is to.candidates and bool((to.weights == 1.0).all())
             enclosed = positive_sums(to, W.items) if mirror else None
@@ -203,13 +249,13 @@ def left_to_saturate(
                 sums = W.positive_sums()
                 total = sums.copy() if mirror else None  # W is its own mirror
     else:
-        sums, highest, out = np.empty(to.m), np.empty(to.m), np.empty((min(ROWS, to.m), W.n), dtype=W.dtype)
+        sums, out = np.empty(to.m), np.empty((min(ROWS, to.m), W.n), dtype=W.dtype)
         total, weights = np.zeros(W.n), to.weights.astype(W.dtype)
         for part, rows in W.rows(None, out):
             positive = np.maximum(rows, 0.0, out=out[: len(rows)])
             sums[part], highest[part] = np.add.reduce(positive, axis=1), positive.max(axis=1)
             total += weights[part] @ positive
-    if sums is None or everything is not None:
+    if everything is not None or sums is None:
         begun = alpha * np.asarray(everything, dtype=np.float64)
     elif error is None:
         begun = alpha * sums

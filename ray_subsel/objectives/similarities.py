@@ -94,6 +94,14 @@ class KeptSimilarities(Similarities):
                 np.take(self.block, items[start:stop], axis=0, out=part, mode="clip")
             yield slice(start, stop), part
 
+    def positive_sums(self, counts: Indices | None = None) -> Float64s:
+        """Return the sum of each represented item's positive similarities, shape (m,), each as often as it counts."""
+        sums, out = np.empty(self.m), np.empty((min(ROWS, self.m), self.n), dtype=self.dtype)
+        for start, stop in ranges(self.m, ROWS):
+            positive = np.maximum(self.block[start:stop], 0.0, out=out[: stop - start])
+            sums[start:stop] = np.add.reduce(positive, axis=1) if counts is None else positive @ counts
+        return sums
+
     def looks(self, items: int) -> int:
         """Return how many columns can be summed while that many rows are."""
         return -(-(5 * self.n * items) // (3 * self.m + _CALL))

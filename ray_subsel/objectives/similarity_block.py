@@ -19,9 +19,12 @@ from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarit
 
 _TILE, _COLUMNS = 512, 2048
 _BLOCK_BYTES = 4 << 20
-_MIRROR_BYTES = 2048  # a vector; products of shorter ones cost less than to copy them
+_MIRROR_BYTES = 1000  # a vector; products of shorter ones cost less than to copy them
+_KEEP_BYTES = 2048  # a vector; products of longer ones cost more than the memory
 _EXACT_BYTES = 256 << 20  # float64 vectors that are kept
 _FIRST, _AHEAD = 32, 64  # rows that are computed ahead, at first and at most
+_SHARE, _NUMBERS = 1 / 12, 19  # of the rows, which cost as much as a block, and its memory as numbers of a vector
+_LEVEL = 4  # picks that cost as much as a level
 
 
 @final
@@ -93,6 +96,10 @@ class ComputedSimilarities(Similarities):
 
     def positive_sums(self) -> Float64s:
         """Return the sum of each represented item's positive similarities to all candidates, shape (m,)."""
+        if self.dtype.itemsize * self.items.shape[1] > _KEEP_BYTES:
+            self._keep()
+        if self._kept is not None:
+            return self._kept.positive_sums()
         own = self.items is self.candidates
         sums, space = np.zeros(self.m), np.empty(_TILE * _COLUMNS, dtype=self.dtype)
         for start, stop in ranges(self.m, _TILE):
@@ -108,11 +115,27 @@ class ComputedSimilarities(Similarities):
                         sums[max(left, stop) : right] += np.add.reduce(rest[first:last], axis=0)
         return sums
 
+    @property
+    def fits_exact(self) -> bool:
+        """Whether all similarities fit in float64."""
+        return 8 * self.m * self.n <= self.most_bytes
+
+    def become_exact(self) -> None:
+        """Go on with all similarities in float64."""
+        self._kept = None
+        self._kept = double_similarities(self.to)
+        self.dtype, self.together = self._kept.dtype, 1
+
     def _ask(self, size: int) -> None:
         self._asked += size
-        if self._kept is None and 2 * self._asked > self.m and self.m * self.n * self.dtype.itemsize <= self.most_bytes:
+        if 2 * self._asked > self.m:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Compute all similarities, where they fit."""
+        if self._kept is None and self.m * self.n * self.dtype.itemsize <= self.most_bytes:
             with block_workers() as workers:
-                block = similarity_block(self.to, self.dtype.type, workers)
+                block = _block(self.to.kernel, self.items, self.candidates, workers)
             self._kept, self.together = KeptSimilarities(block, self.to.items is self.to.candidates), 1
 
 
@@ -139,6 +162,8 @@ class ExactSimilarities:
     _read_ahead: ReadAhead = field(init=False)
     _one: Float64s = field(init=False)
     _which: int = field(init=False, default=-1)
+    _candidates: int = field(init=False, default=0)  # rows of them that were computed
+    _sums: int = field(init=False, default=0)  # and of represented items, to be summed
 
     def __post_init__(self) -> None:
         to = self.to
@@ -161,6 +186,10 @@ class ExactSimilarities:
             self._fill(np.array([item]), self._one)
             self._which = item
         return np.asarray(self._one[0])
+
+    def pays_whole(self, levels: int) -> bool:
+        """Tell whether it is time to compute all, where the sums of so many more represented items are asked for."""
+        return doubles_pay(self.to, self._candidates, self._sums + levels)
 
     def expects(self, item: int) -> bool:
         """Tell whether a candidate's similarities are there."""
@@ -188,6 +217,7 @@ class ExactSimilarities:
         return new
 
     def _fill(self, items: Indices, rows: Float64s) -> None:
+        self._candidates += items.size
         if self._items is None:
             for part, block in self.to.similarities(items):
                 rows[:, part] = block
@@ -216,6 +246,7 @@ class ExactSimilarities:
                 rows = self._ahead[[self._place[item] for item in items[start:stop].tolist()]]
                 sums[start:stop] = np.maximum(rows, 0.0, out=rows).sum(axis=1)
             return sums
+        self._sums += items.size
         own = self._items if to.items is to.candidates else None
         step = max(64, _BLOCK_BYTES // (8 * to.candidates.n))
         for start, stop in ranges(items.size, step):
@@ -232,25 +263,49 @@ def similarity_block(to: Represented, dtype: type[np.floating[Any]], workers: Wo
     Where the items represent themselves, and a similarity costs more than to copy it, each is computed once.
     """
     rows = unit_vectors(to.items, dtype)
-    own = to.items is to.candidates
-    columns = rows if own else unit_vectors(to.candidates, dtype)
-    m, n = to.m, to.candidates.n
+    columns = rows if to.items is to.candidates else unit_vectors(to.candidates, dtype)
+    return _block(to.kernel, rows, columns, workers)
+
+
+def double_similarities(to: Represented) -> KeptSimilarities:
+    """Return all similarities in float64."""
+    with block_workers() as workers:
+        return KeptSimilarities(similarity_block(to, np.float64, workers), to.items is to.candidates)
+
+
+def doubles_pay(to: Represented, picks: float, levels: float = 0.0) -> bool:
+    """Tell whether what so many picks and levels take in float64, row by row, costs as much as all similarities.
+
+    A level that has come to matter takes its own row once, and similarities in float32 whenever it changes.
+    """
+    share = picks / to.candidates.n + _LEVEL * levels / to.m
+    return share * to.items.d >= _SHARE * to.items.d + _NUMBERS
+
+
+def _block(kernel: Kernel, rows: NDArray[Any], columns: NDArray[Any], workers: Workers) -> NDArray[Any]:
+    """Return the similarities of all rows and all columns; the same array where the items represent themselves."""
+    own, dtype = rows is columns, rows.dtype
+    m, n = len(rows), len(columns)
     W = np.empty((m, n), dtype=dtype)
     step = max(_TILE, _BLOCK_BYTES // (n * W.itemsize) // _TILE * _TILE)
-    mirror = own and (to.kernel.affine() is None or W.itemsize * rows.shape[1] > _MIRROR_BYTES)
+    mirror = own and (kernel.affine() is None or W.itemsize * rows.shape[1] > _MIRROR_BYTES)
 
     def fill(start: int, stop: int) -> None:
-        first = start if mirror else 0
-        _multiply(to.kernel, rows[start:stop], columns[first:], W[start:stop, first:])
+        if not mirror:
+            _multiply(kernel, rows[start:stop], columns, W[start:stop])
+            return
+        _multiply(kernel, rows[start:stop], rows[start:stop], W[start:stop, start:stop])  # half of it, by the BLAS
+        if stop < m:
+            _multiply(kernel, rows[start:stop], rows[stop:], W[start:stop, stop:])
 
     def copy(start: int, stop: int) -> None:
         for left in range(0, start, _TILE):
             W[start:stop, left : left + _TILE] = W[left : left + _TILE, start:stop].T
-        upper = np.triu(W[start:stop, start:stop])
-        W[start:stop, start:stop] = upper + np.triu(upper, 1).T
 
-    single = workers is serial and dtype == np.float32  # only bounds
-    workers(fill, [(0, m)] if single and not mirror else ranges(m, step))
+    if workers is serial and dtype == np.float32:  # only bounds
+        _multiply(kernel, rows, columns, W)
+        return W
+    workers(fill, ranges(m, step))
     if mirror:
         workers(copy, [(start, min(start + _TILE, m)) for start in range(0, m, _TILE)])
     return W

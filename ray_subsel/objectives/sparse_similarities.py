@@ -19,10 +19,69 @@ from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, is_tensor
 from ray_subsel.objectives.represented import Represented
-from ray_subsel.objectives.similarities import Similarities, SimilaritiesAbove
+from ray_subsel.objectives.similarities import KeptSimilarities, Similarities, SimilaritiesAbove
 
 _THIN = 1 / 16  # of all pairs may have a feature in common
+WIDE, _EACH = 600, 200  # numbers of a vector, and more for each feature in common, that are multiplied as fast
 _PROBE = 64  # rows that are looked at first
+_ROWS = 256  # of a block that are computed together
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SharedFeatures:
+    """Vectors of so few non-zeros that their similarities cost less by the features that pairs have in common.
+
+    Attributes
+    ----------
+    items, candidates : scipy CSR arrays of shape (m, d) and (n, d)
+        Unit vectors in float64; the same object where the items represent themselves.
+    pairs : int
+        Features in common, of all pairs together.
+    """
+
+    items: Any
+    candidates: Any
+    pairs: int
+
+    @staticmethod
+    def of(to: Represented) -> SharedFeatures | None:
+        """Return them; None where a dense block costs less, or the kernel is not the cosine."""
+        if to.kernel.affine() != (1.0, 0.0):
+            return None
+        d = to.items.d
+        most = max(_THIN, (d - WIDE) / _EACH)  # a pair
+        candidates = _compressed(to.candidates, most)
+        items = candidates if candidates is None or to.items is to.candidates else _compressed(to.items, most)
+        if items is None:
+            return None
+        pairs = int(np.bincount(items.indices, minlength=d) @ np.bincount(candidates.indices, minlength=d))
+        return SharedFeatures(items, candidates, pairs) if pairs <= most * to.m * to.candidates.n else None
+
+    @property
+    def few(self) -> bool:
+        """Whether most pairs have none in common."""
+        return bool(self.pairs <= _THIN * self.items.shape[0] * self.candidates.shape[0])
+
+    def positive(self) -> SparseSimilarities:
+        """Return the similarities above 0."""
+        items, candidates = self.items, self.candidates
+        by_item = _positive(items @ candidates.T)
+        return SparseSimilarities(by_item, by_item if items is candidates else _positive(candidates @ items.T))
+
+    def block(self) -> KeptSimilarities:
+        """Return all similarities in float64; each is summed in the order of the features."""
+        m, n, own = self.items.shape[0], self.candidates.shape[0], self.items is self.candidates
+        W = np.empty((m, n))
+        columns = self.candidates.T.tocsr()
+        for start, stop in ranges(m, _ROWS):
+            if own:  # each is computed once
+                columns = self.candidates[start:].T.tocsr()
+            block = (self.items[start:stop] @ columns).toarray()
+            W[start:stop, n - block.shape[1] :] = block
+            if own:
+                W[stop:, start:stop] = block[:, stop - start :].T
+        return KeptSimilarities(W, own)
 
 
 @final
@@ -44,22 +103,6 @@ class SparseSimilarities(Similarities):
         self.m, self.n = self.by_item.shape
         self.dtype = np.dtype(np.float64)
         self.together = 1
-
-    @staticmethod
-    def of(to: Represented, most_bytes: int) -> SparseSimilarities | None:
-        """Return them; None where too many are not 0, the kernel is not the cosine, or a block would not fit."""
-        n, d = to.candidates.n, to.items.d
-        if to.kernel.affine() != (1.0, 0.0) or 4 * to.m * n > most_bytes:
-            return None
-        candidates = _compressed(to.candidates)
-        items = candidates if candidates is None or to.items is to.candidates else _compressed(to.items)
-        if items is None:
-            return None
-        pairs = np.bincount(items.indices, minlength=d) @ np.bincount(candidates.indices, minlength=d)
-        if pairs > _THIN * to.m * n:
-            return None
-        by_item = _positive(items @ candidates.T)
-        return SparseSimilarities(by_item, by_item if items is candidates else _positive(candidates @ items.T))
 
     def entries(self, candidates: Indices) -> tuple[Indices, Indices, Float64s]:
         """Return for some candidates which of them, the represented item, and the similarity of each pair above 0."""
@@ -85,20 +128,24 @@ class SparseSimilarities(Similarities):
         for start, stop in ranges(W.shape[0], len(out)):
             yield slice(start, stop), np.asarray(W[start:stop].toarray())
 
+    def positive_sums(self, counts: Indices | None = None) -> Float64s:
+        """Return the sum of each represented item's similarities, shape (m,), each as often as it counts."""
+        return np.asarray(self.by_item.sum(axis=1) if counts is None else self.by_item @ counts)
+
     def looks(self, items: int) -> int:
         """Return 0: to bring all sums up to date costs less than to look at one column."""
         del items
         return 0
 
 
-def _compressed(rows: UnitRows) -> Any:
-    """Return the unit vectors as a CSR array in float64; None where too many numbers are not 0.
+def _compressed(rows: UnitRows, most: float) -> Any:
+    """Return the unit vectors as a CSR array in float64; None where pairs surely have more features in common.
 
-    Of z features each, z^2 / d of the pairs have one in common, or more.
+    Two of z features each have z^2 / d of them in common, or more.
     """
     if is_tensor(rows.X) or not isinstance(rows.X, np.ndarray):
         return None
-    features = 2.0 * math.sqrt(_THIN * rows.d)
+    features = 2.0 * math.sqrt(most * rows.d)
     probe = np.unique(np.linspace(0, rows.n - 1, min(_PROBE, rows.n)).astype(np.int64))
     if np.count_nonzero(rows.X[probe]) > features * probe.size:
         return None
@@ -122,3 +169,16 @@ def _positive(W: Any) -> Any:
         W.eliminate_zeros()
     W.sort_indices()
     return W
+
+
+def cheap_similarities(to: Represented, most_bytes: int) -> SparseSimilarities | KeptSimilarities | None:
+    """Return all similarities in float64 where they cost no more than bounds of them would, and fit; else None."""
+    size = to.m * to.candidates.n
+    if 4 * size > most_bytes:
+        return None
+    shared = SharedFeatures.of(to)
+    if shared is None:
+        return None
+    if shared.few:
+        return shared.positive()
+    return shared.block() if 8 * size <= most_bytes else None

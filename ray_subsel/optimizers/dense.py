@@ -81,15 +81,16 @@ class DenseRanking:
             return None  # it has none; X, which may be sparse, need not be looked at
         with block_workers() as workers:
             same = representatives(problem.X, None, workers=workers)
+        picks = _expected_picks(problem)
         distinct = np.flatnonzero(same == np.arange(problem.n))
         if distinct.size < _COMPACT_BELOW * problem.n:
             X, candidate = take_rows(problem.X, distinct), np.searchsorted(distinct, same)
             objective = problem.objective.weighted(X, np.bincount(candidate))
-            gains = None if objective is None else objective.dense_gains(X)
+            gains = None if objective is None else objective.dense_gains(X, min(picks, distinct.size))
             if gains is not None:
                 gains.unit = 1.0  # of an item; copies of it do not make others tie
                 return DenseRanking(problem, feasible, scale, gains, candidate)
-        gains = problem.objective.dense_gains(problem.X)
+        gains = problem.objective.dense_gains(problem.X, picks)
         return None if gains is None else DenseRanking(problem, feasible, scale, gains, same)
 
     def gain(self, item: int) -> float:
@@ -310,3 +311,11 @@ class DenseRanking:
         if self.scale is not None:
             bounds = bounds * self.scale[items]
         self._keys[items] = np.minimum(self._keys[items], bounds)
+
+
+def _expected_picks(problem: Problem) -> int:
+    """Return about how many items will be chosen."""
+    costs, budget = problem.constraints.costs, problem.constraints.budget
+    if costs is None or budget is None:
+        return problem.k
+    return min(problem.k, int(budget / float(costs.mean())))

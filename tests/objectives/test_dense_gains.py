@@ -185,3 +185,49 @@ def test_what_is_above_the_levels_of_facility_location_is_taken_out_once_it_is_l
         assert (dense.bounds() <= gains + 2e-3).all()
     assert not free[0]
     assert sum(free) > 100
+
+
+def clusters(n: int, d: int, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal((12, d))[rng.integers(12, size=n)] + rng.standard_normal((n, d))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "picks", "double"), [(0.9, 5, False), (0.9, 200, True), (0.05, 40, True), (0.9, 40, False)]
+)
+def test_similarities_that_most_picks_or_levels_ask_for_are_kept_in_float64(
+    alpha: float, picks: int, double: bool
+) -> None:
+    """Many picks ask for many rows; and so do few where little saturates an item, whose level then matters."""
+    dense: Any = SaturatedCoverage(alpha).dense_gains(clusters(400, 200, 0), picks)
+    assert dense.rounds is not double
+    small: Any = SaturatedCoverage(alpha, dense_bytes=8 * 400 * 400 - 1).dense_gains(clusters(400, 200, 0), picks)
+    assert small.rounds
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("bytes_kept", [8 * 400 * 400, 8 * 400 * 400 - 1])
+def test_similarities_become_exact_once_many_levels_matter(bytes_kept: int, weighted: bool) -> None:
+    X, rng = clusters(400, 200, 1), np.random.default_rng(1)
+    weights = rng.integers(1, 4, 400).astype(float) if weighted else None
+    objective = SaturatedCoverage(0.1, dense_bytes=bytes_kept, weights=weights)
+    dense: Any = objective.dense_gains(X, 1)
+    assert dense.rounds
+    state, became = objective.init(X), 0
+    for turn, item in enumerate(rng.permutation(400)[:100].tolist()):
+        before, rounds = dense.bounds(), dense.rounds
+        dense.take(item)
+        state = objective.add(state, item)
+        gains = objective.gains(state)
+        assert (before >= gains - 1e-10).all()
+        if rounds and not dense.rounds:
+            became = turn
+        if turn % 3 == 0:
+            dense.settle()
+            assert (dense.bounds() >= gains - 1e-10).all()
+            np.testing.assert_allclose(dense.bounds(), gains, atol=0.05 if dense.rounds else 1e-9)
+        assert dense.gain(int(rng.integers(400))) >= 0.0
+        some = rng.integers(400, size=5)
+        np.testing.assert_allclose([dense.gain(i) for i in some.tolist()], gains[some], atol=1e-10)
+        np.testing.assert_allclose(dense.bounds_now(some), gains[some], atol=0.05 if dense.rounds else 1e-9)
+    assert (became > 0) is (bytes_kept == 8 * 400 * 400)

@@ -140,3 +140,35 @@ def test_where_nothing_adds_any_more_the_lowest_open_items_are_taken(objective: 
         assert rest.size > 200
         np.testing.assert_array_equal(rest, np.sort(rest))
         assert np.isin(barred, chosen.indices).all() == (more["k"] == 400)
+
+
+@pytest.mark.parametrize("kind", ["bags", "bags of both signs", "clusters", "copies"])
+@pytest.mark.parametrize("objective", [FacilityLocation(), SaturatedCoverage(0.1)], ids=lambda f: str(f.name))
+@pytest.mark.parametrize("k", [20, 130])
+def test_picks_among_wide_vectors_are_those_of_naive_greedy(objective: Any, kind: str, k: int) -> None:
+    """Similarities come from features in common, from products in float64, or become exact on the way."""
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((10, 1200))[rng.integers(10, size=130)] + rng.standard_normal((130, 1200))
+    if kind == "copies":
+        X[rng.permutation(130)[:60]] = X[rng.integers(130, size=60)]
+    elif kind != "clusters":
+        X = np.where(rng.random(X.shape) < 0.02, np.abs(X) if kind == "bags" else X, 0.0)
+    X = X.astype(np.float32)
+    found = select(X, k, objective=objective)
+    naive = select(X, k, objective=objective, optimizer="naive")
+    np.testing.assert_array_equal(found.indices, naive.indices)
+    np.testing.assert_allclose(found.gains, naive.gains, atol=1e-10)
+
+
+def test_as_many_picks_are_expected_as_a_budget_pays_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, gains = [], SaturatedCoverage.dense_gains
+
+    def told(self: SaturatedCoverage, X: Any, picks: int = 1) -> Any:
+        seen.append(picks)
+        return gains(self, X, picks)
+
+    monkeypatch.setattr(SaturatedCoverage, "dense_gains", told)
+    X = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
+    select(X, 30, objective=SaturatedCoverage())
+    select(X, objective=SaturatedCoverage(), optimizer="lazy", budget=10.0, costs=np.full(40, 2.0))
+    assert seen == [30, 5]
