@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, float64_blocks, parts_of, unit_rows
+from ray_subsel.core.unit_rows import UnitRows, block_rows, float64_blocks, parts_of, unit_rows
 
 _HIGH_UNIT = 2.0**-30
 _LOW_UNIT = 2.0**-60
@@ -47,13 +47,14 @@ class ExactSum:
         return ExactSum(np.zeros(d, dtype=np.int64), np.zeros(d, dtype=np.int64))
 
     @staticmethod
-    def of(vectors: Float64s, weights: Indices | None = None, *, overwrite: bool = False) -> ExactSum:
+    def of(vectors: Float64s, weights: Indices | None = None, *, space: Float64s | None = None) -> ExactSum:
         """Return the sum of the rows, shape (n, d), of at most 2^20 vectors, each counted ``weights`` times.
 
-        With ``overwrite`` the vectors are lost, and the memory for a copy is saved.
+        With ``space`` for as many numbers none is taken from the system, which would cost as much as the sum; the
+        vectors are lost then.
         """
         assert vectors.shape[0] <= _EXACT_ROWS
-        high, low = _split(vectors, vectors if overwrite else None)
+        high, low = _split(vectors, space)
         if weights is None or int(weights.sum()) < _EXACT_ROWS:  # every partial sum is less than 2^53 units
             as_float = np.ones(len(vectors)) if weights is None else weights.astype(np.float64)
             total_high, total_low = (as_float @ high) / _HIGH_UNIT, (as_float @ low) / _LOW_UNIT
@@ -62,12 +63,15 @@ class ExactSum:
         return ExactSum(weights @ high.astype(np.int64), weights @ low.astype(np.int64))
 
 
-def _split(vectors: Float64s, out: Float64s | None) -> tuple[Float64s, Float64s]:
-    """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61; the latter in ``out``."""
+def _split(vectors: Float64s, space: Float64s | None) -> tuple[Float64s, Float64s]:
+    """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61.
+
+    With ``space`` the former are in it, and the latter in the place of the vectors.
+    """
     high_anchor, low_anchor = 1.5 * 2.0**22, 1.5 * 2.0**-8  # adding 1.5 * 2^52 units rounds to whole units
-    high = vectors + high_anchor
+    high = np.add(vectors, high_anchor, out=space)
     high -= high_anchor
-    low = np.subtract(vectors, high, out=out)
+    low = np.subtract(vectors, high, out=None if space is None else vectors)
     low += low_anchor
     low -= low_anchor
     return high, low
@@ -78,9 +82,11 @@ def exact_total(rows: UnitRows, weights: Indices | None = None, *, workers: Work
 
     def part(start: int, stop: int) -> ExactSum:
         total = ExactSum.zero(rows.d)
+        space = np.empty((min(block_rows(rows.d), stop - start), rows.d))
         for first, last, block in float64_blocks(rows.X, start, stop):
             block *= rows.scale[first:last, None]
-            total += ExactSum.of(block, None if weights is None else weights[first:last], overwrite=True)
+            some = None if weights is None else weights[first:last]
+            total += ExactSum.of(block, some, space=space[: last - first])
         return total
 
     return sum(workers(part, parts_of(rows.X)), ExactSum.zero(rows.d))
@@ -97,8 +103,8 @@ def summed_unit_rows(
     """Return :func:`unit_rows` of X and their :func:`exact_total`, in one pass over X."""
     sums: list[ExactSum] = []
 
-    def add(start: int, stop: int, block: Float64s) -> None:
-        sums.append(ExactSum.of(block, None if weights is None else weights[start:stop], overwrite=True))
+    def add(start: int, stop: int, block: Float64s, space: Float64s) -> None:
+        sums.append(ExactSum.of(block, None if weights is None else weights[start:stop], space=space))
 
     rows = unit_rows(X, parameter=parameter, numbers=numbers, each=add, workers=workers)
     return rows, sum(sums, ExactSum.zero(rows.d))

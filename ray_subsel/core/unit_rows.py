@@ -273,6 +273,23 @@ class UnitRows:
             return np.asarray(self.take(np.array([i]))[0])
         return np.asarray(np.multiply(self.X[i], self.scale[i], dtype=np.float64))
 
+    @cached_property
+    def as_is(self) -> Floats | None:
+        """X itself, where it is of the type of :meth:`products` and these need not scale it; else None."""
+        if self._tensor or self.X.dtype != self.working_dtype:
+            return None
+        of_norm_1 = self._of_norm_1 if self._working is np.float32 else bool((self.scale == 1.0).all())
+        return np.asarray(self.X) if of_norm_1 else None
+
+    def rounded_row(self, i: int) -> Floats:
+        """Return the unit vector of one row in the type that :meth:`products` computes with, each number within 5 u."""
+        X = self.as_is
+        return self.row(i).astype(self._working) if X is None else np.asarray(X[i])
+
+    def wide(self) -> UnitRows:
+        """Return the same unit vectors, bit by bit, for products in float64: a copy."""
+        return UnitRows(self.slice(0, self.n), np.ones(self.n))
+
     def slice(self, start: int, stop: int) -> Float64s:
         """Return the unit vectors of consecutive rows in float64, shape (stop - start, d)."""
         block, scale = to_float64(self.X[start:stop]), self.scale[start:stop, None]
@@ -286,7 +303,7 @@ def unit_rows(
     *,
     parameter: str = "X",
     numbers: Indices | None = None,
-    each: Callable[[int, int, Float64s], None] | None = None,
+    each: Callable[[int, int, Float64s, Float64s], None] | None = None,
     workers: Workers = serial,
 ) -> UnitRows:
     """Check that X can be compared by cosine and return it as unit rows. One pass, O(n d) time, O(n) memory.
@@ -299,7 +316,8 @@ def unit_rows(
     numbers : int64 array of shape (n,) or None
         By which number errors call a row; its position by default.
     each : callable, optional
-        Called with first, last and the unit vectors of each block in float64, in any order; it may change them.
+        Called with first, last and the unit vectors of each block in float64, in any order, which it may change, and
+        with as much memory that it may use.
     workers : Workers
 
     Raises
@@ -317,7 +335,7 @@ def unit_rows(
             scale[start:stop] = 1.0 / np.sqrt(squares)
             if each is not None:
                 block *= scale[start:stop, None]
-                each(start, stop, block)
+                each(start, stop, block, space[: stop - start])
             return
         largest = np.maximum(block.max(axis=1), -block.min(axis=1))
         bad = np.flatnonzero(~((largest > _SMALLEST) & (largest < 1.0 / _SMALLEST)))  # NaN compares false
@@ -328,7 +346,7 @@ def unit_rows(
         block /= power[:, None]
         scale[start:stop] = 1.0 / np.sqrt(row_dots(block, block)) / power
         if each is not None:
-            each(start, stop, to_float64(X[start:stop]) * scale[start:stop, None])
+            each(start, stop, to_float64(X[start:stop]) * scale[start:stop, None], space[: stop - start])
 
     def fill_all(start: int, stop: int) -> None:
         space = np.empty((block_rows(X.shape[1]), X.shape[1]))

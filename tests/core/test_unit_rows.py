@@ -126,13 +126,29 @@ def test_each_block_of_unit_vectors_is_shown_once_and_may_be_changed(scale):
     X = scale * np.random.default_rng(0).normal(size=(3_000, 100))
     seen = np.zeros_like(X)
 
-    def note(first, last, block):
+    def note(first, last, block, space):
+        assert space.shape == block.shape
+        assert not np.shares_memory(space, block)
         seen[first:last] += block
-        block[:] = 0
+        block[:] = space[:] = 0
 
     rows = unit_rows(X, each=note)
     assert np.array_equal(seen, unit_rows(X).slice(0, 3_000))
     assert np.array_equal(rows.slice(0, 3_000), seen)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1.0, 3.0, 1e-30])
+def test_single_rows_are_those_of_many(dtype, scale):
+    X = unit_rows(np.random.default_rng(0).normal(size=(50, 24))).slice(0, 50)
+    X = ((1.0 if dtype == np.float16 else scale) * X).astype(dtype)
+    rows = unit_rows(X)
+    assert (rows.as_is is not None) == (dtype == np.float32 and scale == 1.0)
+    assert rows.rounded_row(7).dtype == rows.working_dtype
+    assert rows.rounded_row(7) == pytest.approx(rows.row(7), abs=5 * rows.unit_roundoff)
+    wide = rows.wide()
+    assert wide.working_dtype == np.float64
+    assert np.array_equal(wide.take(np.arange(50)), rows.take(np.arange(50)))
 
 
 def test_blocks_cover_all_rows_once():

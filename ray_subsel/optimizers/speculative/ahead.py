@@ -1,26 +1,26 @@
 """Foresee the next picks, so that one pass over X gives what several of them change.
 
-A pick y lowers the gain of every row x by (2 + lam) <x, y>. What is foreseen decides nothing: it only says with which
-vectors the rows are multiplied, beside the direction of the next turn. A product of X with four vectors takes less time
-than two products with one. What a pick changes is of use whenever it is made before the next pass, in any order.
+A pick y lowers the gain of every row x by (2 + lam) <x, y>, and its value, which is a gain in units of 2 + lam, by
+<x, y>. What is foreseen decides nothing: it only says with which vectors the rows are multiplied, beside the direction
+of the next turn. A product of X with several vectors takes less time than as many products with one. What a pick
+changes is of use whenever it is made before the next pass, in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ray_subsel.core.threads import Workers, serial
-from ray_subsel.core.types import Float64s, Floats, Indices
+from ray_subsel.core.types import Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
-from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
-from ray_subsel.optimizers.speculative.score import GraphCutScore
+from ray_subsel.optimizers.speculative.passes import COLUMN_NUMBERS
 
 _SAMPLE, _SAMPLED = 1024, 32  # gains among which the level of the pool is looked up, and those of the pool among them
 
-_LEAST_REST, _MOST_REST = 32, 512
+_CACHED = 1 << 21  # numbers of X beyond which a pass waits for memory
+_LEAST_REST, _MOST_REST = 64, 512
 _HOPE = 0.9  # share of picks that are right before any was foreseen
 _KNOWN = 0.1  # picks that must have been foreseen for their share to count
 _PASSES = 4  # after which it is looked again which length is best
@@ -47,7 +47,7 @@ class AheadSizes:
     def for_rows(rows: UnitRows) -> AheadSizes:
         """Return sizes for rows of this process: what a pass computes takes an eighth of X at most, or 2 MiB."""
         most = max(1, min(32, max(rows.d // 8, (1 << 19) // rows.n)))
-        return AheadSizes(most, min(1024, max(256, rows.n // 12)))
+        return AheadSizes(most, min(1024, max(192, rows.n // 24)))
 
 
 class PassTimes:
@@ -69,11 +69,12 @@ class PassTimes:
 
     def __init__(self, n: int, d: int, sizes: AheadSizes) -> None:
         self.lengths = [1 << power for power in range(sizes.most.bit_length())]
-        self.single = 10 + n * d / 15_000 + n / 3_000
-        self._follow = 10 + n / 1_300
-        vector = n * d / 75_000 + n / 2_000  # each adds to a product with several
-        guess = 3 + sizes.pool * d / 15_000
-        fixed = 18 + n * d / 21_000 + n / 700 + sizes.pool * d / 5_000
+        beyond = max(0, n * d - _CACHED) / 4_000
+        self.single = 5 + n * d / (20_000 if n * d <= COLUMN_NUMBERS else 16_500) + n / 2_000 + beyond
+        self._follow = 4 + n / 1_000
+        vector = n * d / 50_000 + n / 5_000  # each adds to a product with several
+        guess = 4 + sizes.pool * d / 20_000
+        fixed = 40 + n * d / 60_000 + beyond
         self._passes = [fixed + length * vector + (length - 1) * guess for length in self.lengths]
 
     def fastest(self, shares: Sequence[float]) -> tuple[int, float]:
@@ -118,9 +119,10 @@ class Foresight:
         self.sizes = sizes
         self._times = PassTimes(n, d, sizes)
         places = self._times.lengths[-1] - 1
+        self._pays = self._times.fastest([1.0] * places)[0] > 1  # where all that is foreseen is right
         self._right, self._tried = [0.0] * places, [0.0] * places
-        self._rest, self._rested, self._passes = _LEAST_REST, 0, 0
-        self._length = min(4, places + 1)
+        self._rest, self._rested, self._passes = _LEAST_REST, False, 0
+        self._length = min(4, places + 1) if self._pays else 1
         self._level = np.inf
 
     @staticmethod
@@ -130,19 +132,19 @@ class Foresight:
 
     def turns(self) -> int:
         """Return how many turns the next pass is for."""
-        if self._length == 1 and self.sizes.most > 1:
-            self._rested += 1
-            if self._rested > self._rest:
-                self._rested, self._rest = 0, min(_MOST_REST, 2 * self._rest)
-                return 2
-        return self._length
+        return 2 if self._length == 1 and self._rested else self._length
+
+    def alone(self) -> int:
+        """Return how many turns shall have a pass each before others are tried."""
+        rest, self._rest, self._rested = self._rest, min(_MOST_REST, 2 * self._rest), self._pays
+        return rest
 
     def learn(self, foreseen: int, right: int) -> None:
         """Take note that so many picks were foreseen, and that so many were made of these before another one.
 
         More may be made than were foreseen, where rows have several units.
         """
-        right = min(right, foreseen)
+        right, self._rested = min(right, foreseen), False
         for place in range(right):
             self._right[place] += 1
         for place in range(min(foreseen, right + 1)):
@@ -177,81 +179,19 @@ def level_of(values: Floats, size: int) -> float:
     return float(np.partition(some, place)[place])
 
 
-class Passes:
-    """Values <x, direction> + utility of all rows, in the precision of X; minus infinity where no unit is left.
-
-    Parameters
-    ----------
-    distinct : DistinctRows
-    taken : int64 array of shape (n,)
-        Units of each row that are gone.
-    workers : Workers
-
-    Attributes
-    ----------
-    values : float array of shape (n,)
-        Of the turn that is next.
-    """
-
-    def __init__(self, distinct: DistinctRows, taken: Indices, workers: Workers = serial) -> None:
-        rows, utility = distinct.rows, distinct.utility
-        self._rows, self._workers = rows, workers
-        self.values = np.empty(rows.n, dtype=rows.working_dtype)
-        self._base = np.zeros_like(self.values) if utility is None else utility.astype(rows.working_dtype)
-        self._base[taken >= distinct.copies.size] = -np.inf
-        self._multiply = rows.multiplier(self.values, workers)
-        self._memory = np.empty(0, dtype=rows.working_dtype)
-        self._products: dict[int, tuple[Floats, Floats, Callable[[Floats], None]]] = {}
-
-    def one(self, direction: Float64s) -> None:
-        """Find the values in a direction."""
-        self._multiply(direction)
-        np.add(self.values, self._base, out=self.values)
-
-    def several(self, direction: Float64s, steps: Floats, scale: float) -> Floats:
-        """Find the values in a direction; return the products of all rows with it and J more vectors, shape (n, 1 + J).
-
-        Parameters
-        ----------
-        steps : float array of shape (J, d)
-        scale : float
-            What the vectors are multiplied by.
-        """
-        found, vectors, multiply = self._product(len(steps) + 1)
-        vectors[:, 0] = direction
-        np.multiply(steps.T, vectors.dtype.type(scale), out=vectors[:, 1:])
-        multiply(vectors)
-        np.add(found[:, 0], self._base, out=self.values)
-        return found
-
-    def _product(self, columns: int) -> tuple[Floats, Floats, Callable[[Floats], None]]:
-        """Return what a product with so many vectors is written to, what they are written to, and the product."""
-        if columns not in self._products:
-            rows = self._rows
-            if self._memory.size < rows.n * columns:
-                self._memory, self._products = np.empty(rows.n * columns, dtype=self.values.dtype), {}
-            found = self._memory[: rows.n * columns].reshape(rows.n, columns)
-            vectors: Floats = np.empty((rows.d, columns), dtype=self.values.dtype)
-            self._products[columns] = found, vectors, rows.multiplier(found, self._workers)
-        return self._products[columns]
-
-    def close(self, row: int) -> None:
-        """Let a row have no unit left, from now on."""
-        self._base[row] = self.values[row] = -np.inf
-
-
 def foresee(
-    rows: UnitRows, score: GraphCutScore, values: Floats, pick: Float64s, some: Indices, most: int
+    rows: UnitRows, turning: Floats | None, values: Floats, pick: Floats, some: Indices, most: int
 ) -> tuple[list[int], Floats]:
     """Return the picks that probably follow one, each row once, and their unit vectors, rounded, shape (J, d).
 
     Parameters
     ----------
     rows : UnitRows
-    score : GraphCutScore
+    turning : float array of shape (d,) or None
+        What is added to the direction after each pick, beside the pick itself, which is taken from it.
     values : float array of shape (n,)
         Before the pick, but for its own row, where that has no unit left.
-    pick : float64 array of shape (d,)
+    pick : float array of shape (d,)
         Its unit vector.
     some : int64 array
         Rows among which the next are looked for.
@@ -259,10 +199,9 @@ def foresee(
     """
     vectors = rows.take_rounded(some)
     left = values[some]
-    left /= values.dtype.type(score.penalty)
     drops = np.empty_like(left)
     last = pick.astype(values.dtype)
-    drift = None if score.pace is None else vectors @ (score.total / (score.pace * score.penalty)).astype(values.dtype)
+    drift = None if turning is None else vectors @ turning
     found: list[int] = []
     while len(found) < most:
         np.dot(vectors, last, out=drops)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import is_tensor
 
 _BLOCK_ROWS = 1 << 12
+_FIRST_COLUMNS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,9 @@ class Copies:
 def copies_of(representative: Indices, counts: Indices, n: int) -> Copies:
     """Return the copies of n rows when item i is represented by row ``representative[i]``, ``counts[i]`` times."""
     some = np.flatnonzero(counts > 0)
+    if representative.size == n and np.array_equal(representative, np.arange(n)):
+        size = np.maximum(counts, 0)
+        return Copies(some, np.cumsum(size[some]), starts_of(size), size)
     ids = some[np.argsort(representative[some], kind="stable")]
     size = np.bincount(representative[some], weights=counts[some], minlength=n).astype(np.int64)
     return Copies(ids, np.cumsum(counts[ids]), starts_of(size), size)
@@ -66,21 +71,31 @@ def representatives(X: Any, utility: Float64s | None, *, workers: Workers = seri
     nothing is lost but speed.
     """
     n = int(X.shape[0])
-    odd = np.random.default_rng(0x5EED).integers(0, 2**63, _words(X, slice(0, 1)).shape[1], dtype=np.uint64)
-    odd = odd * np.uint64(2) + np.uint64(1)
     keys = np.empty(n, dtype=np.uint64)
 
-    def hash_rows(start: int, stop: int) -> None:
-        keys[start:stop] = _words(X, slice(start, stop)) @ odd
+    def hash_first(start: int, stop: int) -> None:
+        words = _words(X[:, :_FIRST_COLUMNS], slice(start, stop))
+        keys[start:stop] = words @ _multipliers(words.shape[1])
 
-    workers(hash_rows, ranges(n, _BLOCK_ROWS))
-    if utility is not None:
-        keys ^= utility.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return np.arange(n)
-    _, lowest, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    found = np.asarray(lowest[inverse], dtype=np.int64)
+    def hash_whole(start: int, stop: int) -> None:
+        some = repeated[start:stop]
+        words = _words(X, slice(start, stop) if repeated.size == n else some)
+        keys[some] = words @ _multipliers(words.shape[1])
+
+    workers(hash_first, ranges(n, _BLOCK_ROWS))
+    mixed = None if utility is None else utility.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    if mixed is not None:
+        keys ^= mixed
+    found, repeated = np.arange(n), _repeated(keys)
+    if repeated.size and X.shape[1] > _FIRST_COLUMNS:  # of most rows the first columns tell that they are no copies
+        workers(hash_whole, ranges(repeated.size, _BLOCK_ROWS))
+        if mixed is not None:
+            keys[repeated] ^= mixed[repeated]
+        repeated = repeated[_repeated(keys[repeated])]
+    if not repeated.size:
+        return found
+    _, lowest, inverse = np.unique(keys[repeated], return_index=True, return_inverse=True)
+    found[repeated] = repeated[lowest[inverse]]
     copies = np.flatnonzero(found != np.arange(n))
 
     def separate(start: int, stop: int) -> None:
@@ -92,6 +107,23 @@ def representatives(X: Any, utility: Float64s | None, *, workers: Workers = seri
 
     workers(separate, ranges(copies.size, _BLOCK_ROWS // 4))
     return found
+
+
+def _repeated(keys: NDArray[np.uint64]) -> Indices:
+    """Return the places of keys that are there more than once."""
+    ordered = np.sort(keys)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not again.size:
+        return np.empty(0, dtype=np.int64)
+    place = np.minimum(again.searchsorted(keys), again.size - 1)
+    return np.flatnonzero(again[place] == keys)
+
+
+@lru_cache(maxsize=8)
+def _multipliers(words: int) -> NDArray[np.uint64]:
+    """Return odd numbers, always the same."""
+    numbers: NDArray[np.uint64] = np.random.default_rng(0x5EED).integers(0, 2**63, words, dtype=np.uint64)
+    return np.asarray(numbers * np.uint64(2) + np.uint64(1), dtype=np.uint64)
 
 
 def _words(X: Any, which: slice | Indices) -> NDArray[np.uint64]:

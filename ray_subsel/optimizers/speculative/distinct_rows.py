@@ -55,7 +55,7 @@ def distinct_rows_of(problem: Problem, workers: Workers = serial) -> tuple[Disti
     utility, original = problem.utility, np.arange(problem.n)
     distinct = np.flatnonzero(same == original)
     compact = distinct.size < _COMPACT_BELOW * problem.n and not is_tensor(X) and not isinstance(X, np.memmap)
-    weights = counts
+    weights = None if problem.multiplicity is None else counts
     if compact:
         X, same = X[distinct], np.searchsorted(distinct, same)
         utility = None if utility is None else utility[distinct]

@@ -9,25 +9,30 @@ picks a draft would have kept: those up to the first that was not among the rows
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import row_dots
-from ray_subsel.optimizers.speculative.ahead import Foresight, Passes, foresee
+from ray_subsel.core.unit_rows import is_tensor, row_dots
+from ray_subsel.optimizers.speculative.ahead import Foresight, foresee
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
+from ray_subsel.optimizers.speculative.passes import Passes
 from ray_subsel.optimizers.speculative.propose import exact_gains
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
 
-_NORM_TURNS = 8
-"""Turns after which the norm of the direction is computed again."""
-_GAINS_AT_ONCE = 64
+_DIRECT_TURNS = 64
+"""Turns after which the direction is computed again; until then picks are taken from it as they are made, rounded."""
+_FIRST_TURNS = 8
+"""Turns after which it is looked at how many of them values did not decide."""
+_GAIN_NUMBERS = 1 << 13
 _FEW = 4
-"""Picks whose vectors are added one by one."""
+"""Picks whose vectors are read one by one."""
+_CLOSE_CALL = 40.0
+"""Microseconds that it takes to compute in float64 what values do not tell apart; they only decide on the way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,156 +114,242 @@ class _Walking:
         picks: int,
         workers: Workers,
     ) -> None:
-        rows = distinct.rows
-        self.distinct, self.score, self.start, self.taken, self.picks = distinct, score, start, taken, picks
-        self.passes = Passes(distinct, taken, workers)
+        self.score, self.start, self.taken, self.picks, self.workers = score, start, taken, picks, workers
         self.order: list[int] = []
         self.gone: list[int] = []
-        self.sums = np.empty((picks + 1, rows.d))
+        self.sums = np.empty((picks + 1, distinct.rows.d))
         self.sums[0] = chosen
-        self._added = 0
         self.read = self.evaluations = 0
+        self._added = self._close = self._looked = 0  # picks in the sums, picks that values did not decide, since when
         self._highest: NDArray[np.bool_] | None = None
-        self._ties: list[float] = score.ties(start + np.arange(picks + 1)).tolist()
+        self._ties: list[float] = (score.ties(start + np.arange(picks + 1)) / score.penalty).tolist()
         self._limit = distinct.copies.size
+        self._once = bool((self._limit <= 1).all())  # no row has several units
         self._utility = distinct.most_utility
-        self._most_norm, self._norm_until = 0.0, 0
-        self._noise = self._pass_noise = self._step_noise = 0.0
-        self._products = np.empty((rows.n, 0), dtype=rows.working_dtype)
-        self._drift: Floats | None = None
+        self._wide = self._negative = False  # whether rows were widened, and whether there were picks of negative value
+        self._read_rows(distinct)
+
+    def _read_rows(self, distinct: DistinctRows) -> None:
+        """Let passes be over these rows, from the next on."""
+        rows, score = distinct.rows, self.score
+        self.distinct = distinct
+        self.passes = Passes(distinct, self.taken, score.penalty, self.workers, self.picks - len(self.order))
+        if self._once:
+            self.passes.base[self.order] = -np.inf
+        self._drift = self._turning = None
         if score.pace is not None:
-            self._drift = np.empty(rows.n, dtype=rows.working_dtype)
-            rows.multiplier(self._drift, workers)(score.total / score.pace)
+            turning = score.total / (score.pace * score.penalty)
+            self._drift, self._turning = np.empty(rows.n, rows.working_dtype), turning.astype(rows.working_dtype)
+            rows.multiplier(self._drift, self.workers)(turning)
+        self._row = rows.rounded_row if rows.as_is is None else rows.as_is.__getitem__
+        self._direct()
 
     def run(self, foresight: Foresight, size: int) -> None:
         """Make the picks."""
+        if not self._alone(1):
+            return
         values = self.passes.values
-        foreseen: dict[int, int] = {}
-        right = 0
-        self._pass()
         if size < values.size:
             self._highest = values >= np.partition(values, values.size - size)[values.size - size]
-        while (row := self._best(values)) is not None:
-            self._take(row)
-            left = self.picks - len(self.order)
-            if left == 0:
+            self._highest[self.order[0]] = True
+        while (left := self.picks - len(self.order)) > 0:
+            turns = 1 if self._wide else min(foresight.turns(), left)
+            if not (self._ahead(foresight, turns) if turns > 1 else self._alone(min(foresight.alone(), left))):
                 return
-            column = foreseen.get(row)
-            if column is not None:
-                self._follow(column)
-                right += 1
-                continue
-            if foreseen:
-                foresight.learn(len(foreseen), right)
-            turns = min(foresight.turns(), left)
-            foreseen, right = (self._pass_ahead(foresight, turns), 0) if turns > 1 else (self._pass(), 0)
 
     def walk(self) -> Walk:
         """Return the picks."""
         self._add_up()
-        picked, utility = np.array(self.order, dtype=np.int64), self.distinct.utility
+        picked, utility, rows = np.array(self.order, dtype=np.int64), self.distinct.utility, self.distinct.rows
         gains = np.empty(picked.size)
-        for start, stop in ranges(picked.size, _GAINS_AT_ONCE):
-            vectors = self.distinct.rows.take(picked[start:stop])
-            gains[start:stop] = row_dots(vectors, self.score.total - self.score.penalty * self.sums[start:stop]) - 1.0
+        for start, stop in ranges(picked.size, max(16, _GAIN_NUMBERS // rows.d)):
+            directions = self.score.total - self.score.penalty * self.sums[start:stop]
+            gains[start:stop] = row_dots(rows.take(picked[start:stop]), directions) - 1.0
         if utility is not None:
             gains += utility[picked]
-        ids = self.distinct.copies.units(picked, np.array(self.gone, dtype=np.int64))
+        gone = self.taken[picked] if self._once else np.array(self.gone, dtype=np.int64)
+        ids = self.distinct.copies.units(picked, gone)
         kept = picked.size if self._highest is None else _before_first(~self._highest[picked])
         return Walk(ids, gains, self.sums[: picked.size + 1], kept, self.read, self.evaluations)
 
-    def _pass(self) -> dict[int, int]:
-        """Find the values of the next turn; no pick is foreseen."""
-        self.passes.one(self._turn())
-        self.read += 1
-        self.evaluations += self.taken.size
-        return {}
+    def _alone(self, turns: int) -> bool:
+        """Make so many picks with a pass each; False where no unit is left."""
+        until = len(self.order) + turns
+        while (turn := len(self.order)) < until:
+            if turn >= self._direct_until:
+                self._widen_or_not()
+                self._direct()
+            if not self._stretch(min(until, self._direct_until) - turn):
+                return False
+        return True
 
-    def _pass_ahead(self, foresight: Foresight, turns: int) -> dict[int, int]:
-        """Find the values of the next turn, and what the picks that are foreseen after the last would change.
+    def _stretch(self, turns: int) -> bool:
+        """Make at most so many picks from the direction that is known; False where no unit is left.
 
-        Returns
-        -------
-        The picks that are foreseen, and the column that :meth:`_follow` takes for each.
+        Beside the products there is little in this loop: a pass over X empties the caches, and whatever is looked at
+        then comes from far.
         """
-        distinct, score, values = self.distinct, self.score, self.passes.values
-        self._add_up()
-        turn = len(self.order)
-        pick = self.sums[turn] - self.sums[turn - 1]
-        picks, steps = foresee(distinct.rows, score, values, pick, foresight.highest(values), turns - 1)
+        passes, direction, order, turn = self.passes, self._direction, self.order, len(self.order)
+        plain = self._once and self._turning is None
+        values, base, product, row_of, closed = passes.values, passes.base, passes.product, self._row, -np.inf
+        argmax, item, add, subtract = values.argmax, values.item, np.add, np.subtract
+        margin = 2 * self._noise + self._ties[turn + turns - 1]
+        least = self._least + 2 * margin
+        for _ in range(turns):
+            product(direction, values)
+            add(values, base, values)
+            row = int(argmax())
+            top = item(row)
+            values[row] = closed
+            if item(argmax()) >= top - margin:
+                if top == closed:
+                    break
+                values[row] = top
+                row = self._decide(values, top - margin)
+                values[row] = closed
+            if plain and top >= least:
+                order.append(row)
+                base[row] = closed
+                subtract(direction, row_of(row), direction)
+            else:
+                values[row] = top
+                self._take(row)
+                if top < least and not self._within_room(2 * margin - top):
+                    break
+        made = len(order) - turn
+        self.read += made
+        self.evaluations += made * values.size
+        return bool(top > closed)
+
+    def _ahead(self, foresight: Foresight, turns: int) -> bool:
+        """Make the picks that are foreseen, and the next, with one pass; False where no unit is left."""
+        score, passes, values = self.score, self.passes, self.passes.values
+        if len(self.order) >= self._direct_until:
+            self._direct()
+        rows = self.distinct.rows
+        pick = rows.rounded_row(self.order[-1])
+        picks, steps = foresee(rows, self._turning, values, pick, foresight.highest(values), turns - 1)
         if not picks:
-            return self._pass()
-        self._products = self.passes.several(self._turn(), steps, score.penalty)
+            return self._alone(1)
+        products = passes.several(self._direction, steps)
         self.read += 1
         self.evaluations += self.taken.size * (1 + len(picks))
-        step = score.penalty + score.drift
-        most = self._most_norm + turns * step + self._utility + 1.0
-        self._step_noise = rounding(distinct.rows, step, 0.0) + 2 * distinct.rows.unit_roundoff * most
-        return {row: column for column, row in enumerate(picks, 1)}
+        columns = {row: column for column, row in enumerate(picks, 1)}
+        step = 1.0 + score.drift / score.penalty
+        most = self._most_norm + turns * step
+        noise, more = self._noise, rounding(rows, step, 0.0) + 2 * rows.unit_roundoff * (most + 1.0)
+        right = 0
+        while (row := self._best(values, noise)) is not None:
+            if (value := values.item(row)) < self._least + 2 * noise:
+                self._within_room(2 * noise - value)
+            self._take(row)
+            if len(self.order) == self.picks:
+                return True
+            column = columns.get(row)
+            if column is None:
+                foresight.learn(len(picks), right)
+                return True
+            right += 1
+            noise += more
+            np.subtract(values, products[:, column], out=values)
+            if self._drift is not None:
+                np.add(values, self._drift, out=values)
+        return False
 
-    def _follow(self, column: int) -> None:
-        """Let values be those after a pick that was foreseen."""
-        values = self.passes.values
-        np.subtract(values, self._products[:, column], out=values)
-        if self._drift is not None:
-            np.add(values, self._drift, out=values)
-        self._noise += self._step_noise
+    def _direct(self) -> None:
+        """Compute the direction of the next turn anew, and bound the rounding of values until it is done again.
 
-    def _turn(self) -> Float64s:
-        """Return the direction of the turn that is next, and bound the rounding of its values."""
-        turn = len(self.order)
-        direction = self._direction(turn)
-        if turn >= self._norm_until:  # a bound will do
-            norm = math.sqrt(direction @ direction) + _NORM_TURNS * (self.score.penalty + self.score.drift)
-            self._pass_noise = rounding(self.distinct.rows, norm, self._utility)
-            self._most_norm, self._norm_until = norm, turn + _NORM_TURNS
-        self._noise = self._pass_noise
-        return direction
+        A pick x changes the direction q to q - x, where units are those of a pick, and |q - x|^2 = |q|^2 - 2 <x, q> + 1
+        is at most |q|^2 + 1 while the values of picks are not negative. Once some were there is room for a few more.
+        Where values are not <x, q>, |q - x| <= |q| + 1.
+        """
+        rows, penalty, turn = self.distinct.rows, self.score.penalty, len(self.order)
+        direction = self._exact_direction() / penalty
+        step, square = 1.0 + self.score.drift / penalty, float(direction @ direction)
+        plain = self._turning is None and self.distinct.utility is None
+        turns = _DIRECT_TURNS if plain else max(_DIRECT_TURNS // 4, min(_DIRECT_TURNS, int(math.sqrt(square))))
+        turns = turns if turn else _FIRST_TURNS
+        self._room = square + turns if self._negative else 0.0
+        norm = math.sqrt(square + turns + self._room) if plain else math.sqrt(square) + turns * step
+        self._least = 0.0 if plain else -np.inf
+        self._direction = direction.astype(rows.working_dtype)
+        stepping = turns * rows.unit_roundoff * (2 * norm + 8 * step)
+        self._noise, self._most_norm = rounding(rows, norm + self._utility / penalty, 0.0) + stepping, norm
+        self._direct_until = turn + turns
 
-    def _best(self, values: Floats) -> int | None:
+    def _within_room(self, below: float) -> bool:
+        """Take note of a value so far below zero; the direction is computed anew where there is no room for it."""
+        self._negative, self._room = True, self._room - 2 * below
+        if self._room < 0:
+            self._direct_until = 0
+        return self._room >= 0
+
+    def _widen_or_not(self) -> None:
+        """Let passes be in float64, if the last ones told so little apart that this takes less time."""
+        rows, turns = self.distinct.rows, len(self.order) - self._looked
+        if turns < _FIRST_TURNS:
+            return
+        close, self._close, self._looked = self._close, 0, len(self.order)
+        more = rows.n * rows.d / 15_000 + rows.n / 2_500  # microseconds of a pass in float64
+        if (
+            close >= 4
+            and close * _CLOSE_CALL > turns * more
+            and rows.working_dtype == np.float32
+            and not is_tensor(rows.X)
+        ):
+            self._wide = True
+            self._read_rows(replace(self.distinct, rows=rows.wide()))
+
+    def _best(self, values: Floats, noise: float) -> int | None:
         """Return the row that is picked next, or None where no unit is left."""
         row = int(values.argmax())
-        top = float(values[row])
+        top = values.item(row)
         if top == -np.inf:
             return None
         values[row] = -np.inf
-        turn = len(self.order)
-        tie = self._ties[turn]
-        level = top - 2 * self._noise - tie
-        second = values[values.argmax()]
+        level = top - 2 * noise - self._ties[len(self.order)]
+        second = values.item(values.argmax())
         values[row] = top
-        if second < level:
-            return row
+        return row if second < level else self._decide(values, level)
+
+    def _decide(self, values: Floats, level: float) -> int:
+        """Return the row that is picked next of those whose values reach a level."""
+        self._close += 1
         close = np.flatnonzero(values >= level)
-        exact = exact_gains(self.distinct, close, self._direction(turn))
-        tied = close[exact.max() - exact <= tie]
+        exact = exact_gains(self.distinct, close, self._exact_direction())
+        tied = close[exact.max() - exact <= self.score.penalty * self._ties[len(self.order)]]
         return int(tied[np.argmin(self.distinct.copies.units(tied, self.taken[tied]))])
 
-    def _direction(self, turn: int) -> Float64s:
-        """Return what gains are products with when so many picks of the walk were made."""
+    def _exact_direction(self) -> Float64s:
+        """Return what gains are products with at the next turn."""
         self._add_up()
+        turn = len(self.order)
         return self.score.direction(self.sums[turn], self.start + turn)
 
     def _add_up(self) -> None:
         """Find the sums of the picks so far."""
-        rows, sums, done, turn = self.distinct.rows, self.sums, self._added, len(self.order)
-        if turn > done + _FEW:
-            sums[done + 1 : turn + 1] = rows.take(np.array(self.order[done:]))
-            some = sums[done : turn + 1]
-            np.add.accumulate(some, axis=0, out=some)  # one after the other, as the definition adds
-        else:
-            for at in range(done, turn):
-                np.add(sums[at], rows.row(self.order[at]), out=sums[at + 1])
-        self._added = turn
+        rows, fresh = self.distinct.rows, self.order[self._added :]
+        vectors = [rows.row(row) for row in fresh] if len(fresh) <= _FEW else rows.take(np.array(fresh))
+        sums = list(self.sums[self._added : len(self.order) + 1])
+        for before, vector, after in zip(sums, vectors, sums[1:], strict=False):  # faster than accumulate, same sums
+            np.add(before, vector, after)
+        self._added = len(self.order)
 
     def _take(self, row: int) -> None:
-        """Take note of a pick."""
-        taken = int(self.taken[row])
+        """Take note of a pick, and turn to what gains are products with after it."""
+        direction = self._direction
         self.order.append(row)
-        self.gone.append(taken)
-        self.taken[row] = taken + 1
-        if taken + 1 >= self._limit[row]:
+        if self._once:
             self.passes.close(row)
+        else:
+            gone = self.taken.item(row)
+            self.gone.append(gone)
+            self.taken[row] = gone + 1
+            if gone + 1 >= self._limit.item(row):
+                self.passes.close(row)
+        np.subtract(direction, self._row(row), direction)
+        if self._turning is not None:
+            np.add(direction, self._turning, direction)
 
 
 def _before_first(found: NDArray[np.bool_]) -> int:

@@ -8,7 +8,7 @@ from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_in_pla
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("d", [1, 3, 8])
+@pytest.mark.parametrize("d", [1, 3, 8, 20])
 def test_the_representative_is_the_lowest_equal_row(dtype, d):
     draw = np.random.default_rng(d)
     distinct = draw.standard_normal((20, d)).astype(dtype)
@@ -17,9 +17,19 @@ def test_the_representative_is_the_lowest_equal_row(dtype, d):
     assert representatives(distinct[which], None).tolist() == [lowest[row] for row in which.tolist()]
 
 
-def test_rows_of_different_utility_are_not_copies():
-    X = np.ones((4, 3))
+@pytest.mark.parametrize("d", [3, 20])
+def test_rows_of_different_utility_are_not_copies(d):
+    X = np.ones((4, d))
     assert representatives(X, np.array([1.0, 2.0, 1.0, 2.0])).tolist() == [0, 1, 0, 1]
+
+
+def test_rows_that_are_equal_in_the_first_columns_alone_are_no_copies():
+    X = np.random.default_rng(0).normal(size=(5_000, 20)).astype(np.float32)
+    X[1_000:4_000, :8] = X[0, :8]
+    X[3_000], X[4_999] = X[2_000], X[10]
+    expected = np.arange(5_000)
+    expected[3_000], expected[4_999] = 2_000, 10
+    assert np.array_equal(representatives(X, None), expected)
 
 
 def test_ids_are_handed_out_lowest_first_and_as_often_as_counted():
@@ -28,6 +38,14 @@ def test_ids_are_handed_out_lowest_first_and_as_often_as_counted():
     assert [copies.unit(1, taken) for taken in range(3)] == [1, 1, 4]
     assert copies.size.tolist() == [3, 3, 0, 0, 0]
     assert copies.units(np.array([0, 1]), np.array([1, 2])).tolist() == [3, 4]
+
+
+def test_copies_of_distinct_rows_are_the_rows():
+    counts = np.array([1, 0, 3, 1])
+    copies = copies_of(np.arange(4), counts, 4)
+    assert copies.size.tolist() == counts.tolist()
+    assert [copies.unit(2, taken) for taken in range(3)] == [2, 2, 2]
+    assert copies.units(np.array([0, 3]), np.array([0, 0])).tolist() == [0, 3]
 
 
 def test_distinct_rows_move_to_the_front_of_the_array_that_is_given():

@@ -82,6 +82,31 @@ def test_a_paced_walk_compares_the_paced_gain_and_returns_that_of_f(ahead):
         chosen += unit[pick]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [2, 3, 40])
+@pytest.mark.parametrize("mean", [0.0, 2.0])
+def test_picks_to_the_last_row_are_the_greedys(dtype, d, mean):
+    rng = np.random.default_rng(d)
+    X = rng.normal(size=(400, d))
+    X[:, 0] += mean
+    X[300:] = X[rng.integers(0, 300, 100)]  # copies
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(dtype)
+    asked = problem(X, 400)  # beyond the mean, where values are negative
+    for ahead in (AheadSizes(1), AheadSizes(8, 64)):
+        found = walk(asked, 400, foresight=Foresight(10**6, 10**4, ahead))
+        assert found.ids.tolist() == NaiveGreedy().maximize(asked).indices.tolist()
+
+
+def test_where_values_do_not_tell_rows_apart_they_are_computed_in_float64():
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 3_000)
+    X = np.stack((np.cos(angles), np.sin(angles)), axis=1).astype(np.float32)
+    asked = problem(X, 200)
+    kept = X.copy()
+    found = walk(asked, 200)
+    assert found.ids.tolist() == NaiveGreedy().maximize(asked).indices.tolist()
+    assert np.array_equal(X, kept)
+
+
 def test_fewer_picks_come_back_where_all_units_are_gone():
     X = cloud(1, n=6)
     assert sorted(walk(problem(X, 6), 9).ids.tolist()) == list(range(6))

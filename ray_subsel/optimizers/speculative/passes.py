@@ -1,0 +1,111 @@
+"""Multiply all rows with the direction of a turn, alone or with what picks would change, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ray_subsel.core.threads import Workers, ranges, serial
+from ray_subsel.core.types import Floats, Indices
+from ray_subsel.core.unit_rows import UnitRows, is_tensor
+from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
+
+COLUMN_NUMBERS = 3 << 19
+"""Up to so many numbers X is copied by columns for many passes: one takes 0.5 to 0.9 of the time."""
+_COPY_PASSES = 64  # for which that pays; twice the dimension, where that is less
+_COPIED_NUMBERS = 1 << 13
+
+
+class Passes:
+    """Values <x, direction> + utility / unit of all rows, in the precision of X; -infinity where no unit is left.
+
+    Parameters
+    ----------
+    distinct : DistinctRows
+    taken : int64 array of shape (n,)
+        Units of each row that are gone.
+    unit : float
+        Of utilities in directions.
+    workers : Workers
+    turns : int
+        About how many passes there will be.
+
+    Attributes
+    ----------
+    values : float array of shape (n,)
+        Of the turn that is next.
+    base : float array of shape (n,)
+        What is added to products: minus infinity where no unit is left.
+    product : callable
+        Writes the products of all rows with a vector of the same type to an array: to ``values`` only.
+    """
+
+    def __init__(
+        self, distinct: DistinctRows, taken: Indices, unit: float = 1.0, workers: Workers = serial, turns: int = 1
+    ) -> None:
+        rows, utility = distinct.rows, distinct.utility
+        self._rows, self._workers = rows, workers
+        self.values = np.empty(rows.n, dtype=rows.working_dtype)
+        self.base = np.zeros_like(self.values) if utility is None else (utility / unit).astype(rows.working_dtype)
+        self.base[taken >= distinct.copies.size] = -np.inf
+        self.product = self._alone(turns)
+        self._memory = np.empty(0, dtype=rows.working_dtype)
+        self._products: dict[int, tuple[Floats, Floats, Callable[[Floats], None]]] = {}
+
+    def _alone(self, turns: int) -> Callable[[Floats, Floats], object]:
+        rows, serially = self._rows, self._workers is serial
+        if serially and turns >= min(2 * rows.d, _COPY_PASSES) and by_columns(rows):
+            return _columns(rows).dot
+        if serially and rows.as_is is not None:
+            return rows.as_is.dot
+        multiply = rows.multiplier(self.values, self._workers)
+        return lambda direction, _: multiply(direction)
+
+    def one(self, direction: Floats) -> None:
+        """Find the values in a direction."""
+        self.product(direction, self.values)
+        np.add(self.values, self.base, self.values)
+
+    def several(self, direction: Floats, steps: Floats) -> Floats:
+        """Find the values in a direction; return the products of all rows with it and J more vectors, shape (n, 1 + J).
+
+        Parameters
+        ----------
+        steps : float array of shape (J, d)
+        """
+        found, vectors, multiply = self._product(len(steps) + 1)
+        vectors[:, 0] = direction
+        vectors[:, 1:] = steps.T
+        multiply(vectors)
+        np.add(found[:, 0], self.base, out=self.values)
+        return found
+
+    def _product(self, columns: int) -> tuple[Floats, Floats, Callable[[Floats], None]]:
+        """Return what a product with so many vectors is written to, what they are written to, and the product."""
+        if columns not in self._products:
+            rows = self._rows
+            if self._memory.size < rows.n * columns:
+                self._memory, self._products = np.empty(rows.n * columns, dtype=self.values.dtype), {}
+            found = self._memory[: rows.n * columns].reshape(rows.n, columns)
+            vectors: Floats = np.empty((rows.d, columns), dtype=self.values.dtype)
+            self._products[columns] = found, vectors, rows.multiplier(found, self._workers)
+        return self._products[columns]
+
+    def close(self, row: int) -> None:
+        """Let a row have no unit left, from now on."""
+        self.base[row] = self.values[row] = -np.inf
+
+
+def by_columns(rows: UnitRows) -> bool:
+    """Tell whether a copy of rows by columns is multiplied faster with a vector, and can be had."""
+    return rows.n * rows.d <= COLUMN_NUMBERS and not is_tensor(rows.X)
+
+
+def _columns(rows: UnitRows) -> Floats:
+    """Return the unit vectors, rounded, shape (n, d), column after column in memory."""
+    memory: Floats = np.empty((rows.d, rows.n), dtype=rows.working_dtype)
+    single = memory.dtype == np.float32
+    for start, stop in ranges(rows.n, max(16, _COPIED_NUMBERS // rows.d)):
+        memory[:, start:stop] = (rows.single(slice(start, stop)) if single else rows.slice(start, stop)).T
+    return np.asarray(memory.T)
