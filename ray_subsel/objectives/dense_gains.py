@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.objectives.improvements import Improvements
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesAbove
 
@@ -118,6 +119,19 @@ class DenseGains:
         """Choose a candidate; bounds stay as they are until :meth:`settle`."""
         self.levels.take(item)
         self._picks += 1
+
+    def improves_few(self, item: int) -> bool:
+        """Tell whether a candidate improves so few represented items that :meth:`improvements` are worth to look at."""
+        return self._above is not None and self.levels.improves_few(item)
+
+    def improvements(self, items: Indices) -> Improvements | None:
+        """Return what some candidates improve, in float64; None where it is not little."""
+        return self.levels.improvements(items)
+
+    def take_in_order(self, items: Indices) -> None:
+        """Choose candidates."""
+        self.levels.take_in_order(items)
+        self._picks += items.size
 
     def take_apart(self, items: Indices) -> None:
         """Choose candidates that are :meth:`apart`."""

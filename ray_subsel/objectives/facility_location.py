@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid
-from ray_subsel.core.threads import block_workers
+from ray_subsel.core.threads import block_workers, ranges
 from ray_subsel.core.types import Float64s, Floats, Indices, Mask
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.dense_gains import DenseGains
+from ray_subsel.objectives.improvements import FEW, Improvements
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.moment_bounds import cheap_bounds
@@ -35,6 +36,7 @@ from ray_subsel.objectives.target import ETA, Target
 Singles = NDArray[np.float32]
 
 _ROUNDING = 2.0**-24  # more than float32 takes from a number up to 1, or adds to it
+_AT_ONCE = 16  # candidates that are compared with all levels together
 _SHORT = 64  # what a candidate improves is remembered where it is at most the 64th part of what is represented
 
 BLOCK_BYTES = 60 << 20
@@ -270,6 +272,7 @@ class _Nearest(Levels):
     weights: NDArray[Any] | None
     _seen: tuple[int, Indices, Float64s] | None = None
     _lists: dict[int, tuple[Indices, Float64s]] = field(default_factory=dict)  # what was seen, where it is little
+    _together: Improvements | None = None  # what was seen last of several
     _since: Mask = field(init=False)  # what picks have moved since then
     _moved: int = 0
 
@@ -313,6 +316,32 @@ class _Nearest(Levels):
             self.floor[items] = _lowered(similarities, self.error)
         self._seen = None
         self._lists.pop(item, None)
+
+    def improves_few(self, item: int) -> bool:
+        return self._improved(item)[0].size <= FEW
+
+    def improvements(self, items: Indices) -> Improvements | None:
+        found, size = [], 0
+        for start, stop in ranges(items.size, _AT_ONCE):
+            place = (self.W.columns(items[start:stop]) > self.floor).ravel().nonzero()[0]
+            found.append(place + start * self.W.m)
+            size += place.size
+            if size > FEW * items.size:
+                return None
+        which, rows = np.divmod(np.concatenate(found), self.W.m)
+        similarities = self.W.pairs(items[which], rows) if self.exact is None else self.exact.pairs(items[which], rows)
+        self._together = Improvements.of(items, which, rows, similarities, self.best[rows], self.to.weights[rows])
+        return self._together
+
+    def take_in_order(self, items: Indices) -> None:
+        assert self._together is not None
+        rows, similarities = self._together.improved_by(items)
+        self._moved += rows.size
+        self._since[rows] = True
+        np.maximum.at(self.best, rows, similarities)
+        if self.error is not None:
+            self.floor[rows] = _lowered(self.best[rows], self.error)
+        self._seen = self._together = None
 
     @property
     def moved(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.objectives.improvements import Improvements
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,21 @@ class Levels(abc.ABC):
 
     def take_apart(self, items: Indices) -> None:
         """Choose candidates that are :meth:`apart`."""
+        for item in items.tolist():
+            self.take(item)
+
+    def improves_few(self, item: int) -> bool:
+        """Tell whether a candidate improves so few represented items that :meth:`improvements` are worth to look at."""
+        del item
+        return False
+
+    def improvements(self, items: Indices) -> Improvements | None:
+        """Return what some candidates improve, in float64; None where it is not little."""
+        del items
+        return None
+
+    def take_in_order(self, items: Indices) -> None:
+        """Choose candidates."""
         for item in items.tolist():
             self.take(item)
 

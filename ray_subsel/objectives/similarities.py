@@ -94,6 +94,10 @@ class KeptSimilarities(Similarities):
                 np.take(self.block, items[start:stop], axis=0, out=part, mode="clip")
             yield slice(start, stop), part
 
+    def pairs(self, candidates: Indices, items: Indices) -> NDArray[Any]:
+        """Return the similarity of each candidate to the represented item beside it."""
+        return np.asarray(self.block[items, candidates])
+
     def positive_sums(self, counts: Indices | None = None) -> Float64s:
         """Return the sum of each represented item's positive similarities, shape (m,), each as often as it counts."""
         sums, out = np.empty(self.m), np.empty((min(ROWS, self.m), self.n), dtype=self.dtype)

@@ -24,6 +24,7 @@ _KEEP_BYTES = 2048  # a vector; products of longer ones cost more than the memor
 _EXACT_BYTES = 256 << 20  # float64 vectors that are kept
 _FIRST, _AHEAD = 32, 64  # rows that are computed ahead, at first and at most
 _SHARE, _NUMBERS = 1 / 12, 19  # of the rows, which cost as much as a block, and its memory as numbers of a vector
+_PAIRS = 1 << 17  # numbers of vectors that are multiplied two by two
 _LEVEL = 4  # picks that cost as much as a level
 
 
@@ -236,6 +237,17 @@ class ExactSimilarities:
         rows = to.items.take(items) if own is None else own.take(items, axis=0)
         vector = own[item] if own is not None and to.items is to.candidates else to.candidates.row(item)
         return np.asarray(to.kernel.of(rows, vector[None])[:, 0])
+
+    def pairs(self, candidates: Indices, items: Indices) -> Float64s:
+        """Return the similarity of each candidate to the represented item beside it, by an affine kernel."""
+        to, own, found = self.to, self._items, np.empty(items.size)
+        for start, stop in ranges(items.size, max(1, _PAIRS // to.items.d)):
+            vectors = self._vectors(candidates[start:stop])
+            rows = to.items.take(items[start:stop]) if own is None else own.take(items[start:stop], axis=0)
+            found[start:stop] = np.einsum("ij,ij->i", rows, vectors)
+        affine = to.kernel.affine()
+        assert affine is not None
+        return found * affine[0] + affine[1]
 
     def positive_sums(self, items: Indices) -> Float64s:
         """Return the sum of the positive similarities of some represented items to all candidates."""

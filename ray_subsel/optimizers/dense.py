@@ -15,8 +15,8 @@ from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
+from ray_subsel.optimizers.known_picks import KnownPicks
 from ray_subsel.optimizers.speculative.copies import representatives
-from ray_subsel.optimizers.tied_run import TiedRun
 from ray_subsel.optimizers.ties import relative_width, tie_width_in
 
 _COMPACT_BELOW = 0.75  # share of distinct rows
@@ -62,7 +62,7 @@ class DenseRanking:
     _settled: int = field(init=False, default=0)  # the pick before which all bounds were up to date
     _looked: int = field(init=False, default=0)  # at bounds since then
     _unsettled: int = field(init=False, default=0)  # looks that cost what it costs to bring all up to date
-    _run: TiedRun = field(init=False, default_factory=TiedRun)
+    _run: KnownPicks = field(init=False, default_factory=KnownPicks)
 
     def __post_init__(self) -> None:
         q = self.gains.W.n
@@ -130,11 +130,11 @@ class DenseRanking:
         """Return the open item of largest key, the lowest of several, and its gain."""
         free = self.feasible.open
         if self._run.items:
-            item = self._run.next(free)
-            if item is not None:
-                return item, self._known_gain(item)
+            found = self._run.next(free)
+            if found is not None:
+                return found[0], self._known_gain(found[0]) if found[1] is None else found[1]
             self._end_run()
-        while True:
+        while not self._run.items:
             keys = self._keys
             top = int(keys.argmax())
             if not free[top]:
@@ -156,21 +156,55 @@ class DenseRanking:
                         self._look(int(waiting[np.argmax(keys[waiting])]))
                         continue
                     self._start_run(close, float(keys[top]))
+                elif self._plain and self.gains.improves_few(int(self.candidate[top])) and self._foresee():
+                    continue
                 return int(close[0]), self._known_gain(int(close[0]))
+        return self._run.items[0], self._run.gains[0]
 
     def _start_run(self, tied: Indices, key: float) -> None:
         """Let items that tie be the next picks, in order, where picks of some change no gain of the others."""
-        if not self.gains.several or self.scale is not None or self.problem.utility is not None:
+        if not self.gains.several or not self._plain:
             return
         some = tied[: self._run.most]
         self._run.start(some, self._keys[some], key, self.gains.apart(self.candidate[some]))
 
+    @property
+    def _plain(self) -> bool:
+        """Whether keys are gains of the objective."""
+        return self.scale is None and self.problem.utility is None
+
+    def _foresee(self) -> bool:
+        """Look for the next picks among the items of largest keys, until another could win; tell whether to go on."""
+        if not self._run.due():
+            return False
+        if self._pick != self._settled:
+            self._settle()
+        keys, most = self._keys, self._run.among
+        some, outside = np.arange(keys.size), -np.inf
+        if most < keys.size:
+            order = keys.argpartition(keys.size - most - 1)[-most - 1 :]
+            some, outside = np.sort(order[1:]), float(keys[order[0]])
+        some = some[self.feasible.open[some]]
+        if self._copies:  # the lowest of each
+            some = some[np.sort(np.unique(self.candidate[some], return_index=True)[1])]
+        candidates = self.candidate[some]
+        found = self.gains.improvements(candidates)
+        if found is None:
+            return self._run.foresee([], [])
+        places, gains = found.picks(outside, self._rounding, self.gains.unit)
+        self.evaluations += candidates.size
+        return self._run.foresee(some[places].tolist() if places else [], gains)
+
     def _end_run(self) -> None:
         """Bring up to date what the picks of a run have changed."""
+        foreseen = bool(self._run.gains)
         taken = self._run.end()
         if taken:
             before = self.gains.moved
-            self.gains.take_apart(self.candidate[taken])
+            if foreseen:
+                self.gains.take_in_order(self.candidate[taken])
+            else:
+                self.gains.take_apart(self.candidate[taken])
             self._note(before)
 
     def _known_gain(self, item: int) -> float:

@@ -41,6 +41,9 @@ def test_blocks_rows_and_columns_are_those_of_the_kernel(kernel: str, d: int, ow
     np.testing.assert_allclose(exact.positive_sums(some), np.maximum(expected[some], 0).sum(axis=1), rtol=1e-12)
     if kernel == "rbf":
         return
+    pairs = np.random.default_rng(0).integers(0, (n, to.m), (300, 2)).T
+    np.testing.assert_allclose(exact.pairs(pairs[0], pairs[1]), expected[pairs[1], pairs[0]], atol=1e-13)
+    np.testing.assert_array_equal(KeptSimilarities(block, own).pairs(pairs[0], pairs[1]), block[pairs[1], pairs[0]])
     single = np.abs(expected - similarity_block(to, np.float32)).max()
     assert single <= (to.kernel.single_error(d) or 0)
     for W in (ComputedSimilarities.of(to, np.float32, 0), KeptSimilarities(block.astype(np.float32), own)):
