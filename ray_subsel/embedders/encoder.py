@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_subsel.core.errors import invalid, unknown
 from ray_subsel.core.types import Indices
@@ -35,6 +38,8 @@ TOKENIZE_AT_ONCE = 8192
 """Texts whose tokens are sorted by length together, while the next ones are being cut into tokens."""
 GPU_TOKENS = 65_536
 """Tokens that keep a GPU busy in one forward pass."""
+GPU_AHEAD = 2
+"""How often so many texts are being cut into tokens while a GPU computes."""
 FEW_TEXTS, LONGER = 16, 1.25
 """Of a forward pass on a CPU, which computes padding too: shards of 250 short texts take 0.63 of the time that passes
 of 64 texts take, 2,000 texts together 0.9 (MiniLM, measured)."""
@@ -107,6 +112,7 @@ class BertEmbedder(Embedder):
         self._pooling = read_pooling(folder)
         longest = min(max_length, self._pooling.max_length or max_length)
         self._tokenizer, self._max_length = load_tokenizer(folder, longest, position_limit(network))
+        tokens_of(self._tokenizer, [], self._max_length)  # set up before threads share it
         self._network = _in_precision(network.eval(), precision).to(device)
         self._batch_size = batch_size
         self._device = device
@@ -183,23 +189,18 @@ class BertEmbedder(Embedder):
 
     def _windows(self, texts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
         """Yield the tokens of some texts after the other, from where on; the next are made meanwhile."""
-        starts = range(0, len(texts), TOKENIZE_AT_ONCE)
-        with ThreadPoolExecutor(1) as executor:
-            coming = [executor.submit(self._tokenize, texts, start) for start in starts[:1]]
+        starts, ahead = range(0, len(texts), TOKENIZE_AT_ONCE), 1 if self._device == "cpu" else GPU_AHEAD
+        with ThreadPoolExecutor(ahead) as executor:
+            coming = deque(executor.submit(self._tokenize, texts, start) for start in starts[:ahead])
             for turn, start in enumerate(starts):
-                tokens = coming.pop().result()
-                coming += [executor.submit(self._tokenize, texts, after) for after in starts[turn + 1 : turn + 2]]
+                tokens = coming.popleft().result()
+                coming += [
+                    executor.submit(self._tokenize, texts, more) for more in starts[turn + ahead : turn + ahead + 1]
+                ]
                 yield start, tokens
 
     def _tokenize(self, texts: Sequence[str], start: int) -> list[list[int]]:
-        found: list[list[int]] = self._tokenizer(
-            list(texts[start : start + TOKENIZE_AT_ONCE]),
-            truncation=True,
-            max_length=self._max_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )["input_ids"]
-        return found
+        return tokens_of(self._tokenizer, list(texts[start : start + TOKENIZE_AT_ONCE]), self._max_length)
 
     def _batches(self, tokens: list[list[int]]) -> Iterator[tuple[Indices, Float32s]]:
         """Yield the places of the texts of each forward pass, and their vectors."""
@@ -224,9 +225,39 @@ class BertEmbedder(Embedder):
             yield batch, vectors.cpu().numpy()
 
     def _forward(self, tokens: list[list[int]]) -> torch.Tensor:
-        padded = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self._device)
-        mask = padded["attention_mask"]
-        return self._pooling(self._network(input_ids=padded["input_ids"], attention_mask=mask).last_hidden_state, mask)
+        import torch
+
+        at_left = self._tokenizer.padding_side == "left"
+        both = padded(tokens, self._tokenizer.pad_token_id, at_left=at_left)
+        ids, mask = (torch.from_numpy(part).to(self._device) for part in both)
+        return self._pooling(self._network(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+
+
+def tokens_of(tokenizer: Any, texts: list[str], max_length: int) -> list[list[int]]:
+    """Return the token ids of some texts, special ones included, each cut at ``max_length``.
+
+    As ``tokenizer(texts)`` does. Where the tokenizer is of the library ``tokenizers``, that is asked itself: what
+    transformers makes of its answers keeps Python busy for three times as long as a GPU takes to embed the texts.
+    """
+    asked = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
+    if not getattr(tokenizer, "is_fast", False):
+        slow: list[list[int]] = tokenizer(texts, **asked)["input_ids"] if texts else []
+        return slow
+    tokenizer("", **asked)  # sets where texts are cut
+    return [one.ids for one in tokenizer.backend_tokenizer.encode_batch_fast(texts)]
+
+
+def padded(tokens: Sequence[Sequence[int]], pad: int, *, at_left: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return token ids and attention mask of some texts, both of shape (texts, tokens of the longest).
+
+    As ``tokenizer.pad`` does, in a tenth of its time, which would leave a GPU idle.
+    """
+    lengths = np.array([len(one) for one in tokens])
+    places = np.arange(lengths.max())
+    mask = (places[::-1] if at_left else places) < lengths[:, None]
+    ids = np.full(mask.shape, pad, dtype=np.int64)
+    ids[mask] = np.fromiter(chain.from_iterable(tokens), dtype=np.int64, count=int(lengths.sum()))
+    return ids, mask.astype(np.int64)
 
 
 def length_batches(lengths: Sequence[int], size: int, tokens: int) -> Iterator[Indices]:

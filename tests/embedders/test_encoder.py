@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 from ray_subsel.config import EmbedConfig, fingerprint_fields
 from ray_subsel.core.errors import InputError
 from ray_subsel.embedders import BertEmbedder, build_embedder
-from ray_subsel.embedders.encoder import FEW_TEXTS, LONGER, TOKENIZE_AT_ONCE, length_batches
+from ray_subsel.embedders.encoder import FEW_TEXTS, LONGER, TOKENIZE_AT_ONCE, length_batches, padded, tokens_of
 
 TEXTS = [
     "the dog ran home .",
@@ -64,11 +64,51 @@ def test_threads_change_no_bit(embedder: BertEmbedder, tiny_bert: str) -> None:
     np.testing.assert_array_equal(side_by_side.embed(texts), embedder.embed(texts))
 
 
+def test_the_way_of_a_gpu_gives_the_same_vectors(embedder: BertEmbedder, tiny_bert: str) -> None:
+    texts = [" ".join(TEXTS[i % 6 : i % 6 + 2]) + f" {i}" for i in range(3 * TOKENIZE_AT_ONCE // 4)]
+    texts = [*texts, *texts]  # more than one window of tokens
+    there = BertEmbedder(tiny_bert, device="cpu:0")
+    np.testing.assert_allclose(there.embed(texts), embedder.embed(texts), atol=1e-6)
+
+
 def test_seconds_grow_with_the_texts_and_the_model(tiny_bert: str) -> None:
     tiny = EmbedConfig(embedder="bert", model=tiny_bert)
     assert BertEmbedder.threaded
     assert 0 < 10 * BertEmbedder.seconds(tiny, 100) == pytest.approx(BertEmbedder.seconds(tiny, 1000))
     assert BertEmbedder.seconds(tiny, 1000) < 0.2  # its weights are 0.1 MB
+
+
+@pytest.mark.parametrize("max_length", [4, 9, 100])
+def test_tokens_are_those_of_the_tokenizer(tiny_bert: str, max_length: int) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    texts = [*TEXTS, "", "[SEP] [MASK] tea"]
+    expected = [tokenizer(text, truncation=True, max_length=max_length)["input_ids"] for text in texts]
+    tokenizer(texts, padding=True, truncation=True, max_length=3)  # what was asked before does not matter
+    assert tokens_of(tokenizer, texts, max_length) == expected
+    assert tokens_of(tokenizer, [], max_length) == []
+
+
+def test_tokens_of_a_tokenizer_in_python(tiny_bert: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+
+    class Slow:
+        is_fast = False
+
+        def __call__(self, *given: object, **asked: object) -> object:
+            return tokenizer(*given, **asked)
+
+    assert tokens_of(Slow(), TEXTS, 6) == tokens_of(tokenizer, TEXTS, 6)
+    assert tokens_of(Slow(), [], 6) == []
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_texts_are_padded_as_their_tokenizer_does(tiny_bert: str, side: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert, padding_side=side)
+    tokens = tokenizer([*TEXTS, ""], add_special_tokens=False)["input_ids"]
+    expected = tokenizer.pad({"input_ids": tokens}, return_tensors="np")
+    ids, mask = padded(tokens, tokenizer.pad_token_id, at_left=side == "left")
+    np.testing.assert_array_equal(ids, expected["input_ids"])
+    np.testing.assert_array_equal(mask, expected["attention_mask"])
 
 
 def test_no_texts_give_no_rows(embedder: BertEmbedder) -> None:
