@@ -9,7 +9,6 @@ import numpy as np
 
 from ray_subsel.baselines.in_turn import started, take_in_turn
 from ray_subsel.core.types import Indices
-from ray_subsel.core.unit_rows import is_tensor
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 
 
@@ -60,10 +59,7 @@ def first_of_equals(X: Any, among: np.ndarray[Any, np.dtype[np.bool_]]) -> Indic
     first = np.arange(int(X.shape[0]))
     seen: dict[bytes, int] = {}
     for row in range(first.size):
-        if is_tensor(X):
-            vector = X[row].detach().cpu().numpy()
-        else:
-            vector = X[[row]].toarray() if hasattr(X, "tocsr") else X[row]
+        vector = X[[row]].toarray() if hasattr(X, "tocsr") else X[row]
         key = np.ascontiguousarray(vector + 0.0).tobytes()  # -0.0 equals 0.0
         if among[row]:
             first[row] = seen.setdefault(key, row)

@@ -4,22 +4,23 @@ Everything that decides between two items (a gain that is compared, a sum that g
 float64 in one fixed order of operations. That is why the ids that come out of a selection do not depend on the size
 of blocks, the number of threads or the way a corpus was cut into partitions.
 
-Arrays may be numpy (float16, float32, float64; a ``np.memmap`` is read block by block) or torch tensors on any device.
-Torch is not imported here: a tensor brings its own methods.
+Arrays are numpy's (float16, float32, float64; a ``np.memmap`` is read block by block); torch tensors are read as such.
+Products of many rows are computed on a device where one was named (:mod:`ray_subsel.core.device`).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from ray_subsel.core.device import Device, device
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import check_unmasked
+from ray_subsel.core.tensors import as_array, is_tensor
 from ray_subsel.core.threads import Range, Workers, ranges, serial
 from ray_subsel.core.types import Float32s, Float64s, Floats, Indices
 
@@ -44,21 +45,9 @@ _NEARLY = 2.0**-22  # how far a scale may be from 1 and go into the error of pro
 _EXTREME = 2.0**60  # norms beyond which products of float32 might underflow or overflow
 
 
-def is_tensor(X: object) -> bool:
-    """Tell a torch tensor from everything else without importing torch."""
-    return type(X).__module__.partition(".")[0] == "torch"
-
-
 def to_float64(block: Any) -> Float64s:
     """Return a block as a C-contiguous float64 numpy array: a copy unless it is one already."""
-    if is_tensor(block):
-        block = block.detach().cpu().double().numpy()
     return np.ascontiguousarray(block, dtype=np.float64)
-
-
-def _low_precision_products() -> bool:
-    """Tell whether torch was told to multiply float32 in less than float32 (TF32, bfloat16): no bound holds then."""
-    return str(sys.modules["torch"].get_float32_matmul_precision()) != "highest"
 
 
 def float64_blocks(X: Any, start: int, stop: int) -> Iterator[tuple[int, int, Float64s]]:
@@ -70,7 +59,7 @@ def float64_blocks(X: Any, start: int, stop: int) -> Iterator[tuple[int, int, Fl
     for first in range(start, stop, len(memory)):
         last = min(first + len(memory), stop)
         block = memory[: last - first]
-        block[...] = to_float64(X[first:last]) if is_tensor(X) else X[first:last]
+        block[...] = X[first:last]
         yield first, last, block
 
 
@@ -82,11 +71,6 @@ def block_rows(d: int) -> int:
 def parts_of(X: Any) -> Iterator[Range]:
     """Return (start, stop) of the parts into which :func:`float64_blocks` is best divided among threads."""
     return ranges(X.shape[0], 8 * block_rows(X.shape[1]))
-
-
-def take_rows(X: Any, ids: Indices) -> Any:
-    """Return some rows of an array or tensor as an array or tensor."""
-    return X[ids.tolist()] if is_tensor(X) else X[ids]
 
 
 def _discard(results: list[None]) -> None:
@@ -109,13 +93,16 @@ class UnitRows:
 
     Attributes
     ----------
-    X : numpy array or torch tensor of shape (n, d)
+    X : numpy array of shape (n, d)
     scale : float64 array of shape (n,)
         One over the norm of each row.
+    device : Device or None
+        Where products of many rows are computed; None: on the CPU.
     """
 
     X: Any
     scale: Float64s
+    device: Device | None = field(default_factory=device)
 
     @property
     def n(self) -> int:
@@ -137,11 +124,11 @@ class UnitRows:
 
     def rows(self, ids: Indices) -> UnitRows:
         """Return some of the rows as unit rows."""
-        return UnitRows(take_rows(self.X, ids), self.scale[ids])
+        return UnitRows(self.X[ids], self.scale[ids], self.device)
 
     def take(self, ids: Indices) -> Float64s:
         """Return the unit vectors of some rows in float64, shape (len(ids), d)."""
-        return to_float64(take_rows(self.X, ids)) * self.scale[ids, None]
+        return to_float64(self.X[ids]) * self.scale[ids, None]
 
     @cached_property
     def unit_roundoff(self) -> float:
@@ -152,11 +139,12 @@ class UnitRows:
     def _working(self) -> type[np.float32] | type[np.float64]:
         extreme = self.n and (self.scale.max() > _EXTREME or self.scale.min() < 1.0 / _EXTREME)
         double = str(self.X.dtype).endswith("float64")
-        return np.float64 if double or extreme or (is_tensor(self.X) and _low_precision_products()) else np.float32
+        rough = self.device is not None and self.device.single is np.float64
+        return np.float64 if double or extreme or rough else np.float32
 
     def take_rounded(self, ids: Indices) -> Floats:
         """Return :meth:`take` in the type that :meth:`products` computes with, rounded."""
-        if is_tensor(self.X) or not self._as_is:
+        if not self._safe_unscaled:
             return self.take(ids).astype(self._working)
         taken = self.X.take(ids, axis=0).astype(self._working, copy=False)
         return np.asarray(taken if self._of_norm_1 else taken * self.scale[ids, None].astype(self._working))
@@ -167,8 +155,9 @@ class UnitRows:
         Fast and rounded: computed in the precision of X (float16 in float32), in an order that is not fixed. It is
         within ``(d + 8) unit_roundoff |p|`` of the truth (any order of summation), so it may dismiss but never decide.
         """
-        if is_tensor(self.X):
-            return self._tensor_products(which, P)
+        size = len(range(*which.indices(self.n))) if isinstance(which, slice) else which.size
+        if self.is_there(size * P.size):
+            return self._products_there(which, P)
         if self._working is np.float64:
             rows = self.slice(which.start, which.stop) if isinstance(which, slice) else self.take(which)
             return np.asarray(rows @ P)
@@ -183,6 +172,12 @@ class UnitRows:
         The numbers are those of :meth:`products`, with its error. Made once for many passes, it costs little beside
         the product. Shape (n,) of ``out`` goes with one vector p, shape (n, J) with the columns of a (d, J) matrix.
         """
+        if self.is_there(self.d * out.size):
+            return partial(self._multiply_there, out=out)
+        return self._multiplier_here(out, workers)
+
+    def _multiplier_here(self, out: Floats, workers: Workers) -> Callable[[Floats], None]:
+        """Return :meth:`multiplier` by numpy."""
         several = out.ndim == 2
         if several:
             step = max(64, min(CACHED_NUMBERS, SMALL_PRODUCT // out.shape[1]) // self.d)
@@ -190,7 +185,7 @@ class UnitRows:
             step = max(1024, PASS_NUMBERS // self.d)
         blocks = list(ranges(self.n, step))
         X = self._widened
-        if is_tensor(X) or X.dtype != self.working_dtype or not self._as_is:
+        if X.dtype != self.working_dtype or not self._safe_unscaled:
 
             def fill(start: int, stop: int, p: Floats) -> None:
                 found = self.products(slice(start, stop), p.reshape(self.d, -1))
@@ -230,12 +225,8 @@ class UnitRows:
     @cached_property
     def _widened(self) -> Any:
         """X, in float32 where it is of float16 and small."""
-        small = not is_tensor(self.X) and self.X.dtype == np.float16 and 4 * self.X.size <= WIDENED_BYTES
+        small = self.X.dtype == np.float16 and 4 * self.X.size <= WIDENED_BYTES
         return self.X.astype(np.float32) if small else self.X
-
-    @cached_property
-    def _tensor(self) -> bool:
-        return is_tensor(self.X)
 
     @cached_property
     def _of_norm_1(self) -> bool:
@@ -248,20 +239,57 @@ class UnitRows:
         return np.dtype(self._working)
 
     @cached_property
-    def _as_is(self) -> bool:
+    def _safe_unscaled(self) -> bool:
         """Whether products of rows that are not scaled yet neither overflow nor lose small numbers."""
         return bool(self.scale.max() <= _EXTREME and self.scale.min() >= 1.0 / _EXTREME) if self.n else True
 
-    def _tensor_products(self, which: slice | Indices, P: Floats) -> Floats:
-        """Multiply where the tensor lives; only the product comes back."""
-        block = self.X[which] if isinstance(which, slice) else take_rows(self.X, which)
-        block = (block.double() if self._working is np.float64 else block.float()).detach()
-        scale, columns = (block.new_tensor(part) for part in (self.scale[which], P))
-        return np.asarray(((block * scale[:, None]) @ columns).cpu().numpy())
+    def is_there(self, products: int) -> bool:
+        """Tell whether so many multiplications are best made on the device."""
+        return self.device is not None and products >= self.device.least
+
+    @cached_property
+    def _there(self) -> Any:
+        """X on the device."""
+        assert self.device is not None
+        return self.device.send(self.X)
+
+    @cached_property
+    def _scale_there(self) -> Any:
+        """The scale on the device, shape (n, 1), in the type that products are computed in."""
+        assert self.device is not None
+        return self.device.send(self.scale[:, None].astype(self._working))
+
+    def _multiply_there(self, p: Floats, out: Floats) -> None:
+        """Write the products of all rows and the columns of p to ``out``."""
+        assert self.device is not None
+        columns = self.device.send(np.ascontiguousarray(p.reshape(self.d, -1), dtype=self._working))
+        for start, stop in self.device.parts(self.n, self.d + columns.shape[1]):
+            part = slice(start, stop)
+            found = self._times(self._there[part], self._scale_there[part], columns)
+            self.device.fetch(found.reshape(out[part].shape), out[part])
+
+    def _products_there(self, which: slice | Indices, P: Floats) -> Floats:
+        assert self.device is not None
+        columns = self.device.send(np.ascontiguousarray(P, dtype=self._working))
+        places = which if isinstance(which, slice) else self.device.send(which)
+        return np.asarray(self.device.fetch(self._times(self._there[places], self._scale_there[places], columns)))
+
+    def gather_there(self, ids: Indices) -> Any:
+        """Return the unit vectors of some rows in float64 on the device, shape (len(ids), d)."""
+        assert self.device is not None
+        return self._there[self.device.send(ids)].double() * self.device.send(self.scale[ids, None])
+
+    def _times(self, block: Any, scale: Any, columns: Any) -> Any:
+        """Multiply rows on the device; only the product comes back."""
+        block = block.to(columns.dtype)
+        if not self._safe_unscaled:
+            return (block * scale) @ columns
+        found = block @ columns
+        return found if self._of_norm_1 else found.mul_(scale)
 
     def single(self, which: slice | Indices) -> Float32s:
         """Return some unit vectors in float32, each number within 2^-23 of itself, shape (rows, d)."""
-        if is_tensor(self.X) or self._working is np.float64:
+        if self._working is np.float64:
             rows = self.slice(which.start, which.stop) if isinstance(which, slice) else self.take(which)
             return np.asarray(rows, dtype=np.float32)
         scale = self.scale[which].astype(np.float32)[:, None]
@@ -269,14 +297,12 @@ class UnitRows:
 
     def row(self, i: int) -> Float64s:
         """Return the unit vector of one row in float64, shape (d,): bit by bit that of :meth:`take`."""
-        if self._tensor:
-            return np.asarray(self.take(np.array([i]))[0])
         return np.asarray(np.multiply(self.X[i], self.scale[i], dtype=np.float64))
 
     @cached_property
     def as_is(self) -> Floats | None:
         """X itself, where it is of the type of :meth:`products` and these need not scale it; else None."""
-        if self._tensor or self.X.dtype != self.working_dtype:
+        if self.X.dtype != self.working_dtype:
             return None
         of_norm_1 = self._of_norm_1 if self._working is np.float32 else bool((self.scale == 1.0).all())
         return np.asarray(self.X) if of_norm_1 else None
@@ -293,7 +319,7 @@ class UnitRows:
     def slice(self, start: int, stop: int) -> Float64s:
         """Return the unit vectors of consecutive rows in float64, shape (stop - start, d)."""
         block, scale = to_float64(self.X[start:stop]), self.scale[start:stop, None]
-        if is_tensor(self.X) or self.X.dtype == np.float64:  # the block may be X itself
+        if self.X.dtype == np.float64:  # the block may be X itself
             return block * scale
         return np.multiply(block, scale, out=block)
 
@@ -311,6 +337,7 @@ def unit_rows(
     Parameters
     ----------
     X : numpy array or torch tensor of shape (n, d)
+        The latter is read as a numpy array.
     parameter : str
         What errors call it.
     numbers : int64 array of shape (n,) or None
@@ -325,7 +352,7 @@ def unit_rows(
     InputError
         Where X is not a non-empty float matrix, or a row is zero or holds NaN or infinity; the first such row is named.
     """
-    check_matrix(X, parameter)
+    X = check_matrix(X, parameter)
     scale = np.empty(int(X.shape[0]))
 
     def fill(start: int, stop: int, block: Float64s, space: Float64s) -> None:
@@ -357,23 +384,27 @@ def unit_rows(
     return UnitRows(X, scale)
 
 
-def check_matrix(X: Any, parameter: str) -> None:
-    """Raise InputError unless X is a non-empty two-dimensional dense array of floats without masked entries."""
+def check_matrix(X: Any, parameter: str) -> Any:
+    """Return X, of a torch tensor the numbers as an array.
+
+    Raises InputError unless it is a non-empty two-dimensional dense array of floats without masked entries.
+    """
     if hasattr(X, "tocsr"):
         raise invalid(parameter, "be dense", Verbatim(type(X).__name__), "X.toarray() makes it so.")
-    if not (isinstance(X, np.ndarray) or is_tensor(X)):
+    X = as_array(X)
+    if is_tensor(X):
+        raise invalid(parameter, "be dense", Verbatim(f"a tensor of layout {X.layout}"), "X.to_dense() makes it so.")
+    if not isinstance(X, np.ndarray):
         way = "Pass numpy.asarray(vectors, dtype=numpy.float32)."
         raise invalid(parameter, "be a numpy array or a torch tensor", Verbatim(type(X).__name__), way)
-    if is_tensor(X) and str(X.layout) != "torch.strided":
-        raise invalid(parameter, "be dense", Verbatim(f"a tensor of layout {X.layout}"), "X.to_dense() makes it so.")
     check_unmasked(X, parameter)
     if X.ndim != 2 or 0 in X.shape:
         raise invalid(
             parameter, "have shape (n, d) with n, d >= 1", Verbatim(f"shape {tuple(X.shape)}"), "One row is one item."
         )
-    floats = X.dtype.kind == "f" if isinstance(X, np.ndarray) else X.dtype.is_floating_point
-    if not floats:
+    if X.dtype.kind != "f":
         raise invalid(parameter, "hold floats", X.dtype, "Convert with astype('float32').")
+    return X
 
 
 def _bad_row(row: int, largest: float, parameter: str) -> Exception:

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.held_rows import hold
 from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
@@ -110,7 +111,8 @@ class Hosts:
     def __init__(self, side: Side, threshold: float) -> None:
         self.side, self.threshold = side, threshold
         self._sketch = fit_sketch(side.rows, threshold)
-        self._held = side.single if self._sketch is None else self._sketch.of(side.single)
+        self._held = hold(side.single)
+        self._sketched = None if self._sketch is None else hold(self._sketch.of(side.single))
 
     def edges(self, guests: Side, *, same_cluster: bool = False) -> Edges:
         """Return the pairs of a guest and an item of a cluster next to it that reach the threshold.
@@ -135,7 +137,7 @@ class Hosts:
         for one in np.intersect1d(cluster, host_clusters).tolist():
             start, stop = np.searchsorted(cluster, [one, one + 1]).tolist()
             first, last = np.searchsorted(host_clusters, [one, one + 1]).tolist()
-            step = max(1, _PRODUCTS // (last - first))
+            step = self._held.rows_at_once(max(1, _PRODUCTS // (last - first)))
             for at in range(start, stop, step):
                 who = guest[at : min(at + step, stop)]
                 i, j = guests.order[who], hosts.order[first:last]
@@ -149,11 +151,11 @@ class Hosts:
         """Return which guests and hosts, by their places in ``who`` and ``some``, reach the threshold."""
         hosts, single = self.side, guests.single[who]
         both = guests.rows, guests.order[who], hosts.rows, hosts.order[some]
-        if self._sketch is not None:
-            found = sketched_pairs(*both, self._sketch.of(single) @ self._held[some].T, self.threshold)
+        if self._sketch is not None and self._sketched is not None:
+            found = sketched_pairs(*both, self._sketch.of(single), self._sketched, self.threshold, some)
             if found is not None:
                 return found
-        return reaching_pairs(*both, single @ hosts.single[some].T, self.threshold)
+        return reaching_pairs(*both, single, self._held, self.threshold, some)
 
 
 def edges_between(left: Side, right: Side, threshold: float, *, same_cluster: bool) -> Edges:

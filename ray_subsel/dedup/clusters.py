@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.hashing import mix
-from ray_subsel.core.nearest import largest, nearest_among, single_error, told_apart
+from ray_subsel.core.held_rows import HeldRows, hold
+from ray_subsel.core.nearest import nearest_among, single_error, told_apart
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots
@@ -119,9 +120,9 @@ class Centres:
         return np.asarray(np.sqrt(np.maximum(0.0, 2.0 - 2.0 * products)), dtype=np.float32)
 
     @cached_property
-    def single(self) -> Float32s:
-        """The centres in float32."""
-        return np.ascontiguousarray(self.vectors, dtype=np.float32)
+    def held(self) -> HeldRows:
+        """The centres, to be multiplied with."""
+        return hold(np.ascontiguousarray(self.vectors, dtype=np.float32))
 
     def assign(self, rows: UnitRows, reach: float, neighbours: int = NEIGHBOURS) -> tuple[Indices, NDArray[np.int32]]:
         """Return the cluster of each row, and the next ones in which a near copy of it may lie. O(n c d).
@@ -149,9 +150,10 @@ class Centres:
         near = np.full((rows.n, wanted - 1), NO_CLUSTER, dtype=np.int32)
         if self.n_clusters == 1:
             return clusters, near
-        for start, stop in ranges(rows.n, max(64, _BLOCK_NUMBERS // (rows.d + self.n_clusters))):
+        step = self.held.rows_at_once(max(64, _BLOCK_NUMBERS // (rows.d + self.n_clusters)))
+        for start, stop in ranges(rows.n, step):
             part = slice(start, stop)
-            centre, cosine = largest(rows.single(part) @ self.single.T, min(wanted + 1, self.n_clusters))
+            centre, cosine = self.held.largest(rows.single(part), min(wanted + 1, self.n_clusters))
             unsure = ~told_apart(cosine, rows.d).all(axis=1)
             centre, cosine = centre[:, :wanted], cosine[:, :wanted]
             within = reach * self.distances[centre[:, :1], centre] - (cosine[:, :1] - cosine)
@@ -165,7 +167,7 @@ class Centres:
     def _exactly(self, block: Float64s, reach: float, wanted: int) -> tuple[Indices, NDArray[np.int32]]:
         """Return what :meth:`assign` does of some unit vectors, by cosines in float64."""
         near = np.full((block.shape[0], wanted - 1), NO_CLUSTER, dtype=np.int32)
-        row, centre, cosine = nearest_among(block, self.vectors, self.single, wanted)
+        row, centre, cosine = nearest_among(block, self.vectors, self.held, wanted)
         first = np.searchsorted(row, np.arange(block.shape[0]))
         own, best = centre[first], cosine[first]
         rank = np.arange(row.size) - first[row]
@@ -179,10 +181,10 @@ class Centres:
 
         Shape (b, wanted); of equal cosines those of the first centres.
         """
-        centre, cosine = largest(block.astype(np.float32) @ self.single.T, min(wanted + 1, self.n_clusters))
+        centre, cosine = self.held.largest(block.astype(np.float32), min(wanted + 1, self.n_clusters))
         few = centre[:, :wanted]
         unsure = np.flatnonzero(~told_apart(cosine[:, wanted - 1 :], block.shape[1]).all(axis=1))
-        row, near, _ = nearest_among(block[unsure], self.vectors, self.single, wanted)
+        row, near, _ = nearest_among(block[unsure], self.vectors, self.held, wanted)
         few[unsure] = near[np.arange(row.size) - np.searchsorted(row, row) < wanted].reshape(-1, wanted)
         return few
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor, take_rows, to_float64, unit_rows
+from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup.borders import Clusters, Edges, Hosts, Round, Side, join_orphans, mend_borders
 from ray_subsel.dedup.buckets import Bucket, Groups, join_buckets, plan_buckets
 from ray_subsel.dedup.clusters import fit_centres, in_sample
@@ -130,13 +130,12 @@ class _ArrayClusters(Clusters):
 
     def bucket(self, places: Indices) -> Bucket:
         """Return some rows as a bucket."""
-        vectors = take_rows(self.rows.X, places)
         return Bucket(
             self.ids[places],
             self.clusters[places],
             self.labels[places],
             self.neighbours[places],
-            to_float64(vectors) if is_tensor(vectors) else np.asarray(vectors),
+            np.asarray(self.rows.X[places]),
         )
 
     def blocks(self, ids: Indices) -> Iterator[Bucket]:

@@ -71,6 +71,7 @@ def _join_first(rows: UnitRows, threshold: float, most_kept: int, known: int, bl
         return None
     finder = PairFinder(rows, threshold)
     finder.keep(np.arange(known))
+    block_size = finder.rows_at_once(block_size)
     for start in range(known, rows.n, block_size):
         block = np.arange(start, min(start + block_size, rows.n))
         if finder.kept.size:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.device import device
+from ray_subsel.core.held_rows import HeldRows, hold
 from ray_subsel.core.nearest import single_error
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots
@@ -39,35 +41,53 @@ def cosines_of(left: UnitRows, i: Indices, right: UnitRows, j: Indices) -> Float
 
 
 def reaching_pairs(
-    left: UnitRows, i: Indices, right: UnitRows, j: Indices, products: Float32s, threshold: float
+    left: UnitRows,
+    i: Indices,
+    right: UnitRows,
+    j: Indices,
+    block: Float32s,
+    held: HeldRows,
+    threshold: float,
+    part: slice = slice(None),
 ) -> tuple[Indices, Indices]:
     """Return which pairs of rows ``left[i]`` and ``right[j]`` reach the threshold: places in i and in j, row by row.
 
     Parameters
     ----------
-    products : float32 array of shape (len(i), len(j))
-        Of the two, within :func:`single_error`.
+    block : float32 array of shape (len(i), d)
+        The unit rows ``left[i]``.
+    held : HeldRows
+        Of which ``part`` are the unit rows ``right[j]``.
     """
     margin = single_error(left.d)
-    rows, columns = _places(products, threshold - margin)
-    unsure = np.flatnonzero(products[rows, columns] < threshold + margin)
+    rows, columns, products = held.reaching(block, threshold - margin, part)
+    unsure = np.flatnonzero(products < threshold + margin)
     reached = np.ones(rows.size, dtype=np.bool_)
     reached[unsure] = cosines_of(left, i[rows[unsure]], right, j[columns[unsure]]) >= threshold - ROUNDING
     return rows[reached], columns[reached]
 
 
 def sketched_pairs(
-    left: UnitRows, i: Indices, right: UnitRows, j: Indices, bounds: Float32s, threshold: float
+    left: UnitRows,
+    i: Indices,
+    right: UnitRows,
+    j: Indices,
+    block: Float32s,
+    held: HeldRows,
+    threshold: float,
+    part: slice = slice(None),
 ) -> tuple[Indices, Indices] | None:
     """Return what :func:`reaching_pairs` does from products of sketches; None where whole products cost less.
 
     Parameters
     ----------
-    bounds : float32 array of shape (len(i), len(j))
-        Of rows of :meth:`Sketch.of`.
+    block : float32 array of shape (len(i), p + 1)
+        Sketches of the rows ``left[i]`` (:meth:`Sketch.of`).
+    held : HeldRows
+        Of which ``part`` are sketches of the rows ``right[j]``.
     """
-    rows, columns = _places(bounds, threshold - 2.0 * single_error(left.d))
-    if rows.size * _PAIR_COST > bounds.size:
+    rows, columns, _ = held.reaching(block, threshold - 2.0 * single_error(left.d), part)
+    if rows.size * _PAIR_COST > i.size * j.size:
         return None
     reached = _reached(left, i[rows], right, j[columns], threshold)
     return rows[reached], columns[reached]
@@ -84,13 +104,6 @@ def _reached(left: UnitRows, i: Indices, right: UnitRows, j: Indices, threshold:
     unsure = np.flatnonzero(~reached & (rough >= threshold - margin))
     reached[unsure] = cosines_of(left, i[unsure], right, j[unsure]) >= threshold - ROUNDING
     return np.asarray(reached)
-
-
-def _places(products: Float32s, least: float) -> tuple[Indices, Indices]:
-    """Return row and column of each product that is large enough, row by row; several times as fast as nonzero."""
-    flat = np.flatnonzero(products >= np.float32(least))
-    rows = flat // products.shape[1]
-    return rows, flat - rows * products.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +130,10 @@ class Sketch:
 def fit_sketch(rows: UnitRows, threshold: float) -> Sketch | None:
     """Return the sketch that compares most cheaply, by a sample of pairs, or None where whole products do.
 
-    The basis are the first principal axes (uncentred) of a sample. Nothing but speed depends on it.
+    On a device they always do. The basis are the first principal axes (uncentred) of a sample. Nothing but speed
+    depends on it.
     """
-    if rows.n < SKETCHED or rows.d <= 2 * _SKETCHES[0]:
+    if device() is not None or rows.n < SKETCHED or rows.d <= 2 * _SKETCHES[0]:
         return None
     sample = rows.take(np.unique(np.linspace(0, rows.n - 1, 2 * _SAMPLE).astype(np.int64)))
     axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1].astype(np.float32)
@@ -147,25 +161,23 @@ class PairFinder:
         self.threshold = threshold
         self.sketch = fit_sketch(rows, threshold)
         width = rows.d if self.sketch is None else self.sketch.basis.shape[1] + 1
-        self._held = np.empty((min(rows.n, 1024), width), dtype=np.float32)
+        self._held = hold(np.empty((0, width), dtype=np.float32), room=rows.n)
         self.kept = np.empty(0, dtype=np.int64)
 
     def single(self, items: Indices) -> Float32s:
         """Return some unit rows in float32."""
         return self.rows.single(items)
 
+    def rows_at_once(self, usual: int) -> int:
+        """Return how many rows are best compared at once; ``usual`` on the CPU."""
+        return self._held.rows_at_once(usual)
+
     def keep(self, items: Indices) -> None:
         """Add rows to those that later blocks are compared with."""
-        total = self.kept.size + items.size
-        if total > self._held.shape[0]:
-            room = np.empty((max(total, min(self.rows.n, total * 3 // 2)), self._held.shape[1]), dtype=np.float32)
-            room[: self.kept.size] = self._held[: self.kept.size]
-            self._held = room
         step = max(1, (1 << 18) // self.rows.d)
         for start in range(0, items.size, step):
             single = self.single(items[start : start + step])
-            at = self.kept.size + start
-            self._held[at : at + single.shape[0]] = single if self.sketch is None else self.sketch.of(single)
+            self._held.append(single if self.sketch is None else self.sketch.of(single))
         self.kept = np.concatenate([self.kept, items])
 
     def with_kept(self, block: Indices, first: int | None = None) -> tuple[Indices, Indices]:
@@ -179,10 +191,11 @@ class PairFinder:
         """
         single = self.single(block)
         kept = self.kept[:first]
-        held = self._held[: kept.size]
+        part = slice(0, kept.size)
         if self.sketch is None:
-            return reaching_pairs(self.rows, block, self.rows, kept, single @ held.T, self.threshold)
-        i, j = _places(self.sketch.of(single) @ held.T, self.threshold - 2.0 * single_error(self.rows.d))
+            return reaching_pairs(self.rows, block, self.rows, kept, single, self._held, self.threshold, part)
+        least = self.threshold - 2.0 * single_error(self.rows.d)
+        i, j, _ = self._held.reaching(self.sketch.of(single), least, part)
         # Rows that many kept ones might reach are compared as a whole.
         many = np.flatnonzero(np.bincount(i, minlength=block.size) > max(8, kept.size // 50))
         if many.size:
@@ -203,7 +216,7 @@ class PairFinder:
         step = max(1, (1 << 22) // self.rows.d)
         for start in range(0, kept.size, step):
             some = kept[start : start + step]
-            i, j = reaching_pairs(self.rows, block, self.rows, some, single @ self.single(some).T, self.threshold)
+            i, j = reaching_pairs(self.rows, block, self.rows, some, single, hold(self.single(some)), self.threshold)
             found.append((i, j + start))
         return np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])
 
@@ -211,5 +224,5 @@ class PairFinder:
         """Return which pairs of a block reach the threshold, shape (len(block), len(block))."""
         single = self.single(block)
         hits = np.zeros((block.size, block.size), dtype=np.bool_)
-        hits[reaching_pairs(self.rows, block, self.rows, block, single @ single.T, self.threshold)] = True
+        hits[reaching_pairs(self.rows, block, self.rows, block, single, hold(single), self.threshold)] = True
         return hits

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.held_rows import hold
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.dedup.pairs import cosines_of, reaching_pairs
@@ -70,12 +71,12 @@ def nearest_reaching(rows: UnitRows, others: UnitRows, numbers: Indices, thresho
     found, step = NOTHING_NEAR, max(1, min(4096, (1 << 22) // rows.d))
     for start in range(0, others.n, step):
         j = np.arange(start, min(start + step, others.n))
-        columns = np.asarray(others.take(j), dtype=np.float32).T
+        held = hold(np.asarray(others.take(j), dtype=np.float32))
         size = max(1, min(4096, _PRODUCTS // j.size))
         for first in range(0, rows.n, size):
             i = np.arange(first, min(first + size, rows.n))
-            products = np.asarray(rows.take(i), dtype=np.float32) @ columns
-            a, b = reaching_pairs(rows, i, others, j, products, threshold)
+            block = np.asarray(rows.take(i), dtype=np.float32)
+            a, b = reaching_pairs(rows, i, others, j, block, held, threshold)
             if a.size:
                 cosine = cosines_of(rows, i[a], others, j[b])
                 found = found.merged(Nearest.best(i[a], numbers[j[b]], cosine))

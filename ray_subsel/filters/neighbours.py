@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ray_subsel.core.held_rows import hold
 from ray_subsel.core.nearest import nearest_among
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.core.unit_rows import UnitRows
@@ -92,9 +93,10 @@ def nearest_neighbours(rows: UnitRows, neighbours: int = NEIGHBOURS) -> Neighbou
     if wanted < 1:
         return Neighbours(places, cosine)
     vectors = rows.slice(0, n)
-    single, step = vectors.astype(np.float32), max(1, _PRODUCTS // n)
+    held = hold(vectors.astype(np.float32))
+    step = held.rows_at_once(max(1, _PRODUCTS // n))
     for start in range(0, n, step):
-        i, j, exact = nearest_among(vectors[start : start + step], vectors, single, wanted + 1)  # one is the row itself
+        i, j, exact = nearest_among(vectors[start : start + step], vectors, held, wanted + 1)  # one is the row itself
         others = i + start != j
         i, j, exact = i[others], j[others], exact[others]
         rank = np.arange(i.size) - np.searchsorted(i, np.arange(i[-1] + 1))[i]

@@ -237,9 +237,13 @@ class DenseGains:
 
     def _over(self, change: Change) -> Float64s:
         """Return for each candidate the weighted sum of what of its similarities lies in some intervals."""
+        each = self.weights if change.items is None else self.weights[change.items]
+        found = self.W.over(change.items, change.low, change.high, each)
+        if found is not None:
+            return found
         total = np.zeros(self.W.n)
         low, high = change.low[:, None], change.high[:, None]
-        weights = (self.weights if change.items is None else self.weights[change.items]).astype(self.W.dtype)
+        weights = each.astype(self.W.dtype)
         bounded, single = bool(np.isfinite(change.high).any()), self.rounds
         for rows, similarities in self.W.rows(change.items, self._scratch):
             part = self._scratch[: len(similarities)]

@@ -17,6 +17,7 @@ from ray_subsel.core.types import Float64s, Floats, Indices, Mask
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
 from ray_subsel.objectives.dense_gains import DenseGains
+from ray_subsel.objectives.device_similarities import DeviceSimilarities
 from ray_subsel.objectives.improvements import FEW, Improvements
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.levels import Change, Levels
@@ -27,7 +28,7 @@ from ray_subsel.objectives.represented import (
     RepresentingObjective,
     represent,
 )
-from ray_subsel.objectives.similarities import KeptSimilarities
+from ray_subsel.objectives.similarities import KeptSimilarities, Similarities
 from ray_subsel.objectives.similarity_block import ExactSimilarities, similarity_block
 from ray_subsel.objectives.sparse_levels import sparse_gains
 from ray_subsel.objectives.sparse_similarities import WIDE, SparseSimilarities, cheap_similarities
@@ -193,11 +194,17 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
         dtype = np.float64 if error is None else np.float32
         if to.m * to.candidates.n * np.dtype(dtype).itemsize > self.dense_bytes:
             return None
-        with block_workers() as workers:
-            block = similarity_block(to, dtype, workers)
-        if error is not None and to.kernel.affine() == (1.0, 0.0) and to.never_negative:
-            block[block == 0.0] = -1.0  # no product in it rounds: it represents nothing, and that is known
-        W = KeptSimilarities(block, to.items is to.candidates)
+        # no product that is 0 rounds where none is negative: it represents nothing, and that is known
+        nothing = error is not None and to.kernel.affine() == (1.0, 0.0) and to.never_negative
+        W: Similarities | None = (
+            None if error is None else DeviceSimilarities.of(to, self.dense_bytes, never_zero=nothing)
+        )
+        if W is None:
+            with block_workers() as workers:
+                block = similarity_block(to, dtype, workers)
+            if nothing:
+                block[block == 0.0] = -1.0
+            W = KeptSimilarities(block, to.items is to.candidates)
         return DenseGains(_Nearest.start(to, W, error), W, to.weights)
 
     def representing(self, items: Vectors, statistics: Float64s | None) -> FacilityLocation:
@@ -246,7 +253,7 @@ class _Nearest(Levels):
     Attributes
     ----------
     to : Represented
-    W : KeptSimilarities
+    W : Similarities
     error : float or None
         Of the similarities in W; None where they are those of float64.
     exact : ExactSimilarities or None
@@ -262,7 +269,7 @@ class _Nearest(Levels):
     rise: ClassVar[bool] = True
 
     to: Represented
-    W: KeptSimilarities
+    W: Similarities
     error: float | None
     exact: ExactSimilarities | None
     best: Float64s
@@ -280,7 +287,7 @@ class _Nearest(Levels):
         self._since = np.zeros(self.best.size, dtype=np.bool_)
 
     @staticmethod
-    def start(to: Represented, W: KeptSimilarities, error: float | None) -> _Nearest:
+    def start(to: Represented, W: Similarities, error: float | None) -> _Nearest:
         best, settled = np.zeros(to.m), np.zeros(to.m)
         floor, passed = (best, settled) if error is None else (_lowered(best, error), _lowered(settled, error))
         weights = None if bool((to.weights == 1.0).all()) else to.weights.astype(W.dtype)

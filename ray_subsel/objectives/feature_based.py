@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.threads import Range, ranges
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import check_matrix, is_tensor, to_float64
+from ray_subsel.core.unit_rows import check_matrix, to_float64
 from ray_subsel.objectives.base import CandidatePool, Objective, RowsInPlace
 from ray_subsel.objectives.feature_pool import (
     CONCAVE,
@@ -83,7 +83,7 @@ class FeatureBased(Objective[FeatureBasedState]):
                 X = X.copy()
                 X.sum_duplicates()
         else:
-            check_matrix(X, "X")
+            X = check_matrix(X, "X")
             most = np.zeros(d)
             for start, stop in _blocks(X):
                 amounts = to_float64(X[start:stop])
@@ -204,12 +204,10 @@ def _blocks(X: Any, n: int | None = None) -> Iterator[Range]:
 
 def _held(X: Any, which: slice | Indices) -> Floats:
     """Return some dense rows as a numpy array of float32, or of float64 where they are no float16 or float32."""
-    if is_tensor(X) or X.dtype.itemsize > 4:
+    if X.dtype.itemsize > 4:
         return _rows(X, which)
     return np.asarray(X[which], dtype=np.float32)
 
 
 def _rows(X: Any, which: slice | Indices) -> Float64s:
-    if is_tensor(X) and not isinstance(which, slice):
-        return to_float64(X[which.tolist()])
     return to_float64(X[which])

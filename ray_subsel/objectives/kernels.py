@@ -154,7 +154,7 @@ def kernel_of(kernel: str | Kernel) -> Kernel:
 
 def plain_rows(X: Any, *, parameter: str = "X") -> UnitRows:
     """Check that X is a finite matrix and return its rows as they are (every scale is 1). One pass."""
-    check_matrix(X, parameter)
+    X = check_matrix(X, parameter)
     rows = UnitRows(X, np.ones(int(X.shape[0])))
     for start, stop in rows.blocks():
         finite = np.isfinite(to_float64(X[start:stop])).all(axis=1)

@@ -18,7 +18,7 @@ import numpy as np
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor, to_float64
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.base import GroundSummary, Objective, ProblemSize, Vectors
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.scaled import ScaledObjective
@@ -295,8 +295,7 @@ def represent(
 
 def _stacked(items: UnitRows, queries: UnitRows) -> UnitRows:
     """Return the rows of both, one above the other, in one array."""
-    X, Q = (to_float64(rows.X) if is_tensor(rows.X) else rows.X for rows in (items, queries))
-    return UnitRows(np.concatenate((X, Q)), np.concatenate((items.scale, queries.scale)))
+    return UnitRows(np.concatenate((items.X, queries.X)), np.concatenate((items.scale, queries.scale)))
 
 
 def _weights(weights: Any, m: int) -> Float64s:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 
@@ -51,6 +52,38 @@ class AffineRows:
         if self.shift > 0:
             vectors = np.concatenate((vectors, np.full((ids.size, 1), math.sqrt(self.shift))), axis=1)
         return vectors
+
+    def squares(self, ids: Indices, U: Float64s, late: Indices) -> Float64s:
+        """Return the sum of <z, u>^2 over the rows u of U but the first ``late``, for each of some z."""
+        if self.rows.is_there(ids.size * U.size):
+            return self._squares_there(ids, U, late)
+        products = self.take(ids) @ U.T
+        np.square(products, out=products)
+        if late.any():
+            products[np.arange(len(U)) < late[:, None]] = 0.0
+        return np.asarray(products.sum(axis=1))
+
+    def scores(self, ids: Indices, root: InverseRoot) -> Float64s:
+        """Return q of some rows from a root, shape (len(ids),). O(d^2) each."""
+        if self.rows.is_there(ids.size * root.matrix.size):
+            return self._squares_there(ids, root.matrix.T, np.zeros(ids.size, dtype=np.int64))
+        return root.scores(self.take(ids))
+
+    def rows_at_once(self, columns: int) -> int:
+        """Return how many z are best multiplied with so many vectors at once."""
+        usual = self.rows.rows_per_block(columns)
+        return usual if self.rows.device is None else max(usual, (1 << 25) // (self.d + columns))
+
+    def _squares_there(self, ids: Indices, U: Float64s, late: Indices) -> Float64s:
+        there = self.rows.device
+        assert there is not None
+        sent = there.send(np.ascontiguousarray(U))
+        products = (self.rows.gather_there(ids) * math.sqrt(self.slope)) @ sent[:, : self.rows.d].T
+        if self.shift > 0:
+            products += math.sqrt(self.shift) * sent[:, -1]
+        if late.any():
+            products.masked_fill_(there.send(np.arange(len(U)))[None] < there.send(late)[:, None], 0.0)
+        return there.fetch(products.square_().sum(dim=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,20 +199,16 @@ class LeverageCache:
 
     def _follow(self, ids: Indices) -> None:
         """Subtract what was added since the items were looked at."""
-        step = self.vectors.rows.rows_per_block(self.size - int(self.seen[ids].min()))
+        step = self.vectors.rows_at_once(self.size - int(self.seen[ids].min()))
         for start in range(0, ids.size, step):
             some = ids[start : start + step]
             begin = int(self.seen[some].min())
             U = self.directions[begin - self.first : self.size - self.first]
-            products = self.vectors.take(some) @ U.T
-            np.square(products, out=products)
-            late = self.seen[some] - begin
-            if late.any():
-                products[np.arange(self.size - begin) < late[:, None]] = 0.0
-            self.scores[some] = np.maximum(self.scores[some] - products.sum(axis=1), 0.0)
+            fallen = self.vectors.squares(some, U, self.seen[some] - begin)
+            self.scores[some] = np.maximum(self.scores[some] - fallen, 0.0)
 
     def _in_blocks(self, ids: Indices, root: InverseRoot) -> Float64s:
         """Return q of some items, computed from a root."""
-        step = self.vectors.rows.rows_per_block(self.vectors.d)
-        parts = [root.scores(self.vectors.take(ids[start : start + step])) for start in range(0, ids.size, step)]
+        step = self.vectors.rows_at_once(self.vectors.d)
+        parts = [self.vectors.scores(ids[start:stop], root) for start, stop in ranges(ids.size, step)]
         return np.concatenate(parts) if parts else np.zeros(0)

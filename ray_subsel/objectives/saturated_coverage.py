@@ -12,6 +12,7 @@ from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.dense_gains import DenseGains
+from ray_subsel.objectives.device_similarities import DeviceSimilarities
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.represented import (
     DENSE_BYTES,
@@ -172,6 +173,8 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         W: Similarities
         if found is not None:
             W, error = found, None
+        elif affine and (there := DeviceSimilarities.of(to, self.dense_bytes)) is not None:
+            W = there
         elif affine and not (fits and self._doubles_pay(to, everything, picks)):
             W = ComputedSimilarities.of(to, np.float32, self.dense_bytes)
         elif fits:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices, Mask
+from ray_subsel.objectives.device_similarities import DeviceSimilarities
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.moment_bounds import positive_sums
 from ray_subsel.objectives.represented import Represented
@@ -139,9 +140,10 @@ class Saturation(Levels):
             return
         self._slack = None
         fresh = low[~self.known[low]]
-        if fresh.size and self.exact is not None and isinstance(self.W, ComputedSimilarities):
-            if self.W.fits_exact and self.exact.pays_whole(fresh.size):
-                self._become_exact(self.W)
+        if fresh.size and self.exact is not None:
+            W = self.W
+            if isinstance(W, ComputedSimilarities) and W.fits_exact and self.exact.pays_whole(fresh.size):
+                self._become_exact(W)
                 self._count()
                 return
             more = self.alpha * self.exact.positive_sums(fresh) - self.begun[fresh]
@@ -235,14 +237,14 @@ def left_to_saturate(
     total: Float64s | None = None
     sums: Float64s | None = None
     highest, known = np.ones(to.m), np.ones(to.m, dtype=np.bool_)
-    computed = isinstance(W, ComputedSimilarities)
+    computed = isinstance(W, ComputedSimilarities | DeviceSimilarities)
     of_all = to.sums() if computed and everything is None else None
     if of_all is not None:
         everything, total = of_all
-    elif isinstance(W, ComputedSimilarities):
+    elif isinstance(W, ComputedSimilarities | DeviceSimilarities):
         if everything is None:
             mirror = to.items is to.candidates and bool((to.weights == 1.0).all())
-            enclosed = positive_sums(to, W.items) if mirror else None
+            enclosed = positive_sums(to, W.items) if mirror and isinstance(W, ComputedSimilarities) else None
             if enclosed is not None:
                 sums, total = enclosed
             else:

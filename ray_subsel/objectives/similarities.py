@@ -40,6 +40,10 @@ class Similarities(abc.ABC):
         """Return those of one candidate, shape (m,)."""
         return np.asarray(self.columns(np.array([item]))[0])
 
+    def pairs(self, candidates: Indices, items: Indices) -> NDArray[Any]:
+        """Return the similarity of each candidate to the represented item beside it."""
+        return np.asarray(self.columns(candidates)[np.arange(items.size), items])
+
     @abc.abstractmethod
     def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield ``(part, similarities)`` for consecutive parts of some represented items; None: of all.
@@ -55,6 +59,38 @@ class Similarities(abc.ABC):
     @abc.abstractmethod
     def looks(self, items: int) -> int:
         """Return how many columns can be summed while that many rows are."""
+
+    def over(self, items: Indices | None, low: NDArray[Any], high: NDArray[Any], weights: Float64s) -> Float64s | None:
+        """Return for each candidate the weighted sum of what of some represented items' similarities lies in intervals.
+
+        None where rows are best gone through; ``low``, ``high`` and ``weights`` are of these items.
+        """
+        del items, low, high, weights
+        return None
+
+    def share_above(self, levels: NDArray[Any]) -> float:
+        """Return how much of W lies above the levels of its rows, shape (m,), by some rows."""
+        probe = np.unique(np.linspace(0, self.m - 1, min(64, self.m)).astype(np.int64))
+        out = np.empty((probe.size, self.n), dtype=self.dtype)
+        above = sum(np.count_nonzero(rows > levels[probe[part], None]) for part, rows in self.rows(probe, out))
+        return float(above / (probe.size * self.n))
+
+    def entries_above(self, levels: NDArray[Any], most: int) -> tuple[Indices, NDArray[np.int32], NDArray[Any]] | None:
+        """Return how many numbers of each row lie above its level, and their candidates and values, row by row.
+
+        None where they are more than ``most``.
+        """
+        sizes, candidates, values = np.zeros(self.m, dtype=np.int64), [], []
+        for part, rows in self.rows(None, np.empty((min(128, self.m), self.n), dtype=self.dtype)):
+            place = np.flatnonzero(rows > levels[part, None])
+            row, candidate = np.divmod(place.astype(np.int32), np.int32(self.n))
+            sizes[part] = np.bincount(row, minlength=part.stop - part.start)
+            candidates.append(candidate)
+            values.append(rows.ravel()[place] if rows.flags.c_contiguous else rows[row, candidate])
+            most -= place.size
+            if most < 0:
+                return None
+        return sizes, np.concatenate(candidates), np.concatenate(values)
 
 
 @final
@@ -138,23 +174,13 @@ class SimilaritiesAbove:
     @staticmethod
     def of(W: Similarities, levels: NDArray[Any], weights: Float64s, share: float) -> SimilaritiesAbove | None:
         """Return what lies above the levels, shape (m,); None where it is more than a share of W."""
-        out = np.empty((min(128, W.m), W.n), dtype=W.dtype)
-        probe = np.unique(np.linspace(0, W.m - 1, min(64, W.m)).astype(np.int64))
-        above = sum(np.count_nonzero(rows > levels[probe[part], None]) for part, rows in W.rows(probe, out))
-        if above > share * probe.size * W.n:
+        if W.share_above(levels) > share:
             return None
-        sizes = np.zeros(W.m + 1, dtype=np.int64)
-        candidates, values, most = [], [], int(2 * share * W.m * W.n)
-        for part, rows in W.rows(None, out):
-            place = np.flatnonzero(rows > levels[part, None])
-            row, candidate = np.divmod(place.astype(np.int32), np.int32(W.n))
-            sizes[1 + part.start : 1 + part.stop] = np.bincount(row, minlength=part.stop - part.start)
-            candidates.append(candidate)
-            values.append(rows.ravel()[place] if rows.flags.c_contiguous else rows[row, candidate])
-            most -= place.size
-            if most < 0:
-                return None
-        return SimilaritiesAbove(np.cumsum(sizes), np.concatenate(candidates), np.concatenate(values), weights, W.n)
+        found = W.entries_above(levels, int(2 * share * W.m * W.n))
+        if found is None:
+            return None
+        sizes, candidates, values = found
+        return SimilaritiesAbove(np.append(0, np.cumsum(sizes)), candidates, values, weights, W.n)
 
     def sums(self, levels: NDArray[Any]) -> Float64s:
         """Return for each candidate the weighted sum of what lies above the levels, in float64, shape (n,)."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import KeptSimilarities, Similarities, SimilaritiesAbove
 
@@ -143,7 +143,7 @@ def _compressed(rows: UnitRows, most: float) -> Any:
 
     Two of z features each have z^2 / d of them in common, or more.
     """
-    if is_tensor(rows.X) or not isinstance(rows.X, np.ndarray):
+    if not isinstance(rows.X, np.ndarray):
         return None
     features = 2.0 * math.sqrt(most * rows.d)
     probe = np.unique(np.linspace(0, rows.n - 1, min(_PROBE, rows.n)).astype(np.int64))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.constraints.base import UNLIMITED, Constraints
+from ray_subsel.core.tensors import as_array
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.target import Target
@@ -30,6 +31,7 @@ class Problem:
     Attributes
     ----------
     X : array of shape (n, d)
+        A torch tensor is read as one.
     objective : Objective
     k : int
         Number to choose, ``len(include) <= k <= n - len(exclude)``; included items count toward it.
@@ -57,6 +59,9 @@ class Problem:
     seed: int = 0
     progress: Progress | None = None
     target: Target | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "X", as_array(self.X))
 
     @property
     def n(self) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
-from ray_subsel.core.unit_rows import take_rows
 from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
@@ -84,7 +83,7 @@ class DenseRanking:
         picks = _expected_picks(problem)
         distinct = np.flatnonzero(same == np.arange(problem.n))
         if distinct.size < _COMPACT_BELOW * problem.n:
-            X, candidate = take_rows(problem.X, distinct), np.searchsorted(distinct, same)
+            X, candidate = problem.X[distinct], np.searchsorted(distinct, same)
             objective = problem.objective.weighted(X, np.bincount(candidate))
             gains = None if objective is None else objective.dense_gains(X, min(picks, distinct.size))
             if gains is not None:

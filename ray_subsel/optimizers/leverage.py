@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.kernels import kernel_of
 from ray_subsel.objectives.log_determinant import LogDeterminant
 from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
@@ -198,7 +198,7 @@ class LeverageGreedy(Optimizer):
     def suits(problem: Problem) -> bool:
         """Tell whether it solves a problem: one d x d matrix is the state, and any item may be chosen once."""
         objective, limits = problem.objective, problem.constraints
-        if not isinstance(objective, LogDeterminant) or is_tensor(problem.X):
+        if not isinstance(objective, LogDeterminant):
             return False
         plain = problem.utility is None and problem.multiplicity is None and not limits.limited
         return plain and not problem.include.size and not problem.exclude.size and objective.is_primal(*problem.X.shape)

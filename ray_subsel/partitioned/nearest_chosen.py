@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ray_subsel.core.held_rows import hold
 from ray_subsel.core.nearest import nearest_among
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float32s, Float64s, Indices
@@ -95,7 +96,7 @@ class NearestChosen:
     def _nearest(self, block: Float64s, some: Indices | None = None) -> tuple[Indices, Float64s]:
         """Return the nearest chosen item of each row, of all or of some."""
         vectors, single = (self.vectors, self._single) if some is None else (self.vectors[some], self._single[some])
-        row, place, cosine = nearest_among(block, vectors, single, 1)
+        row, place, cosine = nearest_among(block, vectors, hold(single), 1)
         first = np.searchsorted(row, np.arange(block.shape[0]))
         return (place[first] if some is None else some[place[first]]), cosine[first]
 

@@ -11,7 +11,7 @@ from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.numeric import array_of, finite_number, whole_number
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
-from ray_subsel.core.unit_rows import check_matrix, take_rows
+from ray_subsel.core.unit_rows import check_matrix
 from ray_subsel.objectives import FacilityLocation
 from ray_subsel.selection.api import select
 from ray_subsel.selection.validation import row_numbers
@@ -73,9 +73,8 @@ class ActiveLoop:
     def __init__(
         self, X: Any, labelled: ArrayLike = (), *, power: float = 1.0, represented: int | None = None, seed: int = 0
     ) -> None:
-        check_matrix(X, "X")
-        self.X = X
-        self.n = int(X.shape[0])
+        self.X = check_matrix(X, "X")
+        self.n = int(self.X.shape[0])
         self.labelled: Indices = row_numbers(labelled, "labelled", self.n, None)
         self.skipped: Indices = NO_ITEMS
         self.power = float(finite_number(power, "power", "be a finite number >= 0", least=0.0))
@@ -134,7 +133,7 @@ class ActiveLoop:
             return FacilityLocation(weights=weights)
         most = SAMPLE if self.represented is None else self.represented
         drawn = np.sort(free[np.argsort(mix(free, self.seed), kind="stable")[:most]])
-        return FacilityLocation(represented=take_rows(self.X, drawn), weights=weights[drawn])
+        return FacilityLocation(represented=self.X[drawn], weights=weights[drawn])
 
     def _weights(self, uncertainty: ArrayLike | None) -> Float64s:
         """Return c: ranks to the power, equal uncertainty having equal ranks, and 0 where nothing is left to learn."""

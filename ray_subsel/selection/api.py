@@ -8,6 +8,7 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike
 
 from ray_subsel.constraints.mix import Mix
+from ray_subsel.core.device import computing_beside
 from ray_subsel.objectives import Objective
 from ray_subsel.optimizers import Optimizer
 from ray_subsel.optimizers.base import Progress
@@ -63,7 +64,9 @@ def select(
     ----------
     X : numpy array (a ``np.memmap`` too), torch tensor or scipy sparse matrix of shape (n, d)
         One vector per item, float16, float32 or float64, or a bfloat16 tensor. For graph cut rows need not have norm
-        1, since their cosine is taken; X is neither copied nor changed. Sparse for feature-based functions only.
+        1, since their cosine is taken; X is neither copied nor changed. Sparse for feature-based functions only. Of a
+        tensor on a GPU (CUDA) products are computed there, in float32, and the vectors copied once to the CPU, where
+        the picks are decided: the rows are the same.
     k : int, optional
         How many items, 1 <= k <= n. Give one of ``k``, ``fraction`` and ``budget``.
     fraction : float, optional
@@ -185,15 +188,16 @@ def select(
     >>> select(X, 2, lam=1.0).indices.tolist()
     [4, 1]
     """
-    given = Arguments(
-        X, k,
-        fraction=fraction, recipe=recipe, labels=labels, objective=objective, lam=lam,
-        optimizer=optimizer, include=include, exclude=exclude, stop_when_gain=stop_when_gain,
-        utility=utility, multiplicity=multiplicity, groups=groups, quotas=quotas, floors=floors, mix=mix,
-        costs=costs, budget=budget, near=near, near_within=near_within, near_weights=near_weights,
-        against=against, against_near=against_near, target=target, target_weight=target_weight,
-        quality=quality, quality_weight=quality_weight, per=per, keep_best=keep_best,
-        drop_label_noise=drop_label_noise, drop_outliers=drop_outliers, seed=seed,
-        certificate=certificate, progress=progress,
-    )  # fmt: skip
-    return maximize(given) if per is None else select_per_group(select, X, given.by_name())
+    with computing_beside(X) as array:
+        given = Arguments(
+            array, k,
+            fraction=fraction, recipe=recipe, labels=labels, objective=objective, lam=lam,
+            optimizer=optimizer, include=include, exclude=exclude, stop_when_gain=stop_when_gain,
+            utility=utility, multiplicity=multiplicity, groups=groups, quotas=quotas, floors=floors, mix=mix,
+            costs=costs, budget=budget, near=near, near_within=near_within, near_weights=near_weights,
+            against=against, against_near=against_near, target=target, target_weight=target_weight,
+            quality=quality, quality_weight=quality_weight, per=per, keep_best=keep_best,
+            drop_label_noise=drop_label_noise, drop_outliers=drop_outliers, seed=seed,
+            certificate=certificate, progress=progress,
+        )  # fmt: skip
+        return maximize(given) if per is None else select_per_group(select, array, given.by_name())

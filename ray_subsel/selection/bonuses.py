@@ -16,7 +16,7 @@ import numpy as np
 from ray_subsel.constraints.spending import Costs, Number
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import take_rows, unit_rows
+from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import Objective
 from ray_subsel.objectives.quality import (
     RANDOM_STREAM,
@@ -124,7 +124,7 @@ def quality_of(
     ids = parts.rows_of(np.arange(parts.n))
 
     def reference() -> Any:
-        return take_rows(parts.X, drawn_by_hash(ids, REFERENCE, seed + REFERENCE_STREAM))
+        return parts.X[drawn_by_hash(ids, REFERENCE, seed + REFERENCE_STREAM)]
 
     drawn = drawn_by_hash(ids, random_items(objective, parts.n, k), seed + RANDOM_STREAM)
     relevant = 0.0 if aim is None else math.fsum(aim.found.greatest.tolist()) / parts.n

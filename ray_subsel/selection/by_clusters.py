@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ray_subsel.core.types import Indices
-from ray_subsel.core.unit_rows import take_rows, unit_rows
+from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.clusters import fit_centres, in_sample
 from ray_subsel.optimizers.base import Picks, Problem
 from ray_subsel.partitioned.by_clusters import (
@@ -68,7 +68,7 @@ def clusters_of(X: object, cluster_items: int, seed: int, ids: Indices | None = 
 
 def _follow(problem: Problem, weights: Indices | None, own: Indices, request: Request) -> ClusterSequence:
     """Run the greedy on the rows of one cluster."""
-    X = take_rows(problem.X, own)
+    X = problem.X[own]
     objective = problem.objective if weights is None else problem.objective.weighted(X, weights[own])
     assert objective is not None
     objective = objective.of_items(own)

@@ -10,7 +10,7 @@ import numpy as np
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import whole_number
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import take_rows, unit_rows
+from ray_subsel.core.unit_rows import unit_rows
 
 if TYPE_CHECKING:
     from ray_subsel.selection.result import LeftOut, Selection
@@ -44,7 +44,7 @@ class RowVectors:
 
     def take(self, rows: Indices) -> Any:
         """Return the vectors of some rows."""
-        return take_rows(self.X, rows if self.vector_of is None else self.vector_of[rows])
+        return self.X[rows if self.vector_of is None else self.vector_of[rows]]
 
 
 def explain(selection: Selection, row: Any, X: Any = None) -> str:

@@ -18,7 +18,7 @@ from ray_subsel.constraints.spending import Costs
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import finite_number
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import check_matrix, take_rows
+from ray_subsel.core.unit_rows import check_matrix
 from ray_subsel.optimizers.speculative.copies import representatives
 
 T = TypeVar("T", bound=np.generic)
@@ -103,7 +103,7 @@ class GroundSet:
         exclude = position[self.exclude]
         return replace(
             self,
-            X=take_rows(self.X, left),
+            X=self.X[left],
             kept=self.rows_of(left),
             include=position[self.include],
             exclude=exclude[exclude >= 0],
@@ -173,7 +173,7 @@ def without_near_copies(
     np.minimum.at(first, same, turn)
     turns, place = np.unique(first[same], return_inverse=True)  # equal rows are led by the first in order
     distinct = np.argsort(turn)[turns]
-    X = ground.X if distinct.size == n else take_rows(ground.X, distinct)
+    X = ground.X if distinct.size == n else ground.X[distinct]
     within = None if labels is None else labels[distinct]
     ids = ground.rows_of(distinct) if values is None else np.arange(distinct.size)
     groups = collapse_near(X, NearSettings(threshold, seed), ids=ids, labels=within)
@@ -197,7 +197,7 @@ def without_near_copies(
     position[leaders] = np.arange(leaders.size)
     return replace(
         ground,
-        X=ground.X if leaders.size == n else take_rows(ground.X, leaders),
+        X=ground.X if leaders.size == n else ground.X[leaders],
         kept=ground.rows_of(shown[leaders]),
         include=position[leader[include]],
         exclude=position[barred],

@@ -22,7 +22,6 @@ from ray_subsel.constraints.labels import Groups, key_of
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.numeric import array_of
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
-from ray_subsel.core.unit_rows import take_rows
 from ray_subsel.objectives import Objective, find_objective
 from ray_subsel.selection import validation
 from ray_subsel.selection.explain import RowVectors
@@ -293,7 +292,7 @@ def select_per_group(choose: Callable[..., Selection], X: Any, arguments: Mappin
     for label, places in zip(groups.names, groups_in_order(groups.numbers), strict=True):
         mine = {what: column[places] for what, column in by_row.items()}
         include, exclude = _places(places, forced), _places(places, barred)
-        found.append((places, plan.of_group(label, take_rows(X, places), mine, include, exclude)))
+        found.append((places, plan.of_group(label, X[places], mine, include, exclude)))
     counts = sum((GroupCounts.of(picks) for _, picks in found), GroupCounts())
     made = next((picks.made for _, picks in found if picks.made is not None), None)
     if made is None:

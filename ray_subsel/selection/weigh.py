@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import is_tensor, to_float64, unit_rows
+from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.partitioned.nearest_chosen import NearestChosen
 
 _ROWS = 4096
@@ -63,4 +63,4 @@ def _dense(X: Any, rows: Indices) -> Float64s:
     """Return some rows as a float64 array, in their order."""
     if hasattr(X, "tocsr"):
         return np.asarray(X.tocsr()[rows].toarray(), dtype=np.float64)
-    return to_float64(X[rows]) if is_tensor(X) else np.asarray(X[rows], dtype=np.float64)
+    return np.asarray(X[rows], dtype=np.float64)

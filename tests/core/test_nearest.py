@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.core.nearest import largest, nearest_among, single_error, told_apart
+from ray_subsel.core.held_rows import hold
+from ray_subsel.core.nearest import nearest_among, single_error, told_apart
 from ray_subsel.core.unit_rows import unit_rows
 
 
@@ -15,16 +16,13 @@ def unit(n, d, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 9), st.integers(1, 12), st.integers(0, 999), st.booleans())
-def test_the_largest_are_those_of_a_sort_and_what_is_told_apart_is_in_float64_too(b, t, seed, close):
+def test_what_is_told_apart_by_float32_is_in_float64_too(b, t, seed, close):
     rows, targets = unit(b, 7, seed), unit(t, 7, seed + 1)
     if close:  # some targets differ in the last digits of float32
         targets = np.concatenate([targets, targets + 1e-8])
         t *= 2
-    products = (rows @ targets.T).astype(np.float32)
     for wanted in range(1, t + 1):
-        columns, values = largest(products, wanted)
-        np.testing.assert_array_equal(values, -np.sort(-products, axis=1)[:, :wanted])
-        np.testing.assert_array_equal(np.take_along_axis(products, columns, axis=1), values)
+        columns, values = hold(targets.astype(np.float32)).largest(rows.astype(np.float32), wanted)
         sure = told_apart(values, 7)
         assert sure.shape == (b, wanted - 1)
         exact = np.take_along_axis(rows @ targets.T, columns, axis=1)
@@ -36,7 +34,7 @@ def test_the_largest_are_those_of_a_sort_and_what_is_told_apart_is_in_float64_to
 def test_pairs_are_those_of_a_stable_sort_in_float64(wanted):
     rows, targets = unit(40, 5, 0), unit(10, 5, 1)
     targets[7] = targets[2]
-    row, place, cosine = nearest_among(rows, targets, targets.astype(np.float32), wanted)
+    row, place, cosine = nearest_among(rows, targets, hold(targets.astype(np.float32)), wanted)
     exact = rows @ targets.T
     for i in range(40):
         order = np.argsort(-np.round(exact[i], 12), kind="stable")[:wanted]

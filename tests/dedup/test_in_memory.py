@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.core.device import Device, computing_on
 from ray_subsel.core.errors import InputError
 from ray_subsel.dedup.in_memory import collapse_near
 from ray_subsel.dedup.settings import NearSettings
@@ -180,3 +181,15 @@ def test_bad_input_is_named(change, message):
     arguments = {"X": np.eye(3)} | change
     with pytest.raises(InputError, match=message):
         collapse_near(arguments.pop("X"), NearSettings(0.9), **arguments)
+
+
+@pytest.mark.parametrize("clustered_too", [False, True])
+def test_a_device_finds_the_same_groups(clustered_too):
+    torch = pytest.importorskip("torch")
+    X = with_near_copies(3, n=900, d=24)[0].astype(np.float32)
+    settings = clustered(0.9, cluster_size=60) if clustered_too else NearSettings(0.9)
+    usual = collapse_near(X, settings)
+    with computing_on(Device(torch.empty(0), least=0)):
+        found = collapse_near(X, settings)
+    np.testing.assert_array_equal(found.leader, usual.leader)
+    assert found.recall == usual.recall

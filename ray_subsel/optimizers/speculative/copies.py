@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import is_tensor
 
 _BLOCK_ROWS = 1 << 12
 _FIRST_COLUMNS = 8
@@ -128,11 +127,7 @@ def _multipliers(words: int) -> NDArray[np.uint64]:
 
 def _words(X: Any, which: slice | Indices) -> NDArray[np.uint64]:
     """Return the bytes of some rows as 64-bit words, padded with zeros."""
-    block = X[which]
-    if is_tensor(X):
-        block = block.detach().cpu()
-        block = (block.float() if str(block.dtype) == "torch.bfloat16" else block).numpy()
-    block = np.ascontiguousarray(block)
+    block = np.ascontiguousarray(X[which])
     row_bytes = block.shape[1] * block.itemsize
     if row_bytes % 8:
         padded = np.zeros((block.shape[0], row_bytes + 8 - row_bytes % 8), dtype=np.uint8)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.exact_sum import summed_unit_rows
 from ray_subsel.core.threads import Workers, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor, unit_rows
+from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.copies import Copies, copies_of, representatives, starts_of
@@ -54,7 +54,7 @@ def distinct_rows_of(problem: Problem, workers: Workers = serial) -> tuple[Disti
     same = representatives(X, problem.utility, workers=workers)
     utility, original = problem.utility, np.arange(problem.n)
     distinct = np.flatnonzero(same == original)
-    compact = distinct.size < _COMPACT_BELOW * problem.n and not is_tensor(X) and not isinstance(X, np.memmap)
+    compact = distinct.size < _COMPACT_BELOW * problem.n and not isinstance(X, np.memmap)
     weights = None if problem.multiplicity is None else counts
     if compact:
         X, same = X[distinct], np.searchsorted(distinct, same)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ray_subsel.core.errors import invalid
 from ray_subsel.core.threads import block_workers
-from ray_subsel.core.unit_rows import row_dots, take_rows, unit_rows
+from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
@@ -103,7 +103,7 @@ def _included(problem: Problem, score: GraphCutScore) -> GreedyCheckpoint:
     include, utility = problem.include, problem.utility
     if include.size == 0:
         return GreedyCheckpoint.start(score.total.size)
-    vectors = unit_rows(take_rows(problem.X, include)).slice(0, include.size)
+    vectors = unit_rows(problem.X[include]).slice(0, include.size)
     sums = np.cumsum(np.concatenate((np.zeros((1, vectors.shape[1])), vectors)), axis=0)
     gains = row_dots(vectors, score.total - score.penalty * sums[:-1]) - 1.0
     return GreedyCheckpoint(include, gains if utility is None else gains + utility[include], sums[-1])

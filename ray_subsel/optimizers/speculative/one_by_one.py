@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Floats, Indices
-from ray_subsel.core.unit_rows import is_tensor, row_dots
+from ray_subsel.core.unit_rows import row_dots
 from ray_subsel.optimizers.speculative.ahead import Foresight, foresee
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 from ray_subsel.optimizers.speculative.passes import Passes
@@ -295,7 +295,7 @@ class _Walking:
             close >= 4
             and close * _CLOSE_CALL > turns * more
             and rows.working_dtype == np.float32
-            and not is_tensor(rows.X)
+            and rows.device is None
         ):
             self._wide = True
             self._read_rows(replace(self.distinct, rows=rows.wide()))

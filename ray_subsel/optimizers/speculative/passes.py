@@ -8,7 +8,7 @@ import numpy as np
 
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Floats, Indices
-from ray_subsel.core.unit_rows import UnitRows, is_tensor
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 
 COLUMN_NUMBERS = 3 << 19
@@ -54,7 +54,8 @@ class Passes:
         self._products: dict[int, tuple[Floats, Floats, Callable[[Floats], None]]] = {}
 
     def _alone(self, turns: int) -> Callable[[Floats, Floats], object]:
-        rows, serially = self._rows, self._workers is serial
+        rows = self._rows
+        serially = self._workers is serial and not rows.is_there(rows.n * rows.d)
         if serially and turns >= min(2 * rows.d, _COPY_PASSES) and by_columns(rows):
             return _columns(rows).dot
         if serially and rows.as_is is not None:
@@ -99,7 +100,7 @@ class Passes:
 
 def by_columns(rows: UnitRows) -> bool:
     """Tell whether a copy of rows by columns is multiplied faster with a vector, and can be had."""
-    return rows.n * rows.d <= COLUMN_NUMBERS and not is_tensor(rows.X)
+    return rows.n * rows.d <= COLUMN_NUMBERS
 
 
 def _columns(rows: UnitRows) -> Floats:

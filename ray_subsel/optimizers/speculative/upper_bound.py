@@ -9,7 +9,7 @@ import numpy as np
 from ray_subsel.core.exact_sum import exact_total
 from ray_subsel.core.threads import Workers, block_workers, ranges
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import row_dots, take_rows, unit_rows
+from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut, closed_value
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows, distinct_rows_of
@@ -88,7 +88,7 @@ def certify(problem: Problem, indices: Indices, *, iterations: int = 100, tolera
     with block_workers() as workers:
         distinct, total = distinct_rows_of(problem, workers)
         relaxation = _Relaxation(problem, distinct, total, objective.lam, indices.size, workers)
-        vectors = unit_rows(take_rows(problem.X, indices)).slice(0, indices.size) if indices.size else None
+        vectors = unit_rows(problem.X[indices]).slice(0, indices.size) if indices.size else None
         chosen = np.zeros(distinct.rows.d) if vectors is None else np.add.reduce(vectors, axis=0)
         bonus = 0.0 if problem.utility is None else float(problem.utility[indices].sum())
         value = closed_value(total, chosen, indices.size, objective.lam) + bonus
@@ -113,7 +113,7 @@ class _Relaxation:
         self.units = distinct.copies.size
         fixed = np.zeros((0, total.size))
         if include.size:
-            fixed = unit_rows(take_rows(problem.X, include)).slice(0, include.size)
+            fixed = unit_rows(problem.X[include]).slice(0, include.size)
         self.fixed_sum = np.add.reduce(fixed, axis=0)
         self.fixed_bonus = 0.0 if problem.utility is None else float(problem.utility[include].sum())
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_subsel.constraints.base import Constraints
+from ray_subsel.core.device import Device, computing_on
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
@@ -212,16 +213,20 @@ def test_tensors_and_arrays_agree(dtype):
     assert np.array_equal(found.indices, picks(T.double().numpy(), 150).indices)
 
 
-def test_tensors_under_low_precision_products():
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_products_on_a_device_change_no_pick(precision, dtype):
     torch = pytest.importorskip("torch")
-    X = cloud(11, 600, 16, dtype=np.float32)
+    X = cloud(11, 600, 16, dtype=dtype) * np.logspace(-2, 2, 600)[:, None].astype(dtype)
     usual = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
+    torch.set_float32_matmul_precision(precision)
     try:
-        found = picks(torch.from_numpy(X), 150)
+        with computing_on(Device(torch.empty(0), least=0)):
+            found = picks(X, 150)
     finally:
         torch.set_float32_matmul_precision(usual)
     assert np.array_equal(found.indices, picks(X, 150).indices)
+    assert np.array_equal(found.gains, picks(X, 150).gains)
 
 
 @pytest.mark.parametrize("order", ["F", "reversed", "sliced"])
