@@ -20,12 +20,14 @@ from ray_subsel.optimizers.speculative.passes import COLUMN_NUMBERS
 _SAMPLE, _SAMPLED = 1024, 32  # gains among which the level of the pool is looked up, and those of the pool among them
 
 _CACHED = 1 << 21  # numbers of X beyond which a pass waits for memory
-_LEAST_REST, _MOST_REST = 64, 512
+_LEAST_REST, _MOST_REST = 24, 512
+_TRIAL = 8  # turns that are tried after a rest
+_FOR_GOOD = 1 << 30
 _HOPE = 0.9  # share of picks that are right before any was foreseen
 _KNOWN = 0.1  # picks that must have been foreseen for their share to count
 _PASSES = 4  # after which it is looked again which length is best
 _KEEP = 0.9  # what earlier picks count from then on
-_WORTH = 0.9  # of the time of single turns, what foreseen ones must take less than
+_WORTH = 0.85  # of the time of single turns, what foreseen ones must take less than
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,13 @@ class AheadSizes:
         About how many rows of highest gain a pick is foreseen among.
     """
 
-    most: int = 32
+    most: int = 16
     pool: int = 256
 
     @staticmethod
     def for_rows(rows: UnitRows) -> AheadSizes:
         """Return sizes for rows of this process: what a pass computes takes an eighth of X at most, or 2 MiB."""
-        most = max(1, min(32, max(rows.d // 8, (1 << 19) // rows.n)))
+        most = max(1, min(16, max(rows.d // 8, (1 << 19) // rows.n)))
         return AheadSizes(most, min(1024, max(192, rows.n // 24)))
 
 
@@ -69,13 +71,17 @@ class PassTimes:
 
     def __init__(self, n: int, d: int, sizes: AheadSizes) -> None:
         self.lengths = [1 << power for power in range(sizes.most.bit_length())]
-        beyond = max(0, n * d - _CACHED) / 4_000
-        self.single = 5 + n * d / (20_000 if n * d <= COLUMN_NUMBERS else 16_500) + n / 2_000 + beyond
+        near = n * d <= COLUMN_NUMBERS
+        beyond = max(0, n * d - _CACHED) / 8_000
+        self.single = 5 + n * d / (20_000 if near else 16_500) + n / 2_000 + d / 80 + beyond
         self._follow = 4 + n / 1_000
-        vector = n * d / 50_000 + n / 5_000  # each adds to a product with several
+        vector = n * d / (50_000 if near else 35_000) + n / 5_000  # each adds to a product with several
         guess = 4 + sizes.pool * d / 20_000
-        fixed = 40 + n * d / 60_000 + beyond
-        self._passes = [fixed + length * vector + (length - 1) * guess for length in self.lengths]
+        self._turn, self._fixed = vector + guess, 40 + n * d / 60_000 + beyond - guess
+
+    def a_pick(self, turns: int, picks: float) -> float:
+        """Return the time of a pick, where a pass for so many turns is followed by so many picks."""
+        return (self._fixed + turns * self._turn + (picks - 1) * self._follow) / picks
 
     def fastest(self, shares: Sequence[float]) -> tuple[int, float]:
         """Return for how many turns a pass should be, and the time of a pick then.
@@ -87,12 +93,12 @@ class PassTimes:
         """
         best, least = 1, _WORTH * self.single
         picks, right, place = 1.0, 1.0, 0
-        for length, time in zip(self.lengths[1:], self._passes[1:], strict=True):
+        for length in self.lengths[1:]:
             for share in shares[place : length - 1]:
                 right *= share
                 picks += right
             place = length - 1
-            a_pick = (time + (picks - 1) * self._follow) / picks
+            a_pick = self.a_pick(length, picks)
             if a_pick < least:
                 best, least = length, a_pick
         return best, least
@@ -119,10 +125,11 @@ class Foresight:
         self.sizes = sizes
         self._times = PassTimes(n, d, sizes)
         places = self._times.lengths[-1] - 1
-        self._pays = self._times.fastest([1.0] * places)[0] > 1  # where all that is foreseen is right
+        self._best = self._times.fastest([1.0] * places)[0]  # turns, where all that is foreseen is right
         self._right, self._tried = [0.0] * places, [0.0] * places
         self._rest, self._rested, self._passes = _LEAST_REST, False, 0
-        self._length = min(4, places + 1) if self._pays else 1
+        self._length = min(4, self._times.fastest([_HOPE] * places)[0])
+        self._lately = 0.5
         self._level = np.inf
 
     @staticmethod
@@ -132,11 +139,13 @@ class Foresight:
 
     def turns(self) -> int:
         """Return how many turns the next pass is for."""
-        return 2 if self._length == 1 and self._rested else self._length
+        return min(_TRIAL, self._best) if self._length == 1 and self._rested else self._length
 
     def alone(self) -> int:
         """Return how many turns shall have a pass each before others are tried."""
-        rest, self._rest, self._rested = self._rest, min(_MOST_REST, 2 * self._rest), self._pays
+        if self._best == 1:
+            return _FOR_GOOD
+        rest, self._rest, self._rested = self._rest, min(_MOST_REST, 4 * self._rest), True
         return rest
 
     def learn(self, foreseen: int, right: int) -> None:
@@ -150,9 +159,17 @@ class Foresight:
         for place in range(min(foreseen, right + 1)):
             self._tried[place] += 1
         self._passes += 1
-        if self._passes % _PASSES == 0 or self._length == 1:
+        time = self._times.a_pick(foreseen + 1, right + 1) / self._times.single
+        self._lately = (self._lately + time) / 2
+        if self._length == 1:  # a trial
+            if time < _WORTH:
+                self._length, self._lately, self._rest = min(2 * foreseen, self._best), time, _LEAST_REST
+        elif right == foreseen:
+            self._length = min(2 * self._length, self._best)
+        elif self._lately > 1:  # the last passes took longer than single turns
+            self._length, self._lately = (self._length // 2 if self._length > _TRIAL // 2 else 1), _WORTH
+        elif self._passes % _PASSES == 0:
             self._length = min(2 * self._length, self._times.fastest(self._shares())[0])
-            self._rest = self._rest if self._length == 1 else _LEAST_REST
             self._right = [_KEEP * right for right in self._right]
             self._tried = [_KEEP * tried for tried in self._tried]
 

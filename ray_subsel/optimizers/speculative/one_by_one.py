@@ -28,9 +28,12 @@ _DIRECT_TURNS = 64
 """Turns after which the direction is computed again; until then picks are taken from it as they are made, rounded."""
 _FIRST_TURNS = 8
 """Turns after which it is looked at how many of them values did not decide."""
-_GAIN_NUMBERS = 1 << 13
-_FEW = 4
-"""Picks whose vectors are read one by one."""
+_FEW_CLOSE = 16
+"""Rows that are compared by the rounded direction first."""
+_SUMMED_NUMBERS = 1 << 13
+"""Numbers of the vectors that are added up at once: no memory is taken from the system for them."""
+_NARROW = 64
+"""Dimensions up to which numpy accumulates along the picks in less time than it adds rows."""
 _CLOSE_CALL = 40.0
 """Microseconds that it takes to compute in float64 what values do not tell apart; they only decide on the way."""
 
@@ -119,6 +122,7 @@ class _Walking:
         self.gone: list[int] = []
         self.sums = np.empty((picks + 1, distinct.rows.d))
         self.sums[0] = chosen
+        self.gains = np.empty(picks)
         self.read = self.evaluations = 0
         self._added = self._close = self._looked = 0  # picks in the sums, picks that values did not decide, since when
         self._highest: NDArray[np.bool_] | None = None
@@ -133,7 +137,7 @@ class _Walking:
         """Let passes be over these rows, from the next on."""
         rows, score = distinct.rows, self.score
         self.distinct = distinct
-        self.passes = Passes(distinct, self.taken, score.penalty, self.workers, self.picks - len(self.order))
+        self.passes = Passes(distinct, self.taken, score.penalty, self.workers)
         if self._once:
             self.passes.base[self.order] = -np.inf
         self._drift = self._turning = None
@@ -160,11 +164,8 @@ class _Walking:
     def walk(self) -> Walk:
         """Return the picks."""
         self._add_up()
-        picked, utility, rows = np.array(self.order, dtype=np.int64), self.distinct.utility, self.distinct.rows
-        gains = np.empty(picked.size)
-        for start, stop in ranges(picked.size, max(16, _GAIN_NUMBERS // rows.d)):
-            directions = self.score.total - self.score.penalty * self.sums[start:stop]
-            gains[start:stop] = row_dots(rows.take(picked[start:stop]), directions) - 1.0
+        picked, utility = np.array(self.order, dtype=np.int64), self.distinct.utility
+        gains = self.gains[: picked.size] - 1.0
         if utility is not None:
             gains += utility[picked]
         gone = self.taken[picked] if self._once else np.array(self.gone, dtype=np.int64)
@@ -175,6 +176,7 @@ class _Walking:
     def _alone(self, turns: int) -> bool:
         """Make so many picks with a pass each; False where no unit is left."""
         until = len(self.order) + turns
+        self.passes.expect(turns)
         while (turn := len(self.order)) < until:
             if turn >= self._direct_until:
                 self._widen_or_not()
@@ -193,8 +195,9 @@ class _Walking:
         plain = self._once and self._turning is None
         values, base, product, row_of, closed = passes.values, passes.base, passes.product, self._row, -np.inf
         argmax, item, add, subtract = values.argmax, values.item, np.add, np.subtract
-        margin = 2 * self._noise + self._ties[turn + turns - 1]
-        least = self._least + 2 * margin
+        stepped, more = turn - self._direct_at, 2 * self._step_noise
+        margin = 2 * self._noise + self._ties[turn + turns - 1] + stepped * more
+        least = self._least + 2 * (margin + turns * more)
         for _ in range(turns):
             product(direction, values)
             add(values, base, values)
@@ -207,6 +210,7 @@ class _Walking:
                 values[row] = top
                 row = self._decide(values, top - margin)
                 values[row] = closed
+            margin += more
             if plain and top >= least:
                 order.append(row)
                 base[row] = closed
@@ -237,7 +241,8 @@ class _Walking:
         columns = {row: column for column, row in enumerate(picks, 1)}
         step = 1.0 + score.drift / score.penalty
         most = self._most_norm + turns * step
-        noise, more = self._noise, rounding(rows, step, 0.0) + 2 * rows.unit_roundoff * (most + 1.0)
+        noise = self._noise + (len(self.order) - self._direct_at) * self._step_noise
+        more = rounding(rows, step, 0.0) + 2 * rows.unit_roundoff * (most + 1.0)
         right = 0
         while (row := self._best(values, noise)) is not None:
             if (value := values.item(row)) < self._least + 2 * noise:
@@ -273,9 +278,11 @@ class _Walking:
         norm = math.sqrt(square + turns + self._room) if plain else math.sqrt(square) + turns * step
         self._least = 0.0 if plain else -np.inf
         self._direction = direction.astype(rows.working_dtype)
-        stepping = turns * rows.unit_roundoff * (2 * norm + 8 * step)
-        self._noise, self._most_norm = rounding(rows, norm + self._utility / penalty, 0.0) + stepping, norm
-        self._direct_until = turn + turns
+        self._noise, self._most_norm = rounding(rows, norm + self._utility / penalty, 0.0), norm
+        self._longer = step
+        additions = 1 if self._turning is None else 2
+        self._step_noise = rows.unit_roundoff * (additions * norm + 8 * step)  # of a turn, in the direction
+        self._direct_at, self._direct_until = turn, turn + turns
 
     def _within_room(self, below: float) -> bool:
         """Take note of a value so far below zero; the direction is computed anew where there is no room for it."""
@@ -299,6 +306,7 @@ class _Walking:
         ):
             self._wide = True
             self._read_rows(replace(self.distinct, rows=rows.wide()))
+            self.passes.expect(self.picks - len(self.order))
 
     def _best(self, values: Floats, noise: float) -> int | None:
         """Return the row that is picked next, or None where no unit is left."""
@@ -315,10 +323,28 @@ class _Walking:
     def _decide(self, values: Floats, level: float) -> int:
         """Return the row that is picked next of those whose values reach a level."""
         self._close += 1
-        close = np.flatnonzero(values >= level)
+        close = (values >= level).nonzero()[0]
+        if close.size <= _FEW_CLOSE and (first := self._clear_first(close)) is not None:
+            return first
         exact = exact_gains(self.distinct, close, self._exact_direction())
         tied = close[exact.max() - exact <= self.score.penalty * self._ties[len(self.order)]]
-        return int(tied[np.argmin(self.distinct.copies.units(tied, self.taken[tied]))])
+        place = 0 if tied.size == 1 else np.argmin(self.distinct.copies.units(tied, self.taken[tied]))
+        return int(tied[place])
+
+    def _clear_first(self, close: Indices) -> int | None:
+        """Return the best of some rows, where the rounding of the direction alone leaves no doubt about it."""
+        distinct, turn = self.distinct, len(self.order)
+        gains = distinct.rows.take(close) @ self._direction.astype(np.float64)
+        if distinct.utility is not None:
+            gains += distinct.utility[close] / self.score.penalty
+        beyond = max(0, turn - self._direct_until)  # turns by which the direction may be longer than was bounded
+        noise = (turn - self._direct_at + 1) * (
+            self._step_noise + 2 * distinct.rows.unit_roundoff * beyond * self._longer
+        )
+        best = int(gains.argmax())
+        lead = gains[best] - 2 * (noise + self._ties[turn])
+        gains[best] = -np.inf
+        return int(close[best]) if gains.max() < lead else None
 
     def _exact_direction(self) -> Float64s:
         """Return what gains are products with at the next turn."""
@@ -327,13 +353,20 @@ class _Walking:
         return self.score.direction(self.sums[turn], self.start + turn)
 
     def _add_up(self) -> None:
-        """Find the sums of the picks so far."""
-        rows, fresh = self.distinct.rows, self.order[self._added :]
-        vectors = [rows.row(row) for row in fresh] if len(fresh) <= _FEW else rows.take(np.array(fresh))
-        sums = list(self.sums[self._added : len(self.order) + 1])
-        for before, vector, after in zip(sums, vectors, sums[1:], strict=False):  # faster than accumulate, same sums
-            np.add(before, vector, after)
-        self._added = len(self.order)
+        """Find the sums of the picks so far, and what their gains are made of."""
+        rows, score, end = self.distinct.rows, self.score, len(self.order)
+        for start, stop in ranges(end - self._added, max(8, _SUMMED_NUMBERS // rows.d)):
+            some = slice(self._added + start, self._added + stop)
+            vectors, sums = rows.take(np.array(self.order[some])), self.sums[some.start : some.stop + 1]
+            if rows.d <= _NARROW:
+                sums[1:] = vectors
+                np.add.accumulate(sums, axis=0, out=sums)
+            else:  # the same additions, one after the other
+                for before, vector, after in zip(sums[:-1], vectors, sums[1:], strict=True):
+                    np.add(before, vector, after)
+            directions = score.penalty * sums[:-1]
+            self.gains[some] = row_dots(vectors, np.subtract(score.total, directions, out=directions))
+        self._added = end
 
     def _take(self, row: int) -> None:
         """Take note of a pick, and turn to what gains are products with after it."""

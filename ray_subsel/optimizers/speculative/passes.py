@@ -15,6 +15,7 @@ COLUMN_NUMBERS = 3 << 19
 """Up to so many numbers X is copied by columns for many passes: one takes 0.5 to 0.9 of the time."""
 _COPY_PASSES = 64  # for which that pays; twice the dimension, where that is less
 _COPIED_NUMBERS = 1 << 13
+_HUGE_NUMBERS = 1 << 20  # of 4 bytes: from there on numpy asks Linux for huge pages, which come four times as fast
 
 
 class Passes:
@@ -28,8 +29,6 @@ class Passes:
     unit : float
         Of utilities in directions.
     workers : Workers
-    turns : int
-        About how many passes there will be.
 
     Attributes
     ----------
@@ -41,27 +40,31 @@ class Passes:
         Writes the products of all rows with a vector of the same type to an array: to ``values`` only.
     """
 
-    def __init__(
-        self, distinct: DistinctRows, taken: Indices, unit: float = 1.0, workers: Workers = serial, turns: int = 1
-    ) -> None:
+    def __init__(self, distinct: DistinctRows, taken: Indices, unit: float = 1.0, workers: Workers = serial) -> None:
         rows, utility = distinct.rows, distinct.utility
         self._rows, self._workers = rows, workers
         self.values = np.empty(rows.n, dtype=rows.working_dtype)
         self.base = np.zeros_like(self.values) if utility is None else (utility / unit).astype(rows.working_dtype)
         self.base[taken >= distinct.copies.size] = -np.inf
-        self.product = self._alone(turns)
+        self._here = workers is serial and not rows.is_there(rows.n * rows.d)
+        self.product = self._alone()
+        self._copied = False
         self._memory = np.empty(0, dtype=rows.working_dtype)
         self._products: dict[int, tuple[Floats, Floats, Callable[[Floats], None]]] = {}
 
-    def _alone(self, turns: int) -> Callable[[Floats, Floats], object]:
+    def _alone(self) -> Callable[[Floats, Floats], object]:
         rows = self._rows
-        serially = self._workers is serial and not rows.is_there(rows.n * rows.d)
-        if serially and turns >= min(2 * rows.d, _COPY_PASSES) and by_columns(rows):
-            return _columns(rows).dot
-        if serially and rows.as_is is not None:
+        if self._here and rows.as_is is not None:
             return rows.as_is.dot
         multiply = rows.multiplier(self.values, self._workers)
         return lambda direction, _: multiply(direction)
+
+    def expect(self, passes: int) -> None:
+        """Copy X by columns, where so many passes with one vector each are worth it."""
+        rows = self._rows
+        worth = not self._copied and passes >= min(2 * rows.d, _COPY_PASSES)
+        if worth and self._here and by_columns(rows):
+            self.product, self._copied = _columns(rows).dot, True
 
     def one(self, direction: Floats) -> None:
         """Find the values in a direction."""
@@ -105,7 +108,9 @@ def by_columns(rows: UnitRows) -> bool:
 
 def _columns(rows: UnitRows) -> Floats:
     """Return the unit vectors, rounded, shape (n, d), column after column in memory."""
-    memory: Floats = np.empty((rows.d, rows.n), dtype=rows.working_dtype)
+    numbers = rows.d * rows.n
+    some = np.empty(max(numbers, _HUGE_NUMBERS if numbers > _HUGE_NUMBERS // 4 else 0), dtype=rows.working_dtype)
+    memory: Floats = some[:numbers].reshape(rows.d, rows.n)
     single = memory.dtype == np.float32
     for start, stop in ranges(rows.n, max(16, _COPIED_NUMBERS // rows.d)):
         memory[:, start:stop] = (rows.single(slice(start, stop)) if single else rows.slice(start, stop)).T

@@ -39,17 +39,17 @@ def test_picks_that_are_foreseen_save_passes(most, fewest, passes):
 
 
 def test_a_pass_is_for_more_turns_while_all_are_right_and_for_fewer_where_not():
-    foresight = Foresight(5_000, 256, AheadSizes(32))
+    foresight = Foresight(5_000, 512, AheadSizes(32))
     lengths = []
     for _ in range(20):
         lengths.append(foresight.turns())
         foresight.learn(lengths[-1] - 1, lengths[-1] - 1)
     assert lengths == sorted(lengths)
-    assert lengths[0] <= 4
+    assert lengths[0] == 4
     assert lengths[-1] >= 16
-    for _ in range(20):
+    for _ in range(60):
         foresight.learn(foresight.turns() - 1, 0)
-    assert foresight.turns() == 1
+    assert foresight.turns() <= 2
 
 
 def test_where_one_turn_is_best_others_are_tried_more_and_more_seldom():
@@ -60,9 +60,9 @@ def test_where_one_turn_is_best_others_are_tried_more_and_more_seldom():
     for _ in range(10):
         assert foresight.turns() == 1
         rests.append(foresight.alone())
-        if foresight.turns() == 2:
+        if (turns := foresight.turns()) > 1:
             tried += 1
-            foresight.learn(1, 0)
+            foresight.learn(turns - 1, 0)
     assert rests == sorted(rests)
     assert rests[0] < rests[-1]
     assert tried == 10
