@@ -15,7 +15,9 @@ COLUMN_NUMBERS = 3 << 19
 """Up to so many numbers X is copied by columns for many passes: one takes 0.5 to 0.9 of the time."""
 _COPY_PASSES = 64  # for which that pays; twice the dimension, where that is less
 _COPIED_NUMBERS = 1 << 13
-_HUGE_NUMBERS = 1 << 20  # of 4 bytes: from there on numpy asks Linux for huge pages, which come four times as fast
+_HUGE_NUMBERS = (
+    1 << 20
+)  # of 4 bytes: numpy asks Linux for huge pages then, and new pages are most of the time of a copy
 
 
 class Passes:
