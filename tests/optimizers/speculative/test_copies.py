@@ -40,6 +40,16 @@ def test_ids_are_handed_out_lowest_first_and_as_often_as_counted():
     assert copies.units(np.array([0, 1]), np.array([1, 2])).tolist() == [3, 4]
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 50, 20_000])
+@pytest.mark.parametrize("kinds", [1, 10, 10_000, None])
+def test_copies_are_found_among_few_and_many(n, kinds):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 12)).astype(np.float32)
+    which = np.arange(n) if kinds is None else rng.integers(0, min(n, kinds), n)
+    _, lowest, inverse = np.unique(which, return_index=True, return_inverse=True)
+    assert np.array_equal(representatives(X[which], None), lowest[inverse])
+
+
 def test_copies_of_distinct_rows_are_the_rows():
     counts = np.array([1, 0, 3, 1])
     copies = copies_of(np.arange(4), counts, 4)
