@@ -23,7 +23,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import Float64s, Indices, Mask
+from ray_subsel.objectives.constant_gains import ConstantGains
 from ray_subsel.objectives.improvements import Improvements
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesAbove
@@ -120,13 +121,17 @@ class DenseGains:
         self.levels.take(item)
         self._picks += 1
 
-    def improves_few(self, item: int) -> bool:
-        """Tell whether a candidate improves so few represented items that :meth:`improvements` are worth to look at."""
-        return self._above is not None and self.levels.improves_few(item)
+    def foresees(self, item: int) -> int:
+        """Return among how many candidates the next picks are best looked for, where this one gains most; 0: none."""
+        return 0 if self.levels.rise and self._above is None else self.levels.foresees(item)
 
-    def improvements(self, items: Indices) -> Improvements | None:
-        """Return what some candidates improve, in float64; None where it is not little."""
-        return self.levels.improvements(items)
+    def ready(self, items: Indices) -> Mask:
+        """Return which of some candidates :meth:`foresight` may be told."""
+        return self.levels.ready(items)
+
+    def foresight(self, items: Indices) -> Improvements | ConstantGains | None:
+        """Return what tells the next picks among some candidates, until another one could win; None: it costs more."""
+        return self.levels.foresight(items)
 
     def take_in_order(self, items: Indices) -> None:
         """Choose candidates."""

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.types import Float64s, Indices
+from ray_subsel.core.types import Float64s, Indices, Mask
+from ray_subsel.objectives.constant_gains import ConstantGains
 from ray_subsel.objectives.improvements import Improvements
 
 
@@ -80,18 +81,22 @@ class Levels(abc.ABC):
         for item in items.tolist():
             self.take(item)
 
-    def improves_few(self, item: int) -> bool:
-        """Tell whether a candidate improves so few represented items that :meth:`improvements` are worth to look at."""
+    def foresees(self, item: int) -> int:
+        """Return among how many candidates the next picks are best looked for, where this one gains most; 0: none."""
         del item
-        return False
+        return 0
 
-    def improvements(self, items: Indices) -> Improvements | None:
-        """Return what some candidates improve, in float64; None where it is not little."""
+    def ready(self, items: Indices) -> Mask:
+        """Return which of some candidates :meth:`foresight` may be told."""
+        return np.ones(items.size, dtype=np.bool_)
+
+    def foresight(self, items: Indices) -> Improvements | ConstantGains | None:
+        """Return what tells the next picks among some candidates, until another one could win; None: it costs more."""
         del items
         return None
 
     def take_in_order(self, items: Indices) -> None:
-        """Choose candidates."""
+        """Choose candidates, of those that :meth:`foresight` was told last."""
         for item in items.tolist():
             self.take(item)
 

@@ -13,6 +13,8 @@ from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.objectives.device_similarities import DeviceSimilarities
+from ray_subsel.objectives.exact_similarities import doubles_pay
+from ray_subsel.objectives.expected_levels import expected_levels
 from ray_subsel.objectives.kernels import Kernel, kernel_of
 from ray_subsel.objectives.represented import (
     DENSE_BYTES,
@@ -21,9 +23,9 @@ from ray_subsel.objectives.represented import (
     candidate_ranges,
     represent,
 )
-from ray_subsel.objectives.saturation import expected_levels, left_to_saturate
+from ray_subsel.objectives.saturation import left_to_saturate
 from ray_subsel.objectives.similarities import Similarities
-from ray_subsel.objectives.similarity_block import ComputedSimilarities, double_similarities, doubles_pay
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, double_similarities
 from ray_subsel.objectives.sparse_levels import sparse_gains
 from ray_subsel.objectives.sparse_similarities import SparseSimilarities, cheap_similarities
 

@@ -13,17 +13,17 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s, Indices, Mask
+from ray_subsel.objectives.constant_gains import ConstantGains
 from ray_subsel.objectives.device_similarities import DeviceSimilarities
+from ray_subsel.objectives.exact_similarities import ExactSimilarities
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.moment_bounds import positive_sums
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward
-from ray_subsel.objectives.similarity_block import ComputedSimilarities, ExactSimilarities
+from ray_subsel.objectives.similarity_block import ComputedSimilarities
 
-_AT_ONCE = 1024  # candidates
-_PROBES, _PROBED = 96, 1 << 16  # represented items whose levels are foretold, at most, and numbers of their vectors
+_FORESEEN = 128  # candidates among which picks are foreseen
 
 
 @final
@@ -74,6 +74,7 @@ class Saturation(Levels):
     _moved: int = 0
     _slack: float | None = None  # that of the time before no level was below a similarity is as good
     _seen: tuple[int, Indices | slice, Float64s] | None = None
+    _idle: bool = True  # whether no level is below a similarity
     _done: bool = False  # whether all is saturated: nothing gains any more
 
     def left(self) -> Change:
@@ -110,6 +111,32 @@ class Saturation(Levels):
             self._count()
             self._done = not self.until.any()
 
+    def foresees(self, item: int) -> int:
+        """Return among how many candidates to look while gains are constant."""
+        del item
+        return _FORESEEN if self._idle and self.exact is not None else 0
+
+    def ready(self, items: Indices) -> Mask:
+        """Return whose similarities are there."""
+        assert self.exact is not None
+        return np.array([self.exact.expects(item) for item in items.tolist()])
+
+    def foresight(self, items: Indices) -> ConstantGains:
+        """Return the gains of some candidates while they are constant."""
+        assert self.exact is not None
+        covered = [self.exact.row(item) for item in items.tolist()]
+        gains = np.array([row @ self.to.weights for row in covered])
+        return ConstantGains(gains, covered, self.until, self.highest)
+
+    def take_in_order(self, items: Indices) -> None:
+        """Choose candidates, before each of which gains were constant."""
+        assert self.exact is not None
+        for item in items.tolist():
+            self.until -= self.exact.row(item)
+        self._seen = None
+        self._count()
+        self._done = not self.until.any()
+
     def wants(self, item: int) -> int:
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
         if self._done or self.exact is None or self.exact.expects(item) or self._few(item):
@@ -119,6 +146,7 @@ class Saturation(Levels):
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates by one product."""
         assert self.exact is not None
+        self._seen = None  # rows may be written over
         self.exact.expect(items)
 
     @property
@@ -138,7 +166,7 @@ class Saturation(Levels):
         low = (self.until < self.highest).nonzero()[0]
         if not low.size:
             return
-        self._slack = None
+        self._slack, self._idle = None, False
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:
             W = self.W
@@ -192,29 +220,11 @@ class Saturation(Levels):
         return True
 
     def _see(self, item: int, items: Indices | slice, similarities: NDArray[Any]) -> None:
+        if self._idle and self.exact is not None and isinstance(items, slice):
+            self._seen = item, items, similarities  # which are positive, and no more than what is left
+            return
         covered = np.maximum(similarities, 0.0)
         self._seen = item, items, np.asarray(np.minimum(covered, self.until[items], out=covered), dtype=np.float64)
-
-
-def expected_levels(to: Represented, alpha: float, everything: Float64s | None, picks: int) -> float:
-    """Estimate which share of all levels come to matter, from a few.
-
-    Until one does, gains are sums over all represented items, and greedy takes the largest: so are here those over one
-    half of the sample, and the other half tells what they cover.
-    """
-    probes = np.unique(np.linspace(0, to.m - 1, min(_PROBES, max(1, _PROBED // to.items.d), to.m)).astype(np.int64))
-    W = np.empty((probes.size, to.candidates.n), dtype=np.float32)
-    vectors = to.items.take(probes).astype(np.float32)
-    for start, stop in ranges(to.candidates.n, _AT_ONCE):
-        W[:, start:stop] = to.kernel.of(vectors, to.candidates.single(slice(start, stop)))
-    np.maximum(W, 0.0, out=W)
-    whole = np.add.reduce(W, axis=1) if everything is None else everything[probes]
-    covered = np.empty(probes.size)
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        other = slice(1 - half.start, None, 2)
-        sums = to.weights[probes[half]] @ W[half]
-        covered[other] = np.add.reduce(W[other][:, np.argpartition(-sums, picks - 1)[:picks]], axis=1)
-    return float(np.mean(covered > alpha * whole - 1.0))
 
 
 def left_to_saturate(
@@ -265,7 +275,7 @@ def left_to_saturate(
         least = sums * (1.0 - W.n * float(np.finfo(W.dtype).eps)) - error * W.n
         begun, known = alpha * np.maximum(least, 0.0), ~known
     # the error covers the rounding of levels too: they are above what is left, less the kernel's error, nowhere
-    exact, e = (None, 0.0) if error is None else (ExactSimilarities(to), error + 2.0**-22)
+    exact, e = (None, 0.0) if error is None else (ExactSimilarities(to, positive=True), error + 2.0**-22)
     far = np.full(to.m, np.inf)
     level = far.astype(W.dtype)
     none = 0.0 if to.kernel.affine() == (1.0, 0.0) and to.never_negative else -e

@@ -1,7 +1,7 @@
 """Hold the similarities of m represented items (rows) and n candidates (columns) for sums over them: W, shape (m, n).
 
 Where the kernel tells the error e of a similarity in float32, W is float32: near enough to bound what is then decided
-in float64 (:class:`ray_subsel.objectives.similarity_block.ExactSimilarities`).
+in float64 (:class:`ray_subsel.objectives.exact_similarities.ExactSimilarities`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -13,7 +13,6 @@ from ray_subsel.core.threads import Workers, block_workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.kernels import Kernel
-from ray_subsel.objectives.read_ahead import ReadAhead
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
 
@@ -21,11 +20,6 @@ _TILE, _COLUMNS = 512, 2048
 _BLOCK_BYTES = 4 << 20
 _MIRROR_BYTES = 1000  # a vector; products of shorter ones cost less than to copy them
 _KEEP_BYTES = 2048  # a vector; products of longer ones cost more than the memory
-_EXACT_BYTES = 256 << 20  # float64 vectors that are kept
-_FIRST, _AHEAD = 32, 64  # rows that are computed ahead, at first and at most
-_SHARE, _NUMBERS = 1 / 12, 19  # of the rows, which cost as much as a block, and its memory as numbers of a vector
-_PAIRS = 1 << 17  # numbers of vectors that are multiplied two by two
-_LEVEL = 4  # picks that cost as much as a level
 
 
 @final
@@ -68,7 +62,7 @@ class ComputedSimilarities(Similarities):
         if self._kept is not None:
             return self._kept.columns(items)
         found = np.empty((items.size, self.m), dtype=self.dtype)
-        _multiply(self.to.kernel, self.candidates[items], self.items, found)
+        multiply(self.to.kernel, self.candidates[items], self.items, found)
         return found
 
     def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -81,7 +75,7 @@ class ComputedSimilarities(Similarities):
         for start, stop in ranges(size, len(out)):
             part = out[: stop - start]
             some = self.items[start:stop] if items is None else self.items[items[start:stop]]
-            _multiply(self.to.kernel, some, self.candidates, part)
+            multiply(self.to.kernel, some, self.candidates, part)
             yield slice(start, stop), part
 
     @property
@@ -107,7 +101,7 @@ class ComputedSimilarities(Similarities):
             for left in range(start if own else 0, self.n, _COLUMNS):
                 right = min(left + _COLUMNS, self.n)
                 tile = space[: (stop - start) * (right - left)].reshape(stop - start, right - left)
-                _multiply(self.to.kernel, self.items[start:stop], self.candidates[left:right], tile)
+                multiply(self.to.kernel, self.items[start:stop], self.candidates[left:right], tile)
                 np.maximum(tile, 0.0, out=tile)
                 sums[start:stop] += np.add.reduce(tile, axis=1)
                 if own and right > stop:  # the other triangle
@@ -140,135 +134,6 @@ class ComputedSimilarities(Similarities):
             self._kept, self.together = KeptSimilarities(block, self.to.items is self.to.candidates), 1
 
 
-@final
-@dataclass(eq=False)
-class ExactSimilarities:
-    """Similarities of one candidate in float64, which decide.
-
-    Attributes
-    ----------
-    to : Represented
-    ahead_bytes : int
-        How much of what was computed is kept: all, where the items represent themselves and it fits.
-    """
-
-    to: Represented
-    ahead_bytes: int = 32 << 20
-    _items: Float64s | None = field(init=False)
-    _ahead: Float64s = field(init=False)
-    _held: list[int] = field(init=False)  # whose similarities the rows of ``_ahead`` are; -1: nobody's
-    _place: dict[int, int] = field(init=False, default_factory=dict)
-    _all: bool = field(init=False)  # whether all similarities are kept once they are computed
-    _next: int = field(init=False, default=0)  # row of ``_ahead`` to be overwritten
-    _read_ahead: ReadAhead = field(init=False)
-    _one: Float64s = field(init=False)
-    _which: int = field(init=False, default=-1)
-    _candidates: int = field(init=False, default=0)  # rows of them that were computed
-    _sums: int = field(init=False, default=0)  # and of represented items, to be summed
-
-    def __post_init__(self) -> None:
-        to = self.to
-        small = 8 * to.m * to.items.d <= _EXACT_BYTES
-        self._items = unit_vectors(to.items, np.float64) if small else None
-        room = self.ahead_bytes // (8 * to.m)
-        self._all = small and to.items is to.candidates and to.m <= room
-        self._ahead = np.empty((to.m if self._all else max(1, min(8 * _AHEAD, room)), to.m))
-        self._held = [-1] * len(self._ahead)
-        self._read_ahead = ReadAhead(min(_AHEAD, len(self._ahead)), _FIRST)
-        self._one = np.empty((1, to.m))
-
-    def row(self, item: int) -> Float64s:
-        """Return the similarities of a candidate to all represented items, shape (m,); not to be changed."""
-        place = self._place.get(item)
-        if place is not None:
-            self._read_ahead.asked(item)
-            return np.asarray(self._ahead[place])
-        if item != self._which:
-            self._fill(np.array([item]), self._one)
-            self._which = item
-        return np.asarray(self._one[0])
-
-    def pays_whole(self, levels: int) -> bool:
-        """Tell whether it is time to compute all, where the sums of so many more represented items are asked for."""
-        return doubles_pay(self.to, self._candidates, self._sums + levels)
-
-    def expects(self, item: int) -> bool:
-        """Tell whether a candidate's similarities are there."""
-        return item in self._place
-
-    @property
-    def together(self) -> int:
-        """How many candidates :meth:`expect` is best told."""
-        return self._read_ahead.size
-
-    def expect(self, items: Indices) -> None:
-        """Compute the similarities of candidates that will be asked for, by one product; the oldest others go."""
-        self._read_ahead.computed(self._keep(items))
-
-    def _keep(self, items: Indices) -> list[int]:
-        """Compute the similarities of candidates that are not there, and return which were not."""
-        new = [item for item in items.tolist() if item not in self._place]
-        start = self._next if self._next + len(new) <= len(self._ahead) else 0
-        self._next = start + len(new)
-        for place in range(start, self._next):
-            self._place.pop(self._held[place], None)
-        self._fill(np.array(new, dtype=np.int64), self._ahead[start : self._next])
-        self._held[start : self._next] = new
-        self._place |= zip(new, range(start, self._next), strict=True)
-        return new
-
-    def _fill(self, items: Indices, rows: Float64s) -> None:
-        self._candidates += items.size
-        if self._items is None:
-            for part, block in self.to.similarities(items):
-                rows[:, part] = block
-        else:
-            _multiply(self.to.kernel, self._vectors(items), self._items, rows)
-
-    def _vectors(self, items: Indices) -> Float64s:
-        own = self._items if self.to.items is self.to.candidates else None
-        return self.to.candidates.take(items) if own is None else own.take(items, axis=0)
-
-    def some(self, item: int, items: Indices) -> Float64s:
-        """Return the similarities of a candidate to some represented items."""
-        if item in self._place or 4 * items.size > self.to.m:  # reading in order beats gathering
-            return self.row(item)[items]
-        to, own = self.to, self._items
-        rows = to.items.take(items) if own is None else own.take(items, axis=0)
-        vector = own[item] if own is not None and to.items is to.candidates else to.candidates.row(item)
-        return np.asarray(to.kernel.of(rows, vector[None])[:, 0])
-
-    def pairs(self, candidates: Indices, items: Indices) -> Float64s:
-        """Return the similarity of each candidate to the represented item beside it, by an affine kernel."""
-        to, own, found = self.to, self._items, np.empty(items.size)
-        for start, stop in ranges(items.size, max(1, _PAIRS // to.items.d)):
-            vectors = self._vectors(candidates[start:stop])
-            rows = to.items.take(items[start:stop]) if own is None else own.take(items[start:stop], axis=0)
-            found[start:stop] = np.einsum("ij,ij->i", rows, vectors)
-        affine = to.kernel.affine()
-        assert affine is not None
-        return found * affine[0] + affine[1]
-
-    def positive_sums(self, items: Indices) -> Float64s:
-        """Return the sum of the positive similarities of some represented items to all candidates."""
-        to, sums = self.to, np.zeros(items.size)
-        if self._all:  # an item's row is its column
-            self._keep(items)
-            for start, stop in ranges(items.size, ROWS):
-                rows = self._ahead[[self._place[item] for item in items[start:stop].tolist()]]
-                sums[start:stop] = np.maximum(rows, 0.0, out=rows).sum(axis=1)
-            return sums
-        self._sums += items.size
-        own = self._items if to.items is to.candidates else None
-        step = max(64, _BLOCK_BYTES // (8 * to.candidates.n))
-        for start, stop in ranges(items.size, step):
-            vectors = to.items.take(items[start:stop])
-            for first, last in [(0, to.candidates.n)] if own is not None else to.candidates.blocks(step):
-                block = to.kernel.of(vectors, to.candidates.slice(first, last) if own is None else own)
-                sums[start:stop] += np.maximum(block, 0.0, out=block).sum(axis=1)
-        return sums
-
-
 def similarity_block(to: Represented, dtype: type[np.floating[Any]], workers: Workers = serial) -> NDArray[Any]:
     """Return all similarities of represented items (rows) and candidates (columns), shape (m, n).
 
@@ -285,15 +150,6 @@ def double_similarities(to: Represented) -> KeptSimilarities:
         return KeptSimilarities(similarity_block(to, np.float64, workers), to.items is to.candidates)
 
 
-def doubles_pay(to: Represented, picks: float, levels: float = 0.0) -> bool:
-    """Tell whether what so many picks and levels take in float64, row by row, costs as much as all similarities.
-
-    A level that has come to matter takes its own row once, and similarities in float32 whenever it changes.
-    """
-    share = picks / to.candidates.n + _LEVEL * levels / to.m
-    return share * to.items.d >= _SHARE * to.items.d + _NUMBERS
-
-
 def _block(kernel: Kernel, rows: NDArray[Any], columns: NDArray[Any], workers: Workers) -> NDArray[Any]:
     """Return the similarities of all rows and all columns; the same array where the items represent themselves."""
     own, dtype = rows is columns, rows.dtype
@@ -304,18 +160,18 @@ def _block(kernel: Kernel, rows: NDArray[Any], columns: NDArray[Any], workers: W
 
     def fill(start: int, stop: int) -> None:
         if not mirror:
-            _multiply(kernel, rows[start:stop], columns, W[start:stop])
+            multiply(kernel, rows[start:stop], columns, W[start:stop])
             return
-        _multiply(kernel, rows[start:stop], rows[start:stop], W[start:stop, start:stop])  # half of it, by the BLAS
+        multiply(kernel, rows[start:stop], rows[start:stop], W[start:stop, start:stop])  # half of it, by the BLAS
         if stop < m:
-            _multiply(kernel, rows[start:stop], rows[stop:], W[start:stop, stop:])
+            multiply(kernel, rows[start:stop], rows[stop:], W[start:stop, stop:])
 
     def copy(start: int, stop: int) -> None:
         for left in range(0, start, _TILE):
             W[start:stop, left : left + _TILE] = W[left : left + _TILE, start:stop].T
 
     if workers is serial and dtype == np.float32:  # only bounds
-        _multiply(kernel, rows, columns, W)
+        multiply(kernel, rows, columns, W)
         return W
     workers(fill, ranges(m, step))
     if mirror:
@@ -323,7 +179,7 @@ def _block(kernel: Kernel, rows: NDArray[Any], columns: NDArray[Any], workers: W
     return W
 
 
-def _multiply(kernel: Kernel, A: NDArray[Any], B: NDArray[Any], out: NDArray[Any]) -> None:
+def multiply(kernel: Kernel, A: NDArray[Any], B: NDArray[Any], out: NDArray[Any]) -> None:
     """Write the similarities of rows of A and rows of B to ``out``."""
     affine = kernel.affine()
     if affine is None:

@@ -155,7 +155,7 @@ class DenseRanking:
                         self._look(int(waiting[np.argmax(keys[waiting])]))
                         continue
                     self._start_run(close, float(keys[top]))
-                elif self._plain and self.gains.improves_few(int(self.candidate[top])) and self._foresee():
+                elif self._plain and self._foresee(top):
                     continue
                 return int(close[0]), self._known_gain(int(close[0]))
         return self._run.items[0], self._run.gains[0]
@@ -172,26 +172,32 @@ class DenseRanking:
         """Whether keys are gains of the objective."""
         return self.scale is None and self.problem.utility is None
 
-    def _foresee(self) -> bool:
+    def _foresee(self, top: int) -> bool:
         """Look for the next picks among the items of largest keys, until another could win; tell whether to go on."""
-        if not self._run.due():
+        most = self.gains.foresees(int(self.candidate[top]))
+        if not (most and self._run.due()):
             return False
         if self._pick != self._settled:
             self._settle()
-        keys, most = self._keys, self._run.among
+        keys, most = self._keys, min(most, self._run.among)
         some, outside = np.arange(keys.size), -np.inf
         if most < keys.size:
             order = keys.argpartition(keys.size - most - 1)[-most - 1 :]
             some, outside = np.sort(order[1:]), float(keys[order[0]])
         some = some[self.feasible.open[some]]
-        if self._copies:  # the lowest of each
-            some = some[np.sort(np.unique(self.candidate[some], return_index=True)[1])]
+        ready = self.gains.ready(self.candidate[some])
+        if not ready.all():
+            outside = max(outside, float(keys[some[~ready]].max()))
+            some = some[ready]
         candidates = self.candidate[some]
-        found = self.gains.improvements(candidates)
+        found = self.gains.foresight(candidates) if some.size else None
         if found is None:
             return self._run.foresee([], [])
+        self.evaluations += int(np.count_nonzero(self._gain_of[candidates] < self._still))
+        self._known[candidates], self._gain_of[candidates] = found.gains, self._pick
+        self._bound_of[candidates] = self._pick
+        self._put(candidates, found.gains)
         places, gains = found.picks(outside, self._rounding, self.gains.unit)
-        self.evaluations += candidates.size
         return self._run.foresee(some[places].tolist() if places else [], gains)
 
     def _end_run(self) -> None:

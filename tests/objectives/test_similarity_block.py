@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.objectives.exact_similarities import ExactSimilarities
 from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.similarities import KeptSimilarities, SimilaritiesAbove
-from ray_subsel.objectives.similarity_block import ComputedSimilarities, ExactSimilarities, similarity_block
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, similarity_block
 
 
 def cloud(n: int, d: int, seed: int) -> np.ndarray:
@@ -41,6 +42,8 @@ def test_blocks_rows_and_columns_are_those_of_the_kernel(kernel: str, d: int, ow
     np.testing.assert_allclose(exact.positive_sums(some), np.maximum(expected[some], 0).sum(axis=1), rtol=1e-12)
     if kernel == "rbf":
         return
+    positive = ExactSimilarities(to, positive=True).row(5)
+    np.testing.assert_allclose(positive, np.maximum(expected[:, 5], 0.0), atol=1e-12)
     pairs = np.random.default_rng(0).integers(0, (n, to.m), (300, 2)).T
     np.testing.assert_allclose(exact.pairs(pairs[0], pairs[1]), expected[pairs[1], pairs[0]], atol=1e-13)
     np.testing.assert_array_equal(KeptSimilarities(block, own).pairs(pairs[0], pairs[1]), block[pairs[1], pairs[0]])

@@ -175,32 +175,62 @@ def test_as_many_picks_are_expected_as_a_budget_pays_for(monkeypatch: pytest.Mon
     assert seen == [30, 5]
 
 
-@pytest.mark.parametrize("what", ["plain", "groups", "multiplicity", "weights", "float64"])
-def test_most_picks_that_improve_few_items_are_foreseen_and_are_those_of_naive_greedy(
-    what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two items that are each other's nearest tie: each improves the other as much."""
-    foreseen, foresee = [], KnownPicks.foresee
+@pytest.fixture
+def foreseen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which each item is added that is foreseen."""
+    found: list[int] = []
+    foresee = KnownPicks.foresee
 
     def told(self: KnownPicks, items: list[int], gains: list[float]) -> bool:
-        foreseen.extend(items)
+        found.extend(items)
         return foresee(self, items, gains)
 
     monkeypatch.setattr(KnownPicks, "foresee", told)
+    return found
+
+
+def compare_with_naive(X: Any, objective: Any, more: dict[str, Any]) -> None:
+    found = select(X, objective=objective, **more)
+    naive = select(X, objective=objective, optimizer="quotas" if "quotas" in more else "naive", **more)
+    np.testing.assert_array_equal(found.indices, naive.indices)
+    np.testing.assert_allclose(found.gains, naive.gains, atol=1e-10)
+
+
+@pytest.mark.parametrize("what", ["plain", "groups", "multiplicity", "weights", "float64"])
+def test_most_picks_that_improve_few_items_are_foreseen_and_are_those_of_naive_greedy(
+    what: str, foreseen: list[int]
+) -> None:
+    """Two items that are each other's nearest tie: each improves the other as much."""
     rng = np.random.default_rng(3)
-    X = rng.standard_normal((400, 700 if what == "float64" else 20))
+    X = rng.standard_normal((260, 700) if what == "float64" else (400, 20))
     X[:20] = X[20:40]  # copies
     if what == "float64":
         X[rng.random(X.shape) < 0.95] = 0.0
-    more: dict[str, Any] = {"k": 350}
+    more: dict[str, Any] = {"k": len(X) - 50}
     objective = FacilityLocation(weights=rng.integers(1, 4, 400).astype(float) if what == "weights" else None)
     if what == "groups":
         more |= {"groups": np.arange(400) % 3, "quotas": [129, 120, 101]}
     if what == "multiplicity":
         more |= {"multiplicity": rng.integers(1, 3, 400)}
-    found = select(X.astype(np.float32), objective=objective, **more)
-    other = "quotas" if what == "groups" else "naive"
-    naive = select(X.astype(np.float32), objective=objective, optimizer=other, **more)
-    np.testing.assert_array_equal(found.indices, naive.indices)
-    np.testing.assert_allclose(found.gains, naive.gains, atol=1e-10)
-    assert len(foreseen) > 200
+    compare_with_naive(X.astype(np.float32), objective, more)
+    assert len(foreseen) > len(X) // 2
+
+
+@pytest.mark.parametrize("what", ["plain", "groups", "include", "weights", "copies", "little memory"])
+@pytest.mark.parametrize("alpha", [0.9, 0.1])
+def test_picks_before_an_item_is_nearly_saturated_are_foreseen_and_are_those_of_naive_greedy(
+    what: str, alpha: float, foreseen: list[int]
+) -> None:
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((300, 20)) + 2.0 * rng.standard_normal(20)
+    if what == "copies":
+        X[:50] = X[50:100]
+    weights = rng.integers(1, 4, 300).astype(float) if what == "weights" else None
+    more: dict[str, Any] = {"k": 50}
+    if what == "groups":
+        more |= {"groups": np.arange(300) % 3, "quotas": [10, 20, 20]}
+    if what == "include":
+        more |= {"include": [299, 3], "exclude": [7]}
+    bytes_kept = 0 if what == "little memory" else 1 << 30
+    compare_with_naive(X.astype(np.float32), SaturatedCoverage(alpha, weights=weights, dense_bytes=bytes_kept), more)
+    assert len(foreseen) > 25 or alpha == 0.1
