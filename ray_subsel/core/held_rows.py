@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_subsel.core.device import Device, device
+from ray_subsel.core.threads import current_workers, ranges, serial
 from ray_subsel.core.types import Float32s, Indices
 
 _ROWS = 4096  # rows that a device multiplies at once
+_SHARED, _COLUMNS = 1 << 26, 4096  # multiplications that threads share, in parts of so many held rows
 _WHOLE = slice(None)
 
 
@@ -90,10 +92,21 @@ class _InArray(HeldRows):
         return np.asarray(block @ self._rows[: self.size][part].T)
 
     def reaching(self, block: Float32s, least: float, part: slice = _WHOLE) -> tuple[Indices, Indices, Float32s]:
-        products = self.products(block, part)
-        flat = np.flatnonzero(products >= np.float32(least))  # several times as fast as nonzero of a matrix
-        rows = flat // max(1, products.shape[1])
-        return rows, flat - rows * products.shape[1], products.ravel()[flat]
+        held, workers = self._rows[: self.size][part], current_workers()
+
+        def some(start: int, stop: int) -> tuple[Indices, Indices, Float32s]:
+            products = block @ held[start:stop].T
+            flat = np.flatnonzero(products >= np.float32(least))  # several times as fast as nonzero of a matrix
+            rows = flat // max(1, stop - start)
+            return rows, start + flat - rows * (stop - start), products.ravel()[flat]
+
+        if workers is serial or len(block) * held.size < _SHARED:
+            return some(0, len(held))
+        rows, columns, values = (
+            np.concatenate(found) for found in zip(*workers(some, ranges(len(held), _COLUMNS)), strict=True)
+        )
+        order = np.argsort(rows, kind="stable")
+        return rows[order], columns[order], values[order]
 
     def largest(self, block: Float32s, wanted: int) -> tuple[Indices, Float32s]:
         products = self.products(block)

@@ -60,6 +60,11 @@ def block_workers() -> Iterator[Workers]:
             yield on_threads
 
 
+def current_workers() -> Workers:
+    """Return the workers of the :func:`block_workers` block that one is in; else, and within a worker, one thread."""
+    return _outer.get() or serial
+
+
 _outer: ContextVar[Workers | None] = ContextVar("outer", default=None)
 """The workers of the block that one is in; None within a worker, whose blocks are for it alone."""
 

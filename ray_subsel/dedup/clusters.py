@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.hashing import mix
 from ray_subsel.core.held_rows import HeldRows, hold
 from ray_subsel.core.nearest import nearest_among, single_error, told_apart
-from ray_subsel.core.threads import ranges
+from ray_subsel.core.threads import current_workers, ranges
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, row_dots
 from ray_subsel.dedup.leader_clustering import join_leaders
@@ -151,7 +151,8 @@ class Centres:
         if self.n_clusters == 1:
             return clusters, near
         step = self.held.rows_at_once(max(64, _BLOCK_NUMBERS // (rows.d + self.n_clusters)))
-        for start, stop in ranges(rows.n, step):
+
+        def assign_some(start: int, stop: int) -> None:
             part = slice(start, stop)
             centre, cosine = self.held.largest(rows.single(part), min(wanted + 1, self.n_clusters))
             unsure = ~told_apart(cosine, rows.d).all(axis=1)
@@ -162,6 +163,8 @@ class Centres:
             near[part] = np.where(within[:, 1:] >= 0.0, centre[:, 1:], NO_CLUSTER)
             which = start + np.flatnonzero(unsure)
             clusters[which], near[which] = self._exactly(rows.take(which), reach, wanted)
+
+        current_workers()(assign_some, ranges(rows.n, step))
         return clusters, near
 
     def _exactly(self, block: Float64s, reach: float, wanted: int) -> tuple[Indices, NDArray[np.int32]]:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.places import is_in
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup.borders import Clusters, Edges, Hosts, Round, Side, join_orphans, mend_borders
@@ -85,13 +86,11 @@ def collapse_near(
     O(n n_kept d) where all pairs are compared. Above, about n^2 d / cluster_size for finding clusters and n d
     cluster_size for each cluster that is compared; beyond X, memory of the rows that lead, twice.
     """
-    from threadpoolctl import threadpool_limits
-
     rows = X if isinstance(X, UnitRows) else unit_rows(X, numbers=ids)
     ids = np.arange(rows.n) if ids is None else ids
     labels = np.zeros(rows.n, dtype=np.int64) if labels is None else labels
     counts = _counts(multiplicity, rows.n)
-    with threadpool_limits(1):  # products are small: several threads cost more than they give
+    with block_workers():
         array = _ArrayClusters(rows, ids, labels, settings)
         mended = mend_borders(array, most=settings.largest(rows.d))
         groups = mended.apply(array.groups)

@@ -31,6 +31,7 @@ from ray_subsel.constraints.spec import ConstraintSpec
 from ray_subsel.core.errors import InputError, Verbatim, invalid
 from ray_subsel.core.hashing import fingerprint
 from ray_subsel.core.places import is_in
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Indices, Mask
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.corpus.constraint_columns import group_column
@@ -87,8 +88,6 @@ class ScoreTask:
 
 def score(task: ScoreTask, part: int) -> None:
     """Keep the scores and the neighbours of the items of one partition."""
-    from threadpoolctl import threadpool_limits
-
     items = task.store.read_all() if task.centres is None else task.store.read_partition(part)
     n = len(items)
     numbers = {
@@ -96,7 +95,7 @@ def score(task: ScoreTask, part: int) -> None:
         "group": _numbers(task.rows, items.ids, task.group),
     }
     noise, close, near = np.zeros(n), np.zeros(n), [NO_ITEMS] * n
-    with threadpool_limits(1):  # products are small, and there is a task a CPU
+    with block_workers():
         rows = unit_rows(items.vectors, parameter="vectors", numbers=items.ids) if n else None
         clusters = np.zeros(n, dtype=np.int64) if task.centres is None or rows is None else task.centres.nearest(rows)
         largest = n if task.centres is None else 2 * CLUSTER_ITEMS

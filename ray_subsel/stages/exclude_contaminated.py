@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from ray_subsel.config import CorpusConfig
 from ray_subsel.core.errors import Verbatim, invalid
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.corpus.ingest import ingest
@@ -91,8 +92,6 @@ def texts_of(sets: Sequence[RowStore]) -> Iterator[tuple[int, str]]:
 
 def compare(task: CompareTask, shard: int) -> None:
     """Keep the items of one shard that repeat a row of another set."""
-    from threadpoolctl import threadpool_limits
-
     members = task.store.members(shard)
     ids = members["id"].to_numpy().astype(np.int64)
     found: dict[int, tuple[int, str, str, float | None]] = {}
@@ -101,7 +100,7 @@ def compare(task: CompareTask, shard: int) -> None:
         for one in task.index.look_up(text or "" for text in texts):
             found[one.place] = one.number, one.kind, one.evidence, None
     if task.threshold is not None and ids.size:
-        with threadpool_limits(1):  # products are small, and there is a task a CPU
+        with block_workers():
             near = _near(task, shard, task.threshold)
         shown = _beginnings(task.sets, near.numbers)
         for place, number, cosine, text in zip(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ray_subsel.core.errors import InputError
 from ray_subsel.core.items import MULTIPLICITY
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Indices
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.dedup.buckets import BucketPlan
@@ -68,11 +69,9 @@ def centres_of(task: NearTask) -> Centres:
 
 def assign(task: NearTask, shard: int) -> None:
     """Keep the cluster of each item of a part, those next to it and its label, in the order of the part."""
-    from threadpoolctl import threadpool_limits
-
     centres = centres_of(task)
     found = [(np.zeros(0, np.int64), *centres.assign_none())]
-    with threadpool_limits(1):
+    with block_workers():
         for table in task.store.row_groups(shard, ["id", "vector"]):
             some = table["id"].to_numpy().astype(np.int64)
             rows = unit_rows(vectors_of(table["vector"]), parameter="vectors", numbers=some)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ray_subsel.core.items import MULTIPLICITY
 from ray_subsel.core.places import is_in
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Indices
 from ray_subsel.dedup.borders import (
     Clusters,
@@ -41,8 +42,6 @@ from ray_subsel.stages.near.task import (
 
 def collapse_buckets(task: NearTask, plan: BucketPlan, number: int) -> None:
     """Group the items of one task, each cluster by itself, and keep the groups and the items that lead."""
-    from threadpoolctl import threadpool_limits
-
     leading: list[pa.Table] = []
     groups: list[Groups] = []
     read: list[pa.Table] = []
@@ -52,7 +51,7 @@ def collapse_buckets(task: NearTask, plan: BucketPlan, number: int) -> None:
             read.append(read_bucket(task, bucket, (MULTIPLICITY, "rows")))
             yield task.bucket_of(read[-1])
 
-    with threadpool_limits(1):  # products are small, and there is a task a CPU
+    with block_workers():
         for joined in join_buckets(buckets(), task.settings.threshold, most_kept=task.most_kept):
             groups.append(joined)
             leading.append(read.pop().filter(pa.array(joined.leads)))
@@ -65,9 +64,7 @@ def collapse_buckets(task: NearTask, plan: BucketPlan, number: int) -> None:
 
 def _compare(task: NearTask, parts: int, number: int) -> None:
     """Compare the items that lead in one part with those of all parts that are near its clusters."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with block_workers():
         side = Side.of(read_block(task, number))
         hosts = Hosts(side, task.settings.threshold)
         found = [hosts.edges(side)]
@@ -80,8 +77,6 @@ def _compare(task: NearTask, parts: int, number: int) -> None:
 
 def _join_round(task: NearTask, blocks: int, orphans: Indices, kept: Indices, number: int) -> None:
     """Join orphans to the items that lead in all parts, and keep those that lead now as one more part."""
-    from threadpoolctl import threadpool_limits
-
     tables = []
     for shard in task.store.numbers:
         with task.run.parquet(scratch("pieces", shard)) as file:
@@ -93,7 +88,7 @@ def _join_round(task: NearTask, blocks: int, orphans: Indices, kept: Indices, nu
                     tables.append(table.replace_schema_metadata(None))
     table = pa.concat_tables(tables)
     table = table.take(pa.array(np.argsort(table["id"].to_numpy(), kind="stable")))
-    with threadpool_limits(1):
+    with block_workers():
         found = join_orphans(
             task.bucket_of(table),
             (read_block(task, block) for block in range(blocks)),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ray_subsel.core.places import is_in
+from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Indices
 from ray_subsel.dedup.buckets import Bucket
 from ray_subsel.dedup.recall import Recall, in_recall_sample, missed
@@ -53,7 +54,5 @@ def _kept_sample(task: NearTask, kept: Indices, number: int) -> Bucket:
 
 
 def _missed(task: NearTask, kept: Indices, sample: Bucket, number: int) -> Any:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with block_workers():
         return missed(sample, _kept_block(task, kept, number), task.settings.threshold)
