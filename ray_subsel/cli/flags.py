@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ray_subsel.config.options import flag_number, flag_whole
@@ -55,9 +55,14 @@ def unknown_flags(parser: Parser, rest: Sequence[str]) -> InputError:
     return InputError(f"{parser.prog} must be given files before its flags; got {word!r} after them.")
 
 
-def in_flags(error: InputError, parser: Parser) -> str:
-    """Return the line of an error with the parameters that it begins with as the flags of a command."""
+def in_flags(error: InputError, parser: Parser, given: Mapping[str, Any]) -> str:
+    """Return the line of an error with the parameters that it begins with as the flags of a command.
+
+    A field that another flag stands for (``--per`` names the column of ``group``) is that flag where it was ``given``.
+    """
     flags = parser.flags()
+    if given.get("group") is None and given.get("per") is not None:
+        flags["group"] = flags["per"]
     by_word = {flag.lstrip("-").replace("-", "_"): flag for flag in flags.values()} | flags
     words = error.parameter.split(", ")
     if not all(word in by_word for word in words):

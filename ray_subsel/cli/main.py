@@ -125,7 +125,7 @@ def _execute(
         known = input_error_in(error)
         if known is None:
             raise
-        raise type(known)(in_flags(known, parser)) from error
+        raise type(known)(in_flags(known, parser, given)) from error
     if as_json:
         return json.dumps(answer.data, indent=2, ensure_ascii=False)
     return answer.text

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import urllib.error
+from pathlib import Path
 
 import jinja2
 import pyarrow as pa
@@ -224,7 +225,13 @@ def test_odd_input_is_one_line_that_names_it(case, tmp_path, monkeypatch, capsys
 
 
 @pytest.mark.fault
-def test_a_file_is_no_directory_of_a_run(tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert main(["report", str(tmp_path / "file")]) == 2
-    assert "directory must be a directory; got " in capsys.readouterr().err
+@pytest.mark.parametrize("words", [["report"], ["update", "new.csv"], ["explain", "1"], ["finetune"]], ids=" ".join)
+def test_a_file_is_no_directory_of_a_run(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("new.csv").write_text("text\na\n")
+    command, *others = words
+    assert main([command, "file", *others]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "must be a directory" in line
+    assert Path("file").read_text() == ""

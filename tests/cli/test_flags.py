@@ -56,9 +56,17 @@ def test_a_mistyped_column_gets_the_known_one(tmp_path, capsys):
 )
 def test_parameters_are_told_as_flags(parameter, shown):
     parser = command_parsers(make_parser())["run"]
-    assert in_flags(invalid(parameter, "be so", 1), parser).startswith(shown)
+    assert in_flags(invalid(parameter, "be so", 1), parser, {}).startswith(shown)
 
 
 def test_an_error_of_other_words_stays():
     parser = command_parsers(make_parser())["run"]
-    assert in_flags(InputError("k items are gone"), parser) == "k items are gone"
+    assert in_flags(InputError("k items are gone"), parser, {}) == "k items are gone"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [({"per": "user"}, "--per"), ({"per": "user", "group": "site"}, "--group"), ({}, "--group")]
+)
+def test_a_column_that_per_names_is_not_told_as_another_flag(given, shown):
+    parser = command_parsers(make_parser())["select"]
+    assert in_flags(invalid("group", "be a column", "user"), parser, given) == f"{shown} must be a column; got 'user'."

@@ -28,6 +28,7 @@ def _run(call: Invocation) -> Answer:
     from ray_subsel.decisions.lookup import find_decisions, find_text
     from ray_subsel.decisions.sentences import explain
     from ray_subsel.stages.update_chain import latest
+    from ray_subsel.storage.manifest import Manifest
     from ray_subsel.storage.run_directory import RunDir
 
     names, text = list(call.given["rows"]), call.given["find"]
@@ -35,6 +36,7 @@ def _run(call: Invocation) -> Answer:
         got = Verbatim("both" if names else "neither")
         raise invalid("ROW, find", "be given, exactly one of them", got, "Use subsel explain DIR ROW, or --text TEXT.")
     run, rows = RunDir(call.given["out"]), None
+    Manifest.load(run)
     if (updated := latest(run)) is not None:
         run, rows = updated
     found = find_decisions(run, names, rows) if names else find_text(run, text, rows)

@@ -19,6 +19,8 @@ def runs(tmp_path_factory):
     call += ["--max-rejected", "0.5"]
     assert main([*call, "--out", str(folder / "plain")]) == 0
     assert main([*call, "--id", "name", "--out", str(folder / "own")]) == 0
+    embed = ["embed", str(folder / "t.jsonl"), "--text", "t", "--embedder", "tfidf", "--quiet", "--max-rejected", "0.5"]
+    assert main([*embed, "--out", str(folder / "embedded")]) == 0
     return folder
 
 
@@ -65,7 +67,8 @@ def test_what_a_terminal_would_obey_is_not_written(runs, capsys):
         ("plain", [], "ROW, find must be given, exactly one of them; got neither"),
         ("plain", ["1", "--text", "a"], "got both"),
         ("plain", ["--text", "zebra"], "--text must be, or be part of, the text of a usable row; got 'zebra'"),
-        ("nothing", ["1"], "must be a run that has selected"),
+        ("nothing", ["1"], "directory must hold a run"),
+        ("embedded", ["1"], "must be a run that has selected"),
     ],
 )
 def test_mistakes_cost_one_line(runs, folder, arguments, message, capsys):
