@@ -103,7 +103,7 @@ def test_a_compressed_file_that_is_cut_off_is_unreadable(tmp_path):
         (["--format", "csv"], b"text\na one\nb two\nc three\n"),
         (["--format", "text"], b"a one\nb two\nc three\n"),
         ([], "parquet"),
-        (["--format", "jsonl"], gzip.compress(b'{"text": "a one"}\n{"text": "b two"}\n{"text": "c three"}\n')),
+        (["--format", "jsonl"], gzip.compress(b'{"text": "a one"}\n{"text": "b two"}\n{"text": "c three"}\n', mtime=0)),
     ],
 )
 def test_standard_input_is_read_as_a_file_is(tmp_path, monkeypatch, flags, content):
