@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.core.errors import invalid
-from ray_subsel.core.threads import block_workers
+from ray_subsel.core.threads import block_workers, serial
 from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
@@ -19,6 +19,9 @@ from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import RowShard
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import USUAL_SIZES, SieveSizes
+
+SHARED_NUMBERS = 1 << 22
+"""n d from which threads share passes over X: to divide shorter ones costs more than it gives."""
 
 
 @final
@@ -68,7 +71,8 @@ def certified_picks(
         if problem.progress is not None:
             problem.progress(state.ids.size, problem.k)
 
-    with block_workers() as workers:
+    with block_workers() as all_workers:
+        workers = serial if problem.X.size < SHARED_NUMBERS else all_workers
         distinct, total = distinct_rows_of(problem, workers)
         score = GraphCutScore(total, f.lam, problem.k if paced else None)
         found = exact_greedy(

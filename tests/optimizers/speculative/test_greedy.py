@@ -12,6 +12,7 @@ from ray_subsel.core.device import Device, computing_on
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
+from ray_subsel.optimizers.speculative import greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import SieveSizes
 
@@ -279,3 +280,17 @@ def test_a_tie_is_wider_than_rounding():
         for picked in (0, 10**6):
             score = GraphCutScore(np.ones(d), 10.0)
             assert 2 * score.slack(picked) < score.tie(picked)
+
+
+@pytest.mark.parametrize("shared", [0, 1 << 40])
+def test_threads_change_no_pick(monkeypatch, shared):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    monkeypatch.setattr(greedy, "SHARED_NUMBERS", shared)
+    X = cloud(13, 3_000, 24, dtype=np.float32)
+    X[2_000:] = X[:1_000]
+    found = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+            found.append(picks(X, 200))
+    assert np.array_equal(found[0].indices, found[1].indices)
+    assert np.array_equal(found[0].gains, found[1].gains)
