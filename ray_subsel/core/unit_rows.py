@@ -20,6 +20,7 @@ import numpy as np
 from ray_subsel.core.device import Device, device
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.numeric import check_unmasked
+from ray_subsel.core.rows_there import RowsThere, Scaled
 from ray_subsel.core.tensors import as_array, is_tensor
 from ray_subsel.core.threads import Range, Workers, ranges, serial
 from ray_subsel.core.types import Float32s, Float64s, Floats, Indices
@@ -157,7 +158,7 @@ class UnitRows:
         """
         size = len(range(*which.indices(self.n))) if isinstance(which, slice) else which.size
         if self.is_there(size * P.size):
-            return self._products_there(which, P)
+            return self.there.products(which, P)
         if self._working is np.float64:
             rows = self.slice(which.start, which.stop) if isinstance(which, slice) else self.take(which)
             return np.asarray(rows @ P)
@@ -173,7 +174,7 @@ class UnitRows:
         the product. Shape (n,) of ``out`` goes with one vector p, shape (n, J) with the columns of a (d, J) matrix.
         """
         if self.is_there(self.d * out.size):
-            return partial(self._multiply_there, out=out)
+            return partial(self.there.multiply, out=out)
         return self._multiplier_here(out, workers)
 
     def _multiplier_here(self, out: Floats, workers: Workers) -> Callable[[Floats], None]:
@@ -248,44 +249,11 @@ class UnitRows:
         return self.device is not None and products >= self.device.least
 
     @cached_property
-    def _there(self) -> Any:
-        """X on the device."""
+    def there(self) -> RowsThere:
+        """The rows on the device, where there is one."""
         assert self.device is not None
-        return self.device.send(self.X)
-
-    @cached_property
-    def _scale_there(self) -> Any:
-        """The scale on the device, shape (n, 1), in the type that products are computed in."""
-        assert self.device is not None
-        return self.device.send(self.scale[:, None].astype(self._working))
-
-    def _multiply_there(self, p: Floats, out: Floats) -> None:
-        """Write the products of all rows and the columns of p to ``out``."""
-        assert self.device is not None
-        columns = self.device.send(np.ascontiguousarray(p.reshape(self.d, -1), dtype=self._working))
-        for start, stop in self.device.parts(self.n, self.d + columns.shape[1]):
-            part = slice(start, stop)
-            found = self._times(self._there[part], self._scale_there[part], columns)
-            self.device.fetch(found.reshape(out[part].shape), out[part])
-
-    def _products_there(self, which: slice | Indices, P: Floats) -> Floats:
-        assert self.device is not None
-        columns = self.device.send(np.ascontiguousarray(P, dtype=self._working))
-        places = which if isinstance(which, slice) else self.device.send(which)
-        return np.asarray(self.device.fetch(self._times(self._there[places], self._scale_there[places], columns)))
-
-    def gather_there(self, ids: Indices) -> Any:
-        """Return the unit vectors of some rows in float64 on the device, shape (len(ids), d)."""
-        assert self.device is not None
-        return self._there[self.device.send(ids)].double() * self.device.send(self.scale[ids, None])
-
-    def _times(self, block: Any, scale: Any, columns: Any) -> Any:
-        """Multiply rows on the device; only the product comes back."""
-        block = block.to(columns.dtype)
-        if not self._safe_unscaled:
-            return (block * scale) @ columns
-        found = block @ columns
-        return found if self._of_norm_1 else found.mul_(scale)
+        scaled: Scaled = "before" if not self._safe_unscaled else "never" if self._of_norm_1 else "after"
+        return RowsThere(self.device, self.X, self.scale, self.working_dtype, scaled)
 
     def single(self, which: slice | Indices) -> Float32s:
         """Return some unit vectors in float32, each number within 2^-23 of itself, shape (rows, d)."""

@@ -78,7 +78,7 @@ class AffineRows:
         there = self.rows.device
         assert there is not None
         sent = there.send(np.ascontiguousarray(U))
-        products = (self.rows.gather_there(ids) * math.sqrt(self.slope)) @ sent[:, : self.rows.d].T
+        products = (self.rows.there.gather(ids) * math.sqrt(self.slope)) @ sent[:, : self.rows.d].T
         if self.shift > 0:
             products += math.sqrt(self.shift) * sent[:, -1]
         if late.any():
