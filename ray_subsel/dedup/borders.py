@@ -24,7 +24,7 @@ from ray_subsel.core.places import is_in
 from ray_subsel.core.types import Float32s, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows, unit_rows
 from ray_subsel.dedup.buckets import Bucket, Groups, join_within_clusters
-from ray_subsel.dedup.pairs import cosines_of, fit_sketch, reaching_pairs, sketched_pairs
+from ray_subsel.dedup.pairs import PairGrid, cosines_of, fit_sketch, reaching_pairs, sketched_pairs
 
 _PRODUCTS = 1 << 21
 
@@ -150,12 +150,12 @@ class Hosts:
     def _pairs(self, guests: Side, who: Indices, some: slice) -> tuple[Indices, Indices]:
         """Return which guests and hosts, by their places in ``who`` and ``some``, reach the threshold."""
         hosts, single = self.side, guests.single[who]
-        both = guests.rows, guests.order[who], hosts.rows, hosts.order[some]
+        grid = PairGrid(guests.rows, guests.order[who], hosts.rows, hosts.order[some])
         if self._sketch is not None and self._sketched is not None:
-            found = sketched_pairs(*both, self._sketch.of(single), self._sketched, self.threshold, some)
+            found = sketched_pairs(grid, self._sketch.of(single), self._sketched, self.threshold, some)
             if found is not None:
                 return found
-        return reaching_pairs(*both, single, self._held, self.threshold, some)
+        return reaching_pairs(grid, single, self._held, self.threshold, some)
 
 
 def edges_between(left: Side, right: Side, threshold: float, *, same_cluster: bool) -> Edges:

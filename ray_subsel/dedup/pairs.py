@@ -40,56 +40,58 @@ def cosines_of(left: UnitRows, i: Indices, right: UnitRows, j: Indices) -> Float
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class PairGrid:
+    """All pairs of rows ``left[i]`` and ``right[j]``."""
+
+    left: UnitRows
+    i: Indices
+    right: UnitRows
+    j: Indices
+
+    def cosines(self, a: Indices, b: Indices) -> Float64s:
+        """Return the cosine of some pairs in float64, by their places in i and in j."""
+        return cosines_of(self.left, self.i[a], self.right, self.j[b])
+
+
 def reaching_pairs(
-    left: UnitRows,
-    i: Indices,
-    right: UnitRows,
-    j: Indices,
-    block: Float32s,
-    held: HeldRows,
-    threshold: float,
-    part: slice = slice(None),
+    grid: PairGrid, block: Float32s, held: HeldRows, threshold: float, part: slice = slice(None)
 ) -> tuple[Indices, Indices]:
-    """Return which pairs of rows ``left[i]`` and ``right[j]`` reach the threshold: places in i and in j, row by row.
+    """Return which pairs of a grid reach the threshold: places in i and in j, row by row.
 
     Parameters
     ----------
+    grid : PairGrid
     block : float32 array of shape (len(i), d)
         The unit rows ``left[i]``.
     held : HeldRows
         Of which ``part`` are the unit rows ``right[j]``.
     """
-    margin = single_error(left.d)
+    margin = single_error(grid.left.d)
     rows, columns, products = held.reaching(block, threshold - margin, part)
     unsure = np.flatnonzero(products < threshold + margin)
     reached = np.ones(rows.size, dtype=np.bool_)
-    reached[unsure] = cosines_of(left, i[rows[unsure]], right, j[columns[unsure]]) >= threshold - ROUNDING
+    reached[unsure] = grid.cosines(rows[unsure], columns[unsure]) >= threshold - ROUNDING
     return rows[reached], columns[reached]
 
 
 def sketched_pairs(
-    left: UnitRows,
-    i: Indices,
-    right: UnitRows,
-    j: Indices,
-    block: Float32s,
-    held: HeldRows,
-    threshold: float,
-    part: slice = slice(None),
+    grid: PairGrid, block: Float32s, held: HeldRows, threshold: float, part: slice = slice(None)
 ) -> tuple[Indices, Indices] | None:
     """Return what :func:`reaching_pairs` does from products of sketches; None where whole products cost less.
 
     Parameters
     ----------
+    grid : PairGrid
     block : float32 array of shape (len(i), p + 1)
         Sketches of the rows ``left[i]`` (:meth:`Sketch.of`).
     held : HeldRows
         Of which ``part`` are sketches of the rows ``right[j]``.
     """
-    rows, columns, _ = held.reaching(block, threshold - 2.0 * single_error(left.d), part)
-    if rows.size * _PAIR_COST > i.size * j.size:
+    rows, columns, _ = held.reaching(block, threshold - 2.0 * single_error(grid.left.d), part)
+    if rows.size * _PAIR_COST > grid.i.size * grid.j.size:
         return None
-    reached = _reached(left, i[rows], right, j[columns], threshold)
+    reached = _reached(grid.left, grid.i[rows], grid.right, grid.j[columns], threshold)
     return rows[reached], columns[reached]
 
 
@@ -193,7 +195,7 @@ class PairFinder:
         kept = self.kept[:first]
         part = slice(0, kept.size)
         if self.sketch is None:
-            return reaching_pairs(self.rows, block, self.rows, kept, single, self._held, self.threshold, part)
+            return reaching_pairs(self._grid(block, kept), single, self._held, self.threshold, part)
         least = self.threshold - 2.0 * single_error(self.rows.d)
         i, j, _ = self._held.reaching(self.sketch.of(single), least, part)
         # Rows that many kept ones might reach are compared as a whole.
@@ -216,7 +218,7 @@ class PairFinder:
         step = max(1, (1 << 22) // self.rows.d)
         for start in range(0, kept.size, step):
             some = kept[start : start + step]
-            i, j = reaching_pairs(self.rows, block, self.rows, some, single, hold(self.single(some)), self.threshold)
+            i, j = reaching_pairs(self._grid(block, some), single, hold(self.single(some)), self.threshold)
             found.append((i, j + start))
         return np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])
 
@@ -224,5 +226,8 @@ class PairFinder:
         """Return which pairs of a block reach the threshold, shape (len(block), len(block))."""
         single = self.single(block)
         hits = np.zeros((block.size, block.size), dtype=np.bool_)
-        hits[reaching_pairs(self.rows, block, self.rows, block, single, hold(single), self.threshold)] = True
+        hits[reaching_pairs(self._grid(block, block), single, hold(single), self.threshold)] = True
         return hits
+
+    def _grid(self, block: Indices, others: Indices) -> PairGrid:
+        return PairGrid(self.rows, block, self.rows, others)

@@ -14,7 +14,7 @@ from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.held_rows import hold
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
-from ray_subsel.dedup.pairs import cosines_of, reaching_pairs
+from ray_subsel.dedup.pairs import PairGrid, reaching_pairs
 
 _PRODUCTS = 1 << 21
 
@@ -76,8 +76,9 @@ def nearest_reaching(rows: UnitRows, others: UnitRows, numbers: Indices, thresho
         for first in range(0, rows.n, size):
             i = np.arange(first, min(first + size, rows.n))
             block = np.asarray(rows.take(i), dtype=np.float32)
-            a, b = reaching_pairs(rows, i, others, j, block, held, threshold)
+            grid = PairGrid(rows, i, others, j)
+            a, b = reaching_pairs(grid, block, held, threshold)
             if a.size:
-                cosine = cosines_of(rows, i[a], others, j[b])
+                cosine = grid.cosines(a, b)
                 found = found.merged(Nearest.best(i[a], numbers[j[b]], cosine))
     return found
