@@ -6,6 +6,7 @@ corpus. A shard's file is written whole or not at all; a run that was killed emb
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar, final
@@ -429,6 +430,17 @@ def embedding_of(context: RunContext, rows: RowStore, d: int, unknown: int | Non
         num_gpus=config.runtime.num_gpus,
         policy=context.policy,
     )
+
+
+def embedding_done(context: RunContext, rows: RowStore, d: int) -> EmbeddingPlan:
+    """Return the plan of :func:`embedding_of` once the rows are embedded; no library is loaded to tell.
+
+    A process without all of the embedder's libraries has not embedded: all texts were known, or workers did it.
+    """
+    needs = context.config.embed.embedder_class.libraries
+    if context.config.corpus.vectors is None and not all(name in sys.modules for name in needs):
+        return EmbeddingPlan(True, 1, 0)
+    return embedding_of(context, rows, d)
 
 
 def _dimension(corpus: CorpusConfig, embed: EmbedConfig, rows: RowStore) -> int:

@@ -32,7 +32,7 @@ from ray_subsel.runtime.peak_memory import PeakMemory
 from ray_subsel.runtime.progress import bar
 from ray_subsel.stages.base import RunContext, Stage, StageResult
 from ray_subsel.stages.constraint_table import FOLDER as CONSTRAINTS
-from ray_subsel.stages.embed import embedding_of
+from ray_subsel.stages.embed import embedding_done
 from ray_subsel.stages.left_out import left_out_rows
 from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.nearest import find_nearest
@@ -111,7 +111,7 @@ class SelectStage(Stage[bool]):
         sizes = self._sizes(context, config, k)
         asked = context.config
         source = Counted(self.rows.n_rows, True, self.rows.n_bytes, self.rows.shards)
-        embedding = embedding_of(context, self.rows, d)
+        embedding = embedding_done(context, self.rows, d)
         stages = stage_bytes(Work(asked, source, d, k, sizes, embedding, context.machine, context.policy))
         if context.plan is not None:
             context.plan.tell_sizes(sizes)

@@ -1,6 +1,7 @@
 """The embedding stage's pure parts; the pool itself is in test_pipeline."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from ray_subsel.cli import main
 from ray_subsel.config import CorpusConfig, EmbedConfig
 from ray_subsel.core.errors import InputError
 from ray_subsel.corpus.ingest import ingest
+from ray_subsel.planning.embedding_plan import EmbeddingPlan
 from ray_subsel.runtime.ray_session import Resources
+from ray_subsel.stages import embed
 from ray_subsel.stages.embed import EmbedTask, embed_shard, missing_shards, open_embeddings, pool_size
 from ray_subsel.storage.embedding_store import part_name
 from ray_subsel.storage.run_directory import RunDir
@@ -124,3 +127,16 @@ def test_vectors_of_another_version_of_an_embedder_are_refused(tmp_path, capsys)
     said = capsys.readouterr().err
     assert "embed.model_fingerprint: 'tfidf' there, 'tfidf-2' here). Use another --out, or --overwrite" in said
     assert main([*command, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("libraries", "vectors", "planned"),
+    [(("json", "a_library_that_is_not_loaded"), None, False), (("json",), None, True), ((), None, True),
+     (("a_library_that_is_not_loaded",), "v", True)],
+)  # fmt: skip
+def test_no_library_is_loaded_to_tell_how_rows_were_embedded(monkeypatch, libraries, vectors, planned):
+    plan = EmbeddingPlan(False, 3, 5)
+    monkeypatch.setattr(embed, "embedding_of", lambda *given: plan)
+    kind = SimpleNamespace(embedder_class=SimpleNamespace(libraries=libraries))
+    context = SimpleNamespace(config=SimpleNamespace(embed=kind, corpus=SimpleNamespace(vectors=vectors)))
+    assert embed.embedding_done(context, None, 8) == (plan if planned else EmbeddingPlan(True, 1, 0))
