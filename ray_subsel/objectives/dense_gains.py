@@ -23,9 +23,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.types import Float64s, Indices, Mask
-from ray_subsel.objectives.constant_gains import ConstantGains
-from ray_subsel.objectives.improvements import Improvements
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.similarities import ROWS, Similarities, SimilaritiesAbove
 
@@ -91,57 +89,19 @@ class DenseGains:
         """How many candidates :meth:`bounds_now` is best asked for."""
         return self.W.together
 
-    def wants(self, item: int) -> int:
-        """Return how many candidates to tell :meth:`expect` before the gain of one is asked for; 0: none."""
-        return self.levels.wants(item)
-
-    def expect(self, items: Indices) -> None:
-        """Take note of candidates whose gains may be asked for next."""
-        self.levels.expect(items)
-
-    def gain(self, item: int) -> float:
-        """Return the marginal gain of a candidate in float64."""
-        return float(self.levels.gain(item))
-
-    @property
-    def several(self) -> bool:
-        """Whether the gains of several candidates cost little more than that of one."""
-        return self.levels.several
-
-    def gains(self, items: Indices) -> Float64s:
-        """Return the marginal gains of some candidates in float64."""
-        return self.levels.gains(items)
-
-    def apart(self, items: Indices) -> int:
-        """Return how many of the first candidates surely change nothing of one another's gains: 1, or more."""
-        return self.levels.apart(items)
-
     def take(self, item: int) -> None:
         """Choose a candidate; bounds stay as they are until :meth:`settle`."""
         self.levels.take(item)
         self._picks += 1
 
+    def take_run(self, items: Indices) -> None:
+        """Choose candidates, as :meth:`~ray_subsel.objectives.levels.Levels.take_run` does."""
+        self.levels.take_run(items)
+        self._picks += items.size
+
     def foresees(self, item: int) -> int:
         """Return among how many candidates the next picks are best looked for, where this one gains most; 0: none."""
         return 0 if self.levels.rise and self._above is None else self.levels.foresees(item)
-
-    def ready(self, items: Indices) -> Mask:
-        """Return which of some candidates :meth:`foresight` may be told."""
-        return self.levels.ready(items)
-
-    def foresight(self, items: Indices) -> Improvements | ConstantGains | None:
-        """Return what tells the next picks among some candidates, until another one could win; None: it costs more."""
-        return self.levels.foresight(items)
-
-    def take_in_order(self, items: Indices) -> None:
-        """Choose candidates."""
-        self.levels.take_in_order(items)
-        self._picks += items.size
-
-    def take_apart(self, items: Indices) -> None:
-        """Choose candidates that are :meth:`apart`."""
-        self.levels.take_apart(items)
-        self._picks += items.size
 
     @property
     def rounds(self) -> bool:
@@ -152,11 +112,6 @@ class DenseGains:
     def blurs(self) -> bool:
         """Whether to bring a bound up to date costs less than the gain, which is another number."""
         return self.rounds and self._above is None
-
-    @property
-    def moved(self) -> int:
-        """How many levels have moved since :meth:`settle`: without any, gains are what they were."""
-        return self.levels.moved
 
     @property
     def unsettled(self) -> int:

@@ -6,7 +6,7 @@ They are float32 and within the kernel's error, as on the CPU: they bound gains 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class DeviceSimilarities(Similarities):
     never_zero : bool
         Whether a 0 in W, which is then known to be exact, is to be -1: it represents nothing.
     """
+
+    computed: ClassVar[bool] = True
 
     def __init__(self, to: Represented, there: Device, most_bytes: int, *, never_zero: bool = False) -> None:
         own = to.items is to.candidates

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from ray_subsel.core.errors import invalid
-from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import Float64s, Floats, Indices
 from ray_subsel.objectives.base import ProblemSize, Vectors
 from ray_subsel.objectives.bound_cache import BoundCache, CacheSizes
@@ -26,8 +25,7 @@ from ray_subsel.objectives.represented import (
     RepresentingObjective,
     represent,
 )
-from ray_subsel.objectives.similarities import KeptSimilarities, Similarities
-from ray_subsel.objectives.similarity_block import similarity_block
+from ray_subsel.objectives.similarity_block import kept_similarities
 from ray_subsel.objectives.sparse_levels import sparse_gains
 from ray_subsel.objectives.sparse_similarities import WIDE, SparseSimilarities, cheap_similarities
 from ray_subsel.objectives.target import ETA, Target
@@ -188,15 +186,12 @@ class FacilityLocation(RepresentingObjective[FacilityLocationState]):
             return None
         # no product that is 0 rounds where none is negative: it represents nothing, and that is known
         nothing = error is not None and to.kernel.affine() == (1.0, 0.0) and to.never_negative
-        W: Similarities | None = (
-            None if error is None else DeviceSimilarities.of(to, self.dense_bytes, never_zero=nothing)
-        )
-        if W is None:
-            with block_workers() as workers:
-                block = similarity_block(to, dtype, workers)
-            if nothing:
-                block[block == 0.0] = -1.0
-            W = KeptSimilarities(block, to.items is to.candidates)
+        there = None if error is None else DeviceSimilarities.of(to, self.dense_bytes, never_zero=nothing)
+        if there is not None:
+            return DenseGains(NearestLevels.start(to, there, error), there, to.weights)
+        W = kept_similarities(to, dtype)
+        if nothing:
+            W.block[W.block == 0.0] = -1.0
         return DenseGains(NearestLevels.start(to, W, error), W, to.weights)
 
     def representing(self, items: Vectors, statistics: Float64s | None) -> FacilityLocation:

@@ -76,11 +76,6 @@ class Levels(abc.ABC):
         del items
         return 1
 
-    def take_apart(self, items: Indices) -> None:
-        """Choose candidates that are :meth:`apart`."""
-        for item in items.tolist():
-            self.take(item)
-
     def foresees(self, item: int) -> int:
         """Return among how many candidates the next picks are best looked for, where this one gains most; 0: none."""
         del item
@@ -95,8 +90,8 @@ class Levels(abc.ABC):
         del items
         return None
 
-    def take_in_order(self, items: Indices) -> None:
-        """Choose candidates, of those that :meth:`foresight` was told last."""
+    def take_run(self, items: Indices) -> None:
+        """Choose candidates that are :meth:`apart`, or in their order some that :meth:`foresight` was told last."""
         for item in items.tolist():
             self.take(item)
 

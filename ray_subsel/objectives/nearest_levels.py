@@ -126,7 +126,7 @@ class NearestLevels(Levels):
         self._together = Improvements.of(items, which, rows, similarities, self.best[rows], self.to.weights[rows])
         return self._together
 
-    def take_in_order(self, items: Indices) -> None:
+    def take_run(self, items: Indices) -> None:
         """Choose candidates, of those that :meth:`foresight` was told last."""
         assert self._together is not None
         rows, similarities = self._together.improved_by(items)

@@ -194,6 +194,11 @@ class Represented:
         """The largest weight."""
         return float(self.weights.max())
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the items represent themselves and count alike: each one's sums are those over it as a candidate."""
+        return self.items is self.candidates and bool((self.weights == 1.0).all())
+
     def block_error(self, most_bytes: int) -> float | None:
         """Return how far similarities that are kept in float32 may be wrong; None where they are kept in float64.
 
@@ -222,7 +227,7 @@ class Represented:
             return slope * found + shift * (to.n if weights is None else float(weights.sum()))
 
         of_items = over(self.items, self.candidates, None)
-        if self.items is self.candidates and bool((self.weights == 1.0).all()):
+        if self.mirrored:
             return of_items, of_items.copy()
         return of_items, over(self.candidates, self.items, self.weights)
 

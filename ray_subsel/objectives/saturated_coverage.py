@@ -25,7 +25,7 @@ from ray_subsel.objectives.represented import (
 )
 from ray_subsel.objectives.saturation import left_to_saturate
 from ray_subsel.objectives.similarities import Similarities
-from ray_subsel.objectives.similarity_block import ComputedSimilarities, double_similarities
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, kept_similarities
 from ray_subsel.objectives.sparse_levels import sparse_gains
 from ray_subsel.objectives.sparse_similarities import SparseSimilarities, cheap_similarities
 
@@ -180,7 +180,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
         elif affine and not (fits and self._doubles_pay(to, everything, picks)):
             W = ComputedSimilarities.of(to, np.float32, self.dense_bytes)
         elif fits:
-            W, error = double_similarities(to), None
+            W, error = kept_similarities(to, np.float64), None
         else:
             return None
         levels, sums = left_to_saturate(to, W, self.alpha, everything, error)

@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.objectives.constant_gains import ConstantGains
-from ray_subsel.objectives.device_similarities import DeviceSimilarities
 from ray_subsel.objectives.exact_similarities import ExactSimilarities
 from ray_subsel.objectives.levels import Change, Levels
-from ray_subsel.objectives.moment_bounds import positive_sums
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward
-from ray_subsel.objectives.similarity_block import ComputedSimilarities
 
 _FORESEEN = 128  # candidates among which picks are foreseen
 
@@ -128,7 +125,7 @@ class Saturation(Levels):
         gains = np.array([row @ self.to.weights for row in covered])
         return ConstantGains(gains, covered, self.until, self.highest)
 
-    def take_in_order(self, items: Indices) -> None:
+    def take_run(self, items: Indices) -> None:
         """Choose candidates, before each of which gains were constant."""
         assert self.exact is not None
         for item in items.tolist():
@@ -169,9 +166,8 @@ class Saturation(Levels):
         self._slack, self._idle = None, False
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:
-            W = self.W
-            if isinstance(W, ComputedSimilarities) and W.fits_exact and self.exact.pays_whole(fresh.size):
-                self._become_exact(W)
+            if self.exact.pays_whole(fresh.size) and self.W.become_exact():
+                self._go_on_exact()
                 self._count()
                 return
             more = self.alpha * self.exact.positive_sums(fresh) - self.begun[fresh]
@@ -182,11 +178,10 @@ class Saturation(Levels):
         self.level[low] = self._raised(self.until[low])
         self._moved = int(np.count_nonzero(self.until[low] < self.settled[low]))
 
-    def _become_exact(self, W: ComputedSimilarities) -> None:
-        """Go on with all similarities in float64: so many are asked for that they cost no more."""
-        W.become_exact()
+    def _go_on_exact(self) -> None:
+        """Compute all levels that are not known: W is float64 now."""
         fresh = (~self.known).nonzero()[0]
-        more = self.alpha * W.positive_sums()[fresh] - self.begun[fresh]
+        more = self.alpha * self.W.positive_sums()[fresh] - self.begun[fresh]
         self.until[fresh] += more
         self.begun[fresh] += more
         self.known[fresh] = True
@@ -247,19 +242,14 @@ def left_to_saturate(
     total: Float64s | None = None
     sums: Float64s | None = None
     highest, known = np.ones(to.m), np.ones(to.m, dtype=np.bool_)
-    computed = isinstance(W, ComputedSimilarities | DeviceSimilarities)
-    of_all = to.sums() if computed and everything is None else None
-    if of_all is not None:
-        everything, total = of_all
-    elif isinstance(W, ComputedSimilarities | DeviceSimilarities):
+    if W.computed:
         if everything is None:
-            mirror = to.items is to.candidates and bool((to.weights == 1.0).all())
-            enclosed = positive_sums(to, W.items) if mirror and isinstance(W, ComputedSimilarities) else None
-            if enclosed is not None:
-                sums, total = enclosed
+            of_all = to.sums()
+            if of_all is not None:
+                everything, total = of_all
             else:
-                sums = W.positive_sums()
-                total = sums.copy() if mirror else None  # W is its own mirror
+                sums, most = W.enclosed_sums()
+                total = most.copy() if to.mirrored else None
     else:
         sums, out = np.empty(to.m), np.empty((min(ROWS, to.m), W.n), dtype=W.dtype)
         total, weights = np.zeros(W.n), to.weights.astype(W.dtype)

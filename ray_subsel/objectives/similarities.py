@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ class Similarities(abc.ABC):
     together: int
     """How many columns are best summed at a time."""
 
+    computed: ClassVar[bool] = False
+    """Whether it comes by products in float32 when it is asked for, so that fewer sums over it cost less."""
+
     @abc.abstractmethod
     def columns(self, items: Indices) -> NDArray[Any]:
         """Return the similarities of some candidates to all represented items, shape (len(items), m)."""
@@ -51,10 +54,23 @@ class Similarities(abc.ABC):
         A part is at most ``len(out)`` long. What is yielded is not to be changed unless it lies in ``out``.
         """
 
+    @abc.abstractmethod
+    def positive_sums(self) -> Float64s:
+        """Return the sum of each represented item's positive similarities to all candidates, shape (m,)."""
+
+    def enclosed_sums(self) -> tuple[Float64s, Float64s]:
+        """Return what the sums of positive similarities are not below and not above, but for the error of W."""
+        sums = self.positive_sums()
+        return sums, sums
+
     @property
     def kept(self) -> bool:
         """Whether it is in memory."""
         return True
+
+    def become_exact(self) -> bool:
+        """Go on with all similarities in float64 where they fit, and tell whether that is so."""
+        return False
 
     @abc.abstractmethod
     def looks(self, items: int) -> int:

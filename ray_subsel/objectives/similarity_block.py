@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.threads import Workers, block_workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives import moment_bounds
 from ray_subsel.objectives.kernels import Kernel
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
@@ -50,6 +51,8 @@ class ComputedSimilarities(Similarities):
         items = unit_vectors(to.items, dtype)
         own = to.items is to.candidates
         return ComputedSimilarities(to, items, items if own else unit_vectors(to.candidates, dtype), most_bytes)
+
+    computed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.m, self.n = self.items.shape[0], self.candidates.shape[0]
@@ -110,16 +113,19 @@ class ComputedSimilarities(Similarities):
                         sums[max(left, stop) : right] += np.add.reduce(rest[first:last], axis=0)
         return sums
 
-    @property
-    def fits_exact(self) -> bool:
-        """Whether all similarities fit in float64."""
-        return 8 * self.m * self.n <= self.most_bytes
+    def enclosed_sums(self) -> tuple[Float64s, Float64s]:
+        """Return what the sums of positive similarities are not below and not above, but for the error of W."""
+        enclosed = moment_bounds.positive_sums(self.to, self.items) if self.to.mirrored else None
+        return super().enclosed_sums() if enclosed is None else enclosed
 
-    def become_exact(self) -> None:
-        """Go on with all similarities in float64."""
+    def become_exact(self) -> bool:
+        """Go on with all similarities in float64 where they fit, and tell whether that is so."""
+        if 8 * self.m * self.n > self.most_bytes:
+            return False
         self._kept = None
-        self._kept = double_similarities(self.to)
+        self._kept = kept_similarities(self.to, np.float64)
         self.dtype, self.together = self._kept.dtype, 1
+        return True
 
     def _ask(self, size: int) -> None:
         self._asked += size
@@ -144,10 +150,10 @@ def similarity_block(to: Represented, dtype: type[np.floating[Any]], workers: Wo
     return _block(to.kernel, rows, columns, workers)
 
 
-def double_similarities(to: Represented) -> KeptSimilarities:
-    """Return all similarities in float64."""
+def kept_similarities(to: Represented, dtype: type[np.floating[Any]]) -> KeptSimilarities:
+    """Return W, computed at once."""
     with block_workers() as workers:
-        return KeptSimilarities(similarity_block(to, np.float64, workers), to.items is to.candidates)
+        return KeptSimilarities(similarity_block(to, dtype, workers), to.items is to.candidates)
 
 
 def _block(kernel: Kernel, rows: NDArray[Any], columns: NDArray[Any], workers: Workers) -> NDArray[Any]:

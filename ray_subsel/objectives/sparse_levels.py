@@ -67,9 +67,9 @@ class SparseLevels(Levels):
 
     def take(self, item: int) -> None:
         """Choose a candidate."""
-        self.take_apart(np.array([item]))
+        self.take_run(np.array([item]))
 
-    def take_apart(self, items: Indices) -> None:
+    def take_run(self, items: Indices) -> None:
         """Choose candidates that gain nothing from the same represented item."""
         _, rows, parts = self._parts(items)
         moves = parts > 0.0

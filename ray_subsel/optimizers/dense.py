@@ -96,7 +96,7 @@ class DenseRanking:
         """Return the marginal gain of an item, its utility included."""
         self._end_run()
         own = 0.0 if self.problem.utility is None else float(self.problem.utility[item])
-        return self.gains.gain(int(self.candidate[item])) + own
+        return self.gains.levels.gain(int(self.candidate[item])) + own
 
     def take(self, item: int) -> None:
         """Choose an item."""
@@ -111,13 +111,13 @@ class DenseRanking:
         candidate = int(self.candidate[item])
         if self._gain_of[candidate] >= self._still and self._known[candidate] == 0.0:
             return  # it changes no level
-        before = self.gains.moved
+        before = self.gains.levels.moved
         self.gains.take(candidate)
         self._note(before)
 
     def _note(self, before: int) -> None:
         """Note that items were chosen, before which some levels had moved."""
-        if self.gains.moved == before == 0:
+        if self.gains.levels.moved == before == 0:
             return
         self._pick += 1
         self._still = self._pick
@@ -162,10 +162,10 @@ class DenseRanking:
 
     def _start_run(self, tied: Indices, key: float) -> None:
         """Let items that tie be the next picks, in order, where picks of some change no gain of the others."""
-        if not self.gains.several or not self._plain:
+        if not self.gains.levels.several or not self._plain:
             return
         some = tied[: self._run.most]
-        self._run.start(some, self._keys[some], key, self.gains.apart(self.candidate[some]))
+        self._run.start(some, self._keys[some], key, self.gains.levels.apart(self.candidate[some]))
 
     @property
     def _plain(self) -> bool:
@@ -185,12 +185,12 @@ class DenseRanking:
             order = keys.argpartition(keys.size - most - 1)[-most - 1 :]
             some, outside = np.sort(order[1:]), float(keys[order[0]])
         some = some[self.feasible.open[some]]
-        ready = self.gains.ready(self.candidate[some])
+        ready = self.gains.levels.ready(self.candidate[some])
         if not ready.all():
             outside = max(outside, float(keys[some[~ready]].max()))
             some = some[ready]
         candidates = self.candidate[some]
-        found = self.gains.foresight(candidates) if some.size else None
+        found = self.gains.levels.foresight(candidates) if some.size else None
         if found is None:
             return self._run.foresee([], [])
         self.evaluations += int(np.count_nonzero(self._gain_of[candidates] < self._still))
@@ -202,14 +202,10 @@ class DenseRanking:
 
     def _end_run(self) -> None:
         """Bring up to date what the picks of a run have changed."""
-        foreseen = bool(self._run.gains)
         taken = self._run.end()
         if taken:
-            before = self.gains.moved
-            if foreseen:
-                self.gains.take_in_order(self.candidate[taken])
-            else:
-                self.gains.take_apart(self.candidate[taken])
+            before = self.gains.levels.moved
+            self.gains.take_run(self.candidate[taken])
             self._note(before)
 
     def _known_gain(self, item: int) -> float:
@@ -226,7 +222,7 @@ class DenseRanking:
         """Learn more of the gain of an item that could win: its bound, or itself."""
         candidate = int(self.candidate[item])
         if self._pick == self._settled:
-            if self.gains.several:
+            if self.gains.levels.several:
                 self._evaluate_tied(item)
             else:
                 self._evaluate(candidate)
@@ -242,12 +238,12 @@ class DenseRanking:
 
     def _evaluate(self, candidate: int) -> None:
         """Compute the gain of a candidate."""
-        wanted = self.gains.wants(candidate)
+        wanted = self.gains.levels.wants(candidate)
         if wanted:
             items = 2 * wanted if self._copies else wanted  # itself is one of them
             others = self._highest(items, unknown=True) if wanted > 1 else NO_ITEMS
-            self.gains.expect(np.append(others[others != candidate][: wanted - 1], candidate))
-        self._known[candidate], self._gain_of[candidate] = self.gains.gain(candidate), self._pick
+            self.gains.levels.expect(np.append(others[others != candidate][: wanted - 1], candidate))
+        self._known[candidate], self._gain_of[candidate] = self.gains.levels.gain(candidate), self._pick
         self._bound_of[candidate] = self._pick
         self.evaluations += 1
         self._put_one(candidate)
@@ -258,7 +254,11 @@ class DenseRanking:
         items = (self.feasible.open & (self._keys >= self._keys[item] - width)).nonzero()[0]
         some = np.unique(self.candidate[items]) if self._copies else items
         some = some[self._gain_of[some] < self._still]
-        self._known[some], self._gain_of[some], self._bound_of[some] = self.gains.gains(some), self._pick, self._pick
+        self._known[some], self._gain_of[some], self._bound_of[some] = (
+            self.gains.levels.gains(some),
+            self._pick,
+            self._pick,
+        )
         self.evaluations += some.size
         self._put(some, self._known[some])
 

@@ -67,11 +67,11 @@ def test_they_bound_the_gains_from_above_and_closely(
         assert (dense.bounds() >= after - 1e-10).all()  # those of before still hold
         for other in rng.integers(n, size=4).tolist():
             assert after[other] - 1e-10 <= dense.bounds_now(np.array([other]))[0] <= after[other] + 1e-4 * n
-            assert dense.gain(other) == pytest.approx(after[other], abs=1e-10)
-        if dense.moved == 0:
+            assert dense.levels.gain(other) == pytest.approx(after[other], abs=1e-10)
+        if dense.levels.moved == 0:
             np.testing.assert_allclose(after, gains, rtol=1e-12, atol=1e-12)
         changed = dense.settle()
-        assert dense.unsettled == dense.moved == 0
+        assert dense.unsettled == dense.levels.moved == 0
         assert changed is None or (np.abs(np.delete(after - gains, changed)) <= 1e-12).all()
 
 
@@ -164,8 +164,8 @@ def test_nothing_is_computed_any_more_once_all_is_saturated(bytes_kept: int) -> 
         dense.take(item)
     assert not dense.levels.until.any()
     rest = [item for item in range(200) if not dense.levels.exact.expects(item)]
-    assert all(dense.wants(item) == 0 for item in range(200))
-    assert all(dense.gain(item) == 0.0 for item in rest)
+    assert all(dense.levels.wants(item) == 0 for item in range(200))
+    assert all(dense.levels.gain(item) == 0.0 for item in rest)
     assert rest == [item for item in range(200) if not dense.levels.exact.expects(item)]
 
 
@@ -178,7 +178,7 @@ def test_what_is_above_the_levels_of_facility_location_is_taken_out_once_it_is_l
     for item in np.random.default_rng(0).permutation(400)[:300].tolist():
         dense.take(item)
         state = objective.add(state, item)
-        free.append(dense.moved > 0 and dense.unsettled == 0)
+        free.append(dense.levels.moved > 0 and dense.unsettled == 0)
         dense.settle()
         gains = objective.gains(state)
         assert (dense.bounds() >= gains - 1e-10).all()
@@ -226,8 +226,8 @@ def test_similarities_become_exact_once_many_levels_matter(bytes_kept: int, weig
             dense.settle()
             assert (dense.bounds() >= gains - 1e-10).all()
             np.testing.assert_allclose(dense.bounds(), gains, atol=0.05 if dense.rounds else 1e-9)
-        assert dense.gain(int(rng.integers(400))) >= 0.0
+        assert dense.levels.gain(int(rng.integers(400))) >= 0.0
         some = rng.integers(400, size=5)
-        np.testing.assert_allclose([dense.gain(i) for i in some.tolist()], gains[some], atol=1e-10)
+        np.testing.assert_allclose([dense.levels.gain(i) for i in some.tolist()], gains[some], atol=1e-10)
         np.testing.assert_allclose(dense.bounds_now(some), gains[some], atol=0.05 if dense.rounds else 1e-9)
     assert (became > 0) is (bytes_kept == 8 * 400 * 400)

@@ -29,28 +29,28 @@ def test_gains_are_those_of_the_formula_and_bounds_are_near(rise: bool, what: st
     dense, state = objective.dense_gains(X), objective.init(X)
     assert dense is not None
     assert isinstance(dense.levels, SparseLevels)
-    assert dense.several
+    assert dense.levels.several
     while True:
         gains = objective.gains(state)
-        np.testing.assert_allclose(dense.gains(np.arange(100)), gains, atol=1e-12)
+        np.testing.assert_allclose(dense.levels.gains(np.arange(100)), gains, atol=1e-12)
         np.testing.assert_allclose(dense.bounds(), gains, atol=1e-10)
         assert (dense.bounds() >= gains - 1e-13).all()
-        assert dense.gain(5) == dense.gains(np.array([9, 5]))[1]
+        assert dense.levels.gain(5) == dense.levels.gains(np.array([9, 5]))[1]
         assert dense.bounds_now(np.array([5]))[0] == pytest.approx(gains[5], abs=1e-12)
         if gains.max() < 1e-9:
             break
         some = rng.permutation(100)[:8]
-        apart = dense.apart(some)
+        apart = dense.levels.apart(some)
         assert apart >= 1
         after = state
         for item in some[:apart].tolist():
             np.testing.assert_allclose(objective.gains(after, np.array([item])), gains[item], atol=1e-12)
             after = objective.add(after, item)
         state = after
-        dense.take_apart(some[:apart])
+        dense.take_run(some[:apart])
         changed = dense.settle()
         assert changed is not None
-        assert dense.unsettled == dense.moved == 0
+        assert dense.unsettled == dense.levels.moved == 0
         np.testing.assert_allclose(np.delete(objective.gains(state) - gains, changed), 0.0, atol=1e-12)
 
 
@@ -58,8 +58,8 @@ def test_candidates_of_one_represented_item_are_not_apart() -> None:
     X = np.eye(100)[[0, 1, 2, 1, 4, *range(5, 100)]]
     for objective in (FacilityLocation(), SaturatedCoverage(0.3)):
         dense: Any = objective.dense_gains(X)
-        assert dense.apart(np.array([0, 1, 2, 3, 4])) == 3
-        assert dense.apart(np.array([0, 4, 2])) == 3
+        assert dense.levels.apart(np.array([0, 1, 2, 3, 4])) == 3
+        assert dense.levels.apart(np.array([0, 4, 2])) == 3
         dense.take(1)  # of which nothing is left
         dense.take(3)
-        assert dense.apart(np.array([0, 1, 2, 3, 4])) == 5
+        assert dense.levels.apart(np.array([0, 1, 2, 3, 4])) == 5
