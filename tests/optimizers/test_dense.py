@@ -90,7 +90,7 @@ def test_picks_among_rows_of_few_features_are_those_of_naive_greedy(
     """Ties, copies, near copies, negative similarities and items that gain nothing, in runs and after them."""
     rng = np.random.default_rng(seed)
     X = few_features(n, 50 * (each + 1) ** 2, seed, each)
-    assert objective.dense_gains(X).several
+    assert objective.dense_gains(X).levels.several
     groups = rng.integers(3, size=n)
     more: dict[str, Any] = {
         "plain": {"k": n},
