@@ -8,26 +8,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_subsel.core.threads import Workers, serial
+from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
-from ray_subsel.core.unit_rows import UnitRows, block_rows, float64_blocks, parts_of, unit_rows
+from ray_subsel.core.unit_rows import EachBlock, UnitRows, block_rows, float64_blocks, parts_of, unit_rows
 
 _HIGH_UNIT = 2.0**-30
 _LOW_UNIT = 2.0**-60
+_UNIT = 2.0**-51  # coordinates are rounded to multiples of it
+_ANCHOR = 3.0  # added to a coordinate, it leaves the number of units in the last 52 bits of the float64
+_ANCHOR_BITS = int(np.float64(_ANCHOR).view(np.int64))
+_INTEGER_ROWS = 1 << 11  # int64 adds up to so many numbers of units of at most 1
 _EXACT_ROWS = 1 << 20  # float64 adds up to 2^22 multiples of 2^-30 below 1 without rounding
 
 
 @dataclass(frozen=True, eq=False)
 class ExactSum:
-    """A sum of vectors with coordinates in [-1, 1], exact to 2^-61 a term, in whatever order terms and sums are added.
+    """A sum of vectors with coordinates in [-1, 1], exact to 2^-52 a term, in whatever order terms and sums are added.
 
-    Each coordinate is split into a multiple of 2^-30 and a multiple of 2^-60, and both are added as integers.
+    Each coordinate is rounded to a multiple of 2^-51, as float64 has it next to 1, and these are added as integers.
     Partitions add theirs with ``+``: the total over a corpus is the same number for every way of cutting it.
 
     Attributes
     ----------
     high, low : int64 arrays of shape (d,)
-        Numbers of 2^-30 and of 2^-60. Room for 2^33 terms.
+        Numbers of 2^-30 and of 2^-60, which are added up. Room for 2^33 terms.
     """
 
     high: NDArray[np.int64]
@@ -47,49 +51,85 @@ class ExactSum:
         return ExactSum(np.zeros(d, dtype=np.int64), np.zeros(d, dtype=np.int64))
 
     @staticmethod
-    def of(vectors: Float64s, weights: Indices | None = None, *, space: Float64s | None = None) -> ExactSum:
-        """Return the sum of the rows, shape (n, d), of at most 2^20 vectors, each counted ``weights`` times.
-
-        With ``space`` for as many numbers none is taken from the system, which would cost as much as the sum; the
-        vectors are lost then.
-        """
-        assert vectors.shape[0] <= _EXACT_ROWS
-        high, low = _split(vectors, space)
-        if weights is None or int(weights.sum()) < _EXACT_ROWS:  # every partial sum is less than 2^53 units
-            as_float = np.ones(len(vectors)) if weights is None else weights.astype(np.float64)
-            total_high, total_low = (as_float @ high) / _HIGH_UNIT, (as_float @ low) / _LOW_UNIT
-            return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
-        high, low = high / _HIGH_UNIT, low / _LOW_UNIT
-        return ExactSum(weights @ high.astype(np.int64), weights @ low.astype(np.int64))
+    def of(vectors: Float64s, weights: Indices | None = None) -> ExactSum:
+        """Return the sum of the rows, shape (n, d), of at most 2^20 vectors, each counted ``weights`` times."""
+        adder = Adder(vectors.shape[1])
+        adder.add(vectors, np.empty_like(vectors), weights)
+        return adder.sum()
 
 
-def _split(vectors: Float64s, space: Float64s | None) -> tuple[Float64s, Float64s]:
-    """Return multiples of 2^-30 and of 2^-60 that add up to the numbers, to within 2^-61.
+class Adder:
+    """Adds vectors up, block after block.
 
-    With ``space`` the former are in it, and the latter in the place of the vectors.
+    Parameters
+    ----------
+    d : int
     """
-    high_anchor, low_anchor = 1.5 * 2.0**22, 1.5 * 2.0**-8  # adding 1.5 * 2^52 units rounds to whole units
-    high = np.add(vectors, high_anchor, out=space)
-    high -= high_anchor
-    low = np.subtract(vectors, high, out=None if space is None else vectors)
-    low += low_anchor
-    low -= low_anchor
-    return high, low
+
+    def __init__(self, d: int) -> None:
+        self._total = ExactSum.zero(d)
+        self._units, self._rows = np.zeros(d, dtype=np.int64), 0  # modulo 2^64, with the anchors of so many rows
+
+    def add(self, vectors: Float64s, space: Float64s, weights: Indices | None = None) -> None:
+        """Add at most 2^20 rows, each counted ``weights`` times; ``space`` for as many numbers is written to."""
+        assert len(vectors) <= _EXACT_ROWS
+        anchored = np.add(vectors, _ANCHOR, out=space)
+        if weights is not None:
+            self._total += _weighted_sum(anchored, weights)
+            return
+        units = anchored.view(np.int64)
+        for start, stop in ranges(len(units), _INTEGER_ROWS):
+            if self._rows + stop - start > _INTEGER_ROWS:
+                self._carry()
+            self._units += np.add.reduce(units[start:stop], axis=0)
+            self._rows += stop - start
+
+    def _carry(self) -> None:
+        """Add to the total what was added up in units."""
+        units = self._units - np.int64(_wrapped(self._rows * _ANCHOR_BITS))
+        high = units >> 21
+        self._total += ExactSum(high, (units - (high << 21)) << 9)
+        self._units[:], self._rows = 0, 0
+
+    def sum(self) -> ExactSum:
+        """Return the sum of all that was added."""
+        if self._rows:
+            self._carry()
+        return self._total
+
+
+def _wrapped(number: int) -> int:
+    """Return what int64 makes of an integer."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _weighted_sum(anchored: Float64s, weights: Indices) -> ExactSum:
+    """Return the sum of rows to which the anchor was added; these are lost."""
+    rounded = np.subtract(anchored, _ANCHOR, out=anchored)
+    split = 1.5 * 2.0**22  # adding 1.5 * 2^52 units rounds to whole units
+    high = rounded + split
+    high -= split
+    low = np.subtract(rounded, high, out=rounded)
+    if int(weights.sum()) < _EXACT_ROWS:  # every partial sum is less than 2^53 units
+        as_float = weights.astype(np.float64)
+        total_high, total_low = as_float @ high / _HIGH_UNIT, as_float @ low / _LOW_UNIT
+        return ExactSum(total_high.astype(np.int64), total_low.astype(np.int64))
+    high, low = high / _HIGH_UNIT, low / _LOW_UNIT
+    return ExactSum(weights @ high.astype(np.int64), weights @ low.astype(np.int64))
 
 
 def exact_total(rows: UnitRows, weights: Indices | None = None, *, workers: Workers = serial) -> ExactSum:
     """Return the sum of all unit rows, each counted ``weights`` times (once by default). One pass over X."""
 
     def part(start: int, stop: int) -> ExactSum:
-        total = ExactSum.zero(rows.d)
+        adder = Adder(rows.d)
         space = np.empty((min(block_rows(rows.d), stop - start), rows.d))
         for first, last, block in float64_blocks(rows.X, start, stop):
             block *= rows.scale[first:last, None]
-            some = None if weights is None else weights[first:last]
-            total += ExactSum.of(block, some, space=space[: last - first])
-        return total
+            adder.add(block, space[: last - first], None if weights is None else weights[first:last])
+        return adder.sum()
 
-    return sum(workers(part, parts_of(rows.X)), ExactSum.zero(rows.d))
+    return sum(workers(part, parts_of(rows.X, workers)), ExactSum.zero(rows.d))
 
 
 def summed_unit_rows(
@@ -101,10 +141,14 @@ def summed_unit_rows(
     workers: Workers = serial,
 ) -> tuple[UnitRows, ExactSum]:
     """Return :func:`unit_rows` of X and their :func:`exact_total`, in one pass over X."""
-    sums: list[ExactSum] = []
+    adders: list[Adder] = []
 
-    def add(start: int, stop: int, block: Float64s, space: Float64s) -> None:
-        sums.append(ExactSum.of(block, None if weights is None else weights[start:stop], space=space))
+    def of_part(d: int) -> EachBlock:
+        adder = Adder(d)
+        adders.append(adder)
+        return lambda start, stop, block, space: adder.add(
+            block, space, None if weights is None else weights[start:stop]
+        )
 
-    rows = unit_rows(X, parameter=parameter, numbers=numbers, each=add, workers=workers)
-    return rows, sum(sums, ExactSum.zero(rows.d))
+    rows = unit_rows(X, parameter=parameter, numbers=numbers, of_part=of_part, workers=workers)
+    return rows, sum((adder.sum() for adder in adders), ExactSum.zero(rows.d))

@@ -46,6 +46,10 @@ _NEARLY = 2.0**-22  # how far a scale may be from 1 and go into the error of pro
 _EXTREME = 2.0**60  # norms beyond which products of float32 might underflow or overflow
 
 
+EachBlock = Callable[[int, int, Float64s, Float64s], None]
+"""Called with first and last row of a block, its unit vectors, which it may change, and memory for as many numbers."""
+
+
 def to_float64(block: Any) -> Float64s:
     """Return a block as a C-contiguous float64 numpy array: a copy unless it is one already."""
     return np.ascontiguousarray(block, dtype=np.float64)
@@ -69,9 +73,9 @@ def block_rows(d: int) -> int:
     return max(16, BLOCK_BYTES // 4 // (8 * d))
 
 
-def parts_of(X: Any) -> Iterator[Range]:
+def parts_of(X: Any, workers: Workers) -> Iterator[Range]:
     """Return (start, stop) of the parts into which :func:`float64_blocks` is best divided among threads."""
-    return ranges(X.shape[0], 8 * block_rows(X.shape[1]))
+    return ranges(X.shape[0], X.shape[0] if workers is serial else 4 * block_rows(X.shape[1]))
 
 
 def _discard(results: list[None]) -> None:
@@ -297,7 +301,7 @@ def unit_rows(
     *,
     parameter: str = "X",
     numbers: Indices | None = None,
-    each: Callable[[int, int, Float64s, Float64s], None] | None = None,
+    of_part: Callable[[int], EachBlock] | None = None,
     workers: Workers = serial,
 ) -> UnitRows:
     """Check that X can be compared by cosine and return it as unit rows. One pass, O(n d) time, O(n) memory.
@@ -310,9 +314,8 @@ def unit_rows(
         What errors call it.
     numbers : int64 array of shape (n,) or None
         By which number errors call a row; its position by default.
-    each : callable, optional
-        Called with first, last and the unit vectors of each block in float64, in any order, which it may change, and
-        with as much memory that it may use.
+    of_part : callable, optional
+        Called with d for each part that one thread reads; returns what is called with the unit vectors of its blocks.
     workers : Workers
 
     Raises
@@ -323,14 +326,13 @@ def unit_rows(
     X = check_matrix(X, parameter)
     scale = np.empty(int(X.shape[0]))
 
-    def fill(start: int, stop: int, block: Float64s, space: Float64s) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = np.add.reduce(np.multiply(block, block, out=space[: stop - start]), axis=1)  # as row_dots does
+    def fill(start: int, stop: int, block: Float64s, space: Float64s, each: EachBlock | None) -> None:
+        squares = np.add.reduce(np.multiply(block, block, out=space), axis=1)  # as row_dots does
         if squares.min() > _SAFE_SQUARE and squares.max() < 1.0 / _SAFE_SQUARE:  # NaN compares false
             scale[start:stop] = 1.0 / np.sqrt(squares)
             if each is not None:
                 block *= scale[start:stop, None]
-                each(start, stop, block, space[: stop - start])
+                each(start, stop, block, space)
             return
         largest = np.maximum(block.max(axis=1), -block.min(axis=1))
         bad = np.flatnonzero(~((largest > _SMALLEST) & (largest < 1.0 / _SMALLEST)))  # NaN compares false
@@ -341,14 +343,16 @@ def unit_rows(
         block /= power[:, None]
         scale[start:stop] = 1.0 / np.sqrt(row_dots(block, block)) / power
         if each is not None:
-            each(start, stop, to_float64(X[start:stop]) * scale[start:stop, None], space[: stop - start])
+            each(start, stop, to_float64(X[start:stop]) * scale[start:stop, None], space)
 
-    def fill_all(start: int, stop: int) -> None:
-        space = np.empty((block_rows(X.shape[1]), X.shape[1]))
-        for first, last, block in float64_blocks(X, start, stop):
-            fill(first, last, block, space)
+    def fill_part(start: int, stop: int) -> None:
+        space = np.empty((min(block_rows(X.shape[1]), stop - start), X.shape[1]))
+        each = None if of_part is None else of_part(X.shape[1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first, last, block in float64_blocks(X, start, stop):
+                fill(first, last, block, space[: last - first], each)
 
-    workers(fill_all, parts_of(X))
+    workers(fill_part, parts_of(X, workers))
     return UnitRows(X, scale)
 
 

@@ -132,7 +132,11 @@ def test_each_block_of_unit_vectors_is_shown_once_and_may_be_changed(scale):
         seen[first:last] += block
         block[:] = space[:] = 0
 
-    rows = unit_rows(X, each=note)
+    def of_part(d):
+        assert d == X.shape[1]
+        return note
+
+    rows = unit_rows(X, of_part=of_part)
     assert np.array_equal(seen, unit_rows(X).slice(0, 3_000))
     assert np.array_equal(rows.slice(0, 3_000), seen)
 

@@ -47,7 +47,7 @@ def first_turn_by_hand(X, draft, inside, utility=None):
     st.sampled_from([0.0, 0.3, 1.0]),
     st.sampled_from([0.0, 1.0, 10.0]),
     st.booleans(),
-    st.sampled_from([None, SieveSizes(2, 1), SieveSizes(3, 64)]),
+    st.sampled_from([None, SieveSizes(2, 1), SieveSizes(3, 64), SieveSizes(16, 64, 50), SieveSizes(4, 1 << 19, 8)]),
 )
 def test_the_first_rejected_turn_is_that_of_the_definition(seed, picks, d, mean, lam, with_utility, sizes):
     draw = np.random.default_rng(seed)
@@ -69,6 +69,15 @@ def test_of_a_draft_that_the_first_sieve_lets_all_through_for_only_some_turns_ar
     assert fewest <= found.turn <= most
     assert found.evaluations <= 4 * 16 * 3_000
     assert found.turn == min(first_turn_by_hand(X, draft, inside), most)
+
+
+def test_of_a_draft_that_a_few_rows_reject_early_not_much_is_computed():
+    X = np.random.default_rng(1).standard_normal((20_000, 16))
+    draft, found, inside = drafted(X, 48, 16)
+    assert found.turn == first_turn_by_hand(X, draft, inside) == 9
+    _, every_turn, _ = drafted(X, 48, 16, sizes=SieveSizes(sampled_rows=20_000))
+    assert every_turn.turn == found.turn
+    assert 2 * found.evaluations < every_turn.evaluations
 
 
 def test_nothing_outside_rejects_nothing_and_costs_nothing():
