@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -18,14 +19,14 @@ class ConstantGains:
     Attributes
     ----------
     gains : float64 array of shape (q,)
-    covered : list of q float64 arrays of shape (m,)
-        What each adds to the coverage of the represented items.
+    covered : callable
+        Returns what the candidate at a place adds to the coverage of the represented items, shape (m,).
     left, matters : float64 arrays of shape (m,)
         What is left until an item is saturated, and below which that changes gains.
     """
 
     gains: Float64s
-    covered: list[Float64s]
+    covered: Callable[[int], Float64s]
     left: Float64s
     matters: Float64s
 
@@ -56,12 +57,12 @@ class ConstantGains:
         """Return up to which pick gains were constant before it."""
         left = self.left.copy()
         for place in chosen:
-            left -= self.covered[place]
+            left -= self.covered(place)
         if not (left < self.matters).any():
             return len(chosen)
         left[:] = self.left
         for turn, place in enumerate(chosen):
-            left -= self.covered[place]
+            left -= self.covered(place)
             if (left < self.matters).any():
                 return turn + 1
         return len(chosen)

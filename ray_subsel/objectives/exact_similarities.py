@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import final
 
@@ -17,9 +18,10 @@ from ray_subsel.objectives.similarity_block import multiply, unit_vectors
 _BLOCK_BYTES = 4 << 20
 _EXACT_BYTES = 256 << 20  # float64 vectors that are kept
 _FIRST, _AHEAD = 32, 64  # rows that are computed ahead, at first and at most
-_SHARE, _NUMBERS = 1 / 12, 19  # of the rows, which cost as much as a block, and its memory as numbers of a vector
+_SURE = 256  # that are computed together where all will be asked for
+_SHARE, _NUMBERS = 0.12, 44  # of the rows, which cost as much as a block, and its memory as numbers of a vector
 _PAIRS = 1 << 17  # numbers of vectors that are multiplied two by two
-_LEVEL = 4  # picks that cost as much as a level
+_LEVEL = 1.8  # picks that cost as much as a level
 
 
 @final
@@ -49,7 +51,6 @@ class ExactSimilarities:
     _one: Float64s = field(init=False)
     _which: int = field(init=False, default=-1)
     _candidates: int = field(init=False, default=0)  # rows of them that were computed
-    _sums: int = field(init=False, default=0)  # and of represented items, to be summed
 
     def __post_init__(self) -> None:
         to = self.to
@@ -57,7 +58,7 @@ class ExactSimilarities:
         self._items = unit_vectors(to.items, np.float64) if small else None
         room = self.ahead_bytes // (8 * to.m)
         self._all = small and to.items is to.candidates and to.m <= room
-        self._ahead = np.empty((to.m if self._all else max(1, min(8 * _AHEAD, room)), to.m))
+        self._ahead = np.empty((to.m if self._all else max(1, min(to.candidates.n, room)), to.m))
         self._held = [-1] * len(self._ahead)
         self._read_ahead = ReadAhead(min(_AHEAD, len(self._ahead)), _FIRST)
         self._one = np.empty((1, to.m))
@@ -73,18 +74,13 @@ class ExactSimilarities:
             self._which = item
         return np.asarray(self._one[0])
 
-    def pays_whole(self, levels: int) -> bool:
-        """Tell whether it is time to compute all, where the sums of so many more represented items are asked for."""
-        return doubles_pay(self.to, self._candidates, self._sums + levels)
-
     def expects(self, item: int) -> bool:
         """Tell whether a candidate's similarities are there."""
         return item in self._place
 
-    @property
-    def together(self) -> int:
-        """How many candidates :meth:`expect` is best told."""
-        return self._read_ahead.size
+    def together(self, sure: int = 0) -> int:
+        """Return how many candidates :meth:`expect` is best told, of whom so many will surely be asked for."""
+        return max(self._read_ahead.size, min(_SURE, len(self._ahead) // 2, sure - self._candidates))
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates that will be asked for, by one product; the oldest others go."""
@@ -136,30 +132,28 @@ class ExactSimilarities:
         assert affine is not None
         return found * affine[0] + affine[1]
 
-    def positive_sums(self, items: Indices) -> Float64s:
-        """Return the sum of the positive similarities of some represented items to all candidates."""
-        to, sums = self.to, np.zeros(items.size)
+    def item_rows(self, items: Indices) -> Iterator[tuple[slice, slice, Float64s]]:
+        """Yield ``(part of items, candidates, similarities)``: those of some represented items, 0 where negative."""
+        to = self.to
         if self._all:  # an item's row is its column
             self._keep(items)
             for start, stop in ranges(items.size, ROWS):
                 rows = self._ahead[[self._place[item] for item in items[start:stop].tolist()]]
-                sums[start:stop] = np.maximum(rows, 0.0, out=rows).sum(axis=1)
-            return sums
-        self._sums += items.size
+                yield slice(start, stop), slice(None), np.maximum(rows, 0.0, out=rows)
+            return
         own = self._items if to.items is to.candidates else None
         step = max(64, _BLOCK_BYTES // (8 * to.candidates.n))
         for start, stop in ranges(items.size, step):
             vectors = to.items.take(items[start:stop])
             for first, last in [(0, to.candidates.n)] if own is not None else to.candidates.blocks(step):
                 block = to.kernel.of(vectors, to.candidates.slice(first, last) if own is None else own)
-                sums[start:stop] += np.maximum(block, 0.0, out=block).sum(axis=1)
-        return sums
+                yield slice(start, stop), slice(first, last), np.maximum(block, 0.0, out=block)
 
 
 def doubles_pay(to: Represented, picks: float, levels: float = 0.0) -> bool:
-    """Tell whether what so many picks and levels take in float64, row by row, costs as much as all similarities.
+    """Tell whether what so many more picks and levels take in float64, row by row, costs as much as all similarities.
 
-    A level that has come to matter takes its own row once, and similarities in float32 whenever it changes.
+    A level that comes to matter takes its own row once, and a pass over it whenever it changes (measured).
     """
     share = picks / to.candidates.n + _LEVEL * levels / to.m
     return share * to.items.d >= _SHARE * to.items.d + _NUMBERS

@@ -183,7 +183,7 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
             W, error = kept_similarities(to, np.float64), None
         else:
             return None
-        levels, sums = left_to_saturate(to, W, self.alpha, everything, error)
+        levels, sums = left_to_saturate(to, W, self.alpha, everything, error, picks)
         return DenseGains(levels, W, to.weights, sums)
 
     def representing(self, items: Vectors, statistics: Float64s | None) -> SaturatedCoverage:

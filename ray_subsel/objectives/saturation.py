@@ -7,7 +7,7 @@ it never does, and no similarity but those of the picks is computed in float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.objectives.constant_gains import ConstantGains
-from ray_subsel.objectives.exact_similarities import ExactSimilarities
+from ray_subsel.objectives.exact_similarities import ExactSimilarities, doubles_pay
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward
 
 _FORESEEN = 128  # candidates among which picks are foreseen
+_SOON = 32  # levels that are computed together with those that matter
 
 
 @final
@@ -50,6 +51,8 @@ class Saturation(Levels):
     weights : array of shape (m,) of W's dtype
     none : float
         A similarity in W at or below it is 0 or less.
+    picks : int
+        About how many candidates will be chosen.
     """
 
     rise: ClassVar[bool] = False
@@ -68,6 +71,9 @@ class Saturation(Levels):
     passed: NDArray[Any]
     weights: NDArray[Any]
     none: float = 0.0
+    picks: int = 0
+    _constant: dict[int, float] = field(default_factory=dict)  # gains, while no level is below a similarity
+    _taken: int = 0
     _moved: int = 0
     _slack: float | None = None  # that of the time before no level was below a similarity is as good
     _seen: tuple[int, Indices | slice, Float64s] | None = None
@@ -102,7 +108,7 @@ class Saturation(Levels):
     def take(self, item: int) -> None:
         """Choose a candidate."""
         items, covered = self._covered(item)
-        self._seen = None
+        self._seen, self._taken = None, self._taken + 1
         if covered.any():
             self.until[items] -= covered
             self._count()
@@ -121,16 +127,23 @@ class Saturation(Levels):
     def foresight(self, items: Indices) -> ConstantGains:
         """Return the gains of some candidates while they are constant."""
         assert self.exact is not None
-        covered = [self.exact.row(item) for item in items.tolist()]
-        gains = np.array([row @ self.to.weights for row in covered])
-        return ConstantGains(gains, covered, self.until, self.highest)
+        exact, gains, weights = self.exact, self._constant, self.to.weights
+        for item in items.tolist():
+            if item not in gains:
+                gains[item] = float(exact.row(item) @ weights)
+        return ConstantGains(
+            np.array([gains[item] for item in items.tolist()]),
+            lambda place: exact.row(int(items[place])),
+            self.until,
+            self.highest,
+        )
 
     def take_run(self, items: Indices) -> None:
         """Choose candidates, before each of which gains were constant."""
         assert self.exact is not None
         for item in items.tolist():
             self.until -= self.exact.row(item)
-        self._seen = None
+        self._seen, self._taken = None, self._taken + items.size
         self._count()
         self._done = not self.until.any()
 
@@ -138,7 +151,7 @@ class Saturation(Levels):
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
         if self._done or self.exact is None or self.exact.expects(item) or self._few(item):
             return 0
-        return self.exact.together
+        return self.exact.together(self.picks if self._idle else 0)
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates by one product."""
@@ -166,29 +179,47 @@ class Saturation(Levels):
         self._slack, self._idle = None, False
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:
-            if self.exact.pays_whole(fresh.size) and self.W.become_exact():
+            if self._doubles_pay() and self.W.become_exact():
                 self._go_on_exact()
                 self._count()
                 return
-            more = self.alpha * self.exact.positive_sums(fresh) - self.begun[fresh]
-            self.until[fresh] += more
-            self.begun[fresh] += more
-            self.known[fresh] = True
+            self._learn(self.exact, fresh)
             low = low[self.until[low] < self.highest[low]]
         self.level[low] = self._raised(self.until[low])
         self._moved = int(np.count_nonzero(self.until[low] < self.settled[low]))
 
+    def _doubles_pay(self) -> bool:
+        """Tell whether to compute all in float64, if picks go on to cover as much as they did."""
+        left = self.picks - self._taken if self.picks > self._taken else self._taken
+        until = self.until - (self.begun - self.until) * (left / max(1, self._taken))
+        return doubles_pay(self.to, left, int(np.count_nonzero(~self.known & (until < self.highest))))
+
+    def _learn(self, exact: ExactSimilarities, fresh: Indices) -> None:
+        """Compute levels that have come to matter, and some that will soon: few at a time would cost more."""
+        soon = (~self.known & (self.until < 2.0 * self.highest)).nonzero()[0]
+        most = max(_SOON, 2 * fresh.size)
+        if soon.size > most:
+            soon = np.sort(soon[np.argpartition(self.until[soon] - self.highest[soon], most - 1)[:most]])
+        items, sums = np.union1d(fresh, soon), np.zeros(self.to.m)
+        for part, candidates, rows in exact.item_rows(items):
+            sums[items[part]] += rows.sum(axis=1)
+            self.W.hold(items[part], candidates, rows)
+        self._begin(items, sums)
+
+    def _begin(self, items: Indices, sums: Float64s) -> None:
+        """Take in the sums of all similarities of some items, whose levels are known by them."""
+        more = self.alpha * sums[items] - self.begun[items]
+        self.until[items] += more
+        self.begun[items] += more
+        self.known[items] = True
+
     def _go_on_exact(self) -> None:
         """Compute all levels that are not known: W is float64 now."""
-        fresh = (~self.known).nonzero()[0]
-        more = self.alpha * self.W.positive_sums()[fresh] - self.begun[fresh]
-        self.until[fresh] += more
-        self.begun[fresh] += more
-        self.known[fresh] = True
+        self._begin((~self.known).nonzero()[0], self.W.positive_sums())
         self.exact, self.error, self.none = None, 0.0, 0.0
         self.weights = self.to.weights
         self.level = np.where(self.level < np.inf, self.until, np.inf)
-        self.passed = self.passed.astype(np.float64)
+        self.passed = np.where(self.passed < np.inf, self.settled, np.inf)
 
     def _raised(self, until: Float64s) -> NDArray[Any]:
         """Return what is left, less the error, in W's precision and not rounded down."""
@@ -223,7 +254,7 @@ class Saturation(Levels):
 
 
 def left_to_saturate(
-    to: Represented, W: Similarities, alpha: float, everything: Float64s | None, error: float | None
+    to: Represented, W: Similarities, alpha: float, everything: Float64s | None, error: float | None, picks: int
 ) -> tuple[Saturation, Float64s | None]:
     """Return the levels before the first pick, and for each candidate the sum of its similarities, shape (n,).
 
@@ -238,6 +269,8 @@ def left_to_saturate(
         The sum of each represented item's positive similarities, where it is given.
     error : float or None
         Of the similarities in W; None where they are those of float64.
+    picks : int
+        About how many candidates will be chosen.
     """
     total: Float64s | None = None
     sums: Float64s | None = None
@@ -271,7 +304,7 @@ def left_to_saturate(
     none = 0.0 if to.kernel.affine() == (1.0, 0.0) and to.never_negative else -e
     levels = Saturation(
         to, W, e, exact, alpha, highest + e, begun.copy(), begun, known, far, level, level.copy(),
-        to.weights.astype(W.dtype), none,
+        to.weights.astype(W.dtype), none, picks,
     )  # fmt: skip
     levels._count()
     levels.settle()

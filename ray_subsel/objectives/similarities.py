@@ -68,6 +68,10 @@ class Similarities(abc.ABC):
         """Whether it is in memory."""
         return True
 
+    def hold(self, items: Indices, candidates: slice, rows: NDArray[Any]) -> None:
+        """Take note of the similarities of represented items whose :meth:`rows` will be asked for again and again."""
+        del items, candidates, rows
+
     def become_exact(self) -> bool:
         """Go on with all similarities in float64 where they fit, and tell whether that is so."""
         return False

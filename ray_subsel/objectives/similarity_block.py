@@ -17,9 +17,12 @@ from ray_subsel.objectives.kernels import Kernel
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
 
-_TILE, _COLUMNS = 512, 2048
+_TILE = 512
+_SUMMED, _COLUMNS = 384, 1280  # rows and columns that are summed together
 _BLOCK_BYTES = 4 << 20
 _MIRROR_BYTES = 1000  # a vector; products of shorter ones cost less than to copy them
+_HELD = 64  # rows that there is room for at first
+_ROWS_A_LOOK = 16  # of those that are held are summed while one column is computed
 _KEEP_BYTES = 2048  # a vector; products of longer ones cost more than the memory
 
 
@@ -44,6 +47,7 @@ class ComputedSimilarities(Similarities):
     most_bytes: int
     _asked: int = 0
     _kept: KeptSimilarities | None = None
+    _held: HeldRows | None = None
 
     @staticmethod
     def of(to: Represented, dtype: type[np.floating[Any]], most_bytes: int) -> ComputedSimilarities:
@@ -71,6 +75,9 @@ class ComputedSimilarities(Similarities):
     def rows(self, items: Indices | None, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield the similarities of parts of some represented items."""
         size = self.m if items is None else items.size
+        if items is not None and self._held is not None and not self._held.missing(items):
+            yield from self._held.rows(items, out)
+            return
         self._ask(size)
         if self._kept is not None:
             yield from self._kept.rows(items, out)
@@ -81,15 +88,31 @@ class ComputedSimilarities(Similarities):
             multiply(self.to.kernel, some, self.candidates, part)
             yield slice(start, stop), part
 
+    def hold(self, items: Indices, candidates: slice, rows: NDArray[Any]) -> None:
+        """Take note of the similarities of represented items whose :meth:`rows` will be asked for again and again."""
+        if self._kept is not None or not self._fits:
+            return
+        self._held = self._held or HeldRows(self.m, self.n, self.dtype)
+        if 2 * (self._held.size + self._held.missing(items)) > self.m:
+            self._keep()
+        else:
+            self._held.hold(items, candidates, rows)
+
     @property
     def kept(self) -> bool:
         """Whether it is in memory."""
         return self._kept is not None
 
+    @property
+    def _fits(self) -> bool:
+        return self.m * self.n * self.dtype.itemsize <= self.most_bytes
+
     def looks(self, items: int) -> int:
         """Return how many columns can be summed while that many rows are."""
         if self._kept is not None:
             return self._kept.looks(items)
+        if self._held is not None:
+            return self.n * items // (_ROWS_A_LOOK * self.m)
         return -(-(self.n * items) // (2 * self.m))
 
     def positive_sums(self) -> Float64s:
@@ -99,8 +122,8 @@ class ComputedSimilarities(Similarities):
         if self._kept is not None:
             return self._kept.positive_sums()
         own = self.items is self.candidates
-        sums, space = np.zeros(self.m), np.empty(_TILE * _COLUMNS, dtype=self.dtype)
-        for start, stop in ranges(self.m, _TILE):
+        sums, space = np.zeros(self.m), np.empty(_SUMMED * _COLUMNS, dtype=self.dtype)
+        for start, stop in ranges(self.m, _SUMMED):
             for left in range(start if own else 0, self.n, _COLUMNS):
                 right = min(left + _COLUMNS, self.n)
                 tile = space[: (stop - start) * (right - left)].reshape(stop - start, right - left)
@@ -122,7 +145,7 @@ class ComputedSimilarities(Similarities):
         """Go on with all similarities in float64 where they fit, and tell whether that is so."""
         if 8 * self.m * self.n > self.most_bytes:
             return False
-        self._kept = None
+        self._kept = self._held = None
         self._kept = kept_similarities(self.to, np.float64)
         self.dtype, self.together = self._kept.dtype, 1
         return True
@@ -134,10 +157,43 @@ class ComputedSimilarities(Similarities):
 
     def _keep(self) -> None:
         """Compute all similarities, where they fit."""
-        if self._kept is None and self.m * self.n * self.dtype.itemsize <= self.most_bytes:
+        if self._kept is None and self._fits:
+            self._held = None
             with block_workers() as workers:
                 block = _block(self.to.kernel, self.items, self.candidates, workers)
             self._kept, self.together = KeptSimilarities(block, self.to.items is self.to.candidates), 1
+
+
+@final
+class HeldRows:
+    """Rows of W that are asked for again and again."""
+
+    def __init__(self, m: int, n: int, dtype: np.dtype[Any]) -> None:
+        self._place = np.full(m, -1)
+        self._rows = np.empty((_HELD, n), dtype=dtype)
+        self.size = 0
+
+    def missing(self, items: Indices) -> int:
+        """Return how many rows of some represented items are not here."""
+        return int(np.count_nonzero(self._place[items] < 0))
+
+    def hold(self, items: Indices, candidates: slice, rows: NDArray[Any]) -> None:
+        """Take in some columns of the rows of some represented items; all of them before they are asked for."""
+        new = items[self._place[items] < 0]
+        if self.size + new.size > len(self._rows):
+            more = np.empty((self.size + new.size + len(self._rows), self._rows.shape[1]), dtype=self._rows.dtype)
+            more[: self.size] = self._rows[: self.size]
+            self._rows = more
+        self._place[new] = np.arange(self.size, self.size + new.size)
+        self.size += new.size
+        self._rows[self._place[items], candidates] = rows
+
+    def rows(self, items: Indices, out: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield the rows of parts of some represented items."""
+        for start, stop in ranges(items.size, len(out)):
+            part = out[: stop - start]
+            np.take(self._rows, self._place[items[start:stop]], axis=0, out=part, mode="clip")
+            yield slice(start, stop), part
 
 
 def similarity_block(to: Represented, dtype: type[np.floating[Any]], workers: Workers = serial) -> NDArray[Any]:

@@ -231,3 +231,19 @@ def test_similarities_become_exact_once_many_levels_matter(bytes_kept: int, weig
         np.testing.assert_allclose([dense.levels.gain(i) for i in some.tolist()], gains[some], atol=1e-10)
         np.testing.assert_allclose(dense.bounds_now(some), gains[some], atol=0.05 if dense.rounds else 1e-9)
     assert (became > 0) is (bytes_kept == 8 * 400 * 400)
+
+
+@pytest.mark.parametrize(("picks", "double"), [(150, False), (600, True)])
+def test_picks_that_are_left_tell_whether_the_first_levels_that_matter_make_all_exact(picks: int, double: bool) -> None:
+    """What one saturates with the last pick costs a few rows; where most picks are still to come, many follow."""
+    X = clusters(1000, 60, 0)
+    dense: Any = SaturatedCoverage(0.2).dense_gains(X, 1)
+    dense.levels.picks, known = picks, []
+    for item in range(150):
+        dense.take(item)
+        known.append(dense.levels.known.sum())
+    assert known[0] == 0 < known[-1]
+    assert dense.rounds is not double
+    if not double:
+        assert known[-1] < 500
+        assert (dense.levels.known & (dense.levels.until > dense.levels.highest)).any()  # some that will matter soon

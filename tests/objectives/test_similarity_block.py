@@ -19,6 +19,13 @@ def cloud(n: int, d: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
 
 
+def rows_of(exact: ExactSimilarities, items: Any) -> Any:
+    rows = np.full((items.size, exact.to.candidates.n), np.nan)
+    for part, columns, found in exact.item_rows(items):
+        rows[part, columns] = found
+    return rows
+
+
 @pytest.mark.parametrize("kernel", ["cosine", "shifted_cosine", "rbf"])
 @pytest.mark.parametrize("d", [6, 600])
 @pytest.mark.parametrize("own", [True, False])
@@ -39,7 +46,7 @@ def test_blocks_rows_and_columns_are_those_of_the_kernel(kernel: str, d: int, ow
     for item in (3, 699):
         np.testing.assert_allclose(exact.row(item), expected[:, item], atol=1e-12)
         np.testing.assert_allclose(exact.some(7, some), expected[some, 7], atol=1e-12)
-    np.testing.assert_allclose(exact.positive_sums(some), np.maximum(expected[some], 0).sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(rows_of(exact, some), np.maximum(expected[some], 0.0), atol=1e-12)
     if kernel == "rbf":
         return
     positive = ExactSimilarities(to, positive=True).row(5)
@@ -109,6 +116,43 @@ def test_what_was_computed_ahead_stays_until_the_memory_is_full() -> None:
     assert [item for item in range(50) if exact.expects(item)] == [0, 4, 5, 6, 7]
 
 
+def test_as_many_are_computed_together_as_will_surely_be_asked_for_and_there_is_room_for() -> None:
+    exact = ExactSimilarities(represent(cloud(600, 6, 0), None, None, "cosine"))
+    first = exact.together()
+    assert exact.together(100) == 100 > first
+    exact.expect(np.arange(100))
+    assert exact.together(110) == 10
+    assert exact.together(100) == exact.together() == 8
+    assert exact.together(10_000) <= 300
+
+
+def test_rows_that_are_held_are_not_computed_again_until_all_are_kept() -> None:
+    X = cloud(400, 6, 0)
+    to = represent(X, None, None, "cosine")
+    W, out = ComputedSimilarities.of(to, np.float32, 4 * 400 * 400), np.empty((3, 400), dtype=np.float32)
+    small = ComputedSimilarities.of(to, np.float32, 4 * 400 * 400 - 1)  # there is room for none
+    marks = np.arange(400, dtype=np.float32)[:, None] + np.zeros(400, dtype=np.float32)
+    wanted = to.kernel.of(to.items.slice(0, 400), to.items.slice(0, 400))
+
+    def rows(of: ComputedSimilarities, items: Any) -> Any:
+        return np.concatenate([found.copy() for _, found in of.rows(items, out)])
+
+    for start in range(0, 200, 40):
+        some = np.arange(start, start + 40)[::-1]
+        for columns in (slice(0, 150), slice(150, 400)):
+            W.hold(some, columns, marks[some, columns])
+            small.hold(some, columns, marks[some, columns])
+        assert not W.kept
+        assert W.looks(4) < small.looks(4)
+        held = np.arange(start + 40)
+        np.testing.assert_array_equal(rows(W, held), marks[held])
+    np.testing.assert_allclose(rows(W, np.array([3, 300])), wanted[[3, 300]], atol=1e-6)
+    np.testing.assert_allclose(rows(small, np.array([3, 30])), wanted[[3, 30]], atol=1e-6)
+    W.hold(np.array([200]), slice(None), marks[[200]])  # more than half: all are kept
+    assert W.kept
+    np.testing.assert_allclose(rows(W, np.arange(400)), wanted, atol=1e-6)
+
+
 @pytest.mark.parametrize("kernel", ["cosine", "shifted_cosine"])
 @pytest.mark.parametrize(("own", "room", "kept"), [(True, 60, True), (True, 59, False), (False, 60, False)])
 def test_sums_and_rows_of_items_that_represent_themselves_are_computed_once(
@@ -118,11 +162,11 @@ def test_sums_and_rows_of_items_that_represent_themselves_are_computed_once(
     exact = ExactSimilarities(to, ahead_bytes=8 * 60 * room)
     W = to.kernel.of(to.items.slice(0, 60), to.candidates.slice(0, 60))
     some = np.array([50, 2, *range(3, 40)])
-    np.testing.assert_allclose(exact.positive_sums(some), np.maximum(W[some], 0.0).sum(axis=1), atol=1e-12)
+    np.testing.assert_allclose(rows_of(exact, some), np.maximum(W[some], 0.0), atol=1e-12)
     assert all(exact.expects(item) is kept for item in some.tolist())
     assert not exact.expects(1)
     exact.expect(np.array([0, 2, 59]))
     for item in (0, 2, 59):
         np.testing.assert_allclose(exact.row(item), W[:, item], atol=1e-14)
         np.testing.assert_allclose(exact.some(item, np.array([5, 1])), W[[5, 1], item], atol=1e-14)
-    np.testing.assert_allclose(exact.positive_sums(some), np.maximum(W[some], 0.0).sum(axis=1), atol=1e-12)
+    np.testing.assert_allclose(rows_of(exact, some), np.maximum(W[some], 0.0), atol=1e-12)
