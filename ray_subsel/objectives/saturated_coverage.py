@@ -78,9 +78,9 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     -----
     O(n m d) once for the caps, unless they are given, then O(m d) a gain and a pick; O(m) memory beyond the rows. With
     a cosine kernel this is in float32, by which gains are bounded; what decides is float64, and of caps only those are
-    computed in it that a selection comes near to (:mod:`.saturation`). All similarities are kept, where they fit, once
-    half as many have been asked for; in float64 from the start where many picks, or a sample of the caps, tell that so
-    many will be, and where rows have few non-zeros (:mod:`.sparse_similarities`).
+    computed in it that a selection comes near to, and their rows kept (:mod:`.saturation`). All similarities are kept,
+    where they fit, once half as many have been asked for; in float64 where many picks, a sample of the caps, or what
+    was covered so far, tell that so many will be, and where rows have few non-zeros (:mod:`.sparse_similarities`).
 
     Source: Lin & Bilmes 2011, "A class of submodular functions for document summarization".
     """
