@@ -35,8 +35,8 @@ class Kernel(abc.ABC):
         """Return the similarities of rows of A, shape (a, d), and of B, shape (b, d): shape (a, b), in A's dtype."""
 
     @abc.abstractmethod
-    def own(self, A: Float64s) -> Float64s:
-        """Return the similarity of each row with itself, shape (a,)."""
+    def own(self, rows: UnitRows) -> Float64s:
+        """Return the similarity of each row with itself, shape (n,)."""
 
     def single_error(self, d: int) -> float | None:
         """Return how far a similarity in float32 can be from the exact one, or None where there is no such bound."""
@@ -62,9 +62,9 @@ class Cosine(Kernel):
         """Return similarities, shape (a, b)."""
         return np.asarray(A @ B.T)
 
-    def own(self, A: Float64s) -> Float64s:
+    def own(self, rows: UnitRows) -> Float64s:
         """Return the similarity of each row with itself."""
-        return np.ones(A.shape[0])
+        return np.ones(rows.n)
 
     def single_error(self, d: int) -> float | None:
         """Return the error of a float32 similarity."""
@@ -93,9 +93,9 @@ class ShiftedCosine(Kernel):
         dots *= 0.5
         return np.asarray(dots)
 
-    def own(self, A: Float64s) -> Float64s:
+    def own(self, rows: UnitRows) -> Float64s:
         """Return the similarity of each row with itself."""
-        return np.ones(A.shape[0])
+        return np.ones(rows.n)
 
     def single_error(self, d: int) -> float | None:
         """Return the error of a float32 similarity."""
@@ -135,9 +135,9 @@ class RBF(Kernel):
         squares *= -self.gamma
         return np.asarray(np.exp(squares))
 
-    def own(self, A: Float64s) -> Float64s:
+    def own(self, rows: UnitRows) -> Float64s:
         """Return the similarity of each row with itself."""
-        return np.ones(A.shape[0])
+        return np.ones(rows.n)
 
 
 KERNELS: dict[str, type[Kernel]] = {kernel.name: kernel for kernel in (Cosine, ShiftedCosine, RBF)}

@@ -155,7 +155,7 @@ class LogDeterminant(Objective[LogDeterminantState]):
         rows = kernel.read(X)
         if self.is_primal(rows.n, rows.d):
             return self.primal_state(rows)
-        return DualState(KernelRows(kernel, rows), (), _own(kernel, rows), 0.0)
+        return DualState(KernelRows(kernel, rows), (), kernel.own(rows), 0.0)
 
     def is_primal(self, n: int, d: int) -> bool:
         """Tell whether what is chosen of n rows of d numbers is one d x d matrix, else rows of a Cholesky factor.
@@ -167,10 +167,8 @@ class LogDeterminant(Objective[LogDeterminantState]):
     def primal_state(self, rows: UnitRows) -> PrimalState:
         """Return the state of the empty set in which what is chosen is one d x d matrix; for affine kernels."""
         kernel = kernel_of(self.kernel)
-        affine = kernel.affine()
-        assert affine is not None
-        vectors = AffineRows(rows, *affine)
-        cache = LeverageCache.start(vectors, _own(kernel, rows), self.ridge)
+        vectors = affine_rows(kernel, rows)
+        cache = LeverageCache.start(vectors, kernel.own(rows), self.ridge)
         return PrimalState(InverseRoot.start(vectors.d, self.ridge), cache, 0, 0.0)
 
     def gains(self, state: LogDeterminantState, candidates: Indices | None = None) -> Float64s:
@@ -251,6 +249,8 @@ class LogDeterminant(Objective[LogDeterminantState]):
         return int(8 * 5 * (size.d + 1) ** 2 + 40 * size.items)
 
 
-def _own(kernel: Kernel, rows: UnitRows) -> Float64s:
-    """Return the similarity of each row with itself, shape (n,)."""
-    return np.concatenate([kernel.own(rows.slice(start, stop)) for start, stop in rows.blocks()])
+def affine_rows(kernel: Kernel, rows: UnitRows) -> AffineRows:
+    """Return the vectors whose dot products are the similarities of an affine kernel."""
+    affine = kernel.affine()
+    assert affine is not None
+    return AffineRows(rows, *affine)

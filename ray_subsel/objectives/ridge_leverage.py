@@ -21,7 +21,9 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 
 _TOGETHER = 1 << 22  # multiplications below which items of any age are brought up to date by one product
-_LOST = 1.0 / 64.0  # a score that fell to this share of 1 + q is computed anew: a difference has lost its digits
+LOST = 1.0 / 64.0
+"""A score of which 1 + q fell to this share is computed anew: a difference has lost its digits."""
+_LATEST = 64  # additions that are held as vectors before a product adds them to a matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,18 @@ class AffineRows:
 
     def take(self, ids: Indices) -> Float64s:
         """Return z of some rows, shape (len(ids), d)."""
-        vectors = self.rows.take(ids)
+        return self._of(self.rows.take(ids))
+
+    def all(self) -> Float64s:
+        """Return z of all rows, shape (n, d)."""
+        return self._of(self.rows.slice(0, self.rows.n))
+
+    def _of(self, vectors: Float64s) -> Float64s:
+        """Return z of unit vectors, which are lost."""
         if self.slope != 1.0:
             vectors *= math.sqrt(self.slope)
         if self.shift > 0:
-            vectors = np.concatenate((vectors, np.full((ids.size, 1), math.sqrt(self.shift))), axis=1)
+            vectors = np.concatenate((vectors, np.full((len(vectors), 1), math.sqrt(self.shift))), axis=1)
         return vectors
 
     def squares(self, ids: Indices, U: Float64s, late: Indices) -> Float64s:
@@ -115,6 +124,46 @@ class InverseRoot:
         above = 1.0 + score
         matrix = self.matrix - np.multiply.outer(direction / (above + math.sqrt(above)), v)
         return InverseRoot(matrix), score, direction / math.sqrt(above)
+
+
+class Inverse:
+    """P = (r I + Z_S' Z_S)^{-1}, of which P z is asked for as vectors are added to S.
+
+    Each addition takes w w' from P; the latest are held as vectors. Errors are those of float64 times 1 / r.
+
+    Parameters
+    ----------
+    d : int
+    ridge : float
+        r.
+    """
+
+    def __init__(self, d: int, ridge: float) -> None:
+        self._matrix: Float64s | None = None  # P before the latest additions; None: I / r
+        self._ridge = ridge
+        self._latest = np.empty((_LATEST, d))
+        self._many = 0
+
+    def add(self, z: Float64s) -> tuple[float, Float64s]:
+        """Add z to S; return q of it before, and w for which every q_i becomes q_i - <z_i, w>^2. O(d^2)."""
+        if self._many == _LATEST:
+            self._fold()
+        product = z / self._ridge if self._matrix is None else self._matrix @ z
+        latest = self._latest[: self._many]
+        product -= (latest @ z) @ latest
+        score = float(z @ product)
+        w = self._latest[self._many]
+        np.divide(product, math.sqrt(1.0 + score), out=w)
+        self._many += 1
+        return score, w
+
+    def _fold(self) -> None:
+        """Take the latest additions from the matrix."""
+        fallen = self._latest.T @ self._latest
+        if self._matrix is None:
+            self._matrix = np.eye(len(fallen)) / self._ridge
+        self._matrix -= fallen
+        self._many = 0
 
 
 @dataclass(eq=False)
@@ -190,7 +239,7 @@ class LeverageCache:
             group = np.zeros(some.size) if together else np.frexp(steps)[1] // 2
             for alike in np.unique(group[following]):
                 self._follow(some[following & (group == alike)])
-            lost = 1.0 + self.scores[some] < _LOST * (1.0 + self.direct[some])
+            lost = 1.0 + self.scores[some] < LOST * (1.0 + self.direct[some])
             fresh = some[anew | lost]
             if fresh.size:
                 self.scores[fresh] = self.direct[fresh] = self._in_blocks(fresh, root)

@@ -24,9 +24,10 @@ from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.kernels import kernel_of
-from ray_subsel.objectives.log_determinant import LogDeterminant
-from ray_subsel.objectives.ridge_leverage import AffineRows, InverseRoot, LeverageCache
+from ray_subsel.objectives.log_determinant import LogDeterminant, affine_rows
+from ray_subsel.objectives.ridge_leverage import InverseRoot, LeverageCache
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.leverage_passes import picks_by_passes, suits_passes
 from ray_subsel.optimizers.leverage_shard import LeverageProposal, LeverageRequest, LeverageShard, tie_level
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint
 from ray_subsel.optimizers.speculative.shard_pool import rows_per_shard
@@ -134,9 +135,8 @@ def _pick(
     order = np.argsort(ids)
     ids = ids[order]
     X = np.concatenate([answer.vectors for answer in answers])[order]
-    affine = kernel_of(objective.kernel).affine()
-    assert affine is not None
-    vectors = AffineRows(UnitRows(X, np.concatenate([answer.scale for answer in answers])[order]), *affine)
+    rows = UnitRows(X, np.concatenate([answer.scale for answer in answers])[order])
+    vectors = affine_rows(kernel_of(objective.kernel), rows)
     scores = root.scores(vectors.take(np.arange(ids.size)))
     never, width = np.full(ids.size, size), root.matrix.shape[0]
     cache = LeverageCache(vectors, scores, scores.copy(), never, np.empty((2 * width, width)), size, size)
@@ -182,7 +182,9 @@ def _dimension(objective: LogDeterminant, d: int) -> int:
 @final
 @dataclass(frozen=True)
 class LeverageGreedy(Optimizer):
-    """The greedy of the log-determinant, pick by pick the same, in rounds over one shard; :meth:`suits` says when.
+    """The greedy of the log-determinant, pick by pick the same; :meth:`suits` says when.
+
+    By passes (:mod:`.leverage_passes`) over few numbers, else in rounds over one shard.
 
     Parameters
     ----------
@@ -213,6 +215,11 @@ class LeverageGreedy(Optimizer):
                 problem.progress(state.ids.size, problem.k)
 
         with block_workers():  # products this small are slower on two threads
+            kernel = kernel_of(objective.kernel)
+            rows = affine_rows(kernel, kernel.read(problem.X))
+            scores = kernel.own(rows.rows) / objective.ridge
+            if suits_passes(rows, scores):
+                return picks_by_passes(rows, scores, objective, problem.k, problem.stop_when_gain, problem.progress)
             shard = LeverageShard(np.arange(problem.n), problem.X, objective)
             found = exact_log_determinant(
                 LocalLeveragePool([shard]), objective, problem.X.shape[1], problem.k,

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -34,16 +35,29 @@ def test_a_soak_strikes_and_goes_on_where_it_stopped(tmp_path):
     assert sum(found[1]["by_kind"].values()) == found[1]["faults"]
 
 
+ROUND_WITH_ANOTHER_END = """
+import json, sys
+from pathlib import Path
+import soak
+job = soak.Soak(Path(sys.argv[1]), 0, 0.0, {})
+for setting in soak.SETTINGS:
+    job.right[setting] = soak.Undisturbed({"selection.parquet": "another"}, [100] * 3)
+with soak.Cluster(job.folder) as cluster:
+    job.round(cluster)
+print(json.dumps(job.counts()))
+"""
+
+
 @pytest.mark.slow
-def test_an_end_that_differs_is_a_mismatch(soak, tmp_path):
-    job = soak.Soak(tmp_path, 0, 0.0, {})
-    for setting in soak.SETTINGS:
-        job.right[setting] = soak.Undisturbed({"selection.parquet": "another"}, [100] * 3)
-    with soak.Cluster(tmp_path) as cluster:
-        job.round(cluster)
-    assert job.counts()["mismatches"] == 1
-    assert job.counts()["wrong"][0]["problem"] == "another end"
-    assert job.counts()["faults"] > 0
+def test_an_end_that_differs_is_a_mismatch(tmp_path):
+    """In a process of its own: a soak forks, which a process that has run Ray must not."""
+    call = [sys.executable, "-c", ROUND_WITH_ANOTHER_END, str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(JOBS), *sys.path])}
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=env)
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["mismatches"] == 1
+    assert counts["wrong"][0]["problem"] == "another end"
+    assert counts["faults"] > 0
 
 
 def test_damage_changes_one_finished_file(soak, tmp_path):
