@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
@@ -12,7 +12,7 @@ from ray_subsel.core.types import Float64s
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ConstantGains:
     """Candidates of saturated coverage while no represented item is near to be saturated.
 
@@ -23,12 +23,18 @@ class ConstantGains:
         Returns what the candidate at a place adds to the coverage of the represented items, shape (m,).
     left, matters : float64 arrays of shape (m,)
         What is left until an item is saturated, and below which that changes gains.
+    chosen : list of int
+        Places of what :meth:`picks` told.
+    after : float64 array of shape (m,)
+        What is left then.
     """
 
     gains: Float64s
     covered: Callable[[int], Float64s]
     left: Float64s
     matters: Float64s
+    chosen: list[int] = field(init=False, default_factory=list)
+    after: Float64s = field(init=False)
 
     def picks(self, outside: float, rounding: float, unit: float) -> tuple[list[int], list[float]]:
         """Return what greedy chooses, as places, and the gains; of some that tie the first.
@@ -50,12 +56,12 @@ class ConstantGains:
             place = min(open_places[:tied])
             open_places.remove(place)
             chosen.append(place)
-        chosen = chosen[: self._constant(chosen)]
-        return chosen, [gains[place] for place in chosen]
+        self.chosen = chosen[: self._constant(chosen)]
+        return self.chosen, [gains[place] for place in self.chosen]
 
     def _constant(self, chosen: list[int]) -> int:
         """Return up to which pick gains were constant before it."""
-        left = self.left.copy()
+        self.after = left = self.left.copy()
         for place in chosen:
             left -= self.covered(place)
         if not (left < self.matters).any():

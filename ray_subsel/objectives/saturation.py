@@ -73,6 +73,7 @@ class Saturation(Levels):
     none: float = 0.0
     picks: int = 0
     _constant: dict[int, float] = field(default_factory=dict)  # gains, while no level is below a similarity
+    _foreseen: tuple[Indices, ConstantGains] | None = None
     _taken: int = 0
     _moved: int = 0
     _slack: float | None = None  # that of the time before no level was below a similarity is as good
@@ -131,18 +132,22 @@ class Saturation(Levels):
         for item in items.tolist():
             if item not in gains:
                 gains[item] = float(exact.row(item) @ weights)
-        return ConstantGains(
-            np.array([gains[item] for item in items.tolist()]),
-            lambda place: exact.row(int(items[place])),
-            self.until,
-            self.highest,
-        )
+        known = np.array([gains[item] for item in items.tolist()])
+        found = ConstantGains(known, lambda place: exact.row(int(items[place])), self.until, self.highest)
+        self._foreseen = items, found
+        return found
 
     def take_run(self, items: Indices) -> None:
         """Choose candidates, before each of which gains were constant."""
         assert self.exact is not None
-        for item in items.tolist():
-            self.until -= self.exact.row(item)
+        assert self._foreseen is not None
+        candidates, found = self._foreseen
+        if np.array_equal(candidates[found.chosen], items):
+            self.until = found.after
+        else:
+            for item in items.tolist():
+                self.until -= self.exact.row(item)
+        self._foreseen = None
         self._seen, self._taken = None, self._taken + items.size
         self._count()
         self._done = not self.until.any()

@@ -15,7 +15,7 @@ from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives import moment_bounds
 from ray_subsel.objectives.kernels import Kernel
 from ray_subsel.objectives.represented import Represented
-from ray_subsel.objectives.similarities import ROWS, KeptSimilarities, Similarities
+from ray_subsel.objectives.similarities import KeptSimilarities, Similarities
 
 _TILE = 512
 _SUMMED, _COLUMNS = 384, 1280  # rows and columns that are summed together
@@ -123,23 +123,25 @@ class ComputedSimilarities(Similarities):
             return self._kept.positive_sums()
         own = self.items is self.candidates
         sums, space = np.zeros(self.m), np.empty(_SUMMED * _COLUMNS, dtype=self.dtype)
+        ones = np.ones(_COLUMNS, dtype=self.dtype)
         for start, stop in ranges(self.m, _SUMMED):
             for left in range(start if own else 0, self.n, _COLUMNS):
                 right = min(left + _COLUMNS, self.n)
                 tile = space[: (stop - start) * (right - left)].reshape(stop - start, right - left)
                 multiply(self.to.kernel, self.items[start:stop], self.candidates[left:right], tile)
                 np.maximum(tile, 0.0, out=tile)
-                sums[start:stop] += np.add.reduce(tile, axis=1)
+                sums[start:stop] += tile @ ones[: right - left]
                 if own and right > stop:  # the other triangle
-                    rest = tile[:, max(0, stop - left) :]
-                    for first, last in ranges(stop - start, ROWS):
-                        sums[max(left, stop) : right] += np.add.reduce(rest[first:last], axis=0)
+                    sums[max(left, stop) : right] += ones[: stop - start] @ tile[:, max(0, stop - left) :]
         return sums
 
     def enclosed_sums(self) -> tuple[Float64s, Float64s]:
         """Return what the sums of positive similarities are not below and not above, but for the error of W."""
         enclosed = moment_bounds.positive_sums(self.to, self.items) if self.to.mirrored else None
-        return super().enclosed_sums() if enclosed is None else enclosed
+        if enclosed is not None:
+            return enclosed
+        sums, lost = self.positive_sums(), 1.01 * _COLUMNS * float(np.finfo(self.dtype).eps) / 2  # of terms >= 0
+        return sums * (1.0 - lost), sums * (1.0 + lost)
 
     def become_exact(self) -> bool:
         """Go on with all similarities in float64 where they fit, and tell whether that is so."""
