@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -41,7 +42,7 @@ class ExactSimilarities:
     to: Represented
     ahead_bytes: int = 32 << 20
     positive: bool = False
-    _items: Float64s | None = field(init=False)
+    _small: bool = field(init=False)
     _ahead: Float64s = field(init=False)
     _held: list[int] = field(init=False)  # whose similarities the rows of ``_ahead`` are; -1: nobody's
     _place: dict[int, int] = field(init=False, default_factory=dict)
@@ -54,14 +55,18 @@ class ExactSimilarities:
 
     def __post_init__(self) -> None:
         to = self.to
-        small = 8 * to.m * to.items.d <= _EXACT_BYTES
-        self._items = unit_vectors(to.items, np.float64) if small else None
+        self._small = 8 * to.m * to.items.d <= _EXACT_BYTES
         room = self.ahead_bytes // (8 * to.m)
-        self._all = small and to.items is to.candidates and to.m <= room
+        self._all = self._small and to.items is to.candidates and to.m <= room
         self._ahead = np.empty((to.m if self._all else max(1, min(to.candidates.n, room)), to.m))
         self._held = [-1] * len(self._ahead)
         self._read_ahead = ReadAhead(min(_AHEAD, len(self._ahead)), _FIRST)
         self._one = np.empty((1, to.m))
+
+    @cached_property
+    def _items(self) -> Float64s | None:
+        """All vectors of the represented items, where they fit."""
+        return unit_vectors(self.to.items, np.float64) if self._small else None
 
     def row(self, item: int) -> Float64s:
         """Return the similarities of a candidate to all represented items, shape (m,); not to be changed."""

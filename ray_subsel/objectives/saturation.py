@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.objectives.constant_gains import ConstantGains
 from ray_subsel.objectives.exact_similarities import ExactSimilarities, doubles_pay
+from ray_subsel.objectives.few_negatives import FewNegatives
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import ROWS, Similarities, upward
@@ -53,6 +54,8 @@ class Saturation(Levels):
         A similarity in W at or below it is 0 or less.
     picks : int
         About how many candidates will be chosen.
+    rough : FewNegatives or None
+        By which gains are known, and coverage bounded, while no level is below a similarity.
     """
 
     rise: ClassVar[bool] = False
@@ -72,8 +75,12 @@ class Saturation(Levels):
     weights: NDArray[Any]
     none: float = 0.0
     picks: int = 0
+    rough: FewNegatives | None = None
     _constant: dict[int, float] = field(default_factory=dict)  # gains, while no level is below a similarity
     _foreseen: tuple[Indices, ConstantGains] | None = None
+    _bounded: bool = False  # whether what some picks cover is only bounded
+    _early: list[int] = field(default_factory=list)  # picks before any level was below a similarity
+    _over: Float64s | None = None  # what they may have covered, where that is only bounded
     _taken: int = 0
     _moved: int = 0
     _slack: float | None = None  # that of the time before no level was below a similarity is as good
@@ -103,12 +110,22 @@ class Saturation(Levels):
         """Return the marginal gain of a candidate in float64."""
         if self._done:
             return 0.0
+        rough = self._rough_now
+        if rough is not None and item not in rough.gains:
+            self.expect(np.array([item]))
+            rough = self._rough_now
+        if rough is not None:
+            return rough.gains[item]
         items, covered = self._covered(item)
         return float(covered @ self.to.weights[items])
 
     def take(self, item: int) -> None:
         """Choose a candidate."""
-        items, covered = self._covered(item)
+        rough = self._rough_now
+        items, covered = self._covered(item) if rough is None else (slice(None), rough.most(item))
+        if self._idle:
+            self._early.append(item)
+            self._bounded |= rough is not None
         self._seen, self._taken = None, self._taken + 1
         if covered.any():
             self.until[items] -= covered
@@ -122,18 +139,21 @@ class Saturation(Levels):
 
     def ready(self, items: Indices) -> Mask:
         """Return whose similarities are there."""
-        assert self.exact is not None
-        return np.array([self.exact.expects(item) for item in items.tolist()])
+        rows = self._rough_now or self.exact
+        assert rows is not None
+        return np.array([rows.expects(item) for item in items.tolist()])
 
     def foresight(self, items: Indices) -> ConstantGains:
         """Return the gains of some candidates while they are constant."""
         assert self.exact is not None
-        exact, gains, weights = self.exact, self._constant, self.to.weights
+        rough, exact, weights = self._rough_now, self.exact, self.to.weights
+        gains = self._constant if rough is None else rough.gains
         for item in items.tolist():
             if item not in gains:
                 gains[item] = float(exact.row(item) @ weights)
         known = np.array([gains[item] for item in items.tolist()])
-        found = ConstantGains(known, lambda place: exact.row(int(items[place])), self.until, self.highest)
+        row = exact.row if rough is None else rough.most
+        found = ConstantGains(known, lambda place: row(int(items[place])), self.until, self.highest)
         self._foreseen = items, found
         return found
 
@@ -145,8 +165,11 @@ class Saturation(Levels):
         if np.array_equal(candidates[found.chosen], items):
             self.until = found.after
         else:
+            rough = self._rough_now
             for item in items.tolist():
-                self.until -= self.exact.row(item)
+                self.until -= self.exact.row(item) if rough is None else rough.most(item)
+        self._early += items.tolist()
+        self._bounded |= self._rough_now is not None
         self._foreseen = None
         self._seen, self._taken = None, self._taken + items.size
         self._count()
@@ -154,6 +177,9 @@ class Saturation(Levels):
 
     def wants(self, item: int) -> int:
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
+        rough = self._rough_now
+        if rough is not None:
+            return 0 if item in rough.gains else rough.together(self.picks)
         if self._done or self.exact is None or self.exact.expects(item) or self._few(item):
             return 0
         return self.exact.together(self.picks if self._idle else 0)
@@ -161,8 +187,16 @@ class Saturation(Levels):
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates by one product."""
         assert self.exact is not None
+        if self._rough_now is not None:
+            if self._rough_now.expect(items):
+                return
+            self.rough = None
         self._seen = None  # rows may be written over
         self.exact.expect(items)
+
+    @property
+    def _rough_now(self) -> FewNegatives | None:
+        return self.rough if self._idle else None
 
     @property
     def moved(self) -> int:
@@ -181,6 +215,8 @@ class Saturation(Levels):
         low = (self.until < self.highest).nonzero()[0]
         if not low.size:
             return
+        if self._idle and self._bounded:
+            self._over = self.begun - self.until
         self._slack, self._idle = None, False
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:
@@ -205,22 +241,31 @@ class Saturation(Levels):
         most = max(_SOON, 2 * fresh.size)
         if soon.size > most:
             soon = np.sort(soon[np.argpartition(self.until[soon] - self.highest[soon], most - 1)[:most]])
-        items, sums = np.union1d(fresh, soon), np.zeros(self.to.m)
+        items, sums, covered = np.union1d(fresh, soon), np.zeros(self.to.m), np.zeros(self.to.m)
+        early = np.array(self._early, dtype=np.int64)
         for part, candidates, rows in exact.item_rows(items):
             sums[items[part]] += rows.sum(axis=1)
+            if self._over is not None:
+                first, last, _ = candidates.indices(self.W.n)
+                covered[items[part]] += rows[:, early[(early >= first) & (early < last)] - first].sum(axis=1)
             self.W.hold(items[part], candidates, rows)
-        self._begin(items, sums)
+        self._begin(items, sums, covered)
 
-    def _begin(self, items: Indices, sums: Float64s) -> None:
-        """Take in the sums of all similarities of some items, whose levels are known by them."""
+    def _begin(self, items: Indices, sums: Float64s, covered: Float64s) -> None:
+        """Take in the sums of all similarities of some items, and of those to early picks: levels are known by them."""
         more = self.alpha * sums[items] - self.begun[items]
         self.until[items] += more
         self.begun[items] += more
+        if self._over is not None:
+            self.until[items] += self._over[items] - covered[items]
         self.known[items] = True
 
     def _go_on_exact(self) -> None:
         """Compute all levels that are not known: W is float64 now."""
-        self._begin((~self.known).nonzero()[0], self.W.positive_sums())
+        covered = np.zeros(self.to.m)
+        for item in self._early if self._over is not None else []:
+            covered += np.maximum(self.W.column(item), 0.0)
+        self._begin((~self.known).nonzero()[0], self.W.positive_sums(), covered)
         self.exact, self.error, self.none = None, 0.0, 0.0
         self.weights = self.to.weights
         self.level = np.where(self.level < np.inf, self.until, np.inf)
@@ -304,12 +349,13 @@ def left_to_saturate(
         begun, known = alpha * np.maximum(least, 0.0), ~known
     # the error covers the rounding of levels too: they are above what is left, less the kernel's error, nowhere
     exact, e = (None, 0.0) if error is None else (ExactSimilarities(to, positive=True), error + 2.0**-22)
+    rough = FewNegatives(W, exact, e) if exact is not None and W.mostly_positive else None
     far = np.full(to.m, np.inf)
     level = far.astype(W.dtype)
     none = 0.0 if to.kernel.affine() == (1.0, 0.0) and to.never_negative else -e
     levels = Saturation(
         to, W, e, exact, alpha, highest + e, begun.copy(), begun, known, far, level, level.copy(),
-        to.weights.astype(W.dtype), none, picks,
+        to.weights.astype(W.dtype), none, picks, rough,
     )  # fmt: skip
     levels._count()
     levels.settle()

@@ -64,6 +64,11 @@ class Similarities(abc.ABC):
         return sums, sums
 
     @property
+    def mostly_positive(self) -> bool:
+        """Whether :meth:`enclosed_sums` has found that hardly a similarity is negative."""
+        return False
+
+    @property
     def kept(self) -> bool:
         """Whether it is in memory."""
         return True

@@ -48,6 +48,7 @@ class ComputedSimilarities(Similarities):
     _asked: int = 0
     _kept: KeptSimilarities | None = None
     _held: HeldRows | None = None
+    _mostly_positive: bool = False
 
     @staticmethod
     def of(to: Represented, dtype: type[np.floating[Any]], most_bytes: int) -> ComputedSimilarities:
@@ -87,6 +88,11 @@ class ComputedSimilarities(Similarities):
             some = self.items[start:stop] if items is None else self.items[items[start:stop]]
             multiply(self.to.kernel, some, self.candidates, part)
             yield slice(start, stop), part
+
+    @property
+    def mostly_positive(self) -> bool:
+        """Whether :meth:`enclosed_sums` has found that hardly a similarity is negative."""
+        return self._mostly_positive
 
     def hold(self, items: Indices, candidates: slice, rows: NDArray[Any]) -> None:
         """Take note of the similarities of represented items whose :meth:`rows` will be asked for again and again."""
@@ -139,6 +145,7 @@ class ComputedSimilarities(Similarities):
         """Return what the sums of positive similarities are not below and not above, but for the error of W."""
         enclosed = moment_bounds.positive_sums(self.to, self.items) if self.to.mirrored else None
         if enclosed is not None:
+            self._mostly_positive = True
             return enclosed
         sums, lost = self.positive_sums(), 1.01 * _COLUMNS * float(np.finfo(self.dtype).eps) / 2  # of terms >= 0
         return sums * (1.0 - lost), sums * (1.0 + lost)
