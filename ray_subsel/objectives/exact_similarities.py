@@ -128,9 +128,10 @@ class ExactSimilarities:
 
     def pairs(self, candidates: Indices, items: Indices) -> Float64s:
         """Return the similarity of each candidate to the represented item beside it, by an affine kernel."""
-        to, own, found = self.to, self._items, np.empty(items.size)
+        to, own, found = self.to, self._items if items.size > self.to.m else None, np.empty(items.size)
         for start, stop in ranges(items.size, max(1, _PAIRS // to.items.d)):
-            vectors = self._vectors(candidates[start:stop])
+            some = candidates[start:stop]
+            vectors = to.candidates.take(some) if own is None else self._vectors(some)
             rows = to.items.take(items[start:stop]) if own is None else own.take(items[start:stop], axis=0)
             found[start:stop] = np.einsum("ij,ij->i", rows, vectors)
         affine = to.kernel.affine()

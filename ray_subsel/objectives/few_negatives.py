@@ -62,6 +62,7 @@ class FewNegatives:
 
     def expect(self, items: Indices) -> bool:
         """Look at candidates, and tell whether few of their similarities may be negative; else nothing is noted."""
+        items = np.array([item for item in items.tolist() if item not in self._rows], dtype=np.int64)
         to, block = self.exact.to, self.W.columns(items)
         which, rows = np.divmod((block < self.error).ravel().nonzero()[0], self.W.m)
         if which.size > _SHARE * block.size:

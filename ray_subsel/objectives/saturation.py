@@ -194,6 +194,11 @@ class Saturation(Levels):
         self._seen = None  # rows may be written over
         self.exact.expect(items)
 
+    def seen(self, items: Indices) -> Float64s | None:
+        """Return the gains of candidates that were looked at together."""
+        rough = self._rough_now
+        return None if rough is None else np.array([rough.gains[item] for item in items.tolist()])
+
     @property
     def _rough_now(self) -> FewNegatives | None:
         return self.rough if self._idle else None

@@ -193,10 +193,7 @@ class DenseRanking:
         found = self.gains.levels.foresight(candidates) if some.size else None
         if found is None:
             return self._run.foresee([], [])
-        self.evaluations += int(np.count_nonzero(self._gain_of[candidates] < self._still))
-        self._known[candidates], self._gain_of[candidates] = found.gains, self._pick
-        self._bound_of[candidates] = self._pick
-        self._put(candidates, found.gains)
+        self._know(candidates, found.gains)
         places, gains = found.picks(outside, self._rounding, self.gains.unit)
         return self._run.foresee(some[places].tolist() if places else [], gains)
 
@@ -242,11 +239,25 @@ class DenseRanking:
         if wanted:
             items = 2 * wanted if self._copies else wanted  # itself is one of them
             others = self._highest(items, unknown=True) if wanted > 1 else NO_ITEMS
-            self.gains.levels.expect(np.append(others[others != candidate][: wanted - 1], candidate))
+            others = others[others != candidate]
+            if others.size >= wanted:
+                others = np.sort(others[np.argsort(-self._known[others], kind="stable")[: wanted - 1]])
+            some = np.append(others, candidate)
+            self.gains.levels.expect(some)
+            gains = self.gains.levels.seen(some)
+            if gains is not None:
+                self._know(some, gains)
+                return
         self._known[candidate], self._gain_of[candidate] = self.gains.levels.gain(candidate), self._pick
         self._bound_of[candidate] = self._pick
         self.evaluations += 1
         self._put_one(candidate)
+
+    def _know(self, candidates: Indices, gains: Float64s) -> None:
+        """Take in the gains of candidates, of which some may be known."""
+        self.evaluations += int(np.count_nonzero(self._gain_of[candidates] < self._still))
+        self._known[candidates], self._gain_of[candidates], self._bound_of[candidates] = gains, self._pick, self._pick
+        self._put(candidates, gains)
 
     def _evaluate_tied(self, item: int) -> None:
         """Compute the gain of an item, and those of all whose keys tie with its."""
@@ -254,13 +265,7 @@ class DenseRanking:
         items = (self.feasible.open & (self._keys >= self._keys[item] - width)).nonzero()[0]
         some = np.unique(self.candidate[items]) if self._copies else items
         some = some[self._gain_of[some] < self._still]
-        self._known[some], self._gain_of[some], self._bound_of[some] = (
-            self.gains.levels.gains(some),
-            self._pick,
-            self._pick,
-        )
-        self.evaluations += some.size
-        self._put(some, self._known[some])
+        self._know(some, self.gains.levels.gains(some))
 
     def _tighten(self, candidate: int) -> None:
         """Bring the bound of a candidate up to date, and of as many others as are best looked at with it."""
