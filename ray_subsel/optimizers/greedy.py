@@ -39,7 +39,7 @@ def fastest_for(problem: Problem) -> Optimizer:
     """Return the algorithm that makes greedy's picks for a problem in the least time."""
     if problem.constraints.budget is not None or problem.constraints.costs is not None:
         return BudgetedGreedy()
-    if isinstance(problem.objective, GraphCut) and not problem.constraints.limited:
+    if isinstance(problem.objective, GraphCut):
         return CertifiedGreedy()
     if LeverageGreedy.suits(problem):
         return LeverageGreedy()

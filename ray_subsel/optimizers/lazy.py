@@ -14,6 +14,7 @@ from ray_subsel.optimizers.base import Optimizer, Picks, Problem
 from ray_subsel.optimizers.dense import DenseRanking
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
+from ray_subsel.optimizers.pass_ranking import PassRanking
 from ray_subsel.optimizers.pooled import PooledRanking
 from ray_subsel.optimizers.ties import first_best, tie_width
 
@@ -136,7 +137,8 @@ def rank_items(
 ) -> Ranking:
     """Return the items ranked in the fastest way; ``scale`` is what gains are multiplied with."""
     if not lazy:
-        return _Eager(problem, feasible, scale, problem.objective.init(problem.X))
+        passes = PassRanking.start(problem, feasible, scale)
+        return passes or _Eager(problem, feasible, scale, problem.objective.init(problem.X))
     return (
         DenseRanking.start(problem, feasible, scale)
         or PooledRanking.start(problem, feasible, scale)

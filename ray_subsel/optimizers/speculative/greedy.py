@@ -12,16 +12,14 @@ from ray_subsel.core.threads import block_workers, serial
 from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
+from ray_subsel.optimizers.lazy import greedy
 from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
 from ray_subsel.optimizers.speculative.draft_length import DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
-from ray_subsel.optimizers.speculative.score import GraphCutScore
+from ray_subsel.optimizers.speculative.score import SHARED_NUMBERS, GraphCutScore
 from ray_subsel.optimizers.speculative.shard import RowShard
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import USUAL_SIZES, SieveSizes
-
-SHARED_NUMBERS = 1 << 22
-"""n d from which threads share passes over X: to divide shorter ones costs more than it gives."""
 
 
 @final
@@ -39,7 +37,7 @@ class CertifiedGreedy(Optimizer):
 
     Notes
     -----
-    All parameters change the time it takes and nothing else.
+    All parameters change the time it takes and nothing else. Under quotas and floors one pass over X a pick.
     """
 
     name: ClassVar[str] = "certified"
@@ -51,6 +49,9 @@ class CertifiedGreedy(Optimizer):
 
     def maximize(self, problem: Problem) -> Picks:
         """Return the picks."""
+        if problem.constraints.grouped and problem.constraints.budget is None:
+            check_objective(problem, self.name)
+            return greedy(problem, lazy=False)
         return certified_picks(problem, self.name, self.picks, self.pool, self.sieves)
 
 
@@ -92,13 +93,19 @@ def certified_picks(
 
 def check_goes_with(problem: Problem, optimizer: str) -> GraphCut:
     """Return the objective; raises InputError for a problem that the optimizers of graph cut do not solve."""
+    f = check_objective(problem, optimizer)
+    if problem.constraints.limited:
+        limits = "costs" if problem.constraints.budget is not None else "quotas and floors"
+        raise invalid("optimizer", f"know {limits} when they are given", optimizer, "Use 'greedy' or 'naive'.")
+    return f
+
+
+def check_objective(problem: Problem, optimizer: str) -> GraphCut:
+    """Return the objective; raises InputError where it is not graph cut."""
     f = problem.objective
     if not isinstance(f, GraphCut):
         way = "Use optimizer='greedy', which takes the way that suits the objective."
         raise invalid("objective", f"be graph_cut for the {optimizer} optimizer", f.name, way)
-    if problem.constraints.limited:
-        must = "know quotas, floors and costs when they are given"
-        raise invalid("optimizer", must, optimizer, "Use 'greedy' or 'naive'.")
     return f
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.device import Device, computing_on
 from ray_subsel.core.errors import InputError
-from ray_subsel.objectives import GraphCut
-from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, Problem
+from ray_subsel.objectives import GraphCut, LogDeterminant
+from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, PacedGreedy, Problem
 from ray_subsel.optimizers.speculative import greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import SieveSizes
@@ -270,9 +270,15 @@ def test_progress_tells_what_was_picked():
 
 
 def test_other_objectives_and_constraints_are_refused():
-    X = cloud(0, 10, 3)
+    X, groups = cloud(0, 10, 3), np.zeros(10, dtype=np.int64)
+    budget = Constraints(costs=np.ones(10), budget=3.0)
+    with pytest.raises(InputError, match="optimizer must know costs"):
+        CertifiedGreedy().maximize(Problem(X=X, objective=GraphCut(), k=2, constraints=budget))
     with pytest.raises(InputError, match="optimizer must know quotas"):
-        picks(X, 2, groups=np.zeros(10, dtype=np.int64), quotas=np.array([1]))
+        quotas = Constraints(groups=groups, quotas=np.array([1]))
+        PacedGreedy().maximize(Problem(X=X, objective=GraphCut(), k=2, constraints=quotas))
+    with pytest.raises(InputError, match="objective must be graph_cut"):
+        CertifiedGreedy().maximize(Problem(X=X, objective=LogDeterminant(), k=2))
 
 
 def test_a_tie_is_wider_than_rounding():

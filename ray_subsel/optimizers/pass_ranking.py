@@ -1,0 +1,105 @@
+"""Rank items of graph cut under limits: one pass over X a pick tells all gains to within rounding, and few decide.
+
+The other ways of graph cut (:mod:`.speculative`) know no groups and no costs, and its gains may grow, so that none that
+is old bounds one of now.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+import numpy as np
+
+from ray_subsel.core.threads import current_workers, serial
+from ray_subsel.core.types import Float64s, Floats
+from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
+from ray_subsel.optimizers.base import Problem
+from ray_subsel.optimizers.feasibility import FeasibleSet
+from ray_subsel.optimizers.speculative.score import ROUNDOFF, SHARED_NUMBERS, GraphCutScore
+from ray_subsel.optimizers.speculative.verify import rounding
+from ray_subsel.optimizers.ties import first_best, tie_width
+
+
+@final
+@dataclass(eq=False)
+class PassRanking:
+    """The items by their gains, which a product of all rows with one vector tells before each pick.
+
+    Attributes
+    ----------
+    problem : Problem
+        Of graph cut.
+    feasible : FeasibleSet
+    scale : float64 array of shape (n,) or None
+        What gains are multiplied with before they are compared; at most 1.
+    state : GraphCutState
+    """
+
+    one_thread: ClassVar[bool] = True
+    problem: Problem
+    feasible: FeasibleSet
+    scale: Float64s | None
+    state: GraphCutState
+    evaluations: int = 0
+    _keys: Floats = field(init=False)
+    _multiply: Callable[[Floats], None] | None = field(init=False, default=None)
+    _utility: Floats | None = field(init=False)
+    _scale: Floats | None = field(init=False)
+    _most_utility: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows, utility = self.state.rows, self.problem.utility
+        self._keys = np.empty(rows.n, dtype=rows.working_dtype)
+        self._utility = None if utility is None else utility.astype(rows.working_dtype)
+        self._scale = None if self.scale is None else self.scale.astype(rows.working_dtype)
+        self._most_utility = 0.0 if utility is None else float(np.abs(utility).max())
+
+    @staticmethod
+    def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None) -> PassRanking | None:
+        """Return the ranking before the first pick; None where the objective is another."""
+        objective = problem.objective
+        return PassRanking(problem, feasible, scale, objective.init(problem.X)) if type(objective) is GraphCut else None
+
+    def gain(self, item: int) -> float:
+        """Return the marginal gain of an item."""
+        return float(self.problem.gains(self.state, np.array([item]))[0])
+
+    def take(self, item: int) -> None:
+        """Choose an item."""
+        self.state = self.problem.objective.add(self.state, item)
+
+    def best(self) -> tuple[int, float]:
+        """Return the open item of largest key, the lowest of several, and its gain."""
+        state, keys = self.state, self._keys
+        score = GraphCutScore(state.total, self._lam)
+        direction = score.direction(state.chosen, state.size)
+        if self._multiply is None:
+            workers = serial if self.problem.X.size < SHARED_NUMBERS else current_workers()
+            self._multiply = state.rows.multiplier(keys, workers)
+        self._multiply(direction)
+        keys -= 1
+        if self._utility is not None:
+            keys += self._utility
+        if self._scale is not None:
+            keys *= self._scale
+        keys[~self.feasible.open] = -np.inf
+        self.evaluations += keys.size
+        largest = math.sqrt(float(direction @ direction)) + 1.0 + self._most_utility
+        noise = rounding(state.rows, largest, 0.0) + score.tie(state.size) + 8 * ROUNDOFF * largest
+        close = (keys >= keys.max() - 2 * noise).nonzero()[0]
+        gains = self.problem.gains(state, close)
+        if close.size == 1:
+            return int(close[0]), float(gains[0])
+        exact = gains if self.scale is None else gains * self.scale[close]
+        top = int(exact.argmax())
+        place = first_best(exact, tie_width(self.problem, state, int(close[top]), float(gains[top]), self.scale))
+        return int(close[place]), float(gains[place])
+
+    @property
+    def _lam(self) -> float:
+        objective = self.problem.objective
+        assert isinstance(objective, GraphCut)
+        return objective.lam
