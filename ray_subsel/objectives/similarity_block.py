@@ -21,6 +21,7 @@ _TILE = 512
 _SUMMED, _COLUMNS = 384, 1280  # rows and columns that are summed together
 _BLOCK_BYTES = 4 << 20
 _MIRROR_BYTES = 1000  # a vector; products of shorter ones cost less than to copy them
+_PROBES, _NEGATIVE = 8, 1 / 256  # rows that tell whether hardly a similarity is negative, and how many may be
 _HELD = 64  # rows that there is room for at first
 _ROWS_A_LOOK = 16  # of those that are held are summed while one column is computed
 _KEEP_BYTES = 2048  # a vector; products of longer ones cost more than the memory
@@ -147,6 +148,11 @@ class ComputedSimilarities(Similarities):
         if enclosed is not None:
             self._mostly_positive = True
             return enclosed
+        if self.to.mirrored:
+            probes = np.unique(np.linspace(0, self.m - 1, min(_PROBES, self.m)).astype(np.int64))
+            found = np.empty((probes.size, self.n), dtype=self.dtype)
+            multiply(self.to.kernel, self.items[probes], self.candidates, found)
+            self._mostly_positive = bool(np.count_nonzero(found < 0.0) <= _NEGATIVE * found.size)
         sums, lost = self.positive_sums(), 1.01 * _COLUMNS * float(np.finfo(self.dtype).eps) / 2  # of terms >= 0
         return sums * (1.0 - lost), sums * (1.0 + lost)
 

@@ -96,3 +96,10 @@ def test_many_negatives_among_the_first_go_on_in_float64() -> None:
     np.testing.assert_allclose([other.levels.gain(item) for item in range(20)], wanted, rtol=1e-13)
     assert dense.levels.rough is not None
     assert other.levels.rough is None
+
+
+@pytest.mark.parametrize(("shift", "wanted"), [(0.8, True), (0.0, False)])
+@pytest.mark.parametrize("d", [40, 120])  # of long vectors sums are not bounded by moments
+def test_some_rows_tell_whether_few_similarities_are_negative(d: int, shift: float, wanted: bool) -> None:
+    levels: Any = SaturatedCoverage().dense_gains(texts(400, d, 4, shift), 20).levels  # type: ignore[union-attr]
+    assert (levels.rough is not None) is wanted
