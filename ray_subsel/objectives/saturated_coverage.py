@@ -23,7 +23,7 @@ from ray_subsel.objectives.represented import (
     candidate_ranges,
     represent,
 )
-from ray_subsel.objectives.saturation import left_to_saturate
+from ray_subsel.objectives.saturation_start import left_to_saturate
 from ray_subsel.objectives.similarities import Similarities
 from ray_subsel.objectives.similarity_block import ComputedSimilarities, kept_similarities
 from ray_subsel.objectives.sparse_levels import sparse_gains
