@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar, final
 
 import numpy as np
@@ -14,6 +13,7 @@ from ray_subsel.objectives.base import Objective
 from ray_subsel.objectives.dense_gains import DenseGains
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
+from ray_subsel.optimizers.item_keys import ItemKeys
 from ray_subsel.optimizers.known_picks import KnownPicks
 from ray_subsel.optimizers.speculative.copies import representatives
 from ray_subsel.optimizers.ties import relative_width, tie_width_in
@@ -53,9 +53,8 @@ class DenseRanking:
     _known: Float64s = field(init=False)
     _gain_of: Indices = field(init=False)  # the pick before which that was the gain; -1 where it is not
     _bound_of: Indices = field(init=False)  # the pick before which its bound was up to date
-    _copies: bool = field(init=False)
     _rounding: float = field(init=False)
-    _keys: Float64s = field(init=False)  # of items: no open one's is larger
+    _keys: ItemKeys = field(init=False)
     _pick: int = field(init=False, default=0)
     _still: int = field(init=False, default=0)  # gains of this pick and later ones are those of now
     _settled: int = field(init=False, default=0)  # the pick before which all bounds were up to date
@@ -68,10 +67,9 @@ class DenseRanking:
         self._known = np.full(q, np.inf)
         self._gain_of = np.full(q, -1)
         self._bound_of = np.zeros(q, dtype=np.int64)
-        self._copies = q != self.problem.n or bool((self.candidate != np.arange(q)).any())
         self._rounding = self.problem.objective.rounding
-        self._keys = np.full(self.problem.n, np.inf)
-        self._lower_all()
+        self._keys = ItemKeys(self.candidate, q, self.problem.utility, self.scale)
+        self._keys.put_all(self.gains.bounds())
 
     @staticmethod
     def start(problem: Problem, feasible: FeasibleSet, scale: Float64s | None) -> DenseRanking | None:
@@ -101,7 +99,7 @@ class DenseRanking:
     def take(self, item: int) -> None:
         """Choose an item."""
         if not self.feasible.open[item]:
-            self._keys[item] = -np.inf
+            self._keys.values[item] = -np.inf
         if self._run.items:
             if self._run.take(item):
                 if self.feasible.open[item]:  # it may be the next again
@@ -134,7 +132,7 @@ class DenseRanking:
                 return found[0], self._known_gain(found[0]) if found[1] is None else found[1]
             self._end_run()
         while not self._run.items:
-            keys = self._keys
+            keys = self._keys.values
             top = int(keys.argmax())
             if not free[top]:
                 keys[top] = -np.inf
@@ -165,7 +163,7 @@ class DenseRanking:
         if not self.gains.levels.several or not self._plain:
             return
         some = tied[: self._run.most]
-        self._run.start(some, self._keys[some], key, self.gains.levels.apart(self.candidate[some]))
+        self._run.start(some, self._keys.values[some], key, self.gains.levels.apart(self.candidate[some]))
 
     @property
     def _plain(self) -> bool:
@@ -179,7 +177,7 @@ class DenseRanking:
             return False
         if self._pick != self._settled:
             self._settle()
-        keys, most = self._keys, min(most, self._run.among)
+        keys, most = self._keys.values, min(most, self._run.among)
         some, outside = np.arange(keys.size), -np.inf
         if most < keys.size:
             order = keys.argpartition(keys.size - most - 1)[-most - 1 :]
@@ -237,8 +235,8 @@ class DenseRanking:
         """Compute the gain of a candidate."""
         wanted = self.gains.levels.wants(candidate)
         if wanted:
-            items = 2 * wanted if self._copies else wanted  # itself is one of them
-            others = self._highest(items, unknown=True) if wanted > 1 else NO_ITEMS
+            items = 2 * wanted if self._keys.copies else wanted  # itself is one of them
+            others = self._keys.highest(items, self._gain_of[self.candidate] < self._still) if wanted > 1 else NO_ITEMS
             others = others[others != candidate]
             if others.size >= wanted:
                 others = np.sort(others[np.argsort(-self._known[others], kind="stable")[: wanted - 1]])
@@ -251,19 +249,19 @@ class DenseRanking:
         self._known[candidate], self._gain_of[candidate] = self.gains.levels.gain(candidate), self._pick
         self._bound_of[candidate] = self._pick
         self.evaluations += 1
-        self._put_one(candidate)
+        self._keys.put_one(candidate, float(self._known[candidate]))
 
     def _know(self, candidates: Indices, gains: Float64s) -> None:
         """Take in the gains of candidates, of which some may be known."""
         self.evaluations += int(np.count_nonzero(self._gain_of[candidates] < self._still))
         self._known[candidates], self._gain_of[candidates], self._bound_of[candidates] = gains, self._pick, self._pick
-        self._put(candidates, gains)
+        self._keys.put(candidates, gains)
 
     def _evaluate_tied(self, item: int) -> None:
         """Compute the gain of an item, and those of all whose keys tie with its."""
         width = self._rounding * self.gains.unit  # at most that of its gain
-        items = (self.feasible.open & (self._keys >= self._keys[item] - width)).nonzero()[0]
-        some = np.unique(self.candidate[items]) if self._copies else items
+        items = (self.feasible.open & (self._keys.values >= self._keys.values[item] - width)).nonzero()[0]
+        some = np.unique(self.candidate[items]) if self._keys.copies else items
         some = some[self._gain_of[some] < self._still]
         self._know(some, self.gains.levels.gains(some))
 
@@ -274,87 +272,26 @@ class DenseRanking:
             bound = float(self.gains.bounds_now(np.array([candidate]))[0])
             self._known[candidate] = min(self._known[candidate], bound)
             self._bound_of[candidate] = self._pick
-            self._put_one(candidate)
+            self._keys.put_one(candidate, float(self._known[candidate]))
             return
-        others = self._highest(self.gains.together - 1)
+        others = self._keys.highest(self.gains.together - 1)
         some = np.union1d([candidate], others[self._bound_of[others] != self._pick])
         self._looked += some.size
         self._known[some] = np.minimum(self._known[some], self.gains.bounds_now(some))
         self._bound_of[some] = self._pick
-        self._put(some, self._known[some])
-
-    def _highest(self, most: int, *, unknown: bool = False) -> Indices:
-        """Return the candidates of the items of largest keys, ascending; or of those whose gains are not known."""
-        keys = self._keys
-        if unknown:
-            keys = np.where(self._gain_of[self.candidate] < self._still, keys, -np.inf)
-        if most >= keys.size:
-            return np.unique(self.candidate)
-        least = np.partition(keys, -most)[-most]
-        top = (keys > least).nonzero()[0]
-        if least > -np.inf:  # the lowest of those that tie, which are looked at next
-            top = np.concatenate([top, (keys == least).nonzero()[0][: most - top.size]])
-        return np.unique(self.candidate[top])
+        self._keys.put(some, self._known[some])
 
     def _settle(self) -> None:
         """Bring all bounds up to date: what no pick has changed since it was known is known still."""
         changed = self.gains.settle()
         if changed is None:
             self._gain_of[self._gain_of < self._pick] = -1
-            self._lower_all()
+            self._keys.put_all(self.gains.bounds())
         else:
             # with the pick itself nothing has been looked at yet
             self._gain_of[changed if not self._looked else changed[self._gain_of[changed] < self._pick]] = -1
-            self._put(changed, self.gains.bounds(changed))
+            self._keys.put(changed, self.gains.bounds(changed))
         self._still, self._settled, self._looked, self._unsettled = 0, self._pick, 0, 0
-
-    def _put(self, candidates: Indices, bounds: Float64s) -> None:
-        """Give the items of some candidates keys for numbers that their gains do not exceed."""
-        if not self._copies:
-            self._lower(candidates, bounds)
-        elif candidates.size == 1:
-            self._lower(self._items_of(int(candidates[0])), bounds)
-        else:
-            of = np.full(self._known.size, np.inf)
-            of[candidates] = bounds
-            items = (of[self.candidate] < np.inf).nonzero()[0]
-            self._lower(items, of[self.candidate[items]])
-
-    def _items_of(self, candidate: int) -> Indices:
-        order, starts = self._by_candidate
-        return order[starts[candidate] : starts[candidate + 1]]
-
-    @cached_property
-    def _by_candidate(self) -> tuple[Indices, Indices]:
-        """The items by candidate, and where those of each begin."""
-        order = np.argsort(self.candidate, kind="stable")
-        return order, np.searchsorted(self.candidate, np.arange(self._known.size + 1), sorter=order)
-
-    def _put_one(self, candidate: int) -> None:
-        """Give the items of one candidate the keys that are known now: what :meth:`_put` does, number by number."""
-        key = float(self._known[candidate])
-        if self._copies:
-            self._put(np.array([candidate]), np.array([key]))
-            return
-        if self.problem.utility is not None:
-            key += float(self.problem.utility[candidate])
-        if self.scale is not None:
-            key *= float(self.scale[candidate])
-        if key < self._keys[candidate]:
-            self._keys[candidate] = key
-
-    def _lower_all(self) -> None:
-        """Give all items keys for the bounds of now."""
-        bounds = self.gains.bounds()
-        self._lower(slice(None), bounds[self.candidate] if self._copies else bounds)
-
-    def _lower(self, items: Indices | slice, bounds: Float64s) -> None:
-        """Give items keys for numbers that their gains do not exceed; a closed one's is that of none."""
-        if self.problem.utility is not None:
-            bounds = bounds + self.problem.utility[items]
-        if self.scale is not None:
-            bounds = bounds * self.scale[items]
-        self._keys[items] = np.minimum(self._keys[items], bounds)
 
 
 def _expected_picks(problem: Problem) -> int:
