@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -23,6 +24,7 @@ Costs = Float64s | Indices
 _DIGITS = 12
 _READ_WITHIN = 2.0**-51
 """Relative: two roundings, that of a decimal and that of a product with a power of ten."""
+_NEARLY = 2.0**-40
 
 
 def read(number: Number) -> Fraction:
@@ -38,6 +40,19 @@ def read(number: Number) -> Fraction:
         return exact
     short = Fraction(f"{number:.{_DIGITS - 1}e}")
     return short if abs(short - exact) <= abs(exact) * Fraction(_READ_WITHIN) else exact
+
+
+def picks_expected(k: int, budget: Number | None, mean: float | None) -> int:
+    """Return k or, where a budget limits the answer, about how many items of the mean cost it pays for, if fewer."""
+    if budget is None or not mean:
+        return k
+    return max(1, min(k, int(budget / mean)))
+
+
+def cheapest_paid(costs: Costs, budget: Number) -> Costs:
+    """Return the costs of the cheapest items that a budget pays for together, ascending."""
+    order = np.argsort(costs, kind="stable")
+    return costs[order[: int(np.searchsorted(np.cumsum(costs[order]), budget, side="right"))]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,17 @@ class Spending:
     def fits(self) -> bool:
         """Whether the budget pays for it."""
         return self.exact <= Fraction(self.budget) or (self.rounded and self.decimal <= read(self.budget))
+
+    @cached_property
+    def _left(self) -> float:
+        """About what is left."""
+        return float(Fraction(self.budget) - self.exact)
+
+    def pays_for(self, cost: Number) -> bool:
+        """Return whether the budget pays for one cost besides."""
+        if abs(cost - self._left) > _NEARLY * self.budget:  # of which neither rounding nor decimals make another number
+            return cost < self._left
+        return bool(self.pays(np.array([cost]))[0])
 
     def pays(self, costs: Costs) -> Mask:
         """Return for each cost whether the budget pays for it besides, shape (n,)."""

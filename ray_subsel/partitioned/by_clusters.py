@@ -138,7 +138,7 @@ def places_of(clusters: Indices, largest: int) -> dict[int, Indices]:
 
 
 def first_requests(places: Mapping[int, Indices], n: int, k: int) -> list[Request]:
-    """Ask each cluster for its :func:`first_picks`."""
+    """Ask each cluster for its :func:`first_picks`, where about k of n items are chosen."""
     return [Request(cluster, first_picks(own.size, n, k)) for cluster, own in places.items()]
 
 
@@ -197,6 +197,8 @@ class Merged:
         Sequences that may have more to offer.
     passed : list of int
         Sequences of which an item was passed over: later gains of theirs count on it and are too low.
+    full : bool
+        Whether one was because its group may have no more.
     closes : float64 array of shape (G,)
         The key below which nothing of a group was taken because it may not be.
     """
@@ -205,6 +207,7 @@ class Merged:
     places: Indices
     short: list[int]
     passed: list[int]
+    full: bool
     closes: Float64s
 
 
@@ -231,9 +234,9 @@ def merge(
         state.take(int(found[number].groups[place]), found[number].costs[place].item(), forced=True)
     taken = list(forced)
     passed: set[int] = set()
-    lowest = math.inf
+    full, lowest = False, math.inf
     for at in offers.order.tolist():
-        if state.slots == 0:
+        if state.slots == 0 or state.spent:
             break
         number, place = int(offers.sequences[at]), int(offers.places[at])
         one = found[number]
@@ -241,21 +244,22 @@ def merge(
             break
         lowest = float(offers.keys[at])
         group, cost = int(one.groups[place]), one.costs[place].item()
-        if not state.allows(group, cost):
+        if state.full(group) or not state.pays(group, cost):
             passed.add(number)
+            full = full or state.full(group)
             continue
         state.take(group, cost)
         state.close(lowest)
         taken.append((number, place))
     else:
-        lowest = -math.inf if state.slots else lowest
+        lowest = -math.inf if state.slots and not state.spent else lowest
     short = [
         number
         for number, one in enumerate(found)
         if not one.complete and (one.offered == 0 or float(np.min(one.keys[one.included :])) >= _below(lowest))
     ]
     where = np.array(taken, dtype=np.int64).reshape(-1, 2)
-    return Merged(where[:, 0], where[:, 1], short, sorted(passed), state.closes)
+    return Merged(where[:, 0], where[:, 1], short, sorted(passed), full, state.closes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,14 +328,20 @@ class _Merge:
             aside = None if limits.cheapest is None else [list(costs) for costs in limits.cheapest]
             self.shared = GroupBudget(self.spending, aside, limits.kept, limits.most, np.zeros(self.n_groups))
 
-    def allows(self, group: int, cost: float) -> bool:
-        if self._full(group):
-            return False
+    def pays(self, group: int, cost: float) -> bool:
+        """Whether the budget, and what the group may spend of it, pays for an item besides."""
         if self.shared is not None:
             return bool(self.shared.pays(group, np.array([cost]))[0])
-        return self.spending is None or bool(self.spending.pays(np.array([cost]))[0])
+        return self.spending is None or self.spending.pays_for(cost)
 
-    def _full(self, group: int) -> bool:
+    @property
+    def spent(self) -> bool:
+        """Whether what is left of the budget pays for nothing."""
+        least = self.constraints.least
+        return self.spending is not None and least is not None and not self.spending.pays_for(least)
+
+    def full(self, group: int) -> bool:
+        """Whether a group may have no more items."""
         if self.quotas is not None and self.quotas[group] <= 0:
             return True
         return self.floors is not None and self.floors[group] <= 0 and int(self.floors.sum()) >= self.slots
@@ -352,7 +362,7 @@ class _Merge:
         if self.quotas is None and self.floors is None:
             return
         for group in np.flatnonzero(self.closes == -np.inf).tolist():
-            if self._full(group):
+            if self.full(group):
                 self.closes[group] = key
 
 
@@ -419,7 +429,7 @@ def choose_by_clusters(
         if due:
             for cluster in due:
                 wanted[cluster] = min(found[cluster].size, 2 * wanted[cluster] + 1)
-        elif (merged.passed or not _agree(closes, merged)) and closings < _CLOSINGS:
+        elif closings < _CLOSINGS and _tells_more(closes, merged):
             closes, closings, due = _told(closes, merged, last=closings == _CLOSINGS - 1), closings + 1, sorted(found)
         elif _closed_too_much(merged, k, closes, stop_when_gain):
             closes, closings, due = None, _CLOSINGS, sorted(found)
@@ -436,6 +446,13 @@ def _agree(closes: Float64s | None, merged: Merged) -> bool:
     if closes is None:
         return True
     return all(new >= _below(told) for told, new in zip(closes.tolist(), merged.closes.tolist(), strict=True))
+
+
+def _tells_more(closes: Float64s | None, merged: Merged) -> bool:
+    """Tell whether clusters that knew which groups are closed would make other picks."""
+    if closes is None and not np.isfinite(merged.closes).any():
+        return False  # what was passed over was too dear, and no group is closed
+    return merged.full or not _agree(closes, merged)
 
 
 def _told(closes: Float64s | None, merged: Merged, *, last: bool) -> Float64s:

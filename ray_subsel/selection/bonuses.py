@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.constraints.spending import Costs, Number
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import unit_rows
@@ -129,13 +128,6 @@ def quality_of(
     drawn = drawn_by_hash(ids, random_items(objective, parts.n, k), seed + RANDOM_STREAM)
     relevant = 0.0 if aim is None else math.fsum(aim.found.greatest.tolist()) / parts.n
     return Quality(ranks, gain_unit(unit_function(objective, n, reference), parts.X, drawn, k, relevant), weight)
-
-
-def picks_expected(k: int, costs: Costs | None, budget: Number | None) -> int:
-    """Return k or, where a budget limits the answer, about how many items of the mean cost it pays for, if fewer."""
-    if budget is None or costs is None:
-        return k
-    return max(1, min(k, int(budget / (math.fsum(costs.tolist()) / costs.size))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,21 +35,20 @@ def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | 
         How many items each row counts as among those to be represented.
     """
     places = places_of(clusters_of(problem.X, cluster_items, problem.seed), 2 * cluster_items)
-    done = 0
+    limits, done = problem.constraints, 0
+    most = problem.k if limits.affords is None else min(problem.k, limits.affords)
 
     def run(requests: Sequence[Request] | None) -> list[ClusterSequence]:
         nonlocal done
         found = []
-        for request in first_requests(places, problem.n, problem.k) if requests is None else requests:
+        for request in first_requests(places, problem.n, most) if requests is None else requests:
             found.append(_follow(problem, weights, places[request.cluster], request))
             done += 1
             if problem.progress is not None:
                 problem.progress(min(problem.k - 1, problem.k * done // max(1, len(places))), problem.k)
         return found
 
-    chosen = choose_by_clusters(
-        run, problem.k, problem.constraints, first=problem.include, stop_when_gain=problem.stop_when_gain
-    )
+    chosen = choose_by_clusters(run, problem.k, limits, first=problem.include, stop_when_gain=problem.stop_when_gain)
     if problem.progress is not None:
         problem.progress(problem.k, problem.k)
     stats = {"clusters": float(chosen.n_clusters), "rounds": float(chosen.rounds), "exact": float(chosen.exact)}

@@ -7,6 +7,7 @@ named; of several named rows that are one item the first counts.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -77,6 +78,11 @@ class GroundSet:
     def available(self) -> int:
         """How many of them are not excluded."""
         return self.items - (self.exclude.size if self.counts is None else int(self.counts[self.exclude].sum()))
+
+    @property
+    def mean_cost(self) -> float | None:
+        """The mean cost of a row; None where rows cost nothing."""
+        return None if self.costs is None else math.fsum(self.costs.tolist()) / self.n
 
     def available_copies(self) -> Indices:
         """Return how many items each row may give, shape (n,)."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ray_subsel.config.recipe import PAPER_LAM
 from ray_subsel.constraints.base import Constraints
-from ray_subsel.constraints.spending import unspent
+from ray_subsel.constraints.spending import picks_expected, unspent
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.types import Indices
 from ray_subsel.objectives import GraphCut, Objective, find_objective
@@ -25,7 +25,7 @@ from ray_subsel.optimizers import Greedy, GuaranteeWarning, Problem
 from ray_subsel.optimizers.base import Picks, Progress
 from ray_subsel.runtime.progress import Bar, bar
 from ray_subsel.selection.arguments import Arguments
-from ray_subsel.selection.bonuses import Aim, Bonuses, Quality, aim_at, check_aim, picks_expected, quality_of
+from ray_subsel.selection.bonuses import Aim, Bonuses, Quality, aim_at, check_aim, quality_of
 from ray_subsel.selection.by_clusters import greedy_by_clusters
 from ray_subsel.selection.explain import RowVectors
 from ray_subsel.selection.ground_set import GroundSet, without_near_copies
@@ -138,7 +138,7 @@ def _function(asked: Request, ground: GroundSet, k: int) -> Function:
         f = f.with_target(ground.X, aim.target) if f.takes_target else f
     quality = None
     if ground.quality is not None:
-        expected = picks_expected(k, ground.costs, asked.budget)
+        expected = picks_expected(k, asked.budget, ground.mean_cost)
         quality = quality_of(ground, f, items, expected, asked.quality_weight, asked.seed, aim)
     return Function(f, cluster_items, weights, aim, quality, Bonuses.of(ground.utility, f, aim, quality))
 

@@ -17,6 +17,7 @@ from ray_subsel.constraints.group_budget import cheapest, totals_of
 from ray_subsel.constraints.labels import Groups
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec, GroupFacts
+from ray_subsel.constraints.spending import cheapest_paid
 from ray_subsel.core.errors import Verbatim, invalid, unknown
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives import OBJECTIVES, Objective, find_objective
@@ -195,6 +196,9 @@ class Request:
                 missing = np.maximum(limits.floors - included, 0)
                 least = cheapest(ground.costs[where], groups[where], missing)
                 limits = dataclasses.replace(limits, cheapest=least)
+        if ground.costs is not None:
+            paid = int(cheapest_paid(ground.costs, self.budget).size)
+            limits = dataclasses.replace(limits, least=ground.costs.min().item(), affords=paid)
         return dataclasses.replace(
             limits, include=ground.include, exclude=ground.exclude, groups=groups, costs=ground.costs
         )

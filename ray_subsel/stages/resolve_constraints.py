@@ -18,7 +18,7 @@ from ray_subsel.constraints.base import Constraints
 from ray_subsel.constraints.group_budget import GroupBudget, cheapest
 from ray_subsel.constraints.size import resolve_k
 from ray_subsel.constraints.spec import ConstraintSpec, GroupFacts
-from ray_subsel.constraints.spending import Number, Spending
+from ray_subsel.constraints.spending import Costs, Number, Spending, cheapest_paid
 from ray_subsel.core.errors import Verbatim, invalid
 from ray_subsel.core.items import COST, ItemBatch
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
@@ -151,12 +151,16 @@ def _gather(
     counts, included = np.zeros((m, groups), dtype=np.int64), np.zeros(groups, dtype=np.int64)
     given, excluded = [], 0
     costs_of: list[list[Float64s]] = [[] for _ in range(groups)]
+    cheap: Costs = NO_COSTS
     for partition in range(m):
         table = read_table(store, [partition])
         state, group = table["state"].to_numpy(), table["group"].to_numpy()
         counts[partition] = np.bincount(group[state == ItemState.AVAILABLE], minlength=groups)
         included += np.bincount(group[state == ItemState.INCLUDED], minlength=groups)
         excluded += int((state == ItemState.EXCLUDED).sum())
+        if config.budget is not None:
+            free = table["cost"].to_numpy()[state == ItemState.AVAILABLE]
+            cheap = cheapest_paid(np.concatenate([cheap, free]), config.budget)
         if config.budget is not None and config.grouped:
             may, cost = state != ItemState.EXCLUDED, table["cost"].to_numpy()
             for one in range(groups):
@@ -177,6 +181,9 @@ def _gather(
     totals = np.array([math.fsum(np.concatenate([NO_COSTS, *one]).tolist()) for one in costs_of])
     facts = GroupFacts(task.names, counts.sum(axis=0) + included, included, group_rows(task), totals)
     constraints = spec.resolve(k, facts, counted=config.counted)
+    if constraints.budget is not None:
+        least = cheap[0].item() if cheap.size else None
+        constraints = replace(constraints, least=least, affords=int(cheap.size))
     if constraints.budget is not None and constraints.floors is not None:
         constraints = replace(constraints, cheapest=_cheapest(task, np.maximum(constraints.floors - included, 0)))
     if constraints.budget is not None and len(chosen):

@@ -335,7 +335,8 @@ def _solve(store: EmbeddingStore, job: ClusterJob, asked: tuple[int, list[Reques
     else:
         places = places_of(_clusters_of(job.centres, items), 2 * job.cluster_items)
     if requests is None:
-        requests = first_requests(places, job.n, job.k)
+        affords = None if constraints is None else constraints.constraints.affords
+        requests = first_requests(places, job.n, job.k if affords is None else min(job.k, affords))
     sequences = [_follow(job, items.take(places[one.cluster]), state[places[one.cluster]], one) for one in requests]
     random = math.fsum(_random_value(job, items.take(own)) for own in places.values())
     _write(store, name, sequences, len(items), random)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ray_subsel.constraints.spending import picks_expected
 from ray_subsel.core.items import UTILITY, ItemBatch
 from ray_subsel.core.places import is_in, places_among
 from ray_subsel.core.types import Float64s, Indices
@@ -186,7 +187,8 @@ def write_utilities(
         ranks = rank_transform(np.concatenate(scores))
         u, missing = ranks.u, ranks.missing
         relevant = math.fsum(_sum(run, shard, "relevance") for shard in store.numbers) / store.n
-        unit = _unit(store, full, _picks_expected(store, k, budget), seed, relevant, in_process=in_process)
+        expected = picks_expected(k, budget, None if budget is None else _mean_cost(store))
+        unit = _unit(store, full, expected, seed, relevant, in_process=in_process)
     weight = weight if task.quality else 0.0
     sums: dict[str, list[float]] = {}
     start = 0
@@ -225,12 +227,9 @@ def _unit(
     return gain_unit(unit_function(full, store.n, reference), drawn, np.arange(wanted), k, relevant)
 
 
-def _picks_expected(store: EmbeddingStore, k: int, budget: float | None) -> int:
-    """Return k or, where a budget limits the answer, about how many items of the mean cost it pays for, if fewer."""
-    if budget is None:
-        return k
+def _mean_cost(store: EmbeddingStore) -> float:
     costs = [math.fsum(store.run.read_table(part_name(s, LIMITS), ["cost"])["cost"].to_pylist()) for s in store.numbers]
-    return max(1, min(k, int(budget / (math.fsum(costs) / store.n))))
+    return math.fsum(costs) / store.n
 
 
 def with_utilities(store: EmbeddingStore, items: ItemBatch) -> ItemBatch:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_subsel.constraints.spending import Spending, read
+from ray_subsel.constraints.spending import Spending, cheapest_paid, read
 
 
 def fits(costs, budget):
@@ -65,9 +65,18 @@ def test_what_is_paid_for_is_what_fits_one_by_one(costs, data):
     if not spent.fits:
         return
     assert spent.pays(costs).tolist() == [spent.plus([cost]).fits for cost in costs.tolist()]
+    assert [spent.pays_for(cost) for cost in costs.tolist()] == spent.pays(costs).tolist()
     if costs.dtype.kind == "i" or (costs * 4).tolist() == np.floor(costs * 4).tolist():
         exact = [sum(map(Fraction, chosen)) + Fraction(cost) <= Fraction(budget) for cost in costs.tolist()]
         assert spent.pays(costs).tolist() == exact
+
+
+@given(costs=st.lists(st.integers(1, 9), max_size=12), budget=st.integers(0, 40))
+def test_the_cheapest_that_are_paid_for_are_as_many_as_can_be(costs, budget):
+    paid = cheapest_paid(np.array(costs, dtype=np.int64), budget).tolist()
+    assert paid == sorted(costs)[: len(paid)]
+    assert sum(paid) <= budget
+    assert len(paid) == len(costs) or sum(sorted(costs)[: len(paid) + 1]) > budget
 
 
 def test_what_is_refunded_was_never_spent():
