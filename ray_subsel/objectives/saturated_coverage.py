@@ -139,15 +139,9 @@ class SaturatedCoverage(RepresentingObjective[SaturatedCoverageState]):
     def evaluate(self, X: Floats, subset: Indices) -> float:
         """Return f(subset) from the formula; O(n m d)."""
         to = represent(X, self.represented, self.weights, self.kernel)
-        chosen = np.zeros(to.m)
-        if self.everything is None:
-            everything = np.zeros(to.m)
-            for item in range(to.candidates.n):
-                everything += np.maximum(to.row(item), 0.0)
-        else:
-            everything = self._given_everything(to.m)
-        for item in np.asarray(subset, dtype=np.int64).tolist():
-            chosen += np.maximum(to.row(item), 0.0)
+        ids = np.asarray(subset, dtype=np.int64)
+        everything = positive_similarities(to) if self.everything is None else self._given_everything(to.m)
+        chosen = positive_similarities(replace(to, candidates=to.candidates.rows(ids)))
         return float(np.minimum(chosen, self.alpha * everything) @ to.weights)
 
     def weighted(self, X: Any, weights: Indices) -> SaturatedCoverage | None:
