@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from ray_subsel.constraints.spending import picks_expected
 from ray_subsel.core.threads import block_workers
 from ray_subsel.core.types import NO_ITEMS, Float64s, Indices
 from ray_subsel.objectives.base import Objective
@@ -296,7 +297,5 @@ class DenseRanking:
 
 def _expected_picks(problem: Problem) -> int:
     """Return about how many items will be chosen."""
-    costs, budget = problem.constraints.costs, problem.constraints.budget
-    if costs is None or budget is None:
-        return problem.k
-    return min(problem.k, int(budget / float(costs.mean())))
+    costs = problem.constraints.costs
+    return picks_expected(problem.k, problem.constraints.budget, None if costs is None else float(costs.mean()))
