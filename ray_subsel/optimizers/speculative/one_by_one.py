@@ -120,6 +120,8 @@ class _Walking:
         self._ties: list[float] = (score.ties(start + np.arange(picks + 1)) / score.penalty).tolist()
         self._limit = distinct.copies.size
         self._once = bool((self._limit <= 1).all())  # no row has several units
+        # whether a row without units may be among the highest: a pick is not, as it has lowered its own value by 1
+        self._masks = distinct.utility is not None or bool((self._limit < 1).any())
         self._wide = False  # whether rows were widened
         self._read_rows(distinct)
 
@@ -182,19 +184,26 @@ class _Walking:
         plain = self._once and direction.turning is None
         values, base, product, row_of, closed = passes.values, passes.base, passes.product, direction.row, -np.inf
         argmax, item, add, subtract, rounded = values.argmax, values.item, np.add, np.subtract, direction.rounded
+        base_of, masks = base.item, self._masks or not plain
         more = 2 * direction.step_noise
         margin = 2 * direction.noise_now() + self._ties[turn + turns - 1]
         least = direction.least + 2 * (margin + turns * more)
         for _ in range(turns):
             product(rounded, values)
-            add(values, base, values)
+            if masks:
+                add(values, base, values)
             row = int(argmax())
+            if not masks and base_of(row) == closed:  # an earlier pick: seldom
+                add(values, base, values)
+                row = int(argmax())
             top = item(row)
             values[row] = closed
             if item(argmax()) >= top - margin:
                 if top == closed:
                     break
                 values[row] = top
+                if not masks:
+                    add(values, base, values)
                 row = self._decide(values, top - margin)
                 values[row] = closed
             margin += more
@@ -207,6 +216,8 @@ class _Walking:
                 self._take(row)
                 if top < least and not direction.below(2 * margin - top):
                     break
+        if not masks:
+            add(values, base, values)
         made = len(order) - turn
         self.read += made
         self.evaluations += made * values.size

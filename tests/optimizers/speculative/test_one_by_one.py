@@ -85,11 +85,12 @@ def test_a_paced_walk_compares_the_paced_gain_and_returns_that_of_f(ahead):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("d", [2, 3, 40])
 @pytest.mark.parametrize("mean", [0.0, 2.0])
-def test_picks_to_the_last_row_are_the_greedys(dtype, d, mean):
+@pytest.mark.parametrize("copies", [0, 100])
+def test_picks_to_the_last_row_are_the_greedys(dtype, d, mean, copies):
     rng = np.random.default_rng(d)
     X = rng.normal(size=(400, d))
     X[:, 0] += mean
-    X[300:] = X[rng.integers(0, 300, 100)]  # copies
+    X[400 - copies :] = X[rng.integers(0, 300, copies)]
     X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(dtype)
     asked = problem(X, 400)  # beyond the mean, where values are negative
     for ahead in (AheadSizes(1), AheadSizes(8, 64)):
@@ -97,10 +98,13 @@ def test_picks_to_the_last_row_are_the_greedys(dtype, d, mean):
         assert found.ids.tolist() == NaiveGreedy().maximize(asked).indices.tolist()
 
 
-def test_where_values_do_not_tell_rows_apart_they_are_computed_in_float64():
-    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 3_000)
+@pytest.mark.parametrize("shift", [None, -40.0, 40.0])
+def test_where_values_do_not_tell_rows_apart_they_are_computed_in_float64(shift):
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(0, 2 * np.pi, 3_000)
     X = np.stack((np.cos(angles), np.sin(angles)), axis=1).astype(np.float32)
-    asked = problem(X, 200)
+    utility = None if shift is None else shift + 1e-6 * rng.normal(size=3_000)
+    asked = problem(X, 200, utility=utility)
     kept = X.copy()
     found = walk(asked, 200)
     assert found.ids.tolist() == NaiveGreedy().maximize(asked).indices.tolist()
