@@ -39,9 +39,9 @@ class Constraints:
     cheapest : list of list of number, or None
         With floors and a budget: what the cheapest items cost by which each group's floor can be met, ascending. It is
         needed where the items are not all at hand.
-    least, affords : int, float or None
-        With a budget: the least cost of an item that may be chosen, and how many of the cheapest it pays for, where
-        they are known.
+    least_cost, most_paid : int, float or None
+        With a budget: the least cost of an item that may be chosen and is not included, and about how many of the
+        cheapest of these it pays for, where that is known.
     groups : int64 array of shape (n,) or None
         The group of each item, in 0..G-1; needed where quotas, floors or shares of money are given.
     costs : float64 or int64 array of shape (n,) or None
@@ -57,8 +57,8 @@ class Constraints:
     kept: Float64s | None = None
     most: Float64s | None = None
     cheapest: list[list[Number]] | None = None
-    least: Number | None = None
-    affords: int | None = None
+    least_cost: Number | None = None
+    most_paid: int | None = None
     groups: Indices | None = None
     costs: Costs | None = None
 

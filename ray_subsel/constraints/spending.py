@@ -50,9 +50,10 @@ def picks_expected(k: int, budget: Number | None, mean: float | None) -> int:
 
 
 def cheapest_paid(costs: Costs, budget: Number) -> Costs:
-    """Return the costs of the cheapest items that a budget pays for together, ascending."""
+    """Return about the costs of the cheapest items that a budget pays for together, ascending: summed in float64."""
     order = np.argsort(costs, kind="stable")
-    return costs[order[: int(np.searchsorted(np.cumsum(costs[order]), budget, side="right"))]]
+    sums = np.cumsum(costs[order], dtype=np.float64)
+    return costs[order[: int(np.searchsorted(sums, float(budget) * (1.0 + _NEARLY), side="right"))]]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from ray_subsel.core.unit_rows import EachBlock, UnitRows, block_rows, float64_b
 
 _HIGH_UNIT = 2.0**-30
 _LOW_UNIT = 2.0**-60
-_UNIT = 2.0**-51  # coordinates are rounded to multiples of it
-_ANCHOR = 3.0  # added to a coordinate, it leaves the number of units in the last 52 bits of the float64
+_ANCHOR = 3.0  # added to a coordinate, it leaves the number of units of 2^-51 in the last 52 bits of the float64
 _ANCHOR_BITS = int(np.float64(_ANCHOR).view(np.int64))
 _INTEGER_ROWS = 1 << 11  # int64 adds up to so many numbers of units of at most 1
 _EXACT_ROWS = 1 << 20  # float64 adds up to 2^22 multiples of 2^-30 below 1 without rounding
@@ -38,7 +37,9 @@ class ExactSum:
     low: NDArray[np.int64]
 
     def __add__(self, other: ExactSum) -> ExactSum:
-        return ExactSum(self.high + other.high, self.low + other.low)
+        low = self.low + other.low
+        carry = low >> 30  # so that low lies in [0, 2^30), and a sum is the same pair however it was added up
+        return ExactSum(self.high + other.high + carry, low - (carry << 30))
 
     def vector(self) -> Float64s:
         """Return the sum, rounded once, as a float64 array of shape (d,)."""

@@ -60,6 +60,15 @@ def block_workers() -> Iterator[Workers]:
             yield on_threads
 
 
+SHARED_NUMBERS = 1 << 22
+"""Numbers from which threads share a pass: to divide shorter ones costs more than it gives."""
+
+
+def workers_for(numbers: int, workers: Workers) -> Workers:
+    """Return the workers for passes over so many numbers, or one thread."""
+    return serial if numbers < SHARED_NUMBERS else workers
+
+
 def current_workers() -> Workers:
     """Return the workers of the :func:`block_workers` block that one is in; else, and within a worker, one thread."""
     return _outer.get() or serial

@@ -74,7 +74,7 @@ def block_rows(d: int) -> int:
 
 
 def parts_of(X: Any, workers: Workers) -> Iterator[Range]:
-    """Return (start, stop) of the parts into which :func:`float64_blocks` is best divided among threads."""
+    """Return (start, stop) of the parts into which :func:`float64_blocks` is best divided: one, or some for threads."""
     return ranges(X.shape[0], X.shape[0] if workers is serial else 4 * block_rows(X.shape[1]))
 
 

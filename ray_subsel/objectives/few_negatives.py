@@ -18,7 +18,6 @@ from ray_subsel.objectives.exact_similarities import ExactSimilarities
 from ray_subsel.objectives.similarities import Similarities
 
 _SHARE = 1 / 128  # of all similarities that are computed one by one, at most
-_KEPT_BYTES = 32 << 20
 _FIRST, _MOST = 64, 256  # candidates that are looked at together
 
 
@@ -54,7 +53,8 @@ class FewNegatives:
 
     def together(self, sure: int) -> int:
         """Return how many candidates :meth:`expect` is best told, of whom so many will surely be asked for."""
-        return max(_FIRST, min(_MOST, _KEPT_BYTES // (8 * self.W.m), sure - len(self.gains)))
+        room = self.exact.ahead_bytes // (8 * self.W.m)  # for which exact has, too
+        return max(1, min(_MOST, room, max(_FIRST, sure - len(self.gains))))
 
     def expects(self, item: int) -> bool:
         """Tell whether a candidate's similarities are there."""
@@ -75,7 +75,7 @@ class FewNegatives:
         self.gains |= zip(items.tolist(), sums.tolist(), strict=True)
         self._rows |= zip(items.tolist(), block, strict=True)
         self._blocks.append(items)
-        while len(self._blocks) > 1 and 4 * self.W.m * len(self._rows) > _KEPT_BYTES:
+        while len(self._blocks) > 1 and 4 * self.W.m * len(self._rows) > self.exact.ahead_bytes:
             for item in self._blocks.popleft().tolist():
                 self._rows.pop(item, None)
         return True

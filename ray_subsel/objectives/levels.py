@@ -104,7 +104,7 @@ class Levels(abc.ABC):
         """Take note of candidates whose gains may be asked for next."""
         del items
 
-    def seen(self, items: Indices) -> Float64s | None:
+    def gains_seen(self, items: Indices) -> Float64s | None:
         """Return the gains of candidates that :meth:`expect` was told last, where it has found them; else None."""
         del items
         return None

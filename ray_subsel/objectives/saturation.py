@@ -1,8 +1,8 @@
 """Keep up what is left until each represented item of saturated coverage is saturated: its level, which only falls.
 
 A level counts where it is below the highest similarity of its item. Until then its exact value does not matter, so it
-is only bounded from below, by sums in W's precision, and computed in float64 once it may matter. In many selections
-it never does, and no similarity but those of the picks is computed in float64.
+is only bounded from below, by sums in W's precision, and computed in float64 once it may matter, or soon will. In many
+selections it never does, and hardly a similarity but those of the picks is computed in float64.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Saturation(Levels):
         self._seen = None  # rows may be written over
         self.exact.expect(items)
 
-    def seen(self, items: Indices) -> Float64s | None:
+    def gains_seen(self, items: Indices) -> Float64s | None:
         """Return the gains of candidates that were looked at together."""
         rough = self._rough_now
         return None if rough is None else np.array([rough.gains[item] for item in items.tolist()])

@@ -24,7 +24,7 @@ class BudgetedGreedy(Optimizer):
 
     A budget is a limit and no target: neither greedy takes an item of negative gain, so less than the budget, and
     fewer than k items, may come back. But floors are met, and shares of the budget spent, whatever the gain. Lazy where
-    the objective is submodular; all gains before every pick otherwise.
+    the objective is submodular; otherwise all items are looked at before every pick.
 
     Source: Lin & Bilmes 2010; Leskovec et al. 2007.
     """

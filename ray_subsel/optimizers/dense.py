@@ -243,7 +243,7 @@ class DenseRanking:
                 others = np.sort(others[np.argsort(-self._known[others], kind="stable")[: wanted - 1]])
             some = np.append(others, candidate)
             self.gains.levels.expect(some)
-            gains = self.gains.levels.seen(some)
+            gains = self.gains.levels.gains_seen(some)
             if gains is not None:
                 self._know(some, gains)
                 return

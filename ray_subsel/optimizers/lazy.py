@@ -79,7 +79,7 @@ def greedy(
     ----------
     problem : Problem
     lazy : bool
-        Trust old gains as bounds. False: evaluate all open items before each pick.
+        Trust old gains as bounds. False: look at all open items before each pick, of graph cut by one product.
     per_cost : bool
         Rank by gain per cost instead of gain.
     limit_gain : float or None

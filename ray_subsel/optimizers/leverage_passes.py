@@ -24,7 +24,7 @@ _TOLD = 64  # picks between two reports of progress
 
 def suits_passes(rows: AffineRows, scores: Float64s) -> bool:
     """Tell whether to follow the scores of the empty set: rows fit, and no score falls so far that digits are lost."""
-    fits = 8 * rows.rows.n * rows.d <= CACHED_BYTES
+    fits = 8 * rows.rows.n * (rows.d + 3) <= CACHED_BYTES  # and scores, their falls, what is compared
     return fits and rows.rows.device is None and LOST * (1.0 + float(scores.max())) <= 1.0
 
 

@@ -13,12 +13,12 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ray_subsel.core.threads import current_workers, serial
+from ray_subsel.core.threads import current_workers, workers_for
 from ray_subsel.core.types import Float64s, Floats
 from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
-from ray_subsel.optimizers.speculative.score import ROUNDOFF, SHARED_NUMBERS, GraphCutScore
+from ray_subsel.optimizers.speculative.score import ROUNDOFF, GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
 from ray_subsel.optimizers.ties import first_best, tie_width
 
@@ -34,7 +34,7 @@ class PassRanking:
         Of graph cut.
     feasible : FeasibleSet
     scale : float64 array of shape (n,) or None
-        What gains are multiplied with before they are compared; at most 1.
+        What gains are multiplied with before they are compared; positive.
     state : GraphCutState
     """
 
@@ -77,7 +77,7 @@ class PassRanking:
         score = GraphCutScore(state.total, self._lam)
         direction = score.direction(state.chosen, state.size)
         if self._multiply is None:
-            workers = serial if self.problem.X.size < SHARED_NUMBERS else current_workers()
+            workers = workers_for(self.problem.X.size, current_workers())
             self._multiply = state.rows.multiplier(keys, workers)
         self._multiply(direction)
         keys -= 1
@@ -88,8 +88,14 @@ class PassRanking:
         keys[~self.feasible.open] = -np.inf
         self.evaluations += keys.size
         largest = math.sqrt(float(direction @ direction)) + 1.0 + self._most_utility
-        noise = rounding(state.rows, largest, 0.0) + score.tie(state.size) + 8 * ROUNDOFF * largest
-        close = (keys >= keys.max() - 2 * noise).nonzero()[0]
+        noise = rounding(state.rows, largest, 0.0)
+        width = score.tie(state.size) + 8 * ROUNDOFF * largest
+        if self._scale is None:
+            close = (keys >= keys.max() - 2 * noise - width).nonzero()[0]
+        else:  # as the keys, so their errors
+            noises = noise * self._scale
+            width *= float(self._scale.max())
+            close = (keys + noises >= (keys - noises).max() - width).nonzero()[0]
         gains = self.problem.gains(state, close)
         if close.size == 1:
             return int(close[0]), float(gains[0])

@@ -197,7 +197,7 @@ class Merged:
         Sequences that may have more to offer.
     passed : list of int
         Sequences of which an item was passed over: later gains of theirs count on it and are too low.
-    full : bool
+    passed_full : bool
         Whether one was because its group may have no more.
     closes : float64 array of shape (G,)
         The key below which nothing of a group was taken because it may not be.
@@ -207,7 +207,7 @@ class Merged:
     places: Indices
     short: list[int]
     passed: list[int]
-    full: bool
+    passed_full: bool
     closes: Float64s
 
 
@@ -337,7 +337,7 @@ class _Merge:
     @property
     def spent(self) -> bool:
         """Whether what is left of the budget pays for nothing."""
-        least = self.constraints.least
+        least = self.constraints.least_cost
         return self.spending is not None and least is not None and not self.spending.pays_for(least)
 
     def full(self, group: int) -> bool:
@@ -452,7 +452,7 @@ def _tells_more(closes: Float64s | None, merged: Merged) -> bool:
     """Tell whether clusters that knew which groups are closed would make other picks."""
     if closes is None and not np.isfinite(merged.closes).any():
         return False  # what was passed over was too dear, and no group is closed
-    return merged.full or not _agree(closes, merged)
+    return merged.passed_full or not _agree(closes, merged)
 
 
 def _told(closes: Float64s | None, merged: Merged, *, last: bool) -> Float64s:

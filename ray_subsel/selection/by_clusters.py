@@ -36,7 +36,7 @@ def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | 
     """
     places = places_of(clusters_of(problem.X, cluster_items, problem.seed), 2 * cluster_items)
     limits, done = problem.constraints, 0
-    most = problem.k if limits.affords is None else min(problem.k, limits.affords)
+    most = problem.k if limits.most_paid is None else min(problem.k, limits.most_paid)
 
     def run(requests: Sequence[Request] | None) -> list[ClusterSequence]:
         nonlocal done

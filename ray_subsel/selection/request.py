@@ -196,9 +196,13 @@ class Request:
                 missing = np.maximum(limits.floors - included, 0)
                 least = cheapest(ground.costs[where], groups[where], missing)
                 limits = dataclasses.replace(limits, cheapest=least)
-        if ground.costs is not None:
-            paid = int(cheapest_paid(ground.costs, self.budget).size)
-            limits = dataclasses.replace(limits, least=ground.costs.min().item(), affords=paid)
+        if ground.costs is not None and self.budget is not None:
+            free = ground.available_copies()
+            free[ground.include] = 0
+            possible = ground.costs[free > 0]
+            least_cost = possible.min().item() if possible.size else None
+            paid = int(cheapest_paid(possible, self.budget).size)
+            limits = dataclasses.replace(limits, least_cost=least_cost, most_paid=paid)
         return dataclasses.replace(
             limits, include=ground.include, exclude=ground.exclude, groups=groups, costs=ground.costs
         )

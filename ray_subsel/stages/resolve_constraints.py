@@ -145,13 +145,14 @@ def partition_constraints(
 def _gather(
     task: TableTask, config: SelectConfig, lists: IdLists, *, items: int, corpus: CorpusConfig
 ) -> PartitionedConstraints:
-    """Reduce what the table says to numbers; memory: the numbers of one partition."""
+    """Reduce what the table says to numbers; memory: those of a partition, and the costs that a budget may pay for."""
     store, m = task.store, task.store.partitions
     groups = max(1, len(task.names))
     counts, included = np.zeros((m, groups), dtype=np.int64), np.zeros(groups, dtype=np.int64)
     given, excluded = [], 0
     costs_of: list[list[Float64s]] = [[] for _ in range(groups)]
     cheap: Costs = NO_COSTS
+    least = math.inf
     for partition in range(m):
         table = read_table(store, [partition])
         state, group = table["state"].to_numpy(), table["group"].to_numpy()
@@ -160,7 +161,8 @@ def _gather(
         excluded += int((state == ItemState.EXCLUDED).sum())
         if config.budget is not None:
             free = table["cost"].to_numpy()[state == ItemState.AVAILABLE]
-            cheap = cheapest_paid(np.concatenate([cheap, free]), config.budget)
+            least = min(least, free.min().item()) if free.size else least
+            cheap = cheapest_paid(np.concatenate([cheap, free]), config.budget)[: config.k]
         if config.budget is not None and config.grouped:
             may, cost = state != ItemState.EXCLUDED, table["cost"].to_numpy()
             for one in range(groups):
@@ -182,8 +184,8 @@ def _gather(
     facts = GroupFacts(task.names, counts.sum(axis=0) + included, included, group_rows(task), totals)
     constraints = spec.resolve(k, facts, counted=config.counted)
     if constraints.budget is not None:
-        least = cheap[0].item() if cheap.size else None
-        constraints = replace(constraints, least=least, affords=int(cheap.size))
+        known = None if math.isinf(least) else least
+        constraints = replace(constraints, least_cost=known, most_paid=int(cheap.size))
     if constraints.budget is not None and constraints.floors is not None:
         constraints = replace(constraints, cheapest=_cheapest(task, np.maximum(constraints.floors - included, 0)))
     if constraints.budget is not None and len(chosen):

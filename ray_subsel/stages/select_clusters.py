@@ -52,7 +52,7 @@ from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, vectors
 SAMPLE = 2_000
 """Items to which the answer is compared across clusters."""
 
-VERSION = 1
+VERSION = 2
 """Of what decides the clusters and the merge: part of the stage's settings."""
 
 
@@ -335,8 +335,8 @@ def _solve(store: EmbeddingStore, job: ClusterJob, asked: tuple[int, list[Reques
     else:
         places = places_of(_clusters_of(job.centres, items), 2 * job.cluster_items)
     if requests is None:
-        affords = None if constraints is None else constraints.constraints.affords
-        requests = first_requests(places, job.n, job.k if affords is None else min(job.k, affords))
+        paid = None if constraints is None else constraints.constraints.most_paid
+        requests = first_requests(places, job.n, job.k if paid is None else min(job.k, paid))
     sequences = [_follow(job, items.take(places[one.cluster]), state[places[one.cluster]], one) for one in requests]
     random = math.fsum(_random_value(job, items.take(own)) for own in places.values())
     _write(store, name, sequences, len(items), random)

@@ -77,6 +77,8 @@ def test_the_cheapest_that_are_paid_for_are_as_many_as_can_be(costs, budget):
     assert paid == sorted(costs)[: len(paid)]
     assert sum(paid) <= budget
     assert len(paid) == len(costs) or sum(sorted(costs)[: len(paid) + 1]) > budget
+    tenths = cheapest_paid(np.array(costs) / 10, budget / 10)
+    assert tenths.size == len(paid), "decimals are what they are read as"
 
 
 def test_what_is_refunded_was_never_spent():

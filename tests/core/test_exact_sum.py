@@ -38,3 +38,15 @@ def test_one_pass_gives_the_rows_and_their_sum(weights, dtype):
     assert np.array_equal(total.vector(), exact_total(apart, weights).vector())
     assert np.array_equal(rows.scale, apart.scale)
     assert np.array_equal(X, kept)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_many_rows_of_one_direction_fit_the_integers_and_a_sum_is_one_pair_of_numbers(sign):
+    X = np.zeros((5_000, 3))
+    X[:, 1], X[:, 2] = sign, -sign
+    whole = ExactSum.of(X)
+    assert whole.vector().tolist() == [0.0, sign * 5_000, -sign * 5_000]
+    parts = sum((ExactSum.of(part) for part in np.split(X, [1, 7, 2_500, 4_999])), ExactSum.zero(3))
+    assert (parts.high.tolist(), parts.low.tolist()) == (whole.high.tolist(), whole.low.tolist())
+    weighted = ExactSum.of(X[:1], np.array([5_000]))
+    assert (weighted.high.tolist(), weighted.low.tolist()) == (whole.high.tolist(), whole.low.tolist())

@@ -46,6 +46,16 @@ def test_gains_are_exact_and_coverage_is_bounded_closely() -> None:
     np.testing.assert_allclose([found.gains[item] for item in some.tolist()], wanted[some].sum(axis=1), rtol=1e-14)
 
 
+def test_no_more_candidates_are_looked_at_than_there_is_room_for() -> None:
+    """Of which float64 rows are computed where too many similarities may be negative."""
+    X = texts(500, 20, 0)
+    found = few(X)
+    found.exact = ExactSimilarities(found.exact.to, ahead_bytes=8 * 500 * 10, positive=True)
+    assert found.together(400) == 10
+    found.exact.expect(np.arange(10))
+    assert all(found.exact.expects(item) for item in range(10))
+
+
 def test_nothing_is_noted_where_many_may_be_negative() -> None:
     found = few(texts(500, 20, 0, shift=0.0))
     assert not found.expect(np.array([1, 2]))

@@ -58,7 +58,7 @@ def test_under_quotas_and_floors_the_picks_are_those_of_naive_greedy(
 @given(**corpora)
 def test_per_cost_the_first_is_that_of_all_gains(n, d, seed, copies, dtype, lam, with_utility):
     X, draw = corpus(n, d, seed, copies, dtype), np.random.default_rng(seed)
-    costs = draw.integers(1, 100, n).astype(np.float64)
+    costs = 10.0 ** draw.integers(0, 6, n) * draw.integers(1, 100, n)
     problem = Problem(
         X=X, objective=GraphCut(lam), k=n, utility=draw.normal(size=n) if with_utility else None,
         constraints=Constraints(costs=costs, budget=float(costs.sum() / 2)),
@@ -78,7 +78,22 @@ def test_per_cost_the_first_is_that_of_all_gains(n, d, seed, copies, dtype, lam,
         state = problem.objective.add(state, int(ids[place]))
 
 
-def test_few_gains_are_computed_in_float64_and_products_may_be_made_elsewhere():
+@pytest.mark.parametrize("costs", [None, np.append(1.0, np.full(1_999, 1e5))])
+def test_few_gains_are_computed_in_float64(monkeypatch, costs):
+    limits = Constraints() if costs is None else Constraints(costs=costs, budget=1e7)
+    problem = Problem(X=corpus(2_000, 16, 0, 0.0, np.float32), objective=GraphCut(), k=50, constraints=limits)
+    asked, gains = [], GraphCut.gains
+    monkeypatch.setattr(GraphCut, "gains", lambda f, state, ids: (asked.append(ids.size), gains(f, state, ids))[1])
+    feasible = FeasibleSet.of(problem)
+    ranking = PassRanking.start(problem, feasible, None if costs is None else costs.min() / costs)
+    for _ in range(50):
+        item, _ = ranking.best()
+        feasible.take(item)
+        ranking.take(item)
+    assert sum(asked) < 3 * len(asked)
+
+
+def test_products_may_be_made_elsewhere():
     torch = pytest.importorskip("torch")
     X = corpus(2_000, 16, 0, 0.0, np.float32)
     options = {"objective": "graph_cut", "groups": np.arange(2_000) % 4, "quotas": "balanced"}

@@ -181,7 +181,7 @@ def test_a_budget_is_never_overspent_and_is_spent_where_the_greedy_spends_it(n: 
     assert costs[chosen.ids].sum() <= limits.budget  # type: ignore[operator]
     assert not ((costs[np.setdiff1d(np.arange(n), chosen.ids)] + costs[chosen.ids].sum()) <= limits.budget).any()  # type: ignore[operator]
     assert chosen.rounds == 1, "where no group is closed there is nothing to tell clusters"
-    known = replace(limits, least=float(costs.min()), affords=n)
+    known = replace(limits, least_cost=float(costs.min()), most_paid=n)
     again = chosen_of(X, clusters, n, FacilityLocation(), known, first=1 + seed % 5)
     assert again.ids.tolist() == chosen.ids.tolist()
 
@@ -189,7 +189,7 @@ def test_a_budget_is_never_overspent_and_is_spent_where_the_greedy_spends_it(n: 
 def test_once_a_budget_is_spent_clusters_are_asked_for_no_more() -> None:
     X, clusters = vectors(400, 0)
     limits = Constraints(costs=np.ones(400), budget=20.0)
-    told = chosen_of(X, clusters, 400, FacilityLocation(), replace(limits, least=1.0), first=30)
+    told = chosen_of(X, clusters, 400, FacilityLocation(), replace(limits, least_cost=1.0), first=30)
     assert told.rounds == 1
     untold = chosen_of(X, clusters, 400, FacilityLocation(), limits, first=30)
     assert untold.rounds > 1, "nothing says that no item is cheaper"

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from ray_subsel.core.errors import invalid
-from ray_subsel.core.threads import block_workers, serial
+from ray_subsel.core.threads import block_workers, workers_for
 from ray_subsel.core.unit_rows import row_dots, unit_rows
 from ray_subsel.objectives.graph_cut import GraphCut
 from ray_subsel.optimizers.base import Optimizer, Picks, Problem
@@ -16,7 +16,7 @@ from ray_subsel.optimizers.lazy import greedy
 from ray_subsel.optimizers.speculative.distinct_rows import distinct_rows_of
 from ray_subsel.optimizers.speculative.draft_length import DraftSizes
 from ray_subsel.optimizers.speculative.driver import GreedyCheckpoint, exact_greedy
-from ray_subsel.optimizers.speculative.score import SHARED_NUMBERS, GraphCutScore
+from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.shard import RowShard
 from ray_subsel.optimizers.speculative.shard_pool import LocalPool
 from ray_subsel.optimizers.speculative.verify import USUAL_SIZES, SieveSizes
@@ -73,7 +73,7 @@ def certified_picks(
             problem.progress(state.ids.size, problem.k)
 
     with block_workers() as all_workers:
-        workers = serial if problem.X.size < SHARED_NUMBERS else all_workers
+        workers = workers_for(problem.X.size, all_workers)
         distinct, total = distinct_rows_of(problem, workers)
         score = GraphCutScore(total, f.lam, problem.k if paced else None)
         found = exact_greedy(

@@ -14,9 +14,6 @@ ROUNDOFF = 2.0**-53
 MOST_PICKS = 1024
 """A draft is at most this long; :meth:`GraphCutScore.slack` counts on it."""
 
-SHARED_NUMBERS = 1 << 22
-"""n d from which threads share passes over X: to divide shorter ones costs more than it gives."""
-
 
 @dataclass(frozen=True, eq=False)
 class GraphCutScore:

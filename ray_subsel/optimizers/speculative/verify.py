@@ -112,9 +112,10 @@ def first_rejection(
     rows = distinct.rows
     norms = np.sqrt(np.einsum("jd,jd->j", draft.directions, draft.directions))
     noise = rounding(rows, norms, distinct.most_utility)
-    draft = draft.head(_turns_to_verify(distinct, outside, score, draft, noise, sizes))
+    turn, looked = _turns_to_verify(distinct, outside, score, draft, noise, sizes)
+    draft = draft.head(turn)
     if len(draft) == 1:
-        return Verification(1, evaluations=sizes.sampled_rows)
+        return Verification(1, evaluations=looked)
     levels, noise = _levels(score, draft), noise[: len(draft)]
     turns = checkpoint_turns(len(draft), sizes.checkpoints)
     thresholds = checkpoint_thresholds(score, draft, levels, turns) - noise[turns]
@@ -124,7 +125,7 @@ def first_rejection(
     every_turn = turns.size == len(draft)
     suspects = left if every_turn else _sieve(distinct, left, draft.directions, levels - noise, workers, sizes)
     turn = _first_rejected(distinct, suspects, score, taken, draft, sizes)
-    evaluations = rows.n * turns.size + (left.size + suspects.size) * len(draft)
+    evaluations = looked + rows.n * turns.size + (left.size + suspects.size) * len(draft)
     return Verification(turn, int(left.size), int(suspects.size), evaluations)
 
 
@@ -135,22 +136,24 @@ def _turns_to_verify(
     draft: Draft,
     noise: Float64s,
     sizes: SieveSizes,
-) -> int:
+) -> tuple[int, int]:
     """Return the first turn that one of a few rows wins for sure, before which the first rejected one is looked for.
+
+    And how many gains were computed for that.
 
     Where drafts are rejected early this spares computing what all rows gain at later turns.
     """
     turns = checkpoint_turns(len(draft), sizes.checkpoints)[1:]
     some = np.flatnonzero(outside)
     if not turns.size or some.size < 4 * sizes.sampled_rows:
-        return len(draft)
+        return len(draft), 0
     some = some[:: some.size // sizes.sampled_rows]
     gains = distinct.rows.products(some, np.ascontiguousarray(draft.directions[turns].T)) - 1.0
     if distinct.utility is not None:
         gains = gains + distinct.utility[some, None]
     sure = (draft.tops + score.ties(draft.start + np.arange(len(draft))) + noise)[turns]
     won = (gains > sure).any(axis=0)
-    return int(turns[won.argmax()]) if won.any() else len(draft)
+    return int(turns[won.argmax()]) if won.any() else len(draft), gains.size
 
 
 def _levels(score: GraphCutScore, draft: Draft) -> Float64s:

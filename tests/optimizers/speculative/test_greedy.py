@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ray_subsel.core.threads as core_threads
 from ray_subsel.constraints.base import Constraints
 from ray_subsel.core.device import Device, computing_on
 from ray_subsel.core.errors import InputError
 from ray_subsel.objectives import GraphCut, LogDeterminant
 from ray_subsel.optimizers import CertifiedGreedy, NaiveGreedy, PacedGreedy, Problem
-from ray_subsel.optimizers.speculative import greedy
 from ray_subsel.optimizers.speculative.score import GraphCutScore
 from ray_subsel.optimizers.speculative.verify import SieveSizes
 
@@ -291,7 +291,7 @@ def test_a_tie_is_wider_than_rounding():
 @pytest.mark.parametrize("shared", [0, 1 << 40])
 def test_threads_change_no_pick(monkeypatch, shared):
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    monkeypatch.setattr(greedy, "SHARED_NUMBERS", shared)
+    monkeypatch.setattr(core_threads, "SHARED_NUMBERS", shared)
     X = cloud(13, 3_000, 24, dtype=np.float32)
     X[2_000:] = X[:1_000]
     found = []

@@ -77,7 +77,7 @@ def test_of_a_draft_that_a_few_rows_reject_early_not_much_is_computed():
     assert found.turn == first_turn_by_hand(X, draft, inside) == 9
     _, every_turn, _ = drafted(X, 48, 16, sizes=SieveSizes(sampled_rows=20_000))
     assert every_turn.turn == found.turn
-    assert 2 * found.evaluations < every_turn.evaluations
+    assert 3 * found.evaluations < 2 * every_turn.evaluations
 
 
 def test_nothing_outside_rejects_nothing_and_costs_nothing():
