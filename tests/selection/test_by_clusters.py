@@ -66,6 +66,16 @@ def test_limits_utilities_and_counts_go_with_it(X: Any) -> None:
     assert near.indices.max() < N
 
 
+@pytest.mark.filterwarnings("ignore::ray_subsel.selection.maximize.BudgetWarning")
+@pytest.mark.parametrize("more", [{"exclude": [17]}, {"include": [17]}])
+def test_a_cheap_row_that_may_not_be_chosen_does_not_keep_clusters_going(X: Any, more: Any) -> None:
+    costs = np.full(N, 10.0)
+    costs[17] = 1.0
+    found = select(X, objective=small(FacilityLocation), costs=costs, budget=405, **more)
+    assert found.stats["rounds"] == 1
+    assert found.indices.size == 40 + (17 in found.indices)
+
+
 def test_neither_progress_nor_threads_change_it(X: Any) -> None:
     told: list[tuple[int, int]] = []
     parts = small(FacilityLocation)
