@@ -38,6 +38,7 @@ from ray_subsel.stages.nearest import FOLDER as NEAREST
 from ray_subsel.stages.nearest import find_nearest
 from ray_subsel.stages.resolve_constraints import PartitionedConstraints, partition_constraints
 from ray_subsel.stages.select_clusters import (
+    BUDGET_VERSION,
     VERSION,
     ClusterJob,
     arranged_store,
@@ -211,7 +212,8 @@ class SelectStage(Stage[bool]):
         return resolve_k(asked.k, asked.fraction, rows=self.rows.n_rows, items=self.store.n, no_limit=True)
 
     def _asked(self, context: RunContext) -> dict[str, Any]:
-        clusters = {"clusters": VERSION} if self.asked.by_clusters else {}
+        version = VERSION if self.asked.budget is None else BUDGET_VERSION
+        clusters = {"clusters": version} if self.asked.by_clusters else {}
         target = {} if self.queries is None else {"target": context.fingerprint(TargetStage.name)}
         return {
             **fingerprint_fields(self.asked),

@@ -52,8 +52,11 @@ from ray_subsel.storage.embedding_store import METADATA, EmbeddingStore, vectors
 SAMPLE = 2_000
 """Items to which the answer is compared across clusters."""
 
-VERSION = 2
+VERSION = 1
 """Of what decides the clusters and the merge: part of the stage's settings."""
+
+BUDGET_VERSION = 2
+"""The same under a budget: another version asked clusters in other rounds, whose answers are not to be read."""
 
 
 @final

@@ -106,9 +106,9 @@ def many(tmp_path_factory):
     return path, X
 
 
-def run_of(many, out, *, overwrite=False, policy=DEFAULT_POLICY, **chosen):
+def run_of(many, out, *, overwrite=False, policy=DEFAULT_POLICY, cost=None, **chosen):
     config = RunConfig(
-        corpus=CorpusConfig(data=(str(many[0]),), vectors="v"),
+        corpus=CorpusConfig(data=(str(many[0]),), vectors="v", cost=cost),
         embed=EmbedConfig(),
         select=SelectConfig(objective="facility_location", **chosen),
         runtime=RuntimeConfig(out=str(out), overwrite=overwrite),
@@ -143,17 +143,18 @@ def test_few_items_are_one_cluster_and_the_plain_greedy(tmp_path, X):
     assert ids_in(tmp_path / "sample") != ids_in(tmp_path / "out")
 
 
-def test_a_directory_of_the_version_before_is_refused(tmp_path, X):
+@pytest.mark.parametrize(("limits", "version"), [({"k": 30}, 1), ({"budget": 30, "cost": "c"}, 2)])
+def test_a_directory_of_the_version_before_is_refused(tmp_path, X, limits, version):
     path = tmp_path / "v.parquet"
     column = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 12)
-    pq.write_table(pa.table({"v": column}), path)
-    run_of((path,), tmp_path / "out", k=30)
+    pq.write_table(pa.table({"v": column, "c": np.ones(N)}), path)
+    run_of((path,), tmp_path / "out", **limits)
     manifest = tmp_path / "out" / "manifest.json"
     text = manifest.read_text()
-    assert '"clusters": 1' in text
-    manifest.write_text(text.replace('"clusters": 1', '"clusters": 0'))
+    assert f'"clusters": {version}' in text
+    manifest.write_text(text.replace(f'"clusters": {version}', f'"clusters": {version - 1}'))
     with pytest.raises(InputError, match="--overwrite"):
-        run_of((path,), tmp_path / "out", k=30)
+        run_of((path,), tmp_path / "out", **limits)
 
 
 @pytest.mark.usefixtures("ray_session")
