@@ -55,6 +55,12 @@ def begin_again(folder, *stages):
     manifest.write_text(json.dumps(content))
 
 
+def same_but_for_rounding(one, other):
+    """Assert that two selections are the same: the sum of all vectors was rounded otherwise in the older version."""
+    assert one.drop_columns(["gain"]).equals(other.drop_columns(["gain"]))
+    assert one["gain"].to_pylist() == pytest.approx(other["gain"].to_pylist(), rel=1e-12)
+
+
 def test_a_finished_run_is_taken_as_it_is(folder, capsys):
     before = written(folder)
     assert select(folder) == 0
@@ -72,7 +78,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_selection(folder):
     assert select(folder) == 0
     again = pq.read_table(folder / "run" / "selection.parquet")
     assert sum(again["weight"].to_pylist()) == 120
-    assert again.drop_columns(["weight"]).equals(chosen)  # which the older version did not tell
+    same_but_for_rounding(again.drop_columns(["weight"]), chosen)  # which the older version did not tell
     embedded = {path: when for path, when in before.items() if path.parent.name == "embeddings"}
     assert len(embedded) == 8
     assert embedded.items() <= written(folder).items()
@@ -95,6 +101,6 @@ def test_another_k_needs_overwrite_and_keeps_what_was_embedded(folder, capsys):
     assert written(folder) == before
     assert select(folder, "--k", "20", "--overwrite") == 0
     assert select(folder, "--k", "20", out="fresh") == 0
-    chosen = [pq.read_table(folder / out / "selection.parquet").to_pylist() for out in ("run", "fresh")]
-    assert len(chosen[0]) == 20
-    assert chosen[0] == chosen[1]
+    chosen = [pq.read_table(folder / out / "selection.parquet") for out in ("run", "fresh")]
+    assert chosen[0].num_rows == 20
+    same_but_for_rounding(*chosen)

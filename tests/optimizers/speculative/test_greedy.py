@@ -28,7 +28,9 @@ def cloud(seed, n, d, *, sign="any", copies=True, dtype=np.float64):
         X += 1.5
     if copies and n > 2:
         X[rng.permutation(n)[: n // 2]] = X[rng.integers(0, n, n // 2)]
-    return X.astype(dtype)
+    X = X.astype(dtype)
+    X[~X.any(axis=1)] = 1  # what is too small for float16 is 0 there, which has no cosine
+    return X
 
 
 def picks(X, k, lam=10.0, optimizer=None, **more):
