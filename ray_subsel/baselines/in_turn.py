@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from ray_subsel.core.types import Indices
 from ray_subsel.optimizers.base import Picks, Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
@@ -19,7 +17,7 @@ def started(problem: Problem) -> Run:
 
 def take_one(run: Run, item: int) -> bool:
     """Take an item that is open, unless its gain stops the run, and tell whether it was taken."""
-    gain = float(run.problem.gains(run.state, np.array([item]))[0])
+    gain = run.problem.gain(run.state, item)
     stop = run.problem.stop_when_gain
     if stop is not None and gain <= stop:
         return False

@@ -88,6 +88,10 @@ class Constraints:
         """What counts as spent before the first pick; None without a budget."""
         return None if self.budget is None else Spending(self.budget).plus(self.spent)
 
+    def most_picks(self, k: int) -> int:
+        """Return k or, where it is known that a budget pays for fewer of the cheapest items, about how many."""
+        return k if self.most_paid is None else min(k, self.most_paid)
+
     def check(self) -> None:
         """Raise InputError where a limit lacks its column, or two limits do not go together."""
         if self.grouped and self.groups is None:

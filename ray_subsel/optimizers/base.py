@@ -85,6 +85,10 @@ class Problem:
             return gains
         return gains + (self.utility if candidates is None else self.utility[candidates])
 
+    def gain(self, state: Any, item: int) -> float:
+        """Return the marginal gain of f plus utility of one item."""
+        return float(self.gains(state, np.array([item]))[0])
+
     def bounds(self, state: Any, candidates: Indices | None = None) -> Float64s:
         """Return numbers that no marginal gain of f plus utilities exceeds."""
         bounds = as_floats(self.objective.bounds(state, candidates))

@@ -16,7 +16,7 @@ from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.guarantees import if_constrained, unless_submodular
 from ray_subsel.optimizers.pass_ranking import PassRanking
 from ray_subsel.optimizers.pooled import PooledRanking
-from ray_subsel.optimizers.ties import first_best, tie_width
+from ray_subsel.optimizers.ties import best_by_gain, tie_width
 
 
 @dataclass(frozen=True)
@@ -179,17 +179,13 @@ class Run(Picked):
         """Initialise the objective and take the items that must be in the set."""
         run = Run(problem, feasible, state=problem.objective.init(problem.X))
         for item in problem.include.tolist():
-            run.take(item, _gain(problem, run.state, item), forced=True)
+            run.take(item, problem.gain(run.state, item), forced=True)
         return run
 
     def take(self, item: int, gain: float, *, forced: bool = False) -> None:
         """Choose an item whose gain is known."""
         super().take(item, gain, forced=forced)
         self.state = self.problem.objective.add(self.state, item)
-
-
-def _gain(problem: Problem, state: Any, item: int) -> float:
-    return float(problem.gains(state, np.array([item]))[0])
 
 
 @dataclass(eq=False)
@@ -203,7 +199,7 @@ class _Eager:
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of an item."""
-        return _gain(self.problem, self.state, item)
+        return self.problem.gain(self.state, item)
 
     def take(self, item: int) -> None:
         """Choose an item."""
@@ -212,12 +208,8 @@ class _Eager:
     def best(self) -> tuple[int, float]:
         """Return the open item of largest key and its gain."""
         ids = np.flatnonzero(self.feasible.open)
-        gains = self.problem.gains(self.state, ids)
-        keys = gains if self.scale is None else gains * self.scale[ids]
         self.evaluations += ids.size
-        top = int(np.argmax(keys))
-        place = first_best(keys, tie_width(self.problem, self.state, int(ids[top]), float(gains[top]), self.scale))
-        return int(ids[place]), float(gains[place])
+        return best_by_gain(self.problem, self.state, ids, self.scale)
 
 
 @dataclass(eq=False)
@@ -266,7 +258,7 @@ class _Lazy:
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of an item."""
-        return _gain(self.problem, self.state, item)
+        return self.problem.gain(self.state, item)
 
     def take(self, item: int) -> None:
         """Choose an item: every gain may be another now."""

@@ -215,12 +215,10 @@ class LeverageGreedy(Optimizer):
                 problem.progress(state.ids.size, problem.k)
 
         with block_workers():  # products this small are slower on two threads
-            kernel = kernel_of(objective.kernel)
-            rows = affine_rows(kernel, kernel.read(problem.X))
-            scores = kernel.own(rows.rows) / objective.ridge
-            if suits_passes(rows, scores):
-                return picks_by_passes(rows, scores, objective, problem.k, problem.stop_when_gain, problem.progress)
-            shard = LeverageShard(np.arange(problem.n), problem.X, objective)
+            rows = kernel_of(objective.kernel).read(problem.X)
+            if suits_passes(rows, objective):
+                return picks_by_passes(rows, objective, problem.k, problem.stop_when_gain, problem.progress)
+            shard = LeverageShard(np.arange(problem.n), rows, objective)
             found = exact_log_determinant(
                 LocalLeveragePool([shard]), objective, problem.X.shape[1], problem.k,
                 stop_when_gain=problem.stop_when_gain, after_round=after_round, proposed=self.proposed,

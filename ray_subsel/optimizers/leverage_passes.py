@@ -12,8 +12,10 @@ from collections.abc import Callable
 import numpy as np
 
 from ray_subsel.core.types import Float64s
-from ray_subsel.objectives.log_determinant import LogDeterminant
-from ray_subsel.objectives.ridge_leverage import LOST, AffineRows, Inverse
+from ray_subsel.core.unit_rows import UnitRows
+from ray_subsel.objectives.kernels import kernel_of
+from ray_subsel.objectives.log_determinant import LogDeterminant, affine_rows
+from ray_subsel.objectives.ridge_leverage import LOST, Inverse
 from ray_subsel.optimizers.base import Picks
 from ray_subsel.optimizers.leverage_shard import tie_level
 
@@ -22,15 +24,14 @@ CACHED_BYTES = 1 << 24
 _TOLD = 64  # picks between two reports of progress
 
 
-def suits_passes(rows: AffineRows, scores: Float64s) -> bool:
+def suits_passes(rows: UnitRows, objective: LogDeterminant) -> bool:
     """Tell whether to follow the scores of the empty set: rows fit, and no score falls so far that digits are lost."""
-    fits = 8 * rows.rows.n * (rows.d + 3) <= CACHED_BYTES  # and scores, their falls, what is compared
-    return fits and rows.rows.device is None and LOST * (1.0 + float(scores.max())) <= 1.0
+    fits = 8 * rows.n * (rows.d + 4) <= CACHED_BYTES  # and a shift, scores, their falls, what is compared
+    return fits and rows.device is None and LOST * math.exp(objective.first_gain) <= 1.0
 
 
 def picks_by_passes(
-    rows: AffineRows,
-    scores: Float64s,
+    rows: UnitRows,
     objective: LogDeterminant,
     k: int,
     stop_when_gain: float | None = None,
@@ -40,9 +41,8 @@ def picks_by_passes(
 
     Parameters
     ----------
-    rows : AffineRows
-    scores : float64 array of shape (n,)
-        Of the empty set, for which :func:`suits_passes` holds; it is changed.
+    rows : UnitRows
+        As the objective's kernel reads them; :func:`suits_passes` holds for them.
     objective : LogDeterminant
     k : int
     stop_when_gain : float, optional
@@ -54,9 +54,10 @@ def picks_by_passes(
     -----
     O(n d + d^2) a pick, 8 n d bytes.
     """
-    n = rows.rows.n
-    Z, falls = rows.all(), np.empty(n)
-    inverse = Inverse(rows.d, objective.ridge)
+    kernel, n = kernel_of(objective.kernel), rows.n
+    scores, falls = kernel.own(rows) / objective.ridge, np.empty(n)
+    Z = affine_rows(kernel, rows).all()
+    inverse = Inverse(Z.shape[1], objective.ridge)
     ids, gains = np.empty(k, dtype=np.int64), np.empty(k)
     size = 0
     while size < k:

@@ -11,7 +11,7 @@ from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.kernels import kernel_of
 from ray_subsel.objectives.log_determinant import LogDeterminant
-from ray_subsel.objectives.ridge_leverage import InverseRoot, LeverageCache
+from ray_subsel.objectives.ridge_leverage import InverseRoot
 from ray_subsel.optimizers.ties import relative_width
 
 
@@ -69,16 +69,22 @@ class LeverageShard:
     ----------
     ids : int64 array of shape (n,)
         In any order, distinct.
-    X : float32 array of shape (n, d), n >= 1
+    rows : UnitRows
+        Of n >= 1, as the objective's kernel reads them.
     objective : LogDeterminant
     """
 
-    def __init__(self, ids: Indices, X: NDArray[np.float32], objective: LogDeterminant) -> None:
+    def __init__(self, ids: Indices, rows: UnitRows, objective: LogDeterminant) -> None:
         self._ids, self._order = ids, np.argsort(ids, kind="stable")
         self._sorted = ids[self._order]
-        self._rows, self._cache = _vectors(X, objective)
+        self._rows, self._cache = rows, objective.primal_state(rows).cache
         self._open = np.ones(ids.size, dtype=np.bool_)
         self._picked = 0
+
+    @staticmethod
+    def of(ids: Indices, X: NDArray[np.float32], objective: LogDeterminant) -> LeverageShard:
+        """Read the rows, shape (n, d)."""
+        return LeverageShard(ids, kernel_of(objective.kernel).read(X), objective)
 
     @property
     def n_items(self) -> int:
@@ -140,9 +146,3 @@ class LeverageShard:
 def tie_level(gain: float, objective: LogDeterminant, widths: float = 1.0) -> float:
     """Return the lowest gain that ties with a gain, or lies within some widths of a tie."""
     return gain - widths * relative_width(gain, objective.rounding, objective.first_gain)
-
-
-def _vectors(X: NDArray[np.float32], objective: LogDeterminant) -> tuple[UnitRows, LeverageCache]:
-    """Return the rows as the kernel reads them, and the scores of the empty set."""
-    cache = objective.primal_state(kernel_of(objective.kernel).read(X)).cache
-    return cache.vectors.rows, cache

@@ -20,7 +20,7 @@ from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.feasibility import FeasibleSet
 from ray_subsel.optimizers.speculative.score import ROUNDOFF, GraphCutScore
 from ray_subsel.optimizers.speculative.verify import rounding
-from ray_subsel.optimizers.ties import first_best, tie_width
+from ray_subsel.optimizers.ties import best_by_gain
 
 
 @final
@@ -65,7 +65,7 @@ class PassRanking:
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of an item."""
-        return float(self.problem.gains(self.state, np.array([item]))[0])
+        return self.problem.gain(self.state, item)
 
     def take(self, item: int) -> None:
         """Choose an item."""
@@ -96,13 +96,7 @@ class PassRanking:
             noises = noise * self._scale
             width *= float(self._scale.max())
             close = (keys + noises >= (keys - noises).max() - width).nonzero()[0]
-        gains = self.problem.gains(state, close)
-        if close.size == 1:
-            return int(close[0]), float(gains[0])
-        exact = gains if self.scale is None else gains * self.scale[close]
-        top = int(exact.argmax())
-        place = first_best(exact, tie_width(self.problem, state, int(close[top]), float(gains[top]), self.scale))
-        return int(close[place]), float(gains[place])
+        return best_by_gain(self.problem, state, close, self.scale)
 
     @property
     def _lam(self) -> float:

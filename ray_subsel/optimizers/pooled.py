@@ -89,7 +89,7 @@ class PooledRanking:
 
     def gain(self, item: int) -> float:
         """Return the marginal gain of an item."""
-        return float(self.problem.gains(self.state, np.array([item]))[0])
+        return self.problem.gain(self.state, item)
 
     def take(self, item: int) -> None:
         """Choose an item: every gain may be another now."""

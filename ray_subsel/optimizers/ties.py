@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_subsel.core.types import Float64s
+from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.objectives.graph_cut import GraphCut, GraphCutState
 from ray_subsel.optimizers.base import Problem
 from ray_subsel.optimizers.speculative.score import ROUNDOFF, GraphCutScore
@@ -51,6 +51,26 @@ def tie_width(problem: Problem, state: Any, item: int, gain: float, scale: Float
     if isinstance(f, GraphCut) and isinstance(state, GraphCutState):
         return _of_key(GraphCutScore(state.total, f.lam).tie(state.size), item, gain, scale)
     return tie_width_in(problem, f.unit(state), item, gain, scale)
+
+
+def best_by_gain(problem: Problem, state: Any, items: Indices, scale: Float64s | None) -> tuple[int, float]:
+    """Return the item of largest key of some, the first of those that tie, and its gain.
+
+    Parameters
+    ----------
+    problem : Problem
+    state
+        The objective's, of the set that is chosen so far.
+    items : int64 array, ascending, not empty
+    scale : float64 array of shape (n,) or None
+        Keys are gains times it. None: they are gains.
+    """
+    gains = problem.gains(state, items)
+    keys = gains if scale is None else gains * scale[items]
+    top = int(keys.argmax())
+    width = tie_width(problem, state, int(items[top]), float(gains[top]), scale) if items.size > 1 else 0.0
+    place = first_best(keys, width)
+    return int(items[place]), float(gains[place])
 
 
 def tie_width_in(problem: Problem, unit: float, item: int, gain: float, scale: Float64s | None) -> float:

@@ -36,12 +36,13 @@ def greedy_by_clusters(problem: Problem, cluster_items: int, weights: Indices | 
     """
     places = places_of(clusters_of(problem.X, cluster_items, problem.seed), 2 * cluster_items)
     limits, done = problem.constraints, 0
-    most = problem.k if limits.most_paid is None else min(problem.k, limits.most_paid)
 
     def run(requests: Sequence[Request] | None) -> list[ClusterSequence]:
         nonlocal done
         found = []
-        for request in first_requests(places, problem.n, most) if requests is None else requests:
+        for request in (
+            first_requests(places, problem.n, limits.most_picks(problem.k)) if requests is None else requests
+        ):
             found.append(_follow(problem, weights, places[request.cluster], request))
             done += 1
             if problem.progress is not None:

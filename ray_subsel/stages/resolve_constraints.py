@@ -192,7 +192,9 @@ def _gather(
         constraints = replace(constraints, spent=tuple(chosen.columns[COST].tolist()))
     if constraints.cheapest is not None and constraints.spending is not None:
         check_floors_paid(GroupBudget(constraints.spending, constraints.cheapest, None, None, np.zeros(0)))
-    costs = None if constraints.spending is None else _costs(task, constraints.spending, corpus)
+    if constraints.spending is not None:
+        _check_pays(constraints.spending, constraints.least_cost, "words" if corpus.cost is None else corpus.cost)
+    costs = None if constraints.budget is None else _costs(task)
     shares = shares_of(k, constraints, counts, included, c=config.candidates, costs=costs)
     constraints = replace(constraints, spent=())  # the reducer takes the given items itself
     warnings = (*((warning,) if warning is not None and excluded else ()), *unlike)
@@ -241,23 +243,19 @@ def _in_order(given: Sequence[tuple[ItemBatch, Indices]], include: Indices, d: i
     return items.take(at), asked[at]
 
 
-def _costs(task: TableTask, spending: Spending, corpus: CorpusConfig) -> Iterator[tuple[Float64s, Indices]]:
-    """Return an iterator over costs and groups of what may be chosen in each partition, once the budget will do."""
-    unit = "words" if corpus.cost is None else corpus.cost
+def _check_pays(spending: Spending, least: Number | None, unit: str) -> None:
+    """Raise InputError where the budget does not pay for the included rows or, without any, for the cheapest item."""
     if not spending.fits:
         cost = f"{float(spending.exact):.17g} {unit}"
         raise invalid("budget", f"pay for the included rows, {cost}", spending.budget, "Raise it.")
+    if spending.exact == 0 and least is not None and not spending.pays_for(least):
+        must = f"pay for at least one item; the cheapest is {least:.17g} {unit}"
+        raise invalid("budget", must, spending.budget)
 
-    def of_partitions() -> Iterator[tuple[Float64s, Indices]]:
-        least = math.inf
-        for partition in range(task.store.partitions):
-            table = read_table(task.store, [partition])
-            free = table["state"].to_numpy() == ItemState.AVAILABLE
-            costs = table["cost"].to_numpy()[free]
-            least = min(least, float(np.min(costs, initial=math.inf)))
-            yield costs, table["group"].to_numpy()[free].astype(np.int64)
-        if spending.exact == 0 and not spending.pays(np.array([least])).all():
-            must = f"pay for at least one item; the cheapest is {least:.17g} {unit}"
-            raise invalid("budget", must, spending.budget)
 
-    return of_partitions()
+def _costs(task: TableTask) -> Iterator[tuple[Float64s, Indices]]:
+    """Yield costs and groups of what may be chosen in each partition."""
+    for partition in range(task.store.partitions):
+        table = read_table(task.store, [partition])
+        free = table["state"].to_numpy() == ItemState.AVAILABLE
+        yield table["cost"].to_numpy()[free], table["group"].to_numpy()[free].astype(np.int64)

@@ -338,8 +338,8 @@ def _solve(store: EmbeddingStore, job: ClusterJob, asked: tuple[int, list[Reques
     else:
         places = places_of(_clusters_of(job.centres, items), 2 * job.cluster_items)
     if requests is None:
-        paid = None if constraints is None else constraints.constraints.most_paid
-        requests = first_requests(places, job.n, job.k if paid is None else min(job.k, paid))
+        most = job.k if constraints is None else constraints.constraints.most_picks(job.k)
+        requests = first_requests(places, job.n, most)
     sequences = [_follow(job, items.take(places[one.cluster]), state[places[one.cluster]], one) for one in requests]
     random = math.fsum(_random_value(job, items.take(own)) for own in places.values())
     _write(store, name, sequences, len(items), random)

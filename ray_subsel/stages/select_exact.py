@@ -118,7 +118,7 @@ def load_shard(
     """Read some partitions."""
     items = store.read_partitions(partitions)
     if isinstance(objective, LogDeterminant):
-        return LeverageShard(items.ids, items.vectors, objective)
+        return LeverageShard.of(items.ids, items.vectors, objective)
     return RowShard.of(items.ids, items.vectors, workers, items.columns.get(UTILITY))
 
 

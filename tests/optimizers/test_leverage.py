@@ -30,7 +30,7 @@ def shards_of(X, parts, objective, seed=0):
     draw = np.random.default_rng(seed)
     where = draw.integers(parts, size=len(X)) if parts > 1 else np.zeros(len(X), dtype=int)
     groups = [draw.permutation(np.flatnonzero(where == part)) for part in range(parts)]
-    return [LeverageShard(ids.astype(np.int64), X[ids].copy(), objective) for ids in groups if len(ids)]
+    return [LeverageShard.of(ids.astype(np.int64), X[ids].copy(), objective) for ids in groups if len(ids)]
 
 
 def exact(X, k, parts, objective=None, **more):

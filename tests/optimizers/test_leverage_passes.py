@@ -9,17 +9,14 @@ from hypothesis import strategies as st
 
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import LogDeterminant
-from ray_subsel.objectives.kernels import kernel_of
-from ray_subsel.objectives.log_determinant import affine_rows
 from ray_subsel.optimizers import NaiveGreedy, Problem
 from ray_subsel.optimizers.leverage_passes import CACHED_BYTES, picks_by_passes, suits_passes
 
 
 def by_passes(X, f, k, **more):
-    rows = affine_rows(kernel_of(f.kernel), unit_rows(X))
-    scores = np.full(len(X), 1.0 / f.ridge)
-    assert suits_passes(rows, scores)
-    return picks_by_passes(rows, scores, f, k, **more)
+    rows = unit_rows(X)
+    assert suits_passes(rows, f)
+    return picks_by_passes(rows, f, k, **more)
 
 
 @settings(deadline=None, max_examples=60)
@@ -65,10 +62,9 @@ def test_it_stops_before_a_low_gain_and_tells_how_far_it_is():
 
 @pytest.mark.parametrize(("n", "d", "ridge", "suits"), [(100, 4, 1.0, True), (100, 4, 0.01, False)])
 def test_where_digits_would_be_lost_it_is_not_taken(n, d, ridge, suits):
-    rows = affine_rows(kernel_of("cosine"), unit_rows(np.ones((n, d))))
-    assert suits_passes(rows, np.full(n, 1.0 / ridge)) is suits
+    assert suits_passes(unit_rows(np.ones((n, d))), LogDeterminant(ridge=ridge)) is suits
 
 
 def test_rows_that_do_not_fit_are_not_taken():
-    rows = affine_rows(kernel_of("cosine"), unit_rows(np.ones((CACHED_BYTES // 8 // 100 + 1, 100), dtype=np.float32)))
-    assert not suits_passes(rows, np.ones(rows.rows.n))
+    rows = unit_rows(np.ones((CACHED_BYTES // 8 // 100 + 1, 100), dtype=np.float32))
+    assert not suits_passes(rows, LogDeterminant())

@@ -9,6 +9,7 @@ picks a draft would have kept: those up to the first that was not among the rows
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +186,7 @@ class _Walking:
         values, base, product, row_of, closed = passes.values, passes.base, passes.product, direction.row, -np.inf
         argmax, item, add, subtract, rounded = values.argmax, values.item, np.add, np.subtract, direction.rounded
         base_of, masks = base.item, self._masks or not plain
+        mask = (lambda: values) if masks else partial(add, values, base, values)
         more = 2 * direction.step_noise
         margin = 2 * direction.noise_now() + self._ties[turn + turns - 1]
         least = direction.least + 2 * (margin + turns * more)
@@ -194,7 +196,7 @@ class _Walking:
                 add(values, base, values)
             row = int(argmax())
             if not masks and base_of(row) == closed:  # an earlier pick: seldom
-                add(values, base, values)
+                mask()
                 row = int(argmax())
             top = item(row)
             values[row] = closed
@@ -202,8 +204,7 @@ class _Walking:
                 if top == closed:
                     break
                 values[row] = top
-                if not masks:
-                    add(values, base, values)
+                mask()
                 row = self._decide(values, top - margin)
                 values[row] = closed
             margin += more
@@ -216,8 +217,7 @@ class _Walking:
                 self._take(row)
                 if top < least and not direction.below(2 * margin - top):
                     break
-        if not masks:
-            add(values, base, values)
+        mask()
         made = len(order) - turn
         self.read += made
         self.evaluations += made * values.size
