@@ -2,9 +2,10 @@
 
 Ray's clients wait ``RAY_gcs_rpc_server_reconnect_timeout_s`` seconds, by default 60, for a GCS server that is gone, as
 one with Redis behind it may come back; then they end the process with lines of their own. Work that is given to a
-raylet that is gone waits without end. So both are asked for a connection every second. After half of that time without
-one the main thread is interrupted, as by Ctrl-C, and the block ends with a :class:`ResourceError`. The kernel accepts
-connections for a server that is busy or stopped, so a slow machine is no loss.
+raylet that is gone waits without end. So both are asked for a connection before the block begins, and every second
+then. After half of that time without one, or what leaves enough of it to end in order, the main thread is interrupted,
+as by Ctrl-C, and the block ends with a :class:`ResourceError`. The kernel accepts connections for a server that is busy
+or stopped, so a slow machine is no loss.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ PATIENCE, DEFAULT_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s", 60.0
 
 PERIOD, ANSWER = 1.0, 0.5
 """Seconds from one question to the next, and that an answer may take."""
+
+END = 7.0
+"""Seconds that are left for the end of a command, before Ray ends its process."""
 
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
@@ -76,11 +80,15 @@ def servers_of_ray() -> list[Server]:
 
 
 def seconds_of_patience() -> float:
-    """Return after how many seconds without an answer a server is lost: half of those after which Ray ends us."""
+    """Return after how many seconds without an answer a server is lost.
+
+    Half of those after which Ray ends the process, or ``END`` before it, whichever is earlier; at least a question.
+    """
     try:
-        return float(os.environ[PATIENCE]) / 2
+        patience = float(os.environ[PATIENCE])
     except (KeyError, ValueError):
-        return DEFAULT_PATIENCE / 2
+        patience = DEFAULT_PATIENCE
+    return max(PERIOD, min(patience / 2, patience - END))
 
 
 def lost() -> ResourceError | None:
@@ -111,8 +119,9 @@ def watched(servers: Sequence[Server], seconds: float, period: float = PERIOD) -
                 if not (in_main and _interrupt()):
                     log_line(f"subsel: {error}")
 
+    seen = {server: 0 for server in servers if server.answers()}  # else one that is lost at once was never seen
     thread = threading.Thread(
-        target=_watch, args=(servers, seconds, period, ended, strike), name="head-watch", daemon=True
+        target=_watch, args=(servers, seen, seconds, period, ended, strike), name="head-watch", daemon=True
     )
     thread.start()
     try:
@@ -129,13 +138,13 @@ def watched(servers: Sequence[Server], seconds: float, period: float = PERIOD) -
 
 def _watch(
     servers: Sequence[Server],
+    unanswered: dict[Server, int],
     seconds: float,
     period: float,
     ended: threading.Event,
     strike: Callable[[ResourceError], None],
 ) -> None:
     """Ask every server now and then; what counts are questions in a row, so time that this process slept is none."""
-    unanswered: dict[Server, int] = {}
     spent = 0.0
     while not ended.wait(max(0.0, period - spent)):
         began = time.monotonic()

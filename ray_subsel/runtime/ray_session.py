@@ -29,7 +29,7 @@ from ray_subsel.runtime.local_ray import (
     session_folder,
     start_patiently,
 )
-from ray_subsel.runtime.ray_output import ray_prints_apart
+from ray_subsel.runtime.ray_output import ray_prints_apart, shut_down_ray
 
 RAY_PURPOSE = "spread work over processes and machines"
 
@@ -148,15 +148,15 @@ class RaySession:
         bound_retries()
         import ray
 
+        self._stack.enter_context(ray_prints_apart())  # until Ray is shut down
         if not ray.is_initialized():
             check_open_files()
             folder = self._stack.enter_context(session_folder())
             with own_signals(), frugal_workers():
-                start_patiently(partial(_start, self._runtime.address, folder), ray.shutdown)
-            self._stack.callback(ray.shutdown)
+                start_patiently(partial(_start, self._runtime.address, folder), shut_down_ray)
+            self._stack.callback(shut_down_ray)
             self._began = True
         _quiet()
-        self._stack.enter_context(ray_prints_apart())
         self._stack.enter_context(watched(servers_of_ray(), seconds_of_patience()))
         ship(self._classes)
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]

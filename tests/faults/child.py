@@ -33,7 +33,7 @@ from pathlib import Path
 from ray_subsel import cli
 from ray_subsel.planning.policy import DEFAULT_POLICY, ON_RAY
 from ray_subsel.runtime.local_ray import bound_retries
-from ray_subsel.runtime.ray_output import ray_prints_apart
+from ray_subsel.runtime.ray_output import ray_prints_apart, shut_down_ray
 from ray_subsel.storage.run_directory import BEGUN
 
 STORE_BYTES, STEP_BYTES = 78 << 20, 64 << 20
@@ -136,7 +136,7 @@ def run_short_of_memory(arguments, policy, moment):
         status = cli.main(arguments, policy=policy, watch=filling_memory(moment, free // 3))
         said = Path(folder, "session_latest", "logs", "raylet.out").read_text(errors="replace")
         seen["killed"] = re.findall(r"Selected to kill: \(Task: .*?task name=([^,]+),.*?pid=(\d+)", said)
-        ray.shutdown()
+        shut_down_ray()
     return status
 
 

@@ -60,6 +60,12 @@ def test_what_ray_raises_after_the_loss_is_the_loss(listening):
             raise RuntimeError("lost an actor") from None
 
 
+def test_a_server_that_goes_before_it_is_asked_again_is_lost(listening):
+    with pytest.raises(ResourceError, match="its head node"), watched([named(listening)], seconds=0.3, period=0.1):
+        listening.close()
+        time.sleep(60)
+
+
 class Scripted(Server):
     """A server that answers as a script says, then always; it tells when the script is over."""
 
@@ -139,6 +145,10 @@ def test_half_of_rays_own_patience(monkeypatch):
     assert seconds_of_patience() == 30.0
     monkeypatch.setenv(PATIENCE, "300")
     assert seconds_of_patience() == 150.0
+    monkeypatch.setenv(PATIENCE, "10")
+    assert seconds_of_patience() == 3.0, "the end of a command takes up to 4 s"
+    monkeypatch.setenv(PATIENCE, "2")
+    assert seconds_of_patience() == 1.0
     monkeypatch.setenv(PATIENCE, "x")
     assert seconds_of_patience() == 30.0
 

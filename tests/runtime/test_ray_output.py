@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ray_subsel.runtime.progress import quiet
-from ray_subsel.runtime.ray_output import THREAD, ray_prints_apart
+from ray_subsel.runtime.ray_output import THREAD, ray_prints_apart, shut_down_ray
 
 SENTENCE = "1 worker(s) were killed due to the node running low on memory"
 KILLED = f"\x1b[33m(raylet)\x1b[0m {SENTENCE}. Refer to the docs.\nMore"
@@ -31,6 +31,24 @@ def test_ray_writes_to_standard_error_one_sentence_once_and_others_where_they_di
     said = capsys.readouterr()
     assert said.out == "the answer\n"
     assert said.err == f"Ray: {SENTENCE}\n"
+
+
+@pytest.mark.fault
+def test_what_ray_has_kept_back_is_told_when_it_is_shut_down(monkeypatch, capsys):
+    monkeypatch.setattr("ray.shutdown", lambda: sys.stdout.write(f"{KILLED}\n(raylet) Another. More\n"))
+    with ray_prints_apart():
+        as_ray(KILLED)
+        shut_down_ray()
+        sys.stdout.write("the answer\n")
+    said = capsys.readouterr()
+    assert said.out == "the answer\n"
+    assert said.err.startswith(f"Ray: {SENTENCE}\n")
+
+
+def test_outside_such_a_block_ray_prints_where_it_likes(monkeypatch, capsys):
+    monkeypatch.setattr("ray.shutdown", lambda: sys.stdout.write("leftover"))
+    shut_down_ray()
+    assert capsys.readouterr().out == "leftover"
 
 
 def test_quiet_is_quiet(capsys):
