@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -74,6 +75,8 @@ def current_workers() -> Workers:
     return _outer.get() or serial
 
 
+_COMPILED = tuple(EXTENSION_SUFFIXES)
+
 _outer: ContextVar[Workers | None] = ContextVar("outer", default=None)
 """The workers of the block that one is in; None within a worker, whose blocks are for it alone."""
 
@@ -89,12 +92,20 @@ def _within(workers: Workers) -> Iterator[None]:
 
 def _controller() -> Any:
     """Return what sets the threads of the libraries that are loaded; a module that came since may have brought one."""
-    return _scan(len(sys.modules))
+    return _scan(_extensions(len(sys.modules)))
 
 
 @lru_cache(maxsize=1)
-def _scan(modules: int) -> Any:
+def _extensions(modules: int) -> int:
+    """Return how many of the modules are compiled: others bring no library, and to look for those takes longer."""
     del modules
+    files = [getattr(one, "__dict__", {}).get("__file__") for one in list(sys.modules.values())]
+    return sum(type(file) is str and file.endswith(_COMPILED) for file in files)
+
+
+@lru_cache(maxsize=1)
+def _scan(extensions: int) -> Any:
+    del extensions
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -19,22 +19,12 @@ class ConstantGains:
     Attributes
     ----------
     gains : float64 array of shape (q,)
-    covered : callable
-        Returns what the candidate at a place adds to the coverage of the represented items, shape (m,).
-    left, matters : float64 arrays of shape (m,)
-        What is left until an item is saturated, and below which that changes gains.
-    chosen : list of int
-        Places of what :meth:`picks` told.
-    after : float64 array of shape (m,)
-        What is left then.
+    constant : callable
+        Returns up to which of some next picks, told as places, gains are constant before it.
     """
 
     gains: Float64s
-    covered: Callable[[int], Float64s]
-    left: Float64s
-    matters: Float64s
-    chosen: list[int] = field(init=False, default_factory=list)
-    after: Float64s = field(init=False)
+    constant: Callable[[list[int]], int]
 
     def picks(self, outside: float, rounding: float, unit: float) -> tuple[list[int], list[float]]:
         """Return what greedy chooses, as places, and the gains; of some that tie the first.
@@ -56,19 +46,5 @@ class ConstantGains:
             place = min(open_places[:tied])
             open_places.remove(place)
             chosen.append(place)
-        self.chosen = chosen[: self._constant(chosen)]
-        return self.chosen, [gains[place] for place in self.chosen]
-
-    def _constant(self, chosen: list[int]) -> int:
-        """Return up to which pick gains were constant before it."""
-        self.after = left = self.left.copy()
-        for place in chosen:
-            left -= self.covered(place)
-        if not (left < self.matters).any():
-            return len(chosen)
-        left[:] = self.left
-        for turn, place in enumerate(chosen):
-            left -= self.covered(place)
-            if (left < self.matters).any():
-                return turn + 1
-        return len(chosen)
+        chosen = chosen[: self.constant(chosen)]
+        return chosen, [gains[place] for place in chosen]

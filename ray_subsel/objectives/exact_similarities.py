@@ -19,8 +19,8 @@ from ray_subsel.objectives.similarity_block import multiply, unit_vectors
 _BLOCK_BYTES = 4 << 20
 _EXACT_BYTES = 256 << 20  # float64 vectors that are kept
 _FIRST, _AHEAD = 32, 64  # rows that are computed ahead, at first and at most
-_SURE = 256  # that are computed together where all will be asked for
 _SHARE, _NUMBERS = 0.12, 44  # of the rows, which cost as much as a block, and its memory as numbers of a vector
+_PART, _PART_NUMBERS = 256, 1 << 17  # represented items at least, and similarities, that stay in a processor's cache
 _PAIRS = 1 << 17  # numbers of vectors that are multiplied two by two
 _LEVEL = 1.8  # picks that cost as much as a level
 
@@ -51,7 +51,6 @@ class ExactSimilarities:
     _read_ahead: ReadAhead = field(init=False)
     _one: Float64s = field(init=False)
     _which: int = field(init=False, default=-1)
-    _candidates: int = field(init=False, default=0)  # rows of them that were computed
 
     def __post_init__(self) -> None:
         to = self.to
@@ -83,9 +82,9 @@ class ExactSimilarities:
         """Tell whether a candidate's similarities are there."""
         return item in self._place
 
-    def together(self, sure: int = 0) -> int:
-        """Return how many candidates :meth:`expect` is best told, of whom so many will surely be asked for."""
-        return max(self._read_ahead.size, min(_SURE, len(self._ahead) // 2, sure - self._candidates))
+    def together(self) -> int:
+        """Return how many candidates :meth:`expect` is best told."""
+        return self._read_ahead.size
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates that will be asked for, by one product; the oldest others go."""
@@ -104,7 +103,6 @@ class ExactSimilarities:
         return new
 
     def _fill(self, items: Indices, rows: Float64s) -> None:
-        self._candidates += items.size
         if self._items is None:
             for part, block in self.to.similarities(items):
                 rows[:, part] = block
@@ -112,6 +110,21 @@ class ExactSimilarities:
             multiply(self.to.kernel, self._vectors(items), self._items, rows)
         if self.positive:
             np.maximum(rows, 0.0, out=rows)
+
+    def parts(self, items: Indices) -> Iterator[tuple[slice, Float64s]]:
+        """Yield the similarities of candidates to parts of the represented items, which are not kept."""
+        own = self._items
+        found = self.to.similarities(items) if own is None else self._parts_of(own, items)
+        for part, block in found:
+            yield part, np.maximum(block, 0.0, out=block) if self.positive else block
+
+    def _parts_of(self, own: Float64s, items: Indices) -> Iterator[tuple[slice, Float64s]]:
+        vectors, step = self._vectors(items), min(self.to.m, max(_PART, _PART_NUMBERS // max(1, items.size)))
+        space = np.empty(items.size * step)
+        for start, stop in ranges(self.to.m, step):
+            block = space[: items.size * (stop - start)].reshape(items.size, stop - start)
+            multiply(self.to.kernel, vectors, own[start:stop], block)
+            yield slice(start, stop), block
 
     def _vectors(self, items: Indices) -> Float64s:
         own = self._items if self.to.items is self.to.candidates else None

@@ -8,7 +8,7 @@ from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float64s
 from ray_subsel.objectives.represented import Represented
 
-_CANDIDATES, _AT_ONCE = 2048, 1024  # that are looked at, at most, and together
+_CANDIDATES, _AT_ONCE = 1024, 512  # that are looked at, at most, and together
 _PROBES, _PROBED = 96, 1 << 16  # represented items whose levels are foretold, at most, and numbers of their vectors
 
 

@@ -75,7 +75,7 @@ def positive_sums(to: Represented, items: NDArray[np.float32]) -> tuple[Float64s
     to : Represented
         Of an affine kernel; the ground set represents itself.
     items : float32 array of shape (n, d)
-        Its unit vectors.
+        Its unit vectors, as :func:`~ray_subsel.objectives.similarity_block.unit_vectors` returns them.
 
     Returns
     -------
@@ -104,9 +104,10 @@ def positive_sums(to: Represented, items: NDArray[np.float32]) -> tuple[Float64s
         rows = items[start:stop]
         sums[start:stop] = rows @ total
         squares[start:stop] = np.einsum("ij,ij->i", rows @ single, rows)
-    # of the copies in float32, of each block's sum of squares, and of two sums over d; |x| = 1, so sum_i <x, i>^2 <= n
-    error = n * (_SUMMED + 4.0 * d + 32.0) * 2.0**-24
-    lost = n * 2.0**-21
+    # of vectors in float32, of norms within 2^-22 of 1, of each block's sum of squares, and of two sums over d;
+    # |x| = 1, so sum_i <x, i>^2 <= n
+    error = n * (_SUMMED + 4.0 * d + 64.0) * 2.0**-24
+    lost = n * 2.0**-20
     sums = slope * sums + shift * n
     squares = slope**2 * squares + 2.0 * shift * (sums - shift * n) + n * shift**2
     lower, upper = _enclosed(sums, squares + slope**2 * error + 4.0 * lost, n)

@@ -7,7 +7,7 @@ selections it never does, and hardly a similarity but those of the picks is comp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ray_subsel.core.types import Float64s, Indices, Mask
 from ray_subsel.objectives.constant_gains import ConstantGains
+from ray_subsel.objectives.early_gains import EarlyGains
 from ray_subsel.objectives.exact_similarities import ExactSimilarities, doubles_pay
-from ray_subsel.objectives.few_negatives import FewNegatives
 from ray_subsel.objectives.levels import Change, Levels
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import Similarities, upward
@@ -54,8 +54,8 @@ class Saturation(Levels):
         A similarity in W at or below it is 0 or less.
     picks : int
         About how many candidates will be chosen.
-    rough : FewNegatives or None
-        By which gains are known, and coverage bounded, while no level is below a similarity.
+    early : EarlyGains or None
+        By which gains are known, and coverage bounded, while no level is below a similarity; None where W is exact.
     """
 
     rise: ClassVar[bool] = False
@@ -75,12 +75,7 @@ class Saturation(Levels):
     weights: NDArray[Any]
     none: float = 0.0
     picks: int = 0
-    rough: FewNegatives | None = None
-    _constant: dict[int, float] = field(default_factory=dict)  # gains, while no level is below a similarity
-    _foreseen: tuple[Indices, ConstantGains] | None = None
-    _bounded: bool = False  # whether what some picks cover is only bounded
-    _early: list[int] = field(default_factory=list)  # picks before any level was below a similarity
-    _over: Float64s | None = None  # what they may have covered, where that is only bounded
+    early: EarlyGains | None = None
     _taken: int = 0
     _moved: int = 0
     _slack: float | None = None  # that of the time before no level was below a similarity is as good
@@ -115,22 +110,20 @@ class Saturation(Levels):
         """Return the marginal gain of a candidate in float64."""
         if self._done:
             return 0.0
-        rough = self._rough_now
-        if rough is not None and item not in rough.gains:
-            self.expect(np.array([item]))
-            rough = self._rough_now
-        if rough is not None:
-            return rough.gains[item]
+        early = self._early_now
+        if early is not None:
+            if item not in early.gains:
+                early.expect(np.array([item]))
+            return early.gains[item]
         items, covered = self._covered(item)
         return float(covered @ self.to.weights[items])
 
     def take(self, item: int) -> None:
         """Choose a candidate."""
-        rough = self._rough_now
-        items, covered = self._covered(item) if rough is None else (slice(None), rough.most(item))
-        if self._idle:
-            self._early.append(item)
-            self._bounded |= rough is not None
+        if self._early_now is not None:
+            self._take_early([item])
+            return
+        items, covered = self._covered(item)
         self._seen, self._taken = None, self._taken + 1
         if covered.any():
             self.until[items] -= covered
@@ -140,73 +133,66 @@ class Saturation(Levels):
     def foresees(self, item: int) -> int:
         """Return among how many candidates to look while gains are constant."""
         del item
-        return _FORESEEN if self._idle and self.exact is not None else 0
+        return 0 if self._early_now is None else _FORESEEN
 
     def ready(self, items: Indices) -> Mask:
-        """Return whose similarities are there."""
-        rows = self._rough_now or self.exact
-        assert rows is not None
-        return np.array([rows.expects(item) for item in items.tolist()])
+        """Return whose gains are known."""
+        assert self.early is not None
+        return np.array([item in self.early.gains for item in items.tolist()])
 
     def foresight(self, items: Indices) -> ConstantGains:
         """Return the gains of some candidates while they are constant."""
-        assert self.exact is not None
-        rough, exact, weights = self._rough_now, self.exact, self.to.weights
-        gains = self._constant if rough is None else rough.gains
-        for item in items.tolist():
-            if item not in gains:
-                gains[item] = float(exact.row(item) @ weights)
-        known = np.array([gains[item] for item in items.tolist()])
-        row = exact.row if rough is None else rough.most
-        found = ConstantGains(known, lambda place: row(int(items[place])), self.until, self.highest)
-        self._foreseen = items, found
-        return found
+        early, places = self.early, items.tolist()
+        assert early is not None
+        room = self.begun - self.highest
+        known = np.array([early.gains[item] for item in places])
+        return ConstantGains(known, lambda chosen: early.constant([places[place] for place in chosen], room))
 
     def take_run(self, items: Indices) -> None:
         """Choose candidates, before each of which gains were constant."""
-        assert self.exact is not None
-        assert self._foreseen is not None
-        candidates, found = self._foreseen
-        if np.array_equal(candidates[found.chosen], items):
-            self.until = found.after
-        else:
-            rough = self._rough_now
-            for item in items.tolist():
-                self.until -= self.exact.row(item) if rough is None else rough.most(item)
-        self._early += items.tolist()
-        self._bounded |= self._rough_now is not None
-        self._foreseen = None
-        self._seen, self._taken = None, self._taken + items.size
+        self._take_early(items.tolist())
+
+    def _take_early(self, items: list[int]) -> None:
+        """Choose candidates while no level is below a similarity."""
+        early = self.early
+        assert early is not None
+        early.take(items)
+        self._taken += len(items)
+        self.until = self.begun - early.covered
+        if (self.until < self.highest).any():
+            early.tighten()
+            self.until = self.begun - early.covered
+            if self.known.any() and (self.until < self.highest).any():
+                early.settle()
+                self.until = self.begun - early.covered
         self._count()
-        self._done = not self.until.any()
 
     def wants(self, item: int) -> int:
         """Return how many candidates a product takes, where this one's similarities are not there yet."""
-        rough = self._rough_now
-        if rough is not None:
-            return 0 if item in rough.gains else rough.together(self.picks)
+        early = self._early_now
+        if early is not None:
+            return 0 if item in early.gains else early.together(self.picks)
         if self._done or self.exact is None or self.exact.expects(item) or self._few(item):
             return 0
-        return self.exact.together(self.picks if self._idle else 0)
+        return self.exact.together()
 
     def expect(self, items: Indices) -> None:
         """Compute the similarities of candidates by one product."""
+        if self._early_now is not None:
+            self._early_now.expect(items)
+            return
         assert self.exact is not None
-        if self._rough_now is not None:
-            if self._rough_now.expect(items):
-                return
-            self.rough = None
         self._seen = None  # rows may be written over
         self.exact.expect(items)
 
     def gains_seen(self, items: Indices) -> Float64s | None:
         """Return the gains of candidates that were looked at together."""
-        rough = self._rough_now
-        return None if rough is None else np.array([rough.gains[item] for item in items.tolist()])
+        early = self._early_now
+        return None if early is None else np.array([early.gains[item] for item in items.tolist()])
 
     @property
-    def _rough_now(self) -> FewNegatives | None:
-        return self.rough if self._idle else None
+    def _early_now(self) -> EarlyGains | None:
+        return self.early if self._idle else None
 
     @property
     def moved(self) -> int:
@@ -225,8 +211,6 @@ class Saturation(Levels):
         low = (self.until < self.highest).nonzero()[0]
         if not low.size:
             return
-        if self._idle and self._bounded:
-            self._over = self.begun - self.until
         self._slack, self._idle = None, False
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:
@@ -252,12 +236,11 @@ class Saturation(Levels):
         if soon.size > most:
             soon = np.sort(soon[np.argpartition(self.until[soon] - self.highest[soon], most - 1)[:most]])
         items, sums, covered = np.union1d(fresh, soon), np.zeros(self.to.m), np.zeros(self.to.m)
-        early = np.array(self._early, dtype=np.int64)
+        early = np.array([] if self.early is None else self.early.picks, dtype=np.int64)
         for part, candidates, rows in exact.item_rows(items):
             sums[items[part]] += rows.sum(axis=1)
-            if self._over is not None:
-                first, last, _ = candidates.indices(self.W.n)
-                covered[items[part]] += rows[:, early[(early >= first) & (early < last)] - first].sum(axis=1)
+            first, last, _ = candidates.indices(self.W.n)
+            covered[items[part]] += rows[:, early[(early >= first) & (early < last)] - first].sum(axis=1)
             self.W.hold(items[part], candidates, rows)
         self._begin(items, sums, covered)
 
@@ -266,14 +249,14 @@ class Saturation(Levels):
         more = self.alpha * sums[items] - self.begun[items]
         self.until[items] += more
         self.begun[items] += more
-        if self._over is not None:
-            self.until[items] += self._over[items] - covered[items]
+        if self.early is not None:
+            self.until[items] += self.early.covered[items] - covered[items]
         self.known[items] = True
 
     def _go_on_exact(self) -> None:
         """Compute all levels that are not known: W is float64 now."""
         covered = np.zeros(self.to.m)
-        for item in self._early if self._over is not None else []:
+        for item in [] if self.early is None else self.early.picks:
             covered += np.maximum(self.W.column(item), 0.0)
         self._begin((~self.known).nonzero()[0], self.W.positive_sums(), covered)
         self.exact, self.error, self.none = None, 0.0, 0.0
@@ -306,8 +289,5 @@ class Saturation(Levels):
         return True
 
     def _see(self, item: int, items: Indices | slice, similarities: NDArray[Any]) -> None:
-        if self._idle and self.exact is not None and isinstance(items, slice):
-            self._seen = item, items, similarities  # which are positive, and no more than what is left
-            return
         covered = np.maximum(similarities, 0.0)
         self._seen = item, items, np.asarray(np.minimum(covered, self.until[items], out=covered), dtype=np.float64)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ray_subsel.core.types import Float64s
+from ray_subsel.objectives.early_gains import EarlyGains
 from ray_subsel.objectives.exact_similarities import ExactSimilarities
-from ray_subsel.objectives.few_negatives import FewNegatives
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.saturation import Saturation
 from ray_subsel.objectives.similarities import ROWS, Similarities
@@ -58,13 +58,13 @@ def left_to_saturate(
         begun, known = alpha * np.maximum(least, 0.0), ~known
     # the error covers the rounding of levels too: they are above what is left, less the kernel's error, nowhere
     exact, e = (None, 0.0) if error is None else (ExactSimilarities(to, positive=True), error + 2.0**-22)
-    rough = FewNegatives(W, exact, e) if exact is not None and W.mostly_positive else None
+    early = None if exact is None else EarlyGains(W, exact, e, W.mostly_positive)
     far = np.full(to.m, np.inf)
     level = far.astype(W.dtype)
     none = 0.0 if to.kernel.affine() == (1.0, 0.0) and to.never_negative else -e
     levels = Saturation(
         to, W, e, exact, alpha, highest + e, begun.copy(), begun, known, far, level, level.copy(),
-        to.weights.astype(W.dtype), none, picks, rough,
+        to.weights.astype(W.dtype), none, picks, early,
     )  # fmt: skip
     levels.start()
     return levels, total if np.isinf(levels.level).all() else None

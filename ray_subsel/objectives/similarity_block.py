@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ray_subsel.core.pages import empty_array
 from ray_subsel.core.threads import Workers, block_workers, ranges, serial
 from ray_subsel.core.types import Float64s, Indices
 from ray_subsel.core.unit_rows import UnitRows
@@ -22,6 +23,7 @@ _SUMMED, _COLUMNS = 384, 1280  # rows and columns that are summed together
 _BLOCK_BYTES = 4 << 20
 _MIRROR_BYTES = 1000  # a vector; products of shorter ones cost less than to copy them
 _PROBES, _NEGATIVE = 8, 1 / 256  # rows that tell whether hardly a similarity is negative, and how many may be
+_NO_MOMENTS = 1 / 8  # that are negative, from which sums are not bounded closely by moments
 _HELD = 64  # rows that there is room for at first
 _ROWS_A_LOOK = 16  # of those that are held are summed while one column is computed
 _KEEP_BYTES = 2048  # a vector; products of longer ones cost more than the memory
@@ -129,7 +131,7 @@ class ComputedSimilarities(Similarities):
         if self._kept is not None:
             return self._kept.positive_sums()
         own = self.items is self.candidates
-        sums, space = np.zeros(self.m), np.empty(_SUMMED * _COLUMNS, dtype=self.dtype)
+        sums, space = np.zeros(self.m), empty_array((_SUMMED * _COLUMNS,), self.dtype)
         ones = np.ones(_COLUMNS, dtype=self.dtype)
         for start, stop in ranges(self.m, _SUMMED):
             for left in range(start if own else 0, self.n, _COLUMNS):
@@ -144,15 +146,15 @@ class ComputedSimilarities(Similarities):
 
     def enclosed_sums(self) -> tuple[Float64s, Float64s]:
         """Return what the sums of positive similarities are not below and not above, but for the error of W."""
-        enclosed = moment_bounds.positive_sums(self.to, self.items) if self.to.mirrored else None
-        if enclosed is not None:
-            self._mostly_positive = True
-            return enclosed
         if self.to.mirrored:
             probes = np.unique(np.linspace(0, self.m - 1, min(_PROBES, self.m)).astype(np.int64))
             found = np.empty((probes.size, self.n), dtype=self.dtype)
             multiply(self.to.kernel, self.items[probes], self.candidates, found)
-            self._mostly_positive = bool(np.count_nonzero(found < 0.0) <= _NEGATIVE * found.size)
+            negative = np.count_nonzero(found < 0.0) / found.size
+            enclosed = moment_bounds.positive_sums(self.to, self.items) if negative <= _NO_MOMENTS else None
+            self._mostly_positive = enclosed is not None or bool(negative <= _NEGATIVE)
+            if enclosed is not None:
+                return enclosed
         sums, lost = self.positive_sums(), 1.01 * _COLUMNS * float(np.finfo(self.dtype).eps) / 2  # of terms >= 0
         return sums * (1.0 - lost), sums * (1.0 + lost)
 
@@ -270,8 +272,12 @@ def multiply(kernel: Kernel, A: NDArray[Any], B: NDArray[Any], out: NDArray[Any]
 
 
 def unit_vectors(rows: UnitRows, dtype: type[np.floating[Any]]) -> NDArray[Any]:
-    """Return all unit vectors in one array, shape (n, d)."""
-    unit = np.empty((rows.n, rows.d), dtype=dtype)
+    """Return all unit vectors in one array, shape (n, d): X itself where it is of that type and nearly of norm 1."""
+    X = rows.as_is
+    if dtype == np.float32 and X is not None and X.dtype == dtype and X.flags.c_contiguous:
+        return X
+    unit = empty_array((rows.n, rows.d), dtype)
     for start, stop in rows.blocks():
-        unit[start:stop] = rows.slice(start, stop)
+        some = slice(start, stop)
+        np.multiply(rows.X[some], rows.scale[some, None], out=unit[some], dtype=np.float64, casting="same_kind")
     return unit

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives.exact_similarities import ExactSimilarities
 from ray_subsel.objectives.represented import represent
 from ray_subsel.objectives.similarities import KeptSimilarities, SimilaritiesAbove
-from ray_subsel.objectives.similarity_block import ComputedSimilarities, similarity_block
+from ray_subsel.objectives.similarity_block import ComputedSimilarities, similarity_block, unit_vectors
 
 
 def cloud(n: int, d: int, seed: int) -> np.ndarray:
@@ -116,14 +117,24 @@ def test_what_was_computed_ahead_stays_until_the_memory_is_full() -> None:
     assert [item for item in range(50) if exact.expects(item)] == [0, 4, 5, 6, 7]
 
 
-def test_as_many_are_computed_together_as_will_surely_be_asked_for_and_there_is_room_for() -> None:
-    exact = ExactSimilarities(represent(cloud(600, 6, 0), None, None, "cosine"))
-    first = exact.together()
-    assert exact.together(100) == 100 > first
-    exact.expect(np.arange(100))
-    assert exact.together(110) == 10
-    assert exact.together(100) == exact.together() == 8
-    assert exact.together(10_000) <= 300
+@pytest.mark.parametrize("positive", [True, False])
+def test_parts_are_not_kept(positive: bool) -> None:
+    to = represent(cloud(600, 6, 0), None, None, "cosine")
+    exact, some = ExactSimilarities(to, positive=positive), np.array([5, 599, 0])
+    wanted = to.kernel.of(to.candidates.take(some), to.items.slice(0, 600))
+    for part, block in exact.parts(some):
+        np.testing.assert_allclose(block, np.maximum(wanted[:, part], 0.0 if positive else -1.0), atol=1e-14)
+    assert not exact.expects(5)
+
+
+@pytest.mark.parametrize(("norm", "dtype", "same"), [(1, "f4", True), (2, "f4", False), (1, "f8", False)])
+def test_rows_of_norm_1_are_not_copied(norm: float, dtype: str, same: bool) -> None:
+    X = cloud(90, 6, 0).astype(np.float64)
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True) * norm).astype(dtype)
+    found, wanted = unit_vectors(unit_rows(X), np.float32), X.astype(np.float64) / norm
+    assert found.dtype == np.float32
+    assert np.shares_memory(found, X) is same
+    np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=2.0**-22)
 
 
 def test_rows_that_are_held_are_not_computed_again_until_all_are_kept() -> None:

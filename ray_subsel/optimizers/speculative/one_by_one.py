@@ -166,7 +166,7 @@ class _Walking:
     def _alone(self, turns: int) -> bool:
         """Make so many picks with a pass each; False where no unit is left."""
         until = len(self.order) + turns
-        self.passes.expect(turns)
+        self.passes.expect(self.read + turns)
         while (turn := len(self.order)) < until:
             if turn >= self.direction.until:
                 self._widen_or_not()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ray_subsel.core.pages import empty_array
 from ray_subsel.core.threads import Workers, ranges, serial
 from ray_subsel.core.types import Floats, Indices
 from ray_subsel.core.unit_rows import UnitRows
@@ -13,11 +14,8 @@ from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 
 COLUMN_NUMBERS = 3 << 19
 """Up to so many numbers X is copied by columns for many passes: one takes 0.5 to 0.9 of the time."""
-_COPY_PASSES = 64  # for which that pays; twice the dimension, where that is less
+_COPY_PASSES = 48  # for which that pays; twice the dimension, where that is less
 _COPIED_NUMBERS = 1 << 13
-_HUGE_NUMBERS = (
-    1 << 20
-)  # of 4 bytes: numpy asks Linux for huge pages then, and new pages are most of the time of a copy
 
 
 class Passes:
@@ -110,10 +108,11 @@ def by_columns(rows: UnitRows) -> bool:
 
 def _columns(rows: UnitRows) -> Floats:
     """Return the unit vectors, rounded, shape (n, d), column after column in memory."""
-    numbers = rows.d * rows.n
-    some = np.empty(max(numbers, _HUGE_NUMBERS if numbers > _HUGE_NUMBERS // 4 else 0), dtype=rows.working_dtype)
-    memory: Floats = some[:numbers].reshape(rows.d, rows.n)
-    single = memory.dtype == np.float32
+    memory: Floats = empty_array((rows.d, rows.n), rows.working_dtype)
+    single, X = memory.dtype == np.float32, rows.as_is
     for start, stop in ranges(rows.n, max(16, _COPIED_NUMBERS // rows.d)):
-        memory[:, start:stop] = (rows.single(slice(start, stop)) if single else rows.slice(start, stop)).T
+        if X is not None:
+            memory[:, start:stop] = X[start:stop].T
+        else:
+            memory[:, start:stop] = (rows.single(slice(start, stop)) if single else rows.slice(start, stop)).T
     return np.asarray(memory.T)
