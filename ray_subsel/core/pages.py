@@ -22,6 +22,6 @@ def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = math.prod(shape) * kind.itemsize
     if size < _WORTH:
         return np.empty(shape, dtype=kind)
-    memory = np.empty(max(size + _PAGE, _ASKED), dtype=np.uint8)
+    memory = np.empty(max(-(-size // _PAGE) * _PAGE + _PAGE, _ASKED), dtype=np.uint8)  # whole pages, wherever it begins
     start = -memory.__array_interface__["data"][0] % _PAGE
     return memory[start : start + size].view(kind).reshape(shape)

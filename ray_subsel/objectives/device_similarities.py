@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ray_subsel.core.device import Device, device
 from ray_subsel.core.threads import ranges
 from ray_subsel.core.types import Float32s, Float64s, Indices
+from ray_subsel.core.unit_rows import UnitRows
 from ray_subsel.objectives.represented import Represented
 from ray_subsel.objectives.similarities import Similarities
 from ray_subsel.objectives.similarity_block import unit_vectors
@@ -42,8 +43,8 @@ class DeviceSimilarities(Similarities):
         own = to.items is to.candidates
         self.m, self.n, self.dtype, self.together = to.m, to.candidates.n, np.dtype(np.float32), _TOGETHER
         self._there, self._never_zero, self._affine = there, never_zero, to.kernel.affine() or (1.0, 0.0)
-        self._items = there.send(unit_vectors(to.items, there.single))
-        self._candidates = self._items if own else there.send(unit_vectors(to.candidates, there.single))
+        self._items = self._sent(to.items)
+        self._candidates = self._items if own else self._sent(to.candidates)
         self._symmetric = own
         self._block: Any = None
         if 4 * self.m * self.n <= most_bytes:
@@ -51,6 +52,11 @@ class DeviceSimilarities(Similarities):
             for start, stop in there.parts(self.m, self.n):
                 block[start:stop].copy_(self._product(self._items[start:stop], self._candidates))
             self._block = block
+
+    def _sent(self, rows: UnitRows) -> Any:
+        """Return all unit vectors there; what was given there may be of a narrower type."""
+        vectors = unit_vectors(rows, self._there.single)
+        return self._there.send(vectors).to(self._there.empty((0,), vectors.dtype).dtype)
 
     @staticmethod
     def of(to: Represented, most_bytes: int, *, never_zero: bool = False) -> DeviceSimilarities | None:

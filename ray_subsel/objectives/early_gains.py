@@ -96,9 +96,10 @@ class EarlyGains:
     def _by_single(self, items: Indices) -> bool:
         """Look at candidates in float32 and return true, unless many of their similarities may be negative."""
         to, block = self.exact.to, self.W.columns(items)
-        which, rows = np.divmod((block < self.error).ravel().nonzero()[0], self.W.m)
-        if which.size > _SHARE * block.size:
+        unsure = (block < self.error).ravel()
+        if np.count_nonzero(unsure) > _SHARE * block.size:
             return False
+        which, rows = np.divmod(unsure.nonzero()[0], self.W.m)
         affine = to.kernel.affine()
         assert affine is not None
         if self._total is None:
@@ -109,7 +110,7 @@ class EarlyGains:
         negative = np.minimum(self.exact.pairs(items[which], rows), 0.0)
         sums -= np.bincount(which, weights=negative, minlength=items.size)
         self.gains |= zip(items.tolist(), sums.tolist(), strict=True)
-        if 4 * self.W.m * (len(self._rows) + len(block)) <= ROWS_BYTES:
+        if not self.W.kept and 4 * self.W.m * (len(self._rows) + len(block)) <= ROWS_BYTES:
             self._rows |= zip(items.tolist(), block, strict=True)
         if self._loose:
             self.covered += self._most(block)
@@ -138,6 +139,10 @@ class EarlyGains:
             for block in self._columns(self.picks):
                 self.covered += self._most(block)
 
+    def end(self) -> None:
+        """Keep only the picks and what they cover: gains are no longer constant."""
+        self._rows, self._next = {}, None
+
     def settle(self) -> None:
         """Find in float64 what the picks cover."""
         new, self._settled = self.picks[self._settled :], len(self.picks)
@@ -156,11 +161,11 @@ class EarlyGains:
         room : float64 array of shape (m,)
             As much as may be covered.
         """
-        if self._loose and (self.covered + self._again(items) <= room).all():
+        if not items or (self._loose and (self.covered + self._again(items) <= room).all()):
             return len(items)
         self.tighten()
         covered = self.covered.copy()
-        for start, block in zip(range(0, len(items), _COVERED), self._columns(items), strict=True):
+        for start, block in zip(range(0, len(items), self._together), self._columns(items), strict=True):
             after = covered + self._most(block)
             if (after > room).any():
                 for turn in range(len(block)):
@@ -184,11 +189,16 @@ class EarlyGains:
 
     def _columns(self, items: list[int]) -> Iterator[NDArray[Any]]:
         """Yield the similarities in W of some candidates, some at a time."""
-        for start, stop in ranges(len(items), _COVERED):
+        for start, stop in ranges(len(items), self._together):
             some = items[start:stop]
             rows = [self._rows.get(item) for item in some]
             known = [row for row in rows if row is not None]
             yield np.array(known) if len(known) == len(some) else self.W.columns(np.array(some))
+
+    @property
+    def _together(self) -> int:
+        """Of how many candidates what they cover is added up together."""
+        return max(1, min(_COVERED, ROWS_BYTES // (8 * self.W.m)))
 
     def _most(self, block: NDArray[Any]) -> Float64s:
         """Return what the positive similarities of some candidates do not exceed together, shape (m,)."""

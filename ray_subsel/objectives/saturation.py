@@ -211,6 +211,8 @@ class Saturation(Levels):
         low = (self.until < self.highest).nonzero()[0]
         if not low.size:
             return
+        if self._early_now is not None:
+            self._early_now.end()
         self._slack, self._idle = None, False
         fresh = low[~self.known[low]]
         if fresh.size and self.exact is not None:

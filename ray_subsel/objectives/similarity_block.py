@@ -152,7 +152,7 @@ class ComputedSimilarities(Similarities):
             multiply(self.to.kernel, self.items[probes], self.candidates, found)
             negative = np.count_nonzero(found < 0.0) / found.size
             enclosed = moment_bounds.positive_sums(self.to, self.items) if negative <= _NO_MOMENTS else None
-            self._mostly_positive = enclosed is not None or bool(negative <= _NEGATIVE)
+            self._mostly_positive = bool(negative <= (_NEGATIVE if enclosed is None else 2 * _NEGATIVE))
             if enclosed is not None:
                 return enclosed
         sums, lost = self.positive_sums(), 1.01 * _COLUMNS * float(np.finfo(self.dtype).eps) / 2  # of terms >= 0

@@ -27,7 +27,10 @@ _TOLD = 64  # picks between two reports of progress
 def suits_passes(rows: UnitRows, objective: LogDeterminant) -> bool:
     """Tell whether to follow the scores of the empty set: rows fit, and no score falls so far that digits are lost."""
     fits = 8 * rows.n * (rows.d + 4) <= CACHED_BYTES  # and a shift, scores, their falls, what is compared
-    return fits and rows.device is None and LOST * math.exp(objective.first_gain) <= 1.0
+    if not fits or rows.device is not None:
+        return False
+    largest = float(kernel_of(objective.kernel).own(rows).max())
+    return LOST * (1.0 + largest / objective.ridge) <= 1.0
 
 
 def picks_by_passes(

@@ -102,11 +102,12 @@ def forget() -> None:
 
 
 @contextmanager
-def watched(servers: Sequence[Server], seconds: float, period: float = PERIOD) -> Iterator[None]:
+def watched(servers: Sequence[Server], seconds: float, period: float = PERIOD, *, own: bool = False) -> Iterator[None]:
     """End the block with a ResourceError where a server does not accept connections for so many seconds.
 
-    A server that has never answered is not watched: its port may be closed to this machine. Outside the main thread
-    the block cannot be interrupted; the loss is then told, and whatever Ray raises for it is the ResourceError.
+    A server that has never answered is not watched, as its port may be closed to this machine, unless this process has
+    started it (``own``). Outside the main thread the block cannot be interrupted; the loss is then told, and whatever
+    Ray raises for it is the ResourceError.
     """
     forget()
     in_main = threading.current_thread() is threading.main_thread()
@@ -119,7 +120,7 @@ def watched(servers: Sequence[Server], seconds: float, period: float = PERIOD) -
                 if not (in_main and _interrupt()):
                     log_line(f"subsel: {error}")
 
-    seen = {server: 0 for server in servers if server.answers()}  # else one that is lost at once was never seen
+    seen = {server: 0 for server in servers if own or server.answers()}  # also those that are lost at once
     thread = threading.Thread(
         target=_watch, args=(servers, seen, seconds, period, ended, strike), name="head-watch", daemon=True
     )

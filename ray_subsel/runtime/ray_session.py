@@ -157,11 +157,11 @@ class RaySession:
             self._stack.callback(shut_down_ray)
             self._began = True
         _quiet()
-        self._stack.enter_context(watched(servers_of_ray(), seconds_of_patience()))
+        local = self._began and self._runtime.address in ("auto", "local") and not in_a_cluster()
+        self._stack.enter_context(watched(servers_of_ray(), seconds_of_patience(), own=local))
         ship(self._classes)
         total = ray.cluster_resources()  # type: ignore[no-untyped-call]
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        local = self._began and self._runtime.address in ("auto", "local") and not in_a_cluster()
         return Resources(total.get("CPU", 1.0), total.get("GPU", 0.0), len(alive), local)
 
 

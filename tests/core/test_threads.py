@@ -1,7 +1,9 @@
 """Blocks on threads: the same results, in order, and nothing left behind."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,6 +25,23 @@ def test_results_come_in_order_and_the_blas_gets_its_threads_back(threads):
             assert set(blas_threads()) == {1}
             assert workers(lambda start, stop: (start, stop), ranges(10, 4)) == [(0, 4), (4, 8), (8, 10)]
         assert blas_threads() == before
+
+
+def test_libraries_are_looked_for_again_where_a_compiled_module_has_come(monkeypatch):
+    looked = []
+
+    class Controller(threadpoolctl.ThreadpoolController):
+        def __init__(self):
+            looked.append(self)
+            super().__init__()
+
+    monkeypatch.setattr(threadpoolctl, "ThreadpoolController", Controller)
+    for name, file, wanted in [("first", "a.so", 1), ("plain", "a.py", 1), ("bare", None, 1), ("second", "b.so", 2)]:
+        module = ModuleType(name)
+        module.__file__ = file
+        monkeypatch.setitem(sys.modules, name, module)
+        with block_workers():
+            assert len(looked) == wanted, name
 
 
 @pytest.mark.parametrize("threads", [1, 2])

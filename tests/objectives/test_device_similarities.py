@@ -65,6 +65,17 @@ def test_sums_are_those_of_the_whole_matrix(kernel, most_bytes, own, seed):
     assert found.share_above(low) == KeptSimilarities(W, own).share_above(low) == sizes.sum() / W.size
 
 
+@pytest.mark.parametrize("most_bytes", [0, 1 << 20])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_tensor_of_a_narrower_type_that_is_there_is_widened(own, most_bytes):
+    X = np.sign(vectors(23, 64, 0)) / np.float32(8)  # of norm 1 and exact in bfloat16
+    to = represent(X, None if own else vectors(9, 64, 1), None, "cosine")
+    given = X, torch.from_numpy(X).to(torch.bfloat16)
+    with computing_on(Device(torch.empty(0, dtype=torch.bfloat16), given, least=0)):
+        found = DeviceSimilarities.of(to, most_bytes)
+        np.testing.assert_allclose(found.columns(np.arange(23)), similarity_block(to, np.float64).T, atol=1e-6)
+
+
 def test_zeros_that_are_known_represent_nothing(there):
     to = represent(np.eye(4, dtype=np.float32), None, None, "cosine")
     assert DeviceSimilarities.of(to, 1 << 20, never_zero=True).columns(np.array([2])).tolist() == [[-1, -1, 1, -1]]

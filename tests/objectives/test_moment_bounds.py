@@ -34,6 +34,21 @@ def test_sums_of_positive_similarities_are_enclosed(n: int, d: int, mean: float,
     assert (found[1] >= sums).all()
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_sums_are_enclosed_where_vectors_are_nearly_of_norm_1_and_not_copied(sign: float) -> None:
+    X = with_mean(1200, 8, 8.0, 0).astype(np.float64)
+    norms = np.linalg.norm(X, axis=1, keepdims=True) * (1.0 + sign * 1.6 * 2.0**-23)
+    to = represent((X / norms).astype(np.float32), None, None, "cosine")
+    vectors = unit_vectors(to.items, np.float32)
+    assert vectors is to.items.X
+    found = positive_sums(to, vectors)
+    assert found is not None
+    rows = unit_vectors(to.items, np.float64)
+    sums = np.maximum(to.kernel.of(rows, rows), 0.0).sum(axis=0)
+    assert (found[0] <= sums).all()
+    assert (found[1] >= sums).all()
+
+
 @pytest.mark.parametrize(("mean", "close"), [(3.0, True), (0.0, False)])
 def test_they_are_close_where_nearly_all_similarities_are_positive_else_none(mean: float, close: bool) -> None:
     to = represent(with_mean(900, 16, mean, 0), None, None, "cosine")

@@ -127,6 +127,18 @@ def test_parts_are_not_kept(positive: bool) -> None:
     assert not exact.expects(5)
 
 
+@pytest.mark.parametrize("kernel", ["cosine", "shifted_cosine"])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_error_holds_where_vectors_are_nearly_of_norm_1(kernel: str, sign: float) -> None:
+    """Equal vectors of few numbers: what is off is the norms alone."""
+    X = np.repeat(cloud(40, 3, 0), 2, axis=0).astype(np.float64)
+    X /= np.linalg.norm(X, axis=1, keepdims=True) * (1.0 + sign * 1.6 * 2.0**-23)
+    to = represent(X.astype(np.float32), None, None, kernel)
+    assert unit_vectors(to.items, np.float32) is to.items.X
+    off = np.abs(similarity_block(to, np.float32) - similarity_block(to, np.float64)).max()
+    assert 4 * 2.0**-24 * (1.0 if kernel == "cosine" else 0.5) < off <= to.kernel.single_error(3)
+
+
 @pytest.mark.parametrize(("norm", "dtype", "same"), [(1, "f4", True), (2, "f4", False), (1, "f8", False)])
 def test_rows_of_norm_1_are_not_copied(norm: float, dtype: str, same: bool) -> None:
     X = cloud(90, 6, 0).astype(np.float64)

@@ -66,6 +66,15 @@ def test_a_server_that_goes_before_it_is_asked_again_is_lost(listening):
         time.sleep(60)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_server_that_is_gone_from_the_start_is_lost_where_it_is_our_own(own, listening):
+    server = named(listening)
+    listening.close()
+    began = pytest.raises(ResourceError, match="its head node") if own else nullcontext()
+    with began, watched([server], **SOON, own=own):
+        time.sleep(60 if own else 1.0)
+
+
 class Scripted(Server):
     """A server that answers as a script says, then always; it tells when the script is over."""
 

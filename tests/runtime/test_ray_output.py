@@ -35,14 +35,18 @@ def test_ray_writes_to_standard_error_one_sentence_once_and_others_where_they_di
 
 @pytest.mark.fault
 def test_what_ray_has_kept_back_is_told_when_it_is_shut_down(monkeypatch, capsys):
-    monkeypatch.setattr("ray.shutdown", lambda: sys.stdout.write(f"{KILLED}\n(raylet) Another. More\n"))
+    def shutdown():
+        sys.stdout.write(f"{KILLED}\n")
+        sys.stdout.write("(raylet) Another. More\n")
+
+    monkeypatch.setattr("ray.shutdown", shutdown)
     with ray_prints_apart():
         as_ray(KILLED)
         shut_down_ray()
         sys.stdout.write("the answer\n")
     said = capsys.readouterr()
     assert said.out == "the answer\n"
-    assert said.err.startswith(f"Ray: {SENTENCE}\n")
+    assert said.err == f"Ray: {SENTENCE}\nRay: Another\n"
 
 
 def test_outside_such_a_block_ray_prints_where_it_likes(monkeypatch, capsys):

@@ -167,7 +167,8 @@ class Foresight:
         elif right == foreseen:
             self._length = min(2 * self._length, self._best)
         elif self._lately > 1:  # the last passes took longer than single turns
-            self._length, self._lately = (self._length // 2 if self._length > _TRIAL // 2 else 1), _WORTH
+            shorter = self._length // 2 if self._length > _TRIAL // 2 else 1
+            self._length, self._lately = min(shorter, self._times.fastest(self._shares())[0]), _WORTH
         elif self._passes % _PASSES == 0:
             self._length = min(2 * self._length, self._times.fastest(self._shares())[0])
             self._right = [_KEEP * right for right in self._right]

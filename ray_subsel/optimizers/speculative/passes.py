@@ -60,7 +60,7 @@ class Passes:
         return lambda direction, _: multiply(direction)
 
     def expect(self, passes: int) -> None:
-        """Copy X by columns, where so many passes with one vector each are worth it."""
+        """Copy X by columns, where so many passes, those that were made counted, are worth it."""
         rows = self._rows
         worth = not self._copied and passes >= min(2 * rows.d, _COPY_PASSES)
         if worth and self._here and by_columns(rows):
