@@ -14,7 +14,7 @@ from ray_subsel.optimizers.speculative.distinct_rows import DistinctRows
 
 COLUMN_NUMBERS = 3 << 19
 """Up to so many numbers X is copied by columns for many passes: one takes 0.5 to 0.9 of the time."""
-_COPY_PASSES = 48  # for which that pays; twice the dimension, where that is less
+_COPY_PASSES = 24  # after which more are likely enough; twice the dimension, where that is less
 _COPIED_NUMBERS = 1 << 13
 
 
