@@ -97,10 +97,18 @@ def _controller() -> Any:
 
 @lru_cache(maxsize=1)
 def _extensions(modules: int) -> int:
-    """Return how many of the modules are compiled: others bring no library, and to look for those takes longer."""
+    """Return how many modules are compiled: others seldom bring a library, and to look for those takes longer."""
     del modules
-    files = [getattr(one, "__dict__", {}).get("__file__") for one in list(sys.modules.values())]
-    return sum(type(file) is str and file.endswith(_COMPILED) for file in files)
+    return sum(map(_is_compiled, list(sys.modules.values())))
+
+
+def _is_compiled(module: object) -> bool:
+    """Tell whether a module is compiled; one that is not loaded until it is used stays so."""
+    try:
+        file = object.__getattribute__(module, "__dict__").get("__file__")
+    except AttributeError:  # anything may be put among the modules
+        return False
+    return type(file) is str and file.endswith(_COMPILED)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from ray_subsel.core.types import Float64s
 @final
 @dataclass(eq=False)
 class ConstantGains:
-    """Candidates of saturated coverage while no represented item is near to be saturated.
+    """Some candidates, and up to which pick their gains stay as they are.
 
     Attributes
     ----------

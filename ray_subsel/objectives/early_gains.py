@@ -1,4 +1,4 @@
-"""Sum similarities for saturated coverage while no level is below one: no pick changes a gain, which is such a sum.
+"""Know the gains of saturated coverage while no level is below a similarity: sums, which no pick changes.
 
 Candidates are looked at together. All of them cover no less than those that were picked; only once that may reach a
 level it is found what the picks alone cover, and picks are followed one by one from then on.
@@ -26,7 +26,7 @@ _SHARE = 1 / 128  # of all similarities that are computed one by one, at most
 _FIRST, _MOST = 32, 256  # candidates that are looked at together
 _MORE = 16  # at first, once as many were as will be picked
 ROWS_BYTES = 32 << 20
-"""Of W that are kept, and looked at together."""
+"""What rows of W may take that are kept, and those that are looked at together."""
 
 _COVERED = 64  # picks whose similarities are added up together
 
@@ -60,10 +60,11 @@ class EarlyGains:
     exact: ExactSimilarities
     error: float
     few_negative: bool
-    gains: dict[int, float] = field(default_factory=dict)
+    gains: dict[int, float] = field(init=False, default_factory=dict)
     picks: list[int] = field(init=False, default_factory=list)
     covered: Float64s = field(init=False)
-    _more: int = field(init=False, default=_MORE)
+    _more: int = field(init=False, default=_MORE)  # candidates to look at, once as many were as will be picked
+    _seen: set[int] = field(init=False, default_factory=set)  # picks
     _rows: dict[int, NDArray[Any]] = field(init=False, default_factory=dict)  # of W, of candidates looked at in it
     _loose: bool = field(init=False, default=True)  # whether ``covered`` is that of all that were looked at
     _settled: int = field(init=False, default=0)  # picks of which it is known in float64
@@ -82,7 +83,7 @@ class EarlyGains:
     def expect(self, items: Indices) -> None:
         """Look at candidates."""
         items = np.array([item for item in items.tolist() if item not in self.gains], dtype=np.int64)
-        if self._more <= items.size < 2 * self._more:
+        if self._more <= items.size < 2 * self._more:  # more are asked for than will be picked: bounds lie far apart
             self._more *= 2
         if not (self.few_negative and self._by_single(items)):
             self.few_negative = False
@@ -121,26 +122,22 @@ class EarlyGains:
         following, self._next = self._next, None
         if self._loose:
             self.expect(np.array(items))
-            self.covered += self._again(items)
-        self.picks += items
-        if self._loose:
-            return
-        if following is not None and following[0] == items:
+            self.covered += self._most_of(self._again(items))
+        elif following is not None and following[0] == items:
             self.covered = following[1]
         else:
-            for block in self._columns(items):
-                self.covered += self._most(block)
+            self.covered += self._most_of(items)
+        self.picks += items
+        self._seen.update(items)
 
     def tighten(self) -> None:
         """Find what the picks alone cover, from now on."""
         if self._loose:
             self._loose = False
-            self.covered = np.zeros(self.W.m)
-            for block in self._columns(self.picks):
-                self.covered += self._most(block)
+            self.covered = self._most_of(self.picks)
 
     def end(self) -> None:
-        """Keep only the picks and what they cover: gains are no longer constant."""
+        """Free the rows: gains are no longer constant, and only the picks and what they cover will be asked for."""
         self._rows, self._next = {}, None
 
     def settle(self) -> None:
@@ -161,11 +158,11 @@ class EarlyGains:
         room : float64 array of shape (m,)
             As much as may be covered.
         """
-        if not items or (self._loose and (self.covered + self._again(items) <= room).all()):
+        if not items or (self._loose and (self.covered + self._most_of(self._again(items)) <= room).all()):
             return len(items)
         self.tighten()
         covered = self.covered.copy()
-        for start, block in zip(range(0, len(items), self._together), self._columns(items), strict=True):
+        for start, block in zip(range(0, len(items), self._step), self._columns(items), strict=True):
             after = covered + self._most(block)
             if (after > room).any():
                 for turn in range(len(block)):
@@ -178,27 +175,35 @@ class EarlyGains:
         self._next = items, covered
         return len(items)
 
-    def _again(self, items: list[int]) -> Float64s | float:
-        """Return what candidates that are picked once more cover at most; those that were looked at count once."""
-        seen, again = set(self.picks), []
+    def _again(self, items: list[int]) -> list[int]:
+        """Return those of the next picks that are picked once more: what was looked at counts once."""
+        new: set[int] = set()
+        again: list[int] = []
         for item in items:
-            if item in seen:
+            if item in self._seen or item in new:
                 again.append(item)
-            seen.add(item)
-        return sum((self._most(block) for block in self._columns(again)), start=0.0)
+            new.add(item)
+        return again
 
     def _columns(self, items: list[int]) -> Iterator[NDArray[Any]]:
         """Yield the similarities in W of some candidates, some at a time."""
-        for start, stop in ranges(len(items), self._together):
+        for start, stop in ranges(len(items), self._step):
             some = items[start:stop]
             rows = [self._rows.get(item) for item in some]
             known = [row for row in rows if row is not None]
             yield np.array(known) if len(known) == len(some) else self.W.columns(np.array(some))
 
     @property
-    def _together(self) -> int:
+    def _step(self) -> int:
         """Of how many candidates what they cover is added up together."""
         return max(1, min(_COVERED, ROWS_BYTES // (8 * self.W.m)))
+
+    def _most_of(self, items: list[int]) -> Float64s:
+        """Return what candidates, each as often as it is there, cover together at most, shape (m,)."""
+        found = np.zeros(self.W.m)
+        for block in self._columns(items):
+            found += self._most(block)
+        return found
 
     def _most(self, block: NDArray[Any]) -> Float64s:
         """Return what the positive similarities of some candidates do not exceed together, shape (m,)."""

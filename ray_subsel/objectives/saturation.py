@@ -238,7 +238,8 @@ class Saturation(Levels):
         if soon.size > most:
             soon = np.sort(soon[np.argpartition(self.until[soon] - self.highest[soon], most - 1)[:most]])
         items, sums, covered = np.union1d(fresh, soon), np.zeros(self.to.m), np.zeros(self.to.m)
-        early = np.array([] if self.early is None else self.early.picks, dtype=np.int64)
+        assert self.early is not None
+        early = np.array(self.early.picks, dtype=np.int64)
         for part, candidates, rows in exact.item_rows(items):
             sums[items[part]] += rows.sum(axis=1)
             first, last, _ = candidates.indices(self.W.n)
@@ -251,14 +252,15 @@ class Saturation(Levels):
         more = self.alpha * sums[items] - self.begun[items]
         self.until[items] += more
         self.begun[items] += more
-        if self.early is not None:
-            self.until[items] += self.early.covered[items] - covered[items]
+        assert self.early is not None
+        self.until[items] += self.early.covered[items] - covered[items]
         self.known[items] = True
 
     def _go_on_exact(self) -> None:
         """Compute all levels that are not known: W is float64 now."""
+        assert self.early is not None
         covered = np.zeros(self.to.m)
-        for item in [] if self.early is None else self.early.picks:
+        for item in self.early.picks:
             covered += np.maximum(self.W.column(item), 0.0)
         self._begin((~self.known).nonzero()[0], self.W.positive_sums(), covered)
         self.exact, self.error, self.none = None, 0.0, 0.0

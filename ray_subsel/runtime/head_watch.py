@@ -2,10 +2,10 @@
 
 Ray's clients wait ``RAY_gcs_rpc_server_reconnect_timeout_s`` seconds, by default 60, for a GCS server that is gone, as
 one with Redis behind it may come back; then they end the process with lines of their own. Work that is given to a
-raylet that is gone waits without end. So both are asked for a connection before the block begins, and every second
-then. After half of that time without one, or what leaves enough of it to end in order, the main thread is interrupted,
-as by Ctrl-C, and the block ends with a :class:`ResourceError`. The kernel accepts connections for a server that is busy
-or stopped, so a slow machine is no loss.
+raylet that is gone waits without end. So both are asked for a connection when the block begins, and every second. After
+half of that time without one, or what leaves enough of it to end in order, the main thread is interrupted, as by
+Ctrl-C, and the block ends with a :class:`ResourceError`. The kernel accepts connections for a server that is busy or
+stopped, so a slow machine is no loss.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Blocks on threads: the same results, in order, and nothing left behind."""
 
+import importlib.util
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,6 +43,19 @@ def test_libraries_are_looked_for_again_where_a_compiled_module_has_come(monkeyp
         monkeypatch.setitem(sys.modules, name, module)
         with block_workers():
             assert len(looked) == wanted, name
+
+
+def test_modules_that_are_loaded_when_they_are_used_stay_unloaded(monkeypatch, tmp_path):
+    path = tmp_path / "lazy_one.py"
+    path.write_text("raise ModuleNotFoundError('what it needs')")
+    spec = importlib.util.spec_from_file_location("lazy_one", path)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    lazy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lazy)
+    monkeypatch.setitem(sys.modules, "lazy_one", lazy)
+    monkeypatch.setitem(sys.modules, "no_module", object())
+    with block_workers() as workers:
+        assert workers(lambda start, stop: stop, [(0, 1)]) == [1]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ray_subsel.core.unit_rows import unit_rows
 from ray_subsel.objectives import LogDeterminant
+from ray_subsel.objectives.kernels import Kernel
 from ray_subsel.optimizers import NaiveGreedy, Problem
 from ray_subsel.optimizers.leverage_passes import CACHED_BYTES, picks_by_passes, suits_passes
 
@@ -63,6 +64,27 @@ def test_it_stops_before_a_low_gain_and_tells_how_far_it_is():
 @pytest.mark.parametrize(("n", "d", "ridge", "suits"), [(100, 4, 1.0, True), (100, 4, 0.01, False)])
 def test_where_digits_would_be_lost_it_is_not_taken(n, d, ridge, suits):
     assert suits_passes(unit_rows(np.ones((n, d))), LogDeterminant(ridge=ridge)) is suits
+
+
+def test_similarities_of_rows_with_themselves_count():
+    class Large(Kernel):
+        name = "large"
+
+        def read(self, X, parameter="X"):
+            return unit_rows(X, parameter=parameter)
+
+        def of(self, A, B):
+            return 100.0 * (A @ B.T)
+
+        def own(self, rows):
+            return np.full(rows.n, 100.0)
+
+        def affine(self):
+            return 100.0, 0.0
+
+    rows = unit_rows(np.ones((100, 4)))
+    assert suits_passes(rows, LogDeterminant(ridge=1.0))
+    assert not suits_passes(rows, LogDeterminant(ridge=1.0, kernel=Large()))
 
 
 def test_rows_that_do_not_fit_are_not_taken():

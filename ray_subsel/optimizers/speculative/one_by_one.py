@@ -186,7 +186,7 @@ class _Walking:
         values, base, product, row_of, closed = passes.values, passes.base, passes.product, direction.row, -np.inf
         argmax, item, add, subtract, rounded = values.argmax, values.item, np.add, np.subtract, direction.rounded
         base_of, masks = base.item, self._masks or not plain
-        mask = (lambda: values) if masks else partial(add, values, base, values)
+        add_base = (lambda: values) if masks else partial(add, values, base, values)
         more = 2 * direction.step_noise
         margin = 2 * direction.noise_now() + self._ties[turn + turns - 1]
         least = direction.least + 2 * (margin + turns * more)
@@ -196,7 +196,7 @@ class _Walking:
                 add(values, base, values)
             row = int(argmax())
             if not masks and base_of(row) == closed:  # an earlier pick: seldom
-                mask()
+                add_base()
                 row = int(argmax())
             top = item(row)
             values[row] = closed
@@ -204,7 +204,7 @@ class _Walking:
                 if top == closed:
                     break
                 values[row] = top
-                mask()
+                add_base()
                 row = self._decide(values, top - margin)
                 values[row] = closed
             margin += more
@@ -217,7 +217,7 @@ class _Walking:
                 self._take(row)
                 if top < least and not direction.below(2 * margin - top):
                     break
-        mask()
+        add_base()
         made = len(order) - turn
         self.read += made
         self.evaluations += made * values.size
